@@ -1,0 +1,12 @@
+//! Symbols to bytes and back: histograms, frequency tables, bit I/O and the rANS coder.
+//!
+//! Knows nothing of tensors, chunks or files.
+
+mod bits;
+mod frequencies;
+mod histogram;
+pub(crate) mod rans;
+
+pub(crate) use bits::{BitReader, BitWriter};
+pub(crate) use frequencies::Frequencies;
+pub(crate) use histogram::Histogram;

@@ -1,0 +1,27 @@
+//! Range asymmetric numeral systems (Duda, 2013): 32 interleaved lanes, one word stream.
+//!
+//! Symbol `i` belongs to lane `i mod 32`. A lane is a `u32` state in `[2^16, 2^32)`; it sheds and
+//! takes `u16` words, all lanes from one shared stream, in lane order within a group of 32
+//! symbols. Probabilities have 12 bits. A stream is the 32 states, then the words, little-endian;
+//! after the last symbol every state is back at 2^16 and no word is left.
+
+mod scalar;
+mod tables;
+
+pub(crate) use scalar::{Decoder, encode};
+pub(crate) use tables::{DecodeTable, EncodeTable};
+
+/// Interleaved states.
+pub(crate) const LANES: usize = 32;
+
+/// Bits of a probability.
+pub(crate) const PRECISION: u32 = 12;
+
+/// Where every state starts (encoding) and ends (decoding); states stay at or above it.
+const STATE_MIN: u32 = 1 << 16;
+
+/// Bytes of the states at the head of a stream.
+pub(crate) const STATES_BYTES: usize = LANES * 4;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,147 @@
+//! The coder against `constriction`, and against damage.
+
+use super::*;
+use crate::entropy::{Frequencies, Histogram};
+use constriction::stream::model::{
+    NonContiguousCategoricalDecoderModel as DecoderModel,
+    NonContiguousCategoricalEncoderModel as EncoderModel,
+};
+use constriction::stream::stack::AnsCoder;
+use constriction::stream::{Decode, Encode};
+use proptest::prelude::*;
+
+type Reference = AnsCoder<u16, u32, Vec<u16>>;
+
+fn frequencies_of(symbols: &[u8]) -> Option<Frequencies> {
+    let mut histogram = Histogram::default();
+    histogram.count(symbols);
+    Frequencies::from_histogram(&histogram)
+}
+
+fn encoded(frequencies: &Frequencies, symbols: &[u8]) -> Vec<u8> {
+    let mut stream = Vec::new();
+    encode(&EncodeTable::new(frequencies), symbols, &mut stream).unwrap();
+    stream
+}
+
+fn decoded(frequencies: &Frequencies, stream: &[u8], count: usize) -> crate::Result<Vec<u8>> {
+    let table = DecodeTable::new(frequencies);
+    let mut decoder = Decoder::new(stream)?;
+    let mut symbols = vec![0xaa; count];
+    for run in symbols.chunks_mut(2 * LANES) {
+        decoder.decode(&table, run)?;
+    }
+    decoder.finish()?;
+    Ok(symbols)
+}
+
+/// The stream as 32 of constriction's coders write it over one shared stack of words.
+fn encoded_by_reference(frequencies: &Frequencies, symbols: &[u8]) -> Vec<u8> {
+    let present = (0..=255u8).filter(|&s| frequencies.get()[usize::from(s)] > 0);
+    let model = EncoderModel::<u8, u16, 12>::from_symbols_and_nonzero_fixed_point_probabilities(
+        present.clone(),
+        present.map(|s| frequencies.get()[usize::from(s)]),
+        false,
+    )
+    .unwrap();
+    let mut states = [1u32 << 16; LANES];
+    let mut words = Vec::new();
+    for (position, &symbol) in symbols.iter().enumerate().rev() {
+        let lane = position % LANES;
+        let mut coder = Reference::from_raw_parts(words, states[lane]);
+        coder.encode_symbol(symbol, &model).unwrap();
+        (words, states[lane]) = coder.into_raw_parts();
+    }
+    let words = words.into_iter().rev().flat_map(u16::to_le_bytes);
+    states.iter().flat_map(|state| state.to_le_bytes()).chain(words).collect()
+}
+
+fn decoded_by_reference(frequencies: &Frequencies, stream: &[u8], count: usize) -> Vec<u8> {
+    let present = (0..=255u8).filter(|&s| frequencies.get()[usize::from(s)] > 0);
+    let model = DecoderModel::<u8, u16, _, 12>::from_symbols_and_nonzero_fixed_point_probabilities(
+        present.clone(),
+        present.map(|s| frequencies.get()[usize::from(s)]),
+        false,
+    )
+    .unwrap();
+    let (states, words) = stream.split_at(STATES_BYTES);
+    let mut states: Vec<u32> =
+        states.as_chunks().0.iter().map(|bytes| u32::from_le_bytes(*bytes)).collect();
+    let words = words.as_chunks().0.iter().map(|bytes| u16::from_le_bytes(*bytes));
+    let mut words: Vec<u16> = words.rev().collect();
+    let mut symbols = Vec::new();
+    for position in 0..count {
+        let mut coder = Reference::from_raw_parts(words, states[position % LANES]);
+        symbols.push(coder.decode_symbol(&model).unwrap());
+        (words, states[position % LANES]) = coder.into_raw_parts();
+    }
+    assert!(words.is_empty());
+    symbols
+}
+
+/// Symbols of an alphabet and skew of their own.
+fn symbols() -> impl Strategy<Value = Vec<u8>> {
+    (1u32..=8, any::<u8>(), 0usize..3000).prop_flat_map(|(bits, base, length)| {
+        let symbol = any::<u8>()
+            .prop_map(move |x| base.wrapping_add(x.leading_zeros() as u8 ^ (x >> (8 - bits))));
+        prop::collection::vec(symbol, length)
+    })
+}
+
+proptest! {
+    #[test]
+    fn agrees_with_constriction_word_for_word(symbols in symbols()) {
+        let Some(frequencies) = frequencies_of(&symbols) else { return Ok(()) };
+        let stream = encoded(&frequencies, &symbols);
+        prop_assert_eq!(&stream, &encoded_by_reference(&frequencies, &symbols));
+        prop_assert_eq!(&decoded_by_reference(&frequencies, &stream, symbols.len()), &symbols);
+        prop_assert_eq!(&decoded(&frequencies, &stream, symbols.len()).unwrap(), &symbols);
+    }
+
+    #[test]
+    fn any_changed_bit_or_cut_is_an_error_or_another_message(
+        symbols in symbols(), at in any::<prop::sample::Index>(), bit in 0u32..8
+    ) {
+        let Some(frequencies) = frequencies_of(&symbols) else { return Ok(()) };
+        let mut stream = encoded(&frequencies, &symbols);
+        let at = at.index(stream.len());
+        prop_assert!(decoded(&frequencies, &stream[..at], symbols.len()).is_err());
+        stream[at] ^= 1 << bit;
+        // Decoding is a bijection between streams and messages: a changed stream that still
+        // ends in the first state decodes to something else.
+        if let Ok(other) = decoded(&frequencies, &stream, symbols.len()) {
+            prop_assert_ne!(other, symbols);
+        }
+    }
+
+    #[test]
+    fn arbitrary_streams_never_panic(stream in prop::collection::vec(any::<u8>(), 0..2000), count in 0usize..999) {
+        let frequencies = frequencies_of(b"abracadabra").unwrap();
+        let _ = decoded(&frequencies, &stream, count);
+    }
+}
+
+#[test]
+fn every_length_around_the_lanes() {
+    let message: Vec<u8> = (0..=255).cycle().take(4 * LANES + 1).map(|x: u8| x % 7).collect();
+    let frequencies = frequencies_of(&message).unwrap();
+    for length in 0..message.len() {
+        let stream = encoded(&frequencies, &message[..length]);
+        assert_eq!(stream, encoded_by_reference(&frequencies, &message[..length]));
+        assert_eq!(decoded(&frequencies, &stream, length).unwrap(), &message[..length]);
+        assert!(decoded(&frequencies, &stream, length + 1).is_err());
+    }
+}
+
+#[test]
+fn a_symbol_without_a_frequency_is_refused() {
+    let frequencies = frequencies_of(b"ab").unwrap();
+    assert!(encode(&EncodeTable::new(&frequencies), b"abc", &mut Vec::new()).is_err());
+}
+
+#[test]
+fn no_symbols_are_just_the_states() {
+    let frequencies = frequencies_of(b"ab").unwrap();
+    let stream = encoded(&frequencies, b"");
+    assert_eq!(stream, [0, 0, 1, 0].repeat(LANES));
+}
