@@ -1,0 +1,349 @@
+//! The lossless codec: byte planes, each stored raw, as one constant, or entropy-coded.
+
+use super::planes::Split;
+use crate::dtype::Dtype;
+use crate::entropy::rans::{self, DecodeTable, EncodeTable, LANES, STATES_BYTES};
+use crate::entropy::{BitReader, BitWriter, Frequencies, Histogram};
+use crate::error::{Error, Result};
+
+/// A plane is entropy-coded when that saves at least this fraction of it: less is a mantissa's
+/// noise, and leaving it raw makes decoding much faster.
+const WORTHWHILE: u64 = 128;
+
+/// Words decoded at a time: all planes of a tile stay in the first-level cache.
+const TILE: usize = 64 * LANES;
+
+/// How one plane is stored, without its tables.
+const MODE_RAW: u8 = 0;
+const MODE_CONSTANT: u8 = 1;
+const MODE_CODED: u8 = 2;
+
+/// A histogram for every plane.
+#[derive(Clone)]
+pub(super) struct Survey {
+    split: Split,
+    planes: Vec<Histogram>,
+}
+
+impl Survey {
+    pub(super) fn new(dtype: Dtype) -> Self {
+        let split = Split::of(dtype);
+        Self { split, planes: vec![Histogram::default(); split.width] }
+    }
+
+    pub(super) fn count(&mut self, chunk: &[u8], scratch: &mut Vec<u8>) {
+        for (plane, histogram) in self.planes.iter_mut().enumerate() {
+            self.split.extract(plane, chunk, scratch);
+            histogram.count(scratch);
+        }
+    }
+
+    pub(super) fn merge(&mut self, other: &Self) {
+        for (histogram, other) in self.planes.iter_mut().zip(&other.planes) {
+            histogram.merge(other);
+        }
+    }
+
+    /// Bytes surveyed.
+    pub(super) fn bytes(&self) -> u64 {
+        self.planes.iter().map(Histogram::total).sum()
+    }
+}
+
+/// How one plane is stored.
+enum Plane<Table> {
+    Raw,
+    Constant(u8),
+    Coded(Table),
+}
+
+/// Codes chunks with one set of tables.
+pub(crate) struct Encoder {
+    split: Split,
+    planes: Vec<Plane<(Frequencies, EncodeTable)>>,
+}
+
+impl Encoder {
+    /// Chooses for each plane by cost.
+    pub(super) fn new(survey: &Survey) -> Self {
+        let planes = survey
+            .planes
+            .iter()
+            .map(|histogram| {
+                let Some(frequencies) = Frequencies::from_histogram(histogram) else {
+                    return histogram.present().next().map_or(Plane::Raw, Plane::Constant);
+                };
+                let total = histogram.total();
+                if frequencies.cost_bits(histogram) / 8 < total - total / WORTHWHILE {
+                    let table = EncodeTable::new(&frequencies);
+                    Plane::Coded((frequencies, table))
+                } else {
+                    Plane::Raw
+                }
+            })
+            .collect();
+        Self { split: survey.split, planes }
+    }
+
+    /// Upper bound on the coded bytes of all chunks of the tensor that was surveyed.
+    pub(super) fn cost_bytes(&self, survey: &Survey, chunks: u64) -> u64 {
+        let planes = self.planes.iter().zip(&survey.planes);
+        planes
+            .map(|(plane, histogram)| match plane {
+                Plane::Raw => histogram.total(),
+                Plane::Constant(_) => 0,
+                Plane::Coded((frequencies, _)) => {
+                    let head = (STATES_BYTES + size_of::<u32>()) as u64;
+                    frequencies.cost_bits(histogram).div_ceil(8) + chunks * head
+                }
+            })
+            .sum()
+    }
+
+    /// For each plane a mode byte, then the constant or the frequency table.
+    pub(super) fn parameters(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        for plane in &self.planes {
+            match plane {
+                Plane::Raw => out.push(MODE_RAW),
+                Plane::Constant(value) => out.extend([MODE_CONSTANT, *value]),
+                Plane::Coded((frequencies, _)) => {
+                    let mut bits = BitWriter::default();
+                    frequencies.write(&mut bits);
+                    out.push(MODE_CODED);
+                    out.extend(bits.finish());
+                }
+            }
+        }
+        out
+    }
+
+    /// The planes in order: raw bytes, nothing for a constant, or the length (`u32`) of a rANS
+    /// stream and the stream.
+    pub(super) fn encode(&self, chunk: &[u8]) -> Result<Vec<u8>> {
+        let mut out = Vec::with_capacity(chunk.len());
+        let mut symbols = Vec::with_capacity(chunk.len() / self.split.width);
+        for (number, plane) in self.planes.iter().enumerate() {
+            self.split.extract(number, chunk, &mut symbols);
+            match plane {
+                Plane::Constant(value) if symbols.iter().all(|symbol| symbol == value) => {}
+                Plane::Constant(_) => {
+                    return Err(Error::invalid("a value that the survey did not see"));
+                }
+                Plane::Raw => out.extend_from_slice(&symbols),
+                Plane::Coded((_, table)) => {
+                    let head = out.len();
+                    out.extend([0; size_of::<u32>()]);
+                    let start = out.len();
+                    rans::encode(table, &symbols, &mut out)?;
+                    let length = u32::try_from(out.len() - start)
+                        .map_err(|_| Error::invalid("a chunk of more than 4 GiB"))?;
+                    out[head..start].copy_from_slice(&length.to_le_bytes());
+                }
+            }
+        }
+        Ok(out)
+    }
+}
+
+/// Decodes chunks with one set of tables.
+pub(crate) struct Decoder {
+    split: Split,
+    planes: Vec<Plane<DecodeTable>>,
+}
+
+/// Where the bytes of one plane come from while a chunk is decoded.
+enum Feed<'a> {
+    Raw(&'a [u8]),
+    Constant(u8),
+    Coded(rans::Decoder<'a>, &'a DecodeTable),
+}
+
+impl Decoder {
+    /// Reads the parameters of a tensor of this dtype.
+    pub(super) fn new(dtype: Dtype, parameters: &[u8]) -> Result<Self> {
+        let split = Split::of(dtype);
+        let mut rest = parameters;
+        let mut planes = Vec::with_capacity(split.width);
+        for _ in 0..split.width {
+            let mut input = BitReader::new(rest);
+            let plane = match input.take(8)? as u8 {
+                MODE_RAW => Plane::Raw,
+                MODE_CONSTANT => Plane::Constant(input.take(8)? as u8),
+                MODE_CODED => Plane::Coded(DecodeTable::new(&Frequencies::read(&mut input)?)),
+                _ => return Err(Error::corrupt("an unknown plane mode")),
+            };
+            rest = input.finish()?;
+            planes.push(plane);
+        }
+        if !rest.is_empty() {
+            return Err(Error::corrupt("bytes after the codec parameters"));
+        }
+        Ok(Self { split, planes })
+    }
+
+    pub(super) fn decode(&self, coded: &[u8], out: &mut [u8]) -> Result<()> {
+        let width = self.split.width;
+        if !out.len().is_multiple_of(width) {
+            return Err(Error::corrupt("a chunk that does not hold whole elements"));
+        }
+        let mut feeds = self.feeds(coded, out.len() / width)?;
+        let mut buffer = vec![0; width * TILE];
+        for tile in out.chunks_mut(width * TILE) {
+            let words = tile.len() / width;
+            let mut planes = [[].as_slice(); 8];
+            let buffers = buffer.chunks_mut(TILE);
+            for ((feed, plane), buffer) in feeds.iter_mut().zip(&mut planes).zip(buffers) {
+                *plane = feed.next(&mut buffer[..words])?;
+            }
+            self.split.join(&planes[..width], tile);
+        }
+        feeds.into_iter().try_for_each(Feed::finish)
+    }
+
+    /// Cuts a coded chunk of `words` words into its planes.
+    fn feeds<'a>(&'a self, coded: &'a [u8], words: usize) -> Result<Vec<Feed<'a>>> {
+        let short = || Error::corrupt("a coded chunk that is too short");
+        let mut rest = coded;
+        let mut feeds = Vec::with_capacity(self.planes.len());
+        for plane in &self.planes {
+            let feed = match plane {
+                Plane::Constant(value) => Feed::Constant(*value),
+                Plane::Raw => {
+                    let (bytes, after) = rest.split_at_checked(words).ok_or_else(short)?;
+                    rest = after;
+                    Feed::Raw(bytes)
+                }
+                Plane::Coded(table) => {
+                    let (length, after) = rest.split_first_chunk().ok_or_else(short)?;
+                    let length = u32::from_le_bytes(*length) as usize;
+                    let (stream, after) = after.split_at_checked(length).ok_or_else(short)?;
+                    rest = after;
+                    Feed::Coded(rans::Decoder::new(stream)?, table)
+                }
+            };
+            feeds.push(feed);
+        }
+        if !rest.is_empty() {
+            return Err(Error::corrupt("a coded chunk that is too long"));
+        }
+        Ok(feeds)
+    }
+}
+
+impl<'a> Feed<'a> {
+    /// The plane's next bytes, as many as `buffer` holds: there, or where they lie.
+    fn next<'b>(&mut self, buffer: &'b mut [u8]) -> Result<&'b [u8]>
+    where
+        'a: 'b,
+    {
+        match self {
+            Self::Raw(bytes) => {
+                let (next, rest) = bytes.split_at(buffer.len());
+                *bytes = rest;
+                Ok(next)
+            }
+            Self::Constant(value) => {
+                buffer.fill(*value);
+                Ok(buffer)
+            }
+            Self::Coded(decoder, table) => {
+                decoder.decode(table, buffer)?;
+                Ok(buffer)
+            }
+        }
+    }
+
+    fn finish(self) -> Result<()> {
+        match self {
+            Self::Raw(_) | Self::Constant(_) => Ok(()),
+            Self::Coded(decoder, _) => decoder.finish(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn coders(dtype: Dtype, chunks: &[&[u8]]) -> (Survey, Encoder, Decoder) {
+        let mut survey = Survey::new(dtype);
+        for chunk in chunks {
+            let mut part = Survey::new(dtype);
+            part.count(chunk, &mut Vec::new());
+            survey.merge(&part);
+        }
+        let encoder = Encoder::new(&survey);
+        let decoder = Decoder::new(dtype, &encoder.parameters()).unwrap();
+        (survey, encoder, decoder)
+    }
+
+    fn dtype() -> impl Strategy<Value = Dtype> {
+        prop::sample::select(Dtype::ALL)
+    }
+
+    proptest! {
+        #[test]
+        fn chunks_come_back_at_no_more_than_their_price(
+            dtype in dtype(),
+            words in prop::collection::vec(prop::array::uniform8(any::<u8>()), 1..3000),
+            mask in prop::array::uniform8(any::<u8>()),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let bytes: Vec<u8> = words.iter().flat_map(|word| {
+                word.iter().zip(mask).map(|(byte, mask)| byte & mask).collect::<Vec<_>>()
+            }).collect();
+            let chunks = bytes.split_at(cut.index(words.len()) * 8);
+            let chunks = [chunks.0, chunks.1];
+            let (survey, encoder, decoder) = coders(dtype, &chunks);
+            let mut total = 0;
+            for chunk in chunks {
+                let coded = encoder.encode(chunk).unwrap();
+                let mut out = vec![0x5a; chunk.len()];
+                decoder.decode(&coded, &mut out).unwrap();
+                prop_assert_eq!(&out, chunk);
+                total += coded.len() as u64;
+                for cut in [0, coded.len() / 2, coded.len().saturating_sub(1)] {
+                    if cut < coded.len() {
+                        prop_assert!(decoder.decode(&coded[..cut], &mut out).is_err());
+                    }
+                }
+            }
+            // A stream may hold up to one word a lane more than its information.
+            let slack = 2 * (survey.split.width * 2 * LANES) as u64;
+            prop_assert!(total <= encoder.cost_bytes(&survey, 2) + slack);
+        }
+
+        #[test]
+        fn arbitrary_parameters_and_chunks_never_panic(
+            dtype in dtype(),
+            parameters in prop::collection::vec(any::<u8>(), 0..200),
+            coded in prop::collection::vec(any::<u8>(), 0..400),
+            length in 0usize..500,
+        ) {
+            if let Ok(decoder) = Decoder::new(dtype, &parameters) {
+                let _ = decoder.decode(&coded, &mut vec![0; length]);
+            }
+        }
+    }
+
+    #[test]
+    fn noise_stays_raw_and_constants_cost_nothing() {
+        let noise: Vec<u8> =
+            (0..65536u32).map(|i| (i.wrapping_mul(2654435761) >> 13) as u8).collect();
+        let bytes: Vec<u8> = noise.iter().flat_map(|&low| [low, 0x3f]).collect();
+        let (survey, encoder, _) = coders(Dtype::U16, &[&bytes]);
+        assert_eq!(encoder.parameters(), [MODE_RAW, MODE_CONSTANT, 0x3f]);
+        assert_eq!(encoder.cost_bytes(&survey, 1), 65536);
+        assert_eq!(encoder.encode(&bytes).unwrap(), noise);
+    }
+
+    #[test]
+    fn values_the_survey_did_not_see_are_refused() {
+        let (_, encoder, _) = coders(Dtype::U8, &[&[1; 999], &[2; 999]]);
+        assert!(encoder.encode(&[3]).is_err());
+        let (_, encoder, _) = coders(Dtype::U8, &[&[1; 999]]);
+        assert!(encoder.encode(&[3]).is_err());
+    }
+}

@@ -1,0 +1,155 @@
+//! One chunk of a tensor, coded and decoded; the choice of codec by cost.
+//!
+//! Knows nothing of files: parameters and coded chunks are byte strings that the container
+//! stores. A tensor is coded in two passes: a [`Survey`] of all its chunks chooses the
+//! [`Encoder`] and its frequency tables, then every chunk is coded on its own.
+
+mod lossless;
+mod planes;
+
+use crate::dtype::Dtype;
+use crate::error::{Error, Result};
+
+/// How a tensor is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+#[non_exhaustive]
+pub enum Codec {
+    /// As it is, aligned in the file: a zero-copy view.
+    Raw = 0,
+    /// Lossless: byte planes, the skewed ones entropy-coded.
+    Planes = 1,
+}
+
+impl Codec {
+    /// The codec with this id in the format, if this crate has it.
+    pub const fn from_id(id: u8) -> Option<Self> {
+        match id {
+            0 => Some(Self::Raw),
+            1 => Some(Self::Planes),
+            _ => None,
+        }
+    }
+
+    /// The codec's id in the format.
+    pub const fn id(self) -> u8 {
+        self as u8
+    }
+
+    /// The codec's name: `raw`, `planes`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Planes => "planes",
+        }
+    }
+}
+
+impl std::fmt::Display for Codec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// What the first pass learns of a tensor: chunk by chunk in any order, then merged.
+#[derive(Clone)]
+pub(crate) struct Survey(lossless::Survey);
+
+impl Survey {
+    pub(crate) fn new(dtype: Dtype) -> Self {
+        Self(lossless::Survey::new(dtype))
+    }
+
+    /// Adds one chunk's statistics; `scratch` is overwritten.
+    pub(crate) fn count(&mut self, chunk: &[u8], scratch: &mut Vec<u8>) {
+        self.0.count(chunk, scratch);
+    }
+
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.0.merge(&other.0);
+    }
+
+    /// The cheapest encoder for a tensor of `chunks` chunks: raw unless coding saves bytes,
+    /// parameters and `overhead` bytes a chunk included.
+    pub(crate) fn choose(&self, chunks: u64, overhead: u64) -> Encoder {
+        let encoder = lossless::Encoder::new(&self.0);
+        let frame = encoder.parameters().len() as u64 + chunks * overhead;
+        if encoder.cost_bytes(&self.0, chunks) + frame < self.0.bytes() {
+            Encoder::Planes(Box::new(encoder))
+        } else {
+            Encoder::Raw
+        }
+    }
+}
+
+/// Codes the chunks of one tensor.
+pub(crate) enum Encoder {
+    Raw,
+    Planes(Box<lossless::Encoder>),
+}
+
+impl Encoder {
+    pub(crate) fn codec(&self) -> Codec {
+        match self {
+            Self::Raw => Codec::Raw,
+            Self::Planes(_) => Codec::Planes,
+        }
+    }
+
+    /// What a decoder needs to know besides dtype and chunk size.
+    pub(crate) fn parameters(&self) -> Vec<u8> {
+        match self {
+            Self::Raw => Vec::new(),
+            Self::Planes(encoder) => encoder.parameters(),
+        }
+    }
+
+    /// Codes one chunk.
+    ///
+    /// # Errors
+    /// `InvalidArgument` when the chunk holds values that the survey did not see.
+    pub(crate) fn encode(&self, chunk: &[u8]) -> Result<Vec<u8>> {
+        match self {
+            Self::Raw => Ok(chunk.to_vec()),
+            Self::Planes(encoder) => encoder.encode(chunk),
+        }
+    }
+}
+
+/// Decodes the chunks of one tensor.
+pub(crate) enum Decoder {
+    Raw,
+    Planes(Box<lossless::Decoder>),
+}
+
+impl Decoder {
+    /// Reads a codec's parameters.
+    ///
+    /// # Errors
+    /// `Unsupported` for an unknown codec, `Corrupt` or `Truncated` for bad parameters.
+    pub(crate) fn new(codec: u8, dtype: Dtype, parameters: &[u8]) -> Result<Self> {
+        match Codec::from_id(codec) {
+            Some(Codec::Raw) if parameters.is_empty() => Ok(Self::Raw),
+            Some(Codec::Raw) => Err(Error::corrupt("a raw tensor with codec parameters")),
+            Some(Codec::Planes) => {
+                Ok(Self::Planes(Box::new(lossless::Decoder::new(dtype, parameters)?)))
+            }
+            None => Err(Error::unsupported(format!("codec {codec}"))),
+        }
+    }
+
+    /// Decodes one chunk into `out`, whose length is the chunk's decoded length.
+    ///
+    /// # Errors
+    /// `Corrupt` when the bytes are not a coded chunk of that length; `out` then holds anything.
+    pub(crate) fn decode(&self, coded: &[u8], out: &mut [u8]) -> Result<()> {
+        match self {
+            Self::Raw if coded.len() == out.len() => {
+                out.copy_from_slice(coded);
+                Ok(())
+            }
+            Self::Raw => Err(Error::corrupt("a raw chunk of the wrong length")),
+            Self::Planes(decoder) => decoder.decode(coded, out),
+        }
+    }
+}

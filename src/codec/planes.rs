@@ -1,0 +1,127 @@
+//! Words to byte planes and back: where a float's exponent and its noise part ways.
+
+use crate::dtype::Dtype;
+
+/// How elements of a dtype split into planes: plane `p` holds byte `p`, from the least
+/// significant, of every word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Split {
+    /// Bytes in a word, and planes.
+    pub(crate) width: usize,
+    /// Words are first rotated left by one bit, which brings a float's exponent to the top of
+    /// its word and its sign to the mantissa's low end.
+    pub(crate) rotate: bool,
+}
+
+impl Split {
+    pub(crate) const fn of(dtype: Dtype) -> Self {
+        let (width, rotate) = match dtype {
+            Dtype::Bf16 => (2, true),
+            Dtype::F32 | Dtype::C64 => (4, true),
+            Dtype::F64 => (8, true),
+            // Five exponent bits leave room in the top byte for the sign and two more.
+            Dtype::F16 | Dtype::I16 | Dtype::U16 => (2, false),
+            Dtype::I32 | Dtype::U32 => (4, false),
+            Dtype::I64 | Dtype::U64 => (8, false),
+            _ => (1, false),
+        };
+        Self { width, rotate }
+    }
+
+    /// Copies plane `plane` of the words in `bytes` over `out`, one byte a word.
+    pub(crate) fn extract(self, plane: usize, bytes: &[u8], out: &mut Vec<u8>) {
+        out.clear();
+        match self.width {
+            1 => out.extend_from_slice(bytes),
+            2 => self.extract_words::<2>(plane, bytes, out),
+            4 => self.extract_words::<4>(plane, bytes, out),
+            _ => self.extract_words::<8>(plane, bytes, out),
+        }
+    }
+
+    fn extract_words<const W: usize>(self, plane: usize, bytes: &[u8], out: &mut Vec<u8>) {
+        let words = bytes.as_chunks::<W>().0;
+        if !self.rotate {
+            return out.extend(words.iter().map(|word| word[plane]));
+        }
+        // A byte of the rotated word is a byte of the word and the top bit of the one below,
+        // cyclically.
+        let below = (plane + W - 1) % W;
+        out.extend(words.iter().map(|word| word[plane] << 1 | word[below] >> 7));
+    }
+
+    /// Reassembles words from their planes into `out`, whose length is `width` times a plane's.
+    pub(crate) fn join(self, planes: &[&[u8]], out: &mut [u8]) {
+        match *planes {
+            [plane] => out.copy_from_slice(plane),
+            [p0, p1] => self.join_words([p0, p1], out),
+            [p0, p1, p2, p3] => self.join_words([p0, p1, p2, p3], out),
+            [p0, p1, p2, p3, p4, p5, p6, p7] => {
+                self.join_words([p0, p1, p2, p3, p4, p5, p6, p7], out);
+            }
+            _ => unreachable!("a split has 1, 2, 4 or 8 planes"),
+        }
+    }
+
+    fn join_words<const W: usize>(self, planes: [&[u8]; W], out: &mut [u8]) {
+        let words = out.as_chunks_mut::<W>().0;
+        // Equal lengths, said once, keep bounds checks out of the loop.
+        let planes = planes.map(|plane| &plane[..words.len()]);
+        for (i, word) in words.iter_mut().enumerate() {
+            let bytes = planes.map(|plane| plane[i]);
+            *word = bytes;
+            if self.rotate {
+                for (p, byte) in word.iter_mut().enumerate() {
+                    *byte = bytes[p] >> 1 | bytes[(p + 1) % W] << 7;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn planes_of(split: Split, bytes: &[u8]) -> Vec<Vec<u8>> {
+        (0..split.width)
+            .map(|plane| {
+                let mut out = vec![9; 3];
+                split.extract(plane, bytes, &mut out);
+                out
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_exponent_gets_a_plane_of_its_own() {
+        // 1.0 and -1.5 have exponent 127.
+        let f32s: Vec<u8> = [1.0f32, -1.5].iter().flat_map(|x| x.to_le_bytes()).collect();
+        assert_eq!(planes_of(Split::of(Dtype::F32), &f32s)[3], [127, 127]);
+        assert_eq!(planes_of(Split::of(Dtype::F32), &f32s)[0], [0, 1]);
+        let bf16s = [0x80, 0x3f, 0xc0, 0xbf];
+        assert_eq!(planes_of(Split::of(Dtype::Bf16), &bf16s), [[0, 0x81], [127, 127]]);
+        let f64s = [1.0f64.to_le_bytes(), (-1.0f64).to_le_bytes()].concat();
+        assert_eq!(planes_of(Split::of(Dtype::F64), &f64s)[7], [0x7f, 0x7f]);
+    }
+
+    #[test]
+    fn rotation_is_that_of_the_word() {
+        let word = 0x8123_4567u32;
+        let planes = planes_of(Split { width: 4, rotate: true }, &word.to_le_bytes());
+        assert_eq!(planes.concat(), word.rotate_left(1).to_le_bytes());
+    }
+
+    #[test]
+    fn every_dtype_splits_and_joins() {
+        let bytes: Vec<u8> = (0..240u32).map(|i| (i * i / 8) as u8).collect();
+        for &dtype in Dtype::ALL {
+            let split = Split::of(dtype);
+            let planes = planes_of(split, &bytes);
+            let planes: Vec<&[u8]> = planes.iter().map(Vec::as_slice).collect();
+            let mut out = vec![0xee; bytes.len()];
+            split.join(&planes, &mut out);
+            assert_eq!(out, bytes, "{dtype}");
+        }
+    }
+}
