@@ -1,0 +1,24 @@
+//! The file's structure: header, frames of chunks, index, trailer. What a chunk's bytes mean is
+//! the codec's affair; here they are opaque.
+
+mod frame;
+mod header;
+mod index;
+mod layout;
+mod object;
+mod parser;
+mod trailer;
+mod writer;
+
+pub(crate) use frame::{FrameHeader, header_length};
+pub(crate) use header::Header;
+pub(crate) use index::{Index, IndexBuilder, IndexEntry, Payload};
+pub(crate) use layout::FORMAT_VERSION;
+pub(crate) use object::{Kind, Layout, Object};
+pub(crate) use parser::{Chunk, Event, Parser, Progress, parse_chunk};
+pub(crate) use trailer::Trailer;
+pub(crate) use writer::FileWriter;
+
+/// Bytes that the chunked layout adds to every chunk, in its frame and in the index.
+pub(crate) const CHUNK_OVERHEAD: u64 =
+    (size_of::<layout::ChunkHead>() + size_of::<zerocopy::little_endian::U64>()) as u64;

@@ -1,0 +1,88 @@
+//! The trailer: where the index is.
+
+use super::layout::{self, END_MAGIC};
+use crate::error::{Error, Result};
+use std::ops::Range;
+use zerocopy::IntoBytes;
+
+/// Where the index lies, and its checksum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Trailer {
+    pub(crate) index_offset: u64,
+    pub(crate) index_length: u64,
+    pub(crate) index_crc: u32,
+}
+
+impl Trailer {
+    pub(crate) const BYTES: usize = size_of::<layout::Trailer>();
+
+    /// Bytes before the trailer's own CRC.
+    const COVERED: usize = Self::BYTES - 12;
+
+    pub(crate) fn to_bytes(self) -> [u8; Self::BYTES] {
+        let mut trailer = layout::Trailer {
+            index_offset: self.index_offset.into(),
+            index_length: self.index_length.into(),
+            file_length: (self.index_offset + self.index_length + Self::BYTES as u64).into(),
+            index_crc: self.index_crc.into(),
+            crc: 0.into(),
+            magic: END_MAGIC,
+        };
+        trailer.crc = crc32fast::hash(&trailer.as_bytes()[..Self::COVERED]).into();
+        zerocopy::transmute!(trailer)
+    }
+
+    /// Reads the trailer of a file of `file_length` bytes from the last of them.
+    ///
+    /// # Errors
+    /// `Truncated` when it is not there, `ChecksumMismatch` or `Corrupt`.
+    pub(crate) fn parse(bytes: &[u8; Self::BYTES], file_length: u64) -> Result<Self> {
+        let at = file_length - Self::BYTES as u64;
+        let trailer: layout::Trailer = zerocopy::transmute!(*bytes);
+        if trailer.magic != END_MAGIC {
+            return Err(Error::truncated().at_offset(file_length));
+        }
+        let computed = crc32fast::hash(&bytes[..Self::COVERED]);
+        Error::check_crc(trailer.crc.get(), computed).map_err(|error| error.at_offset(at))?;
+        let (index_offset, index_length) = (trailer.index_offset.get(), trailer.index_length.get());
+        if trailer.file_length.get() != file_length
+            || index_offset.checked_add(index_length) != Some(at)
+        {
+            return Err(Error::corrupt("the trailer does not describe this file").at_offset(at));
+        }
+        Ok(Self { index_offset, index_length, index_crc: trailer.index_crc.get() })
+    }
+
+    /// The index within a whole file held in memory, its checksum verified.
+    pub(crate) fn index_range(file: &[u8]) -> Result<Range<usize>> {
+        let length = file.len() as u64;
+        let Some((_, last)) = file.split_last_chunk::<{ Self::BYTES }>() else {
+            return Err(Error::truncated().at_offset(length));
+        };
+        let trailer = Self::parse(last, length)?;
+        // Both are below the length of a slice.
+        let start = trailer.index_offset as usize;
+        let range = start..start + trailer.index_length as usize;
+        Error::check_crc(trailer.index_crc, crc32fast::hash(&file[range.clone()]))
+            .map_err(|error| error.at_offset(trailer.index_offset))?;
+        Ok(range)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comes_back_and_any_damage_shows() {
+        let trailer = Trailer { index_offset: 64, index_length: 40, index_crc: 7 };
+        let bytes = trailer.to_bytes();
+        assert_eq!(Trailer::parse(&bytes, 144).unwrap(), trailer);
+        assert!(Trailer::parse(&bytes, 145).is_err());
+        for at in 0..bytes.len() {
+            let mut damaged = bytes;
+            damaged[at] ^= 1;
+            assert!(Trailer::parse(&damaged, 144).is_err(), "byte {at}");
+        }
+    }
+}
