@@ -1,0 +1,58 @@
+//! `occ` compresses neural-network weights into `.occ`, a versioned container that is checksummed,
+//! memory-mappable and streamable, and back, byte for byte.
+//!
+//! ```
+//! use occ::{Dtype, Reader, StreamReader, WriteOptions, Writer};
+//! # let directory = tempfile::tempdir()?;
+//! # let path = directory.path().join("model.occ");
+//! # let bytes = vec![0u8; 512 * 64 * 2];
+//! let mut writer = Writer::create(&path, WriteOptions::default())?;
+//! writer.add("embed.weight", Dtype::Bf16, &[512, 64], &bytes)?;
+//! writer.finish()?;
+//!
+//! let file = Reader::open(&path)?; // a memory map; the cost does not depend on tensor sizes
+//! let tensor = file.tensor("embed.weight")?;
+//! assert_eq!(tensor.decode()?, bytes);
+//! assert_eq!(tensor.decode_rows(100..164)?, bytes[100 * 128..164 * 128]);
+//!
+//! for tensor in StreamReader::new(std::fs::File::open(&path)?)?.tensors() {
+//!     assert_eq!(tensor?.bytes, bytes); // from a pipe or a socket just as well
+//! }
+//! # Ok::<(), occ::Error>(())
+//! ```
+//!
+//! - [`Writer`] writes front to back, to a file that appears whole or not at all, or to any output.
+//! - [`Reader`] gives random access to tensors and rows in a mapped or borrowed file.
+//! - [`StreamReader`] reads tensors as their bytes arrive.
+//! - [`verify`] checks whole files, [`convert`] turns safetensors into `.occ` and back.
+//!
+//! Work runs on the current [rayon] pool. Results do not depend on the number of threads. Bad
+//! input gets a typed [`Error`] with the tensor, the chunk and the offset; it never panics, and
+//! never allocates beyond [`Limits`].
+//!
+//! The format is in `spec/format.md`. The feature `cli`, on by default, is for the command alone:
+//! libraries turn it off with `default-features = false`.
+
+mod codec;
+mod container;
+pub mod convert;
+mod dtype;
+mod entropy;
+mod error;
+mod io;
+mod limits;
+mod pipeline;
+mod reader;
+mod stream;
+mod verify;
+mod writer;
+
+pub use codec::Codec;
+pub use dtype::Dtype;
+pub use error::{Error, Location, Result};
+pub use io::{ByteSource, FileSection};
+pub use limits::Limits;
+pub use reader::{Attachment, Reader, Tensor};
+pub use stream::{DecodedTensor, StreamReader, StreamTensor};
+pub use verify::{VerifyOptions, VerifyReport, verify};
+pub use writer::{WriteOptions, Writer};

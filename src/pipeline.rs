@@ -1,0 +1,147 @@
+//! Work in parallel, results in order, few of them in flight.
+
+use crate::error::Result;
+use rayon::{Scope, Yield};
+use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
+
+/// Maps `inputs` on the current rayon pool and hands the results to `sink` in order.
+///
+/// `inputs` is pulled, and `sink` called, on this thread; at most two inputs a thread are in
+/// flight, so memory stays flat however many there are. Stops at the first error in order.
+pub(crate) fn ordered<T, U>(
+    inputs: impl Iterator<Item = Result<T>>,
+    map: impl Fn(T) -> Result<U> + Sync,
+    mut sink: impl FnMut(U) -> Result<()>,
+) -> Result<()>
+where
+    T: Send,
+    U: Send,
+{
+    let window = 2 * rayon::current_num_threads();
+    rayon::in_place_scope(|scope| {
+        let mut pending = VecDeque::with_capacity(window);
+        for input in inputs {
+            match input {
+                Ok(input) => pending.push_back(spawn(scope, input, &map)),
+                // What came before the error still counts.
+                Err(error) => {
+                    return drain(&mut pending, 0, &mut sink).and(Err(error));
+                }
+            }
+            drain(&mut pending, window - 1, &mut sink)?;
+        }
+        drain(&mut pending, 0, &mut sink)
+    })
+}
+
+fn spawn<'s, T, U>(
+    scope: &Scope<'s>,
+    input: T,
+    map: &'s (impl Fn(T) -> Result<U> + Sync),
+) -> Receiver<Result<U>>
+where
+    T: Send + 's,
+    U: Send + 's,
+{
+    let (sender, receiver) = sync_channel(1);
+    scope.spawn(move |_| {
+        // The receiver is gone when an earlier result was an error.
+        let _ = sender.send(map(input));
+    });
+    receiver
+}
+
+/// Takes results until at most `keep` are pending.
+fn drain<U>(
+    pending: &mut VecDeque<Receiver<Result<U>>>,
+    keep: usize,
+    sink: &mut impl FnMut(U) -> Result<()>,
+) -> Result<()> {
+    while pending.len() > keep {
+        let Some(receiver) = pending.pop_front() else { break };
+        sink(wait(&receiver)?)?;
+    }
+    Ok(())
+}
+
+/// Waits for a result; on a thread of the pool itself, by working.
+fn wait<U>(receiver: &Receiver<Result<U>>) -> Result<U> {
+    loop {
+        match receiver.try_recv() {
+            Ok(result) => return result,
+            Err(TryRecvError::Disconnected) => panic!("a worker panicked"),
+            Err(TryRecvError::Empty) => match rayon::yield_now() {
+                Some(Yield::Executed) => {}
+                Some(Yield::Idle) => std::thread::yield_now(),
+                None => match receiver.recv() {
+                    Ok(result) => return result,
+                    Err(_) => panic!("a worker panicked"),
+                },
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    fn squares(count: u64, fail_at: Option<u64>) -> (Vec<u64>, Result<()>) {
+        let mut out = Vec::new();
+        let result = ordered(
+            (0..count).map(Ok),
+            |x| if Some(x) == fail_at { Err(Error::corrupt("x")) } else { Ok(x * x) },
+            |x| {
+                out.push(x);
+                Ok(())
+            },
+        );
+        (out, result)
+    }
+
+    #[test]
+    fn keeps_order_with_any_pool_from_inside_and_outside() {
+        let expected: Vec<u64> = (0..100).map(|x| x * x).collect();
+        for threads in [1, 2, 8] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let (out, result) = pool.install(|| squares(100, None));
+            assert!(result.is_ok() && out == expected);
+        }
+        assert_eq!(squares(100, None).0, expected);
+    }
+
+    #[test]
+    fn stops_at_the_first_error_in_order() {
+        let (out, result) = squares(100, Some(40));
+        assert!(result.is_err());
+        assert_eq!(out.len(), 40);
+        let inputs = [Ok(1), Ok(2), Err(Error::corrupt("read"))].into_iter();
+        let mut seen = 0;
+        let result = ordered(inputs, Ok, |_: u64| {
+            seen += 1;
+            Ok(())
+        });
+        assert!(result.is_err() && seen == 2);
+    }
+
+    #[test]
+    fn few_are_in_flight() {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+        let (live, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        pool.install(|| {
+            let inputs = (0..500).map(|x| {
+                most.fetch_max(live.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                Ok(x)
+            });
+            ordered(inputs, Ok, |_: u32| {
+                live.fetch_sub(1, Ordering::SeqCst);
+                Ok(())
+            })
+            .unwrap();
+        });
+        assert!(most.into_inner() <= 7);
+    }
+}

@@ -1,0 +1,167 @@
+//! Checking whole files.
+
+use crate::codec::Decoder;
+use crate::container::{Chunk, FrameHeader, Index, IndexBuilder, Payload};
+use crate::error::{Error, Result};
+use crate::limits::Limits;
+use crate::pipeline;
+use crate::stream::{Item, StreamReader, check_decoded, decode_chunk};
+use std::io::Read;
+
+/// How thoroughly to verify.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct VerifyOptions {
+    /// Also decode everything and compare the checksums of the decoded bytes.
+    pub deep: bool,
+    /// Limits of the reader.
+    pub limits: Limits,
+}
+
+/// What [`verify`] saw.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct VerifyReport {
+    /// Tensors seen.
+    pub tensors: u64,
+    /// Attachments seen.
+    pub attachments: u64,
+    /// Chunks whose checksums were compared.
+    pub chunks: u64,
+    /// Bytes read.
+    pub file_bytes: u64,
+    /// Bytes decoded; 0 unless deep.
+    pub decoded_bytes: u64,
+    /// Everything found wrong, in file order; empty when the file is sound.
+    pub problems: Vec<Error>,
+}
+
+/// Reads a whole file, from start to end, and checks it: structure, padding, the checksums of all
+/// headers, chunks and the index, and that the index says exactly what the frames say.
+///
+/// Damaged chunks are collected; damage to the structure ends the reading. Memory stays within a
+/// few chunks a thread, plus the index.
+///
+/// ```
+/// # let mut file = Vec::new();
+/// # let mut w = occ::Writer::new(&mut file, occ::WriteOptions::default())?;
+/// # w.add("w", occ::Dtype::U8, &[3], &[1, 2, 3])?;
+/// # w.finish()?;
+/// let report = occ::verify(file.as_slice(), occ::VerifyOptions { deep: true, ..Default::default() })?;
+/// assert!(report.problems.is_empty());
+/// assert_eq!(report.tensors, 1);
+/// # Ok::<(), occ::Error>(())
+/// ```
+///
+/// # Errors
+/// `Io` only; what is wrong with the file is in the report.
+pub fn verify(mut input: impl Read, options: VerifyOptions) -> Result<VerifyReport> {
+    let mut report = VerifyReport::default();
+    let walked = StreamReader::with_limits(&mut input, options.limits).and_then(|mut stream| {
+        let walked = walk(&mut stream, options, &mut report);
+        report.file_bytes = stream.offset();
+        walked
+    });
+    match walked {
+        Ok(()) if input.read(&mut [0])? == 0 => {}
+        Ok(()) => {
+            let extra = Error::corrupt("bytes after the trailer");
+            report.problems.push(extra.at_offset(report.file_bytes));
+        }
+        Err(error @ Error::Io { .. }) => return Err(error),
+        Err(error) => report.problems.push(error),
+    }
+    Ok(report)
+}
+
+/// Follows the file to its trailer.
+fn walk<R: Read>(
+    stream: &mut StreamReader<R>,
+    options: VerifyOptions,
+    report: &mut VerifyReport,
+) -> Result<()> {
+    let mut expected = IndexBuilder::default();
+    loop {
+        match stream.next_item()? {
+            Item::Frame(header, payload) => {
+                let ends = check_frame(stream, &header, options, report)?;
+                let length = stream.offset() - payload.offset;
+                let payload = Payload { length, ..payload };
+                expected.push(&header.object, &payload, &ends);
+            }
+            Item::Chunk(_) => return Err(Error::corrupt("a chunk outside a frame")),
+            Item::Index(bytes) => {
+                // Frames determine every byte of the index.
+                Index::parse(&bytes)?.check_order()?;
+                if expected.to_bytes()? != bytes {
+                    report.problems.push(Error::corrupt("frames and index disagree"));
+                }
+            }
+            Item::End => return Ok(()),
+        }
+    }
+}
+
+/// Checks all chunks of a frame and returns where they end, for the index.
+fn check_frame<R: Read>(
+    stream: &mut StreamReader<R>,
+    header: &FrameHeader,
+    options: VerifyOptions,
+    report: &mut VerifyReport,
+) -> Result<Vec<u64>> {
+    let object = &header.object;
+    if object.kind == crate::container::Kind::Tensor {
+        report.tensors += 1;
+    } else {
+        report.attachments += 1;
+    }
+    let decoder = Decoder::new(object.codec, object.dtype, &header.parameters);
+    let decoder = match decoder {
+        Ok(decoder) => Some(decoder),
+        Err(error) => {
+            report.problems.push(error.in_tensor(&object.name));
+            None
+        }
+    };
+    let decoder = decoder.filter(|_| options.deep);
+    // What is wrong with one chunk must not end the reading of the next.
+    let check =
+        |chunk: Chunk<Vec<u8>>| Ok((chunk.end, check_chunk(header, decoder.as_ref(), &chunk)));
+    let (mut ends, mut crcs) = (Vec::new(), Vec::new());
+    let chunks = (0..object.chunk_count()).map(|_| match stream.next_item()? {
+        Item::Chunk(chunk) => Ok(chunk),
+        _ => Err(Error::corrupt("a frame without all its chunks")),
+    });
+    let chunks =
+        chunks.map(|chunk: Result<_>| chunk.map_err(|error| error.in_tensor(&object.name)));
+    pipeline::ordered(chunks, check, |(end, result)| {
+        report.chunks += 1;
+        ends.push(end);
+        match result {
+            Ok(crc) => crcs.extend(crc),
+            Err(error) => report.problems.push(error),
+        }
+        Ok(())
+    })?;
+    if decoder.is_some() && crcs.len() == ends.len() {
+        report.decoded_bytes += object.decoded_len();
+        report.problems.extend(check_decoded(header, crcs).err());
+    }
+    if object.layout == crate::container::Layout::Contiguous {
+        ends.clear();
+    }
+    Ok(ends)
+}
+
+/// Compares a chunk's checksum; with a decoder, decodes it and returns the CRC32 of its bytes.
+fn check_chunk(
+    header: &FrameHeader,
+    decoder: Option<&Decoder>,
+    chunk: &Chunk<Vec<u8>>,
+) -> Result<Option<u32>> {
+    match decoder {
+        Some(decoder) => {
+            decode_chunk(header, decoder, chunk).map(|bytes| Some(crc32fast::hash(&bytes)))
+        }
+        None => chunk.check().map(|()| None).map_err(|error| error.in_tensor(&header.object.name)),
+    }
+}

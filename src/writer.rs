@@ -1,0 +1,367 @@
+//! Writing `.occ` files.
+
+use crate::codec::{Encoder, Survey};
+use crate::container::{CHUNK_OVERHEAD, FileWriter, FrameHeader, Header, Kind, Layout, Object};
+use crate::dtype::Dtype;
+use crate::error::{Error, Result};
+use crate::io::{AtomicFile, ByteSource};
+use crate::limits::Limits;
+use crate::pipeline;
+use rayon::prelude::*;
+use std::collections::HashSet;
+use std::io::Write;
+use std::path::Path;
+
+/// How to write a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WriteOptions {
+    /// Tensors stored raw start at multiples of this many bytes: a power of two up to 65,536
+    /// (default 256).
+    pub alignment: u32,
+    /// Elements in a chunk, about: whole rows where rows are shorter (default 262,144). Smaller
+    /// chunks cost more bytes and make for finer random access.
+    pub chunk_elements: u64,
+    /// Whether [`Writer::create`] may replace an existing file (default true).
+    pub overwrite: bool,
+}
+
+impl Default for WriteOptions {
+    fn default() -> Self {
+        Self { alignment: 256, chunk_elements: 1 << 18, overwrite: true }
+    }
+}
+
+/// Writes an `.occ` file front to back; the output need not be seekable.
+///
+/// The bytes written depend on the tensors and options alone, not on the number of threads.
+///
+/// ```
+/// use occ::{Dtype, Reader, WriteOptions, Writer};
+/// let mut file = Vec::new();
+/// let mut writer = Writer::new(&mut file, WriteOptions::default())?;
+/// writer.add("bias", Dtype::F32, &[2], &[0, 0, 128, 63, 0, 0, 0, 64])?;
+/// writer.finish()?;
+///
+/// let reader = Reader::from_bytes(&file)?;
+/// assert_eq!(reader.tensor("bias")?.decode()?, [0, 0, 128, 63, 0, 0, 0, 64]);
+/// # Ok::<(), occ::Error>(())
+/// ```
+pub struct Writer<'w> {
+    file: FileWriter<Output<'w>>,
+    options: WriteOptions,
+    names: HashSet<(Kind, String)>,
+}
+
+enum Output<'w> {
+    File(AtomicFile),
+    Stream(Box<dyn Write + Send + 'w>),
+}
+
+impl Write for Output<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self {
+            Self::File(file) => file.write(bytes),
+            Self::Stream(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        match self {
+            Self::File(file) => file.flush(),
+            Self::Stream(stream) => stream.flush(),
+        }
+    }
+}
+
+impl Writer<'static> {
+    /// Starts a file at `path`. It is written beside its destination and takes its place, durably,
+    /// in [`finish`](Self::finish); dropped before that, nothing remains of it.
+    ///
+    /// # Errors
+    /// `Io`, and `InvalidArgument` for impossible options.
+    pub fn create(path: impl AsRef<Path>, options: WriteOptions) -> Result<Self> {
+        let path = path.as_ref();
+        let header = Header::new(options.alignment)?;
+        let file = AtomicFile::create(path, options.overwrite)
+            .map_err(|error| Error::from(error).in_file(path))?;
+        Self::with_output(Output::File(file), header, options)
+    }
+}
+
+impl<'w> Writer<'w> {
+    /// Starts a file on any output: a vector, a socket, standard output.
+    ///
+    /// # Errors
+    /// `Io`, and `InvalidArgument` for impossible options.
+    pub fn new(output: impl Write + Send + 'w, options: WriteOptions) -> Result<Self> {
+        let header = Header::new(options.alignment)?;
+        Self::with_output(Output::Stream(Box::new(output)), header, options)
+    }
+
+    fn with_output(output: Output<'w>, header: Header, options: WriteOptions) -> Result<Self> {
+        if options.chunk_elements == 0 {
+            return Err(Error::invalid("chunks of no elements"));
+        }
+        Ok(Self { file: FileWriter::new(output, header)?, options, names: HashSet::new() })
+    }
+
+    /// Adds a tensor from memory: its elements in row-major order, little-endian.
+    ///
+    /// # Errors
+    /// `InvalidArgument` when the bytes do not fit dtype and shape or the name is taken; `Io`.
+    pub fn add(&mut self, name: &str, dtype: Dtype, shape: &[usize], bytes: &[u8]) -> Result<()> {
+        self.add_from(name, dtype, shape, bytes)
+    }
+
+    /// Adds a tensor that need not be in memory; a few chunks at a time are.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add); `InvalidArgument` also when the source changes while it is read.
+    pub fn add_from<S>(
+        &mut self,
+        name: &str,
+        dtype: Dtype,
+        shape: &[usize],
+        source: &S,
+    ) -> Result<()>
+    where
+        S: ByteSource + ?Sized,
+    {
+        self.add_observed(name, dtype, shape, source, &mut |_| Ok(()))
+    }
+
+    /// [`add_from`](Self::add_from), telling `observe` how many bytes of the tensor each chunk
+    /// written covers; an error from it ends the work.
+    pub(crate) fn add_observed<S>(
+        &mut self,
+        name: &str,
+        dtype: Dtype,
+        shape: &[usize],
+        source: &S,
+        observe: &mut dyn FnMut(u64) -> Result<()>,
+    ) -> Result<()>
+    where
+        S: ByteSource + ?Sized,
+    {
+        let shape = shape.iter().map(|&size| size as u64).collect();
+        self.add_object(Kind::Tensor, name, dtype, shape, source, observe)
+            .map_err(|error| error.in_tensor(name))
+    }
+
+    /// Adds a file that belongs to the checkpoint.
+    pub(crate) fn attach(&mut self, kind: Kind, name: &str, bytes: &[u8]) -> Result<()> {
+        let shape = vec![bytes.len() as u64];
+        self.add_object(kind, name, Dtype::U8, shape, bytes, &mut |_| Ok(()))
+            .map_err(|error| error.in_tensor(name))
+    }
+
+    fn add_object<S>(
+        &mut self,
+        kind: Kind,
+        name: &str,
+        dtype: Dtype,
+        shape: Vec<u64>,
+        source: &S,
+        observe: &mut dyn FnMut(u64) -> Result<()>,
+    ) -> Result<()>
+    where
+        S: ByteSource + ?Sized,
+    {
+        let key = (kind, name.to_owned());
+        if self.names.contains(&key) {
+            return Err(Error::invalid("the name is taken"));
+        }
+        let plan = self.plan(kind, name, dtype, shape, source)?;
+        self.names.insert(key);
+        let object = &plan.header.object;
+        self.file.begin(plan.header.clone())?;
+        let chunks = (0..object.chunk_count()).map(Ok);
+        let encode = |number| {
+            let mut scratch = Vec::new();
+            let range = object.chunk_range(number);
+            let length = range.end - range.start;
+            let chunk = source.bytes(range, &mut scratch)?;
+            if crc32fast::hash(chunk) != plan.crcs[number as usize] {
+                return Err(Error::invalid("the source changed while it was read"));
+            }
+            Ok((plan.encoder.encode(chunk)?, length))
+        };
+        pipeline::ordered(chunks, encode, |(coded, length)| {
+            self.file.chunk(&coded)?;
+            observe(length)
+        })?;
+        self.file.end()
+    }
+
+    /// The first pass: chooses the encoder and takes checksums.
+    fn plan<S>(
+        &self,
+        kind: Kind,
+        name: &str,
+        dtype: Dtype,
+        shape: Vec<u64>,
+        source: &S,
+    ) -> Result<Plan>
+    where
+        S: ByteSource + ?Sized,
+    {
+        let chunk_elements = chunk_elements(dtype, &shape, self.options.chunk_elements);
+        let (codec, layout, name) = (0, Layout::Chunked, name.to_owned());
+        let limits = Limits::default();
+        let object =
+            Object::new(kind, name, dtype, shape, codec, layout, chunk_elements, 0, &limits);
+        let mut object = object.map_err(invalid)?;
+        if object.decoded_len() != source.byte_len() {
+            return Err(Error::invalid("as many bytes as dtype and shape ask for are needed"));
+        }
+        let (survey, crcs) = survey(&object, source)?;
+        let encoder = survey.choose(object.chunk_count(), CHUNK_OVERHEAD);
+        object.codec = encoder.codec().id();
+        object.decoded_crc = object.combine_crcs(crcs.iter().copied());
+        let mut chunk_crcs = Vec::new();
+        if matches!(encoder, Encoder::Raw) {
+            object.layout = Layout::Contiguous;
+            chunk_crcs.clone_from(&crcs);
+        }
+        let header = FrameHeader { object, parameters: encoder.parameters(), chunk_crcs };
+        Ok(Plan { header, encoder, crcs })
+    }
+
+    /// Writes the index and the trailer; a file takes its place, durably. Returns the length of
+    /// the whole file in bytes.
+    ///
+    /// # Errors
+    /// `Io`; `InvalidArgument` after an error that cut a tensor short.
+    pub fn finish(self) -> Result<u64> {
+        let (output, length) = self.file.finish()?;
+        if let Output::File(file) = output {
+            file.commit()?;
+        }
+        Ok(length)
+    }
+}
+
+/// How one tensor will be written.
+struct Plan {
+    header: FrameHeader,
+    encoder: Encoder,
+    /// CRC32 of each chunk's decoded bytes.
+    crcs: Vec<u32>,
+}
+
+/// Statistics and checksums of all chunks.
+fn survey<S>(object: &Object, source: &S) -> Result<(Survey, Vec<u32>)>
+where
+    S: ByteSource + ?Sized,
+{
+    let count = |state: &mut (Survey, Vec<u8>, Vec<u8>), number: u64| {
+        let (survey, bytes, scratch) = state;
+        let chunk = source.bytes(object.chunk_range(number), bytes)?;
+        survey.count(chunk, scratch);
+        Ok(crc32fast::hash(chunk))
+    };
+    let workers = rayon::current_num_threads() as u64;
+    let share = object.chunk_count().div_ceil(workers).max(1);
+    let shares: Vec<Result<(Survey, Vec<u32>)>> = (0..workers)
+        .into_par_iter()
+        .map(|worker| {
+            let mut state = (Survey::new(object.dtype), Vec::new(), Vec::new());
+            let start = (worker * share).min(object.chunk_count());
+            let end = (start + share).min(object.chunk_count());
+            let crcs: Result<Vec<u32>> =
+                (start..end).map(|number| count(&mut state, number)).collect();
+            Ok((state.0, crcs?))
+        })
+        .collect();
+    let mut total = (Survey::new(object.dtype), Vec::new());
+    for share in shares {
+        let (survey, crcs) = share?;
+        total.0.merge(&survey);
+        total.1.extend(crcs);
+    }
+    Ok(total)
+}
+
+/// Elements a chunk: whole rows of the matrix that the leading dimensions make, and whole bytes;
+/// part of a row where one row exceeds `target`.
+fn chunk_elements(dtype: Dtype, shape: &[u64], target: u64) -> u64 {
+    // Eight elements of any type are whole bytes.
+    let unit = if dtype.bits() < 8 { 8 } else { 1 };
+    let columns = shape.last().copied().unwrap_or(1).max(1);
+    let row = match columns.checked_mul(unit / gcd(columns, unit)) {
+        Some(row) if row <= target => row,
+        _ => unit,
+    };
+    (target / row).max(1) * row
+}
+
+fn gcd(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+/// The caller's fault, where a reader would call it the file's.
+fn invalid(error: Error) -> Error {
+    match error {
+        Error::Corrupt { what, at } => Error::InvalidArgument { what, at },
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_are_whole_rows_and_whole_bytes() {
+        assert_eq!(chunk_elements(Dtype::F32, &[1000, 384], 1 << 18), 682 * 384);
+        assert_eq!(chunk_elements(Dtype::F32, &[8, 100, 384], 1 << 18), 682 * 384);
+        assert_eq!(chunk_elements(Dtype::F32, &[1, 1 << 30], 1 << 18), 1 << 18);
+        assert_eq!(chunk_elements(Dtype::F4, &[1000, 6], 100), 96);
+        assert_eq!(chunk_elements(Dtype::F4, &[1000, 7], 100), 56);
+        assert_eq!(chunk_elements(Dtype::F4, &[1000, 70], 100), 96);
+        assert_eq!(chunk_elements(Dtype::U8, &[], 100), 100);
+        assert_eq!(chunk_elements(Dtype::F4, &[5, 0], 1), 8);
+    }
+
+    /// A source that is never the same twice.
+    struct Fickle(std::sync::atomic::AtomicU8);
+
+    impl ByteSource for Fickle {
+        fn byte_len(&self) -> u64 {
+            1000
+        }
+
+        fn bytes<'a>(
+            &'a self,
+            range: std::ops::Range<u64>,
+            scratch: &'a mut Vec<u8>,
+        ) -> std::io::Result<&'a [u8]> {
+            let value = self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            *scratch = vec![value; (range.end - range.start) as usize];
+            Ok(scratch)
+        }
+    }
+
+    #[test]
+    fn a_source_that_changes_is_noticed() {
+        let mut writer = Writer::new(std::io::sink(), WriteOptions::default()).unwrap();
+        let error = writer.add_from("w", Dtype::U8, &[1000], &Fickle(0.into())).unwrap_err();
+        assert!(matches!(error, Error::InvalidArgument { .. }), "{error}");
+    }
+
+    #[test]
+    fn impossible_tensors_are_the_callers_fault() {
+        let mut writer = Writer::new(std::io::sink(), WriteOptions::default()).unwrap();
+        writer.add("w", Dtype::U8, &[2], &[1, 2]).unwrap();
+        for result in [
+            writer.add("w", Dtype::U8, &[2], &[1, 2]),
+            writer.add("x", Dtype::U8, &[2], &[1]),
+            writer.add("y", Dtype::F4, &[3], &[1, 2]),
+            writer.add("z", Dtype::U8, &[usize::MAX, usize::MAX], &[]),
+        ] {
+            let error = result.unwrap_err();
+            assert!(matches!(error, Error::InvalidArgument { .. }), "{error}");
+            assert!(error.location().unwrap().tensor.is_some());
+        }
+    }
+}
