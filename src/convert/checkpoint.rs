@@ -1,0 +1,196 @@
+//! A checkpoint in safetensors form, ready to be written as `.occ`.
+
+use super::safetensors::{self, Described, LENGTH_BYTES};
+use super::{INDEX_NAME, LONE_NAME, Progress, check_file_name, report};
+use crate::container::Kind;
+use crate::error::{Error, Result};
+use crate::io::FileSection;
+use crate::writer::Writer;
+use std::collections::{BTreeSet, HashMap};
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+/// A safetensors file, or a folder of them with their index, whose headers have been read.
+///
+/// ```no_run
+/// use occ::{WriteOptions, Writer, convert::Checkpoint};
+/// use std::ops::ControlFlow;
+/// let checkpoint = Checkpoint::open("model.safetensors")?;
+/// let mut writer = Writer::create("model.occ", WriteOptions::default())?;
+/// checkpoint.write_to(&mut writer, &mut |_| ControlFlow::Continue(()))?;
+/// writer.finish()?;
+/// # Ok::<(), occ::Error>(())
+/// ```
+pub struct Checkpoint {
+    /// Name and bytes of the files that go along: the index of a sharded checkpoint.
+    files: Vec<(String, Vec<u8>)>,
+    shards: Vec<Shard>,
+}
+
+struct Shard {
+    name: String,
+    path: PathBuf,
+    file: File,
+    header: Vec<u8>,
+    tensors: Vec<Described>,
+}
+
+impl Checkpoint {
+    /// Opens a safetensors file, or a folder that holds `model.safetensors.index.json` or else
+    /// `model.safetensors`.
+    ///
+    /// # Errors
+    /// `Io`; `Corrupt` when a file is not safetensors or shards contradict each other.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        if !path.is_dir() {
+            return Ok(Self { files: Vec::new(), shards: vec![Shard::open(LONE_NAME, path)?] });
+        }
+        let index = path.join(INDEX_NAME);
+        if !index.exists() && path.join(LONE_NAME).exists() {
+            return Self::open(path.join(LONE_NAME));
+        }
+        Self::open_folder(path, &index)
+    }
+
+    fn open_folder(folder: &Path, index: &Path) -> Result<Self> {
+        let bytes = fs::read(index).map_err(|error| Error::from(error).in_file(index))?;
+        let mut shards = Vec::new();
+        for name in shard_names(&bytes)? {
+            shards.push(Shard::open(&name, &folder.join(&name))?);
+        }
+        let mut owners = HashMap::new();
+        for shard in &shards {
+            for tensor in &shard.tensors {
+                if let Some(other) = owners.insert(&tensor.name, &shard.name) {
+                    let what = format!("the shards {other} and {} both hold it", shard.name);
+                    return Err(Error::corrupt(what).in_tensor(&tensor.name));
+                }
+            }
+        }
+        Ok(Self { files: vec![(INDEX_NAME.to_owned(), bytes)], shards })
+    }
+
+    /// Copies a safetensors file from `input` to a nameless temporary file in `folder`: tensors
+    /// are read twice, which a pipe does not allow.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn spool(mut input: impl Read, folder: impl AsRef<Path>) -> Result<Self> {
+        let mut file = tempfile::tempfile_in(folder.as_ref())
+            .map_err(|error| Error::from(error).in_file(folder.as_ref()))?;
+        io::copy(&mut input, &mut file)?;
+        file.flush()?;
+        file.rewind()?;
+        let shard = Shard::from_file(LONE_NAME, PathBuf::from("standard input"), file)?;
+        Ok(Self { files: Vec::new(), shards: vec![shard] })
+    }
+
+    /// Bytes of all its files.
+    pub fn file_bytes(&self) -> u64 {
+        let files: u64 = self.files.iter().map(|(_, bytes)| bytes.len() as u64).sum();
+        let headers: u64 =
+            self.shards.iter().map(|shard| LENGTH_BYTES + shard.header.len() as u64).sum();
+        files + headers + self.tensor_bytes()
+    }
+
+    /// Bytes of all its tensors.
+    pub fn tensor_bytes(&self) -> u64 {
+        self.tensors().map(|tensor| tensor.range.end - tensor.range.start).sum()
+    }
+
+    /// Elements of all its tensors.
+    pub fn weights(&self) -> u64 {
+        self.tensors().map(|tensor| tensor.shape.iter().map(|&n| n as u64).product::<u64>()).sum()
+    }
+
+    /// How many tensors it holds.
+    pub fn tensor_count(&self) -> usize {
+        self.tensors().count()
+    }
+
+    fn tensors(&self) -> impl Iterator<Item = &Described> {
+        self.shards.iter().flat_map(|shard| &shard.tensors)
+    }
+
+    /// Writes everything: files, then shard by shard its header and tensors in the order of their
+    /// bytes, so that the files can be restored from a stream.
+    ///
+    /// # Errors
+    /// `Io`, and `InvalidArgument` when a file changes meanwhile.
+    pub fn write_to(&self, writer: &mut Writer<'_>, progress: &mut Progress<'_>) -> Result<()> {
+        for (name, bytes) in &self.files {
+            writer.attach(Kind::File, name, bytes)?;
+        }
+        for shard in &self.shards {
+            shard.write_to(writer, progress).map_err(|error| error.in_file(&shard.path))?;
+        }
+        Ok(())
+    }
+}
+
+impl Shard {
+    fn open(name: &str, path: &Path) -> Result<Self> {
+        let open = || Self::from_file(name, path.to_owned(), File::open(path)?);
+        open().map_err(|error: Error| error.in_file(path))
+    }
+
+    fn from_file(name: &str, path: PathBuf, mut file: File) -> Result<Self> {
+        let header = safetensors::read_header(&mut file)?;
+        let tensors = safetensors::parse_header(&header)?;
+        let data = tensors.last().map_or(0, |tensor| tensor.range.end);
+        let expected = LENGTH_BYTES + header.len() as u64 + data;
+        let length = file.metadata()?.len();
+        if length < expected {
+            return Err(Error::truncated().at_offset(length));
+        }
+        if length > expected {
+            let what = "bytes after the last tensor of a safetensors file";
+            return Err(Error::corrupt(what).at_offset(expected));
+        }
+        Ok(Self { name: name.to_owned(), path, file, header, tensors })
+    }
+
+    fn write_to(&self, writer: &mut Writer<'_>, progress: &mut Progress<'_>) -> Result<()> {
+        writer.attach(Kind::SafetensorsHeader, &self.name, &self.header)?;
+        let data = LENGTH_BYTES + self.header.len() as u64;
+        for tensor in &self.tensors {
+            let range = data + tensor.range.start..data + tensor.range.end;
+            let source = FileSection::new(&self.file, range);
+            let observe = &mut |bytes| report(progress, bytes);
+            writer.add_observed(&tensor.name, tensor.dtype, &tensor.shape, &source, observe)?;
+        }
+        Ok(())
+    }
+}
+
+/// The files that an index maps tensors to, sorted.
+fn shard_names(index: &[u8]) -> Result<BTreeSet<String>> {
+    let bad = |what: &str| Error::corrupt(format!("{INDEX_NAME}: {what}"));
+    let index: serde_json::Value =
+        serde_json::from_slice(index).map_err(|error| bad(&error.to_string()))?;
+    let map = index.get("weight_map").and_then(|map| map.as_object());
+    let map = map.ok_or_else(|| bad("no weight_map"))?;
+    map.values()
+        .map(|name| {
+            let name = name.as_str().ok_or_else(|| bad("a weight_map value is not a name"))?;
+            check_file_name(name)?;
+            Ok(name.to_owned())
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_names_its_shards_once_and_safely() {
+        let names = shard_names(br#"{"weight_map":{"a":"2","b":"1","c":"2"}}"#).unwrap();
+        assert_eq!(names.into_iter().collect::<Vec<_>>(), ["1", "2"]);
+        for index in ["", "{}", r#"{"weight_map":{"a":1}}"#, r#"{"weight_map":{"a":"../x"}}"#] {
+            assert!(shard_names(index.as_bytes()).is_err(), "{index}");
+        }
+    }
+}

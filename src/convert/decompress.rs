@@ -1,0 +1,264 @@
+//! `.occ` back to safetensors.
+
+use super::safetensors::{self, Described};
+use super::{Progress, check_file_name, report};
+use crate::container::Kind;
+use crate::error::{Error, Result};
+use crate::io::{AtomicFile, SealedFile};
+use crate::reader::Reader;
+use crate::stream::{StreamReader, StreamTensor};
+use std::collections::VecDeque;
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+/// Where decompressed files go.
+pub enum Target<'t> {
+    /// A file, or for a sharded checkpoint a folder, made if it is not there. Files take their
+    /// places when all are whole.
+    Path {
+        /// The file or folder.
+        path: PathBuf,
+        /// Whether existing files may be replaced.
+        overwrite: bool,
+    },
+    /// A stream, for one file.
+    Stream(&'t mut dyn Write),
+}
+
+/// What was decompressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Decompressed {
+    /// Bytes of the `.occ` file.
+    pub input_bytes: u64,
+    /// Bytes of all files written.
+    pub output_bytes: u64,
+    /// Files written.
+    pub files: u64,
+    /// Elements of all tensors.
+    pub weights: u64,
+}
+
+/// Decompresses a file.
+///
+/// A file made by [`Writer`](crate::Writer) alone, with no safetensors header in it, becomes a
+/// safetensors file of its tensors in order.
+///
+/// # Errors
+/// Whatever is wrong with the input; `Io`; `InvalidArgument` for several files to one stream.
+pub fn decompress(
+    input: impl AsRef<Path>,
+    target: Target<'_>,
+    progress: &mut Progress<'_>,
+) -> Result<Decompressed> {
+    let path = input.as_ref();
+    let header = missing_header(&Reader::open(path)?)?;
+    let open = || -> Result<_> { StreamReader::new(File::open(path)?) };
+    let stream = open().map_err(|error| error.in_file(path))?;
+    Unpacker::new(target, progress).run(stream, header)
+}
+
+/// Decompresses a stream as its bytes arrive.
+///
+/// # Errors
+/// As [`decompress`]; `Unsupported` when the stream holds no safetensors header, because one can
+/// be made only when all tensors are known.
+pub fn decompress_stream(
+    input: impl Read,
+    target: Target<'_>,
+    progress: &mut Progress<'_>,
+) -> Result<Decompressed> {
+    Unpacker::new(target, progress).run(StreamReader::new(input)?, None)
+}
+
+/// Whether a file decompresses to a folder of shards rather than to one file.
+///
+/// # Errors
+/// `Corrupt`, `Unsupported` or `LimitExceeded` when the index is bad.
+pub fn is_sharded(reader: &Reader<'_>) -> Result<bool> {
+    let first = reader.attachments().next().transpose()?;
+    Ok(first.is_some_and(|attachment| attachment.kind() == Kind::File.name()))
+}
+
+/// The header for a file that came with none.
+fn missing_header(reader: &Reader<'_>) -> Result<Option<Vec<u8>>> {
+    if reader.attachments().next().is_some() {
+        return Ok(None);
+    }
+    let tensors = reader.tensors().collect::<Result<Vec<_>>>()?;
+    let described = tensors.iter().map(|t| (t.name(), t.dtype(), t.shape(), t.decoded_bytes()));
+    safetensors::write_header(described).map(Some)
+}
+
+/// The state of a decompression.
+struct Unpacker<'t, 'q, 'p> {
+    target: Target<'t>,
+    progress: &'q mut Progress<'p>,
+    /// Whether the output is a folder.
+    folder: bool,
+    /// The safetensors file being written.
+    current: Option<AtomicFile>,
+    /// Files that are whole, waiting for the rest.
+    sealed: Vec<SealedFile>,
+    /// Tensors that the current file still needs.
+    expected: VecDeque<Described>,
+    done: Decompressed,
+}
+
+impl<'t, 'q, 'p> Unpacker<'t, 'q, 'p> {
+    fn new(target: Target<'t>, progress: &'q mut Progress<'p>) -> Self {
+        Self {
+            target,
+            progress,
+            folder: false,
+            current: None,
+            sealed: Vec::new(),
+            expected: VecDeque::new(),
+            done: Decompressed::default(),
+        }
+    }
+
+    fn run<R: Read>(
+        mut self,
+        mut stream: StreamReader<R>,
+        header: Option<Vec<u8>>,
+    ) -> Result<Decompressed> {
+        let made = header.is_some();
+        if let Some(header) = header {
+            self.start(None, &header)?;
+        }
+        let mut first = true;
+        while let Some(object) = stream.next_object()? {
+            match object.kind() {
+                Kind::File if first => {
+                    self.open_folder()?;
+                    self.file(object)?;
+                }
+                Kind::File if self.folder => self.file(object)?,
+                Kind::SafetensorsHeader if first || self.folder => {
+                    let name = object.name().to_owned();
+                    let header = decode_header(object)?;
+                    self.start(Some(&name), &header)?;
+                }
+                Kind::File | Kind::SafetensorsHeader => {
+                    return Err(Error::corrupt("a second file where one was announced"));
+                }
+                Kind::Tensor if first && !made => {
+                    return Err(Error::unsupported(
+                        "stream: it holds no safetensors header; decompress from a file instead",
+                    ));
+                }
+                Kind::Tensor => self.tensor(object)?,
+            }
+            first = false;
+        }
+        self.done.input_bytes = stream.offset();
+        self.finish()
+    }
+
+    /// From now on every file goes into a folder.
+    fn open_folder(&mut self) -> Result<()> {
+        let Target::Path { path, .. } = &self.target else {
+            return Err(Error::invalid("a sharded checkpoint needs a folder, not a stream"));
+        };
+        fs::create_dir_all(path).map_err(|error| Error::from(error).in_file(path))?;
+        self.folder = true;
+        Ok(())
+    }
+
+    /// Opens the output `name`, or the only one; `None` for a stream.
+    fn create(&self, name: Option<&str>) -> Result<Option<AtomicFile>> {
+        let Target::Path { path, overwrite } = &self.target else { return Ok(None) };
+        let path = match name {
+            Some(name) if self.folder => {
+                check_file_name(name)?;
+                path.join(name)
+            }
+            _ => path.clone(),
+        };
+        let file = AtomicFile::create(&path, *overwrite);
+        file.map(Some).map_err(|error| Error::from(error).in_file(&path))
+    }
+
+    /// Writes a whole small file.
+    fn file<R: Read>(&mut self, object: StreamTensor<'_, R>) -> Result<()> {
+        if !self.expected.is_empty() {
+            return Err(Error::corrupt("a file before the last tensor of a shard"));
+        }
+        self.seal()?;
+        self.current = self.create(Some(object.name()))?;
+        self.done.files += 1;
+        object.decode_to(&mut |bytes| self.write(bytes))?;
+        self.seal()
+    }
+
+    /// Starts a safetensors file.
+    fn start(&mut self, name: Option<&str>, header: &[u8]) -> Result<()> {
+        if !self.expected.is_empty() {
+            return Err(Error::corrupt("a shard before the last tensor of another"));
+        }
+        self.seal()?;
+        self.expected = safetensors::parse_header(header)?.into();
+        self.current = self.create(name)?;
+        self.done.files += 1;
+        self.write(&(header.len() as u64).to_le_bytes())?;
+        self.write(header)
+    }
+
+    fn tensor<R: Read>(&mut self, tensor: StreamTensor<'_, R>) -> Result<()> {
+        let described = self.expected.pop_front().filter(|described| {
+            (described.name.as_str(), described.dtype, described.shape.as_slice())
+                == (tensor.name(), tensor.dtype(), tensor.shape())
+        });
+        let Some(described) = described else {
+            let error = Error::corrupt("the safetensors header describes another tensor here");
+            return Err(error.in_tensor(tensor.name()));
+        };
+        self.done.weights += described.shape.iter().map(|&n| n as u64).product::<u64>();
+        tensor.decode_to(&mut |bytes| {
+            self.write(bytes)?;
+            report(self.progress, bytes.len() as u64)
+        })
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        match (&mut self.current, &mut self.target) {
+            (Some(file), _) => file.write_all(bytes)?,
+            (None, Target::Stream(stream)) => stream.write_all(bytes)?,
+            (None, Target::Path { .. }) => {
+                return Err(Error::corrupt("a tensor before its header"));
+            }
+        }
+        self.done.output_bytes += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Sets the current file aside, whole.
+    fn seal(&mut self) -> Result<()> {
+        if let Some(file) = self.current.take() {
+            self.sealed.push(file.seal()?);
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Decompressed> {
+        if let Some(missing) = self.expected.front() {
+            return Err(Error::corrupt("a tensor is missing").in_tensor(&missing.name));
+        }
+        self.seal()?;
+        if let Target::Stream(stream) = &mut self.target {
+            stream.flush()?;
+        }
+        for file in self.sealed {
+            file.commit()?;
+        }
+        Ok(self.done)
+    }
+}
+
+fn decode_header<R: Read>(object: StreamTensor<'_, R>) -> Result<Vec<u8>> {
+    let (bytes, limit) = (object.decoded_bytes(), safetensors::MAX_HEADER_BYTES);
+    Error::check_limit("a safetensors header", bytes, limit)?;
+    object.decode()
+}
