@@ -1,0 +1,5 @@
+//! The lossless path, end to end in memory: `cargo bench`.
+
+fn main() {
+    divan::main();
+}

@@ -1,0 +1,55 @@
+//! How a run can fail, and with which exit code.
+
+use std::io::{ErrorKind, IsTerminal};
+use std::process::ExitCode;
+
+/// Why the command ends without success.
+pub enum Failure {
+    /// The data are bad, or could not be read or written: exit code 1.
+    Data(occ::Error),
+    /// Already told, in the command's own output: exit code 1.
+    Told,
+    /// The command line asks for something that is not done: exit code 2.
+    Usage(String),
+}
+
+impl From<occ::Error> for Failure {
+    fn from(error: occ::Error) -> Self {
+        match error {
+            occ::Error::Io { path, source } if source.kind() == ErrorKind::AlreadyExists => {
+                let path = path.map_or("the output".into(), |path| path.display().to_string());
+                Self::Usage(format!("{path} exists; --force replaces it"))
+            }
+            occ::Error::InvalidArgument { .. } => Self::Usage(error.to_string()),
+            error => Self::Data(error),
+        }
+    }
+}
+
+impl Failure {
+    /// Says why on standard error.
+    pub fn report(self) -> ExitCode {
+        match self {
+            Self::Told => ExitCode::from(1),
+            Self::Data(occ::Error::Io { source, .. }) if is_interrupt(&source) => {
+                eprintln!("interrupted; nothing was left behind");
+                ExitCode::from(130)
+            }
+            Self::Data(error) => complain(&error.to_string(), 1),
+            Self::Usage(message) => complain(&message, 2),
+        }
+    }
+}
+
+fn is_interrupt(error: &std::io::Error) -> bool {
+    error.kind() == ErrorKind::Interrupted
+}
+
+fn complain(message: &str, code: u8) -> ExitCode {
+    if std::io::stderr().is_terminal() {
+        eprintln!("\x1b[1;31merror:\x1b[0m {message}");
+    } else {
+        eprintln!("error: {message}");
+    }
+    ExitCode::from(code)
+}

@@ -1,0 +1,41 @@
+//! The command `occ`: compresses neural-network weights into `.occ` files and back.
+
+mod args;
+mod compress;
+mod decompress;
+mod demo;
+mod failure;
+mod inspect;
+mod progress;
+mod table;
+mod verify;
+
+use args::{Args, Command};
+use clap::Parser;
+use failure::Failure;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    progress::watch_for_interrupts();
+    let result = match &args.command {
+        Command::Compress(args) => compress::run(args),
+        Command::Decompress(args) => decompress::run(args),
+        Command::Inspect(args) => inspect::run(args),
+        Command::Verify(args) => verify::run(args),
+        Command::Demo(args) => demo::run(args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+/// Prints to standard output; a reader that has gone away is no failure.
+fn print(text: &str) -> Result<(), Failure> {
+    use std::io::{ErrorKind, Write};
+    match writeln!(std::io::stdout(), "{}", text.trim_end()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(occ::Error::from(error).into()),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,111 @@
+//! Plain-text tables and numbers for people.
+
+pub use indicatif::DecimalBytes as Bytes;
+
+/// How a column stands.
+#[derive(Clone, Copy)]
+pub enum Align {
+    Left,
+    Right,
+}
+
+/// Rows of cells, as wide as they need to be.
+pub struct Table {
+    columns: Vec<(&'static str, Align)>,
+    rows: Vec<Row>,
+}
+
+enum Row {
+    Cells(Vec<String>),
+    Rule,
+}
+
+impl Table {
+    pub fn new(columns: &[(&'static str, Align)]) -> Self {
+        Self { columns: columns.to_vec(), rows: vec![Row::Rule] }
+    }
+
+    pub fn row<const N: usize>(&mut self, cells: [String; N]) {
+        self.rows.push(Row::Cells(cells.into()));
+    }
+
+    pub fn rule(&mut self) {
+        self.rows.push(Row::Rule);
+    }
+
+    /// The table's lines.
+    pub fn render(&self) -> String {
+        let titles = self.columns.iter().map(|column| column.0.to_owned()).collect();
+        let titles = Row::Cells(titles);
+        let rows = || std::iter::once(&titles).chain(&self.rows);
+        let mut widths = vec![0; self.columns.len()];
+        for row in rows() {
+            if let Row::Cells(cells) = row {
+                for (width, cell) in widths.iter_mut().zip(cells) {
+                    *width = cell.chars().count().max(*width);
+                }
+            }
+        }
+        let mut out = String::new();
+        for row in rows() {
+            let line = match row {
+                Row::Rule => "─".repeat(widths.iter().sum::<usize>() + 2 * (widths.len() - 1)),
+                Row::Cells(cells) => {
+                    let cells = cells.iter().zip(&widths).zip(&self.columns);
+                    let cells = cells.map(|((cell, &width), (_, align))| match align {
+                        Align::Left => format!("{cell:<width$}"),
+                        Align::Right => format!("{cell:>width$}"),
+                    });
+                    cells.collect::<Vec<_>>().join("  ")
+                }
+            };
+            out.push_str(line.trim_end());
+            out.push('\n');
+        }
+        out
+    }
+}
+
+/// 20812288 as 20,812,288.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// The ratio of two byte counts; 1 when both are nothing.
+pub fn ratio(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 1.0 } else { part as f64 / whole as f64 }
+}
+
+/// Bits of `bytes` for each of `weights`.
+pub fn bits_per_weight(bytes: u64, weights: u64) -> f64 {
+    if weights == 0 { 0.0 } else { 8.0 * bytes as f64 / weights as f64 }
+}
+
+/// A shape as `[512, 64]`.
+pub fn shape(sizes: &[usize]) -> String {
+    format!("{sizes:?}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_tables_read_well() {
+        assert_eq!(
+            (grouped(7), grouped(1000), grouped(20_812_288)),
+            ("7".into(), "1,000".into(), "20,812,288".into())
+        );
+        let mut table = Table::new(&[("name", Align::Left), ("n", Align::Right)]);
+        table.row(["é".into(), "10".into()]);
+        assert_eq!(table.render(), "name   n\n────────\né     10\n");
+    }
+}
