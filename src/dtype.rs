@@ -106,7 +106,11 @@ impl Dtype {
     /// ```
     pub const fn byte_len(self, elements: u64) -> Option<u64> {
         let bits = elements as u128 * self.bits() as u128;
-        if bits.is_multiple_of(8) && bits / 8 <= u64::MAX as u128 { Some((bits / 8) as u64) } else { None }
+        if bits.is_multiple_of(8) && bits / 8 <= u64::MAX as u128 {
+            Some((bits / 8) as u64)
+        } else {
+            None
+        }
     }
 }
 

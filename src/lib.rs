@@ -33,6 +33,7 @@
 //! The format is in `spec/format.md`. The feature `cli`, on by default, is for the command alone:
 //! libraries turn it off with `default-features = false`.
 
+mod chunks;
 mod codec;
 mod container;
 pub mod convert;

@@ -1,9 +1,10 @@
 //! Random access to an `.occ` file in memory or mapped.
 
-use crate::codec::{Codec, Decoder};
+use crate::chunks::ChunkDecoder;
+use crate::codec::Codec;
 use crate::container::{
-    FORMAT_VERSION, FrameHeader, Header, Index, IndexEntry, Kind, Layout, Trailer, header_length,
-    parse_chunk,
+    Chunk, FORMAT_VERSION, FrameHeader, Header, Index, IndexEntry, Kind, Layout, Trailer,
+    header_length, parse_chunk,
 };
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
@@ -94,6 +95,12 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The bytes in `range`, if the file has them.
+    fn slice(&self, range: Range<u64>) -> Option<&[u8]> {
+        let start = usize::try_from(range.start).ok()?;
+        self.file().get(start..usize::try_from(range.end).ok()?)
+    }
+
     fn index(&self) -> Index<'_> {
         match Index::parse(&self.file()[self.index.clone()]) {
             Ok(index) => index,
@@ -161,8 +168,7 @@ impl<'a> Reader<'a> {
 
     fn at(&self, position: usize) -> Result<Tensor<'_>> {
         let entry = self.index().entry(position, &self.limits)?;
-        let tensor = Tensor::new(self, entry);
-        tensor.map_err(|(name, error)| error.in_tensor(&name))
+        Tensor::new(self, entry)
     }
 }
 
@@ -175,20 +181,17 @@ pub struct Tensor<'r> {
 
 impl<'r> Tensor<'r> {
     /// Checks what the index alone cannot: that the payload lies before it, aligned.
-    fn new(reader: &'r Reader<'r>, entry: IndexEntry<'r>) -> Result<Self, (String, Error)> {
+    fn new(reader: &'r Reader<'r>, entry: IndexEntry<'r>) -> Result<Self> {
         let outside = entry.payload.offset + entry.payload.length > reader.index.start as u64;
         let aligned = entry.object.layout == Layout::Chunked
             || entry.payload.length == 0
             || entry.payload.offset.is_multiple_of(reader.header.alignment());
         if outside || !aligned {
             let error = Error::corrupt("a payload out of place").at_offset(entry.payload.offset);
-            return Err((entry.object.name, error));
+            return Err(error.in_tensor(&entry.object.name));
         }
-        let shape: Result<_, _> = entry.object.shape.iter().map(|&n| usize::try_from(n)).collect();
-        match shape {
-            Ok(shape) => Ok(Self { reader, entry, shape }),
-            Err(_) => Err((entry.object.name, Error::corrupt("a shape beyond this machine"))),
-        }
+        let shape = entry.object.native_shape()?;
+        Ok(Self { reader, entry, shape })
     }
 
     /// The tensor's name.
@@ -243,9 +246,8 @@ impl<'r> Tensor<'r> {
         if self.stored() != Some(Codec::Raw) || self.entry.object.layout != Layout::Contiguous {
             return None;
         }
-        let start = usize::try_from(self.entry.payload.offset).ok()?;
-        let length = usize::try_from(self.entry.payload.length).ok()?;
-        self.reader.file().get(start..start.checked_add(length)?)
+        let payload = &self.entry.payload;
+        self.reader.slice(payload.offset..payload.offset + payload.length)
     }
 
     /// Decodes the whole tensor: its elements in row-major order, little-endian.
@@ -326,9 +328,38 @@ impl<'r> Tensor<'r> {
     fn decode_range(&self, start: u64, out: &mut [u8]) -> Result<()> {
         let decoder = self.decoder().map_err(|error| self.here(error))?;
         let pieces = self.pieces(start, out);
-        let failure =
-            pieces.into_par_iter().find_map_first(|piece| decoder.decode_piece(self, piece).err());
+        let decode = |piece| self.decode_piece(&decoder, piece).err();
+        let failure = pieces.into_par_iter().find_map_first(decode);
         failure.map_or(Ok(()), |error| Err(self.here(error)))
+    }
+
+    fn decode_piece(&self, decoder: &ChunkDecoder, piece: Piece<'_>) -> Result<()> {
+        let Piece { number, skip, length, out } = piece;
+        let chunk = self.chunk(decoder.header(), number)?;
+        if out.len() == length {
+            return decoder.decode_into(&chunk, out);
+        }
+        let whole = decoder.decode(&chunk)?;
+        out.copy_from_slice(&whole[skip..skip + out.len()]);
+        Ok(())
+    }
+
+    /// Finds a chunk in the file.
+    fn chunk(&self, header: &FrameHeader, number: u64) -> Result<Chunk<&[u8]>> {
+        let misplaced = || Error::corrupt("a chunk out of place").in_chunk(number);
+        let extent = self.entry.chunk_extent(number).ok_or_else(misplaced)?;
+        let offset = extent.start;
+        if offset < self.entry.payload.offset {
+            return Err(misplaced().at_offset(offset));
+        }
+        let bytes = self.reader.slice(extent).ok_or_else(|| misplaced().at_offset(offset))?;
+        match self.entry.object.layout {
+            Layout::Chunked => parse_chunk(bytes, offset, number),
+            Layout::Contiguous => {
+                let stored_crc = header.chunk_crcs[number as usize];
+                Ok(Chunk::contiguous(number, offset, bytes, stored_crc))
+            }
+        }
     }
 
     /// Cuts `out`, which starts at byte `start` of the tensor, at the chunks' borders.
@@ -337,18 +368,14 @@ impl<'r> Tensor<'r> {
         let mut pieces = Vec::new();
         let mut position = start;
         while !out.is_empty() {
-            let chunk = position / object.chunk_bytes();
-            let range = object.chunk_range(chunk);
+            let number = position / object.chunk_bytes();
+            let range = object.chunk_range(number);
             // At most the rest of `out`, which is in memory.
             let length = (range.end - position).min(out.len() as u64) as usize;
             let (part, rest) = std::mem::take(&mut out).split_at_mut(length);
             let skip = (position - range.start) as usize;
-            pieces.push(Piece {
-                chunk,
-                skip,
-                length: (range.end - range.start) as usize,
-                out: part,
-            });
+            let chunk = (range.end - range.start) as usize;
+            pieces.push(Piece { number, skip, length: chunk, out: part });
             position += length as u64;
             out = rest;
         }
@@ -356,20 +383,15 @@ impl<'r> Tensor<'r> {
     }
 
     /// Reads the frame header and checks that it tells what the index tells.
-    fn decoder(&self) -> Result<TensorDecoder> {
-        let frame_offset = self.entry.payload.frame_offset;
-        let header = self.frame_header().map_err(|error| error.at_offset(frame_offset))?;
-        let decoder = Decoder::new(header.object.codec, self.dtype(), &header.parameters)
-            .map_err(|error| error.at_offset(frame_offset))?;
-        Ok(TensorDecoder { decoder, chunk_crcs: header.chunk_crcs })
+    fn decoder(&self) -> Result<ChunkDecoder> {
+        let decoder = self.frame_header().and_then(ChunkDecoder::new);
+        decoder.map_err(|error| error.at_offset(self.entry.payload.frame_offset))
     }
 
     fn frame_header(&self) -> Result<FrameHeader> {
         let payload = &self.entry.payload;
         let differs = || Error::corrupt("frame and index disagree");
-        // Both lie before the index, within the file.
-        let frame = payload.frame_offset as usize..payload.offset as usize;
-        let frame = self.reader.file().get(frame).ok_or_else(differs)?;
+        let frame = self.reader.slice(payload.frame_offset..payload.offset).ok_or_else(differs)?;
         let prefix = frame.first_chunk().ok_or_else(differs)?;
         let length = header_length(prefix, &self.reader.limits)?;
         let bytes = frame.get(..length).ok_or_else(differs)?;
@@ -421,62 +443,12 @@ impl Attachment<'_> {
 
 /// Part of a chunk, and where it goes.
 struct Piece<'o> {
-    chunk: u64,
+    number: u64,
     /// Bytes of the chunk before the part.
     skip: usize,
     /// Decoded bytes of the whole chunk.
     length: usize,
     out: &'o mut [u8],
-}
-
-/// What decoding a tensor's chunks takes.
-struct TensorDecoder {
-    decoder: Decoder,
-    chunk_crcs: Vec<u32>,
-}
-
-impl TensorDecoder {
-    fn decode_piece(&self, tensor: &Tensor<'_>, piece: Piece<'_>) -> Result<()> {
-        let Piece { chunk, skip, length, out } = piece;
-        let extent = tensor.entry.chunk_extent(chunk).unwrap_or(0..0);
-        let mut decode = || {
-            let bytes = extent.start as usize..extent.end as usize;
-            let bytes = tensor.reader.file().get(bytes);
-            let bytes = bytes.filter(|_| extent.start >= tensor.entry.payload.offset);
-            let bytes = bytes.ok_or_else(|| Error::corrupt("a chunk out of place"))?;
-            let coded = self.checked(tensor, chunk, bytes, extent.start)?;
-            if out.len() == length {
-                return self.decoder.decode(coded, out);
-            }
-            let mut whole = vec![0; length];
-            self.decoder.decode(coded, &mut whole)?;
-            out.copy_from_slice(&whole[skip..skip + out.len()]);
-            Ok(())
-        };
-        decode().map_err(|error: Error| error.in_chunk(chunk).at_offset(extent.start))
-    }
-
-    /// The coded bytes of a chunk, their checksum compared.
-    fn checked<'b>(
-        &self,
-        tensor: &Tensor<'_>,
-        chunk: u64,
-        bytes: &'b [u8],
-        offset: u64,
-    ) -> Result<&'b [u8]> {
-        match tensor.entry.object.layout {
-            Layout::Chunked => {
-                let chunk = parse_chunk(bytes, offset, chunk)?;
-                chunk.check()?;
-                Ok(chunk.bytes)
-            }
-            Layout::Contiguous => {
-                let stored = self.chunk_crcs[chunk as usize];
-                Error::check_crc(stored, crc32fast::hash(bytes))?;
-                Ok(bytes)
-            }
-        }
-    }
 }
 
 /// A zeroed buffer, or an error where the allocator would abort.

@@ -1,7 +1,8 @@
 //! Reading `.occ` files front to back, as their bytes arrive.
 
-use crate::codec::{Codec, Decoder};
-use crate::container::{Chunk, Event, FrameHeader, Kind, Parser, Payload, Progress};
+use crate::chunks::ChunkDecoder;
+use crate::codec::Codec;
+use crate::container::{Chunk, Event, FrameHeader, Kind, Object, Parser, Payload, Progress};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::limits::Limits;
@@ -192,31 +193,28 @@ pub struct DecodedTensor {
 /// A tensor whose chunks are about to arrive.
 pub struct StreamTensor<'s, R> {
     stream: &'s mut StreamReader<R>,
-    header: FrameHeader,
     shape: Vec<usize>,
-    decoder: Decoder,
+    decoder: ChunkDecoder,
 }
 
 impl<'s, R: Read> StreamTensor<'s, R> {
     fn new(stream: &'s mut StreamReader<R>, header: FrameHeader) -> Result<Self> {
-        let object = &header.object;
-        let shape: Result<_, _> = object.shape.iter().map(|&n| usize::try_from(n)).collect();
-        let parts =
-            shape.map_err(|_| Error::corrupt("a shape beyond this machine")).and_then(|shape| {
-                Ok((shape, Decoder::new(object.codec, object.dtype, &header.parameters)?))
-            });
-        let (shape, decoder) = parts.map_err(|error| error.in_tensor(&object.name))?;
-        Ok(Self { stream, header, shape, decoder })
+        let shape = header.object.native_shape()?;
+        Ok(Self { stream, shape, decoder: ChunkDecoder::new(header)? })
+    }
+
+    fn object(&self) -> &Object {
+        &self.decoder.header().object
     }
 
     /// The tensor's name.
     pub fn name(&self) -> &str {
-        &self.header.object.name
+        &self.object().name
     }
 
     /// The type of its elements.
     pub fn dtype(&self) -> Dtype {
-        self.header.object.dtype
+        self.object().dtype
     }
 
     /// Its dimensions, outermost first; empty for a scalar.
@@ -226,16 +224,16 @@ impl<'s, R: Read> StreamTensor<'s, R> {
 
     /// How it is stored, or `None` for a codec this crate does not know.
     pub fn stored(&self) -> Option<Codec> {
-        Codec::from_id(self.header.object.codec)
+        Codec::from_id(self.object().codec)
     }
 
     /// Bytes when decoded.
     pub fn decoded_bytes(&self) -> u64 {
-        self.header.object.decoded_len()
+        self.object().decoded_len()
     }
 
     pub(crate) fn kind(&self) -> Kind {
-        self.header.object.kind
+        self.object().kind
     }
 
     /// Decodes the next chunk: some of the tensor's bytes, in order; `None` after the last.
@@ -243,9 +241,10 @@ impl<'s, R: Read> StreamTensor<'s, R> {
     /// # Errors
     /// `Io`, `Truncated`, `ChecksumMismatch`, `Corrupt`, `LimitExceeded`.
     pub fn next_chunk(&mut self) -> Result<Option<Vec<u8>>> {
-        let Self { stream, header, decoder, .. } = self;
-        let chunk = stream.next_chunk().map_err(|error| error.in_tensor(&header.object.name))?;
-        chunk.map(|chunk| decode_chunk(header, decoder, &chunk)).transpose()
+        let Self { stream, decoder, .. } = self;
+        let name = &decoder.header().object.name;
+        let chunk = stream.next_chunk().map_err(|error| error.in_tensor(name))?;
+        chunk.map(|chunk| decoder.decode(&chunk)).transpose()
     }
 
     /// Decodes what is left of the tensor to `output`, in parallel, a few chunks in memory.
@@ -260,14 +259,14 @@ impl<'s, R: Read> StreamTensor<'s, R> {
 
     /// Decodes what is left of the tensor to `sink`, in order.
     pub(crate) fn decode_to(self, sink: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
-        let Self { stream, header, decoder, .. } = self;
-        let name = &header.object.name;
-        let whole = stream.chunks_left == header.object.chunk_count();
+        let Self { stream, decoder, .. } = self;
+        let Object { name, .. } = &decoder.header().object;
+        let whole = stream.chunks_left == decoder.header().object.chunk_count();
         let chunks = std::iter::from_fn(|| {
             stream.next_chunk().map_err(|error| error.in_tensor(name)).transpose()
         });
-        let decode = |chunk| {
-            let bytes = decode_chunk(&header, &decoder, &chunk)?;
+        let decode = |chunk: Chunk<Vec<u8>>| {
+            let bytes = decoder.decode(&chunk)?;
             Ok((crc32fast::hash(&bytes), bytes))
         };
         let mut crcs = Vec::new();
@@ -276,7 +275,7 @@ impl<'s, R: Read> StreamTensor<'s, R> {
             sink(&bytes)
         })?;
         if whole {
-            check_decoded(&header, crcs)?;
+            decoder.check_whole(crcs)?;
         }
         Ok(())
     }
@@ -314,30 +313,4 @@ impl<R: Read> StreamReader<R> {
             _ => Err(Error::corrupt("a frame without all its chunks")),
         }
     }
-}
-
-/// Compares a tensor's decoded checksum, given those of its chunks.
-pub(crate) fn check_decoded(header: &FrameHeader, crcs: Vec<u32>) -> Result<()> {
-    let object = &header.object;
-    Error::check_crc(object.decoded_crc, object.combine_crcs(crcs))
-        .map_err(|error| error.in_tensor(&object.name))
-}
-
-/// Compares a chunk's checksum and decodes it.
-pub(crate) fn decode_chunk(
-    header: &FrameHeader,
-    decoder: &Decoder,
-    chunk: &Chunk<Vec<u8>>,
-) -> Result<Vec<u8>> {
-    let decode = || {
-        chunk.check()?;
-        let range = header.object.chunk_range(chunk.number);
-        // At most the limit on chunks.
-        let mut out = vec![0; (range.end - range.start) as usize];
-        decoder.decode(&chunk.bytes, &mut out)?;
-        Ok(out)
-    };
-    decode().map_err(|error: Error| {
-        error.in_chunk(chunk.number).at_offset(chunk.offset()).in_tensor(&header.object.name)
-    })
 }

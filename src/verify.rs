@@ -1,11 +1,11 @@
 //! Checking whole files.
 
-use crate::codec::Decoder;
-use crate::container::{Chunk, FrameHeader, Index, IndexBuilder, Payload};
+use crate::chunks::ChunkDecoder;
+use crate::container::{Chunk, FrameHeader, Index, IndexBuilder, Kind, Layout, Payload};
 use crate::error::{Error, Result};
 use crate::limits::Limits;
 use crate::pipeline;
-use crate::stream::{Item, StreamReader, check_decoded, decode_chunk};
+use crate::stream::{Item, StreamReader};
 use std::io::Read;
 
 /// How thoroughly to verify.
@@ -83,10 +83,10 @@ fn walk<R: Read>(
     loop {
         match stream.next_item()? {
             Item::Frame(header, payload) => {
-                let ends = check_frame(stream, &header, options, report)?;
+                let object = header.object.clone();
+                let ends = check_frame(stream, *header, options, report)?;
                 let length = stream.offset() - payload.offset;
-                let payload = Payload { length, ..payload };
-                expected.push(&header.object, &payload, &ends);
+                expected.push(&object, &Payload { length, ..payload }, &ends);
             }
             Item::Chunk(_) => return Err(Error::corrupt("a chunk outside a frame")),
             Item::Index(bytes) => {
@@ -104,64 +104,49 @@ fn walk<R: Read>(
 /// Checks all chunks of a frame and returns where they end, for the index.
 fn check_frame<R: Read>(
     stream: &mut StreamReader<R>,
-    header: &FrameHeader,
+    header: FrameHeader,
     options: VerifyOptions,
     report: &mut VerifyReport,
 ) -> Result<Vec<u64>> {
-    let object = &header.object;
-    if object.kind == crate::container::Kind::Tensor {
-        report.tensors += 1;
-    } else {
-        report.attachments += 1;
+    let object = header.object.clone();
+    match object.kind {
+        Kind::Tensor => report.tensors += 1,
+        Kind::SafetensorsHeader | Kind::File => report.attachments += 1,
     }
-    let decoder = Decoder::new(object.codec, object.dtype, &header.parameters);
-    let decoder = match decoder {
-        Ok(decoder) => Some(decoder),
-        Err(error) => {
-            report.problems.push(error.in_tensor(&object.name));
-            None
-        }
-    };
+    let decoder = ChunkDecoder::new(header).map_err(|error| report.problems.push(error)).ok();
     let decoder = decoder.filter(|_| options.deep);
     // What is wrong with one chunk must not end the reading of the next.
-    let check =
-        |chunk: Chunk<Vec<u8>>| Ok((chunk.end, check_chunk(header, decoder.as_ref(), &chunk)));
-    let (mut ends, mut crcs) = (Vec::new(), Vec::new());
-    let chunks = (0..object.chunk_count()).map(|_| match stream.next_item()? {
-        Item::Chunk(chunk) => Ok(chunk),
-        _ => Err(Error::corrupt("a frame without all its chunks")),
+    let check = |chunk: Chunk<Vec<u8>>| Ok((chunk.end, check_chunk(decoder.as_ref(), &chunk)));
+    let chunks = (0..object.chunk_count()).map(|_| match stream.next_item() {
+        Ok(Item::Chunk(chunk)) => Ok(chunk),
+        Ok(_) => Err(Error::corrupt("a frame without all its chunks")),
+        Err(error) => Err(error),
     });
-    let chunks =
-        chunks.map(|chunk: Result<_>| chunk.map_err(|error| error.in_tensor(&object.name)));
+    let chunks = chunks.map(|chunk| chunk.map_err(|error| error.in_tensor(&object.name)));
+    let (mut ends, mut crcs) = (Vec::new(), Vec::new());
     pipeline::ordered(chunks, check, |(end, result)| {
         report.chunks += 1;
         ends.push(end);
         match result {
             Ok(crc) => crcs.extend(crc),
-            Err(error) => report.problems.push(error),
+            Err(error) => report.problems.push(error.in_tensor(&object.name)),
         }
         Ok(())
     })?;
-    if decoder.is_some() && crcs.len() == ends.len() {
+    if let Some(decoder) = decoder.filter(|_| crcs.len() == ends.len()) {
         report.decoded_bytes += object.decoded_len();
-        report.problems.extend(check_decoded(header, crcs).err());
+        report.problems.extend(decoder.check_whole(crcs).err());
     }
-    if object.layout == crate::container::Layout::Contiguous {
+    if object.layout == Layout::Contiguous {
         ends.clear();
     }
     Ok(ends)
 }
 
 /// Compares a chunk's checksum; with a decoder, decodes it and returns the CRC32 of its bytes.
-fn check_chunk(
-    header: &FrameHeader,
-    decoder: Option<&Decoder>,
-    chunk: &Chunk<Vec<u8>>,
-) -> Result<Option<u32>> {
+fn check_chunk(decoder: Option<&ChunkDecoder>, chunk: &Chunk<Vec<u8>>) -> Result<Option<u32>> {
     match decoder {
-        Some(decoder) => {
-            decode_chunk(header, decoder, chunk).map(|bytes| Some(crc32fast::hash(&bytes)))
-        }
-        None => chunk.check().map(|()| None).map_err(|error| error.in_tensor(&header.object.name)),
+        Some(decoder) => decoder.decode(chunk).map(|bytes| Some(crc32fast::hash(&bytes))),
+        None => chunk.check().map(|()| None),
     }
 }

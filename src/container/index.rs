@@ -291,7 +291,7 @@ mod tests {
 
     fn object(kind: Kind, name: &str, layout: Layout) -> Object {
         let limits = Limits::tight();
-        Object::new(kind, name.into(), Dtype::U8, vec![5, 2], 0, layout, 4, 9, &limits).unwrap()
+        Object::new(kind, name.into(), Dtype::U8, vec![10], 0, layout, 4, 9, &limits).unwrap()
     }
 
     fn index() -> Vec<u8> {

@@ -92,7 +92,10 @@ impl Object {
         decoded_crc: u32,
         limits: &Limits,
     ) -> Result<Self> {
-        let elements = shape.iter().try_fold(1u64, |product, &size| product.checked_mul(size));
+        let elements = match shape.contains(&0) {
+            true => Some(0), // whatever the others multiply to
+            false => shape.iter().try_fold(1u64, |product, &size| product.checked_mul(size)),
+        };
         let sizes = elements.and_then(|n| Some((n, dtype.byte_len(n)?)));
         let Some((elements, decoded_len)) = sizes else {
             return Err(Error::corrupt("a shape that overflows or leaves part of a byte"));
@@ -100,6 +103,9 @@ impl Object {
         let chunk = chunk_elements.min(elements);
         if chunk_elements == 0 {
             return Err(Error::corrupt("chunks of no elements"));
+        }
+        if kind != Kind::Tensor && (dtype != Dtype::U8 || shape.len() != 1) {
+            return Err(Error::corrupt("an attachment that is not a row of bytes"));
         }
         let Some(chunk_bytes) = dtype.byte_len(chunk) else {
             return Err(Error::corrupt("chunks that leave part of a byte"));
@@ -117,6 +123,17 @@ impl Object {
             elements,
             decoded_len,
         })
+    }
+
+    /// The shape in this machine's integers.
+    ///
+    /// # Errors
+    /// `Corrupt` when they are too small for it.
+    pub(crate) fn native_shape(&self) -> Result<Vec<usize>> {
+        let sizes = self.shape.iter().map(|&size| usize::try_from(size));
+        sizes
+            .collect::<Result<_, _>>()
+            .map_err(|_| Error::corrupt("a shape beyond this machine").in_tensor(&self.name))
     }
 
     pub(crate) fn elements(&self) -> u64 {
@@ -210,5 +227,7 @@ mod tests {
         assert!(object(Dtype::U64, &[1 << 62], 8).is_err());
         assert!(object(Dtype::U8, &[4], 0).is_err());
         assert!(object(Dtype::U8, &[1 << 40], 1 << 40).is_err());
+        assert!(object(Dtype::U8, &[1 << 40, 1 << 40, 0], 8).is_ok());
+        assert!(object(Dtype::U8, &[0, 1 << 40, 1 << 40], 8).is_ok());
     }
 }

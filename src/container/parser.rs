@@ -70,6 +70,14 @@ impl<B: AsRef<[u8]>> Chunk<B> {
     }
 }
 
+impl<'a> Chunk<&'a [u8]> {
+    /// A chunk of the contiguous layout, which lies at `offset`.
+    pub(crate) fn contiguous(number: u64, offset: u64, bytes: &'a [u8], stored_crc: u32) -> Self {
+        let end = offset + bytes.len() as u64;
+        Self { number, end, bytes, stored_crc, layout: Layout::Contiguous }
+    }
+}
+
 /// CRC32 of a chunk of the chunked layout: of its length, then its bytes.
 pub(crate) fn chunk_crc(bytes: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
@@ -271,13 +279,10 @@ impl Parser {
         };
         let chunk = match header.object.layout {
             Layout::Chunked => parse_chunk(extent, self.offset, number)?,
-            Layout::Contiguous => Chunk {
-                number,
-                end: self.offset + length as u64,
-                bytes: extent,
-                stored_crc: header.chunk_crcs[number as usize],
-                layout: Layout::Contiguous,
-            },
+            Layout::Contiguous => {
+                let stored_crc = header.chunk_crcs[number as usize];
+                Chunk::contiguous(number, self.offset, extent, stored_crc)
+            }
         };
         self.state = State::Chunks { header, next: number + 1 };
         Ok(Step::Got(extent.len(), Event::Chunk(chunk)))

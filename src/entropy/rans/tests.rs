@@ -145,3 +145,20 @@ fn no_symbols_are_just_the_states() {
     let stream = encoded(&frequencies, b"");
     assert_eq!(stream, [0, 0, 1, 0].repeat(LANES));
 }
+
+/// The example of `spec/format.md`, section 8.
+#[test]
+fn known_answer() {
+    let spec = include_str!("../../../spec/format.md");
+    let example = spec.split("**Example.**").nth(1).unwrap().split("```").nth(1).unwrap();
+    let mut parts = example.trim().split("\n\n").map(|part| part.replace([' ', '\n'], ""));
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+
+    let message = b"abracadabra".repeat(24);
+    let frequencies = frequencies_of(&message).unwrap();
+    assert_eq!(frequencies.get()[97..101], [1862, 745, 372, 372]);
+    let mut table = crate::entropy::BitWriter::default();
+    frequencies.write(&mut table);
+    assert_eq!(Some(hex(&table.finish())), parts.next());
+    assert_eq!(Some(hex(&encoded(&frequencies, &message))), parts.next());
+}

@@ -1,0 +1,136 @@
+//! Made-up tensors and files that several tests share.
+#![allow(dead_code)] // no test uses all of it
+
+use occ::{Dtype, WriteOptions, Writer};
+
+/// A tensor to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    pub name: String,
+    pub dtype: Dtype,
+    pub shape: Vec<usize>,
+    pub bytes: Vec<u8>,
+}
+
+impl Sample {
+    pub fn new(name: &str, dtype: Dtype, shape: &[usize], bytes: Vec<u8>) -> Self {
+        Self { name: name.to_owned(), dtype, shape: shape.to_vec(), bytes }
+    }
+}
+
+/// SplitMix64 (Steele, Lea and Flood, 2014).
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut x = self.0;
+        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        x ^ (x >> 31)
+    }
+
+    /// Nearly normal, as weights are: a sum of twelve uniform numbers.
+    pub fn weight(&mut self) -> f32 {
+        let sum: f64 = (0..12).map(|_| self.next() as f64 / u64::MAX as f64).sum();
+        ((sum - 6.0) * 0.02) as f32
+    }
+
+    pub fn bytes(&mut self, count: usize) -> Vec<u8> {
+        (0..count).map(|_| self.next() as u8).collect()
+    }
+}
+
+pub fn bf16_weights(seed: u64, count: usize) -> Vec<u8> {
+    let mut random = Random(seed);
+    (0..count).flat_map(|_| half::bf16::from_f32(random.weight()).to_le_bytes()).collect()
+}
+
+pub fn f16_weights(seed: u64, count: usize) -> Vec<u8> {
+    let mut random = Random(seed);
+    (0..count).flat_map(|_| half::f16::from_f32(random.weight()).to_le_bytes()).collect()
+}
+
+pub fn f32_weights(seed: u64, count: usize) -> Vec<u8> {
+    let mut random = Random(seed);
+    (0..count).flat_map(|_| random.weight().to_le_bytes()).collect()
+}
+
+/// A few tensors of every kind of storage, small.
+pub fn menagerie() -> Vec<Sample> {
+    let mut random = Random(7);
+    let mut samples = vec![
+        Sample::new("bf16.coded", Dtype::Bf16, &[40, 33], bf16_weights(1, 40 * 33)),
+        Sample::new("f32.coded", Dtype::F32, &[3, 5, 37], f32_weights(2, 3 * 5 * 37)),
+        Sample::new("noise.raw", Dtype::U8, &[7, 100], random.bytes(700)),
+        Sample::new("zeros", Dtype::F64, &[90], vec![0; 720]),
+        Sample::new("scalar", Dtype::F32, &[], 1.5f32.to_le_bytes().into()),
+        Sample::new("empty", Dtype::Bf16, &[4, 0, 2], Vec::new()),
+        Sample::new(
+            "positions",
+            Dtype::I64,
+            &[1, 64],
+            (0..64i64).flat_map(i64::to_le_bytes).collect(),
+        ),
+        Sample::new("six.bits", Dtype::F6_E2M3, &[20, 6], random.bytes(90)),
+        Sample::new("ünï \"quoted\"\n", Dtype::Bool, &[11], vec![1, 0, 1, 0, 0, 0, 1, 1, 0, 1, 0]),
+    ];
+    samples.extend(Dtype::ALL.iter().map(|&dtype| {
+        let count = dtype.byte_len(1024).unwrap() as usize;
+        let bytes = random.bytes(count).iter().map(|byte| byte & 0x47).collect();
+        Sample::new(&format!("all.{dtype}"), dtype, &[32, 32], bytes)
+    }));
+    samples
+}
+
+/// Enough of them for a file of a few kilobytes.
+pub fn few() -> Vec<Sample> {
+    let mut samples = menagerie();
+    samples.truncate(9);
+    samples
+}
+
+/// Writes samples to memory.
+pub fn written(samples: &[Sample], options: WriteOptions) -> Vec<u8> {
+    let mut file = Vec::new();
+    let mut writer = Writer::new(&mut file, options).unwrap();
+    for sample in samples {
+        writer.add(&sample.name, sample.dtype, &sample.shape, &sample.bytes).unwrap();
+    }
+    let length = writer.finish().unwrap();
+    assert_eq!(length, file.len() as u64);
+    file
+}
+
+/// Options that make several chunks of small tensors.
+pub fn small_chunks(chunk_elements: u64) -> WriteOptions {
+    WriteOptions { chunk_elements, ..WriteOptions::default() }
+}
+
+/// A safetensors file of these tensors, end to end, with the header that is customary.
+pub fn safetensors(samples: &[Sample]) -> Vec<u8> {
+    let mut end = 0;
+    let entries: Vec<String> = samples
+        .iter()
+        .map(|sample| {
+            let start = end;
+            end += sample.bytes.len();
+            format!(
+                "{}:{{\"dtype\":\"{}\",\"shape\":{:?},\"data_offsets\":[{start},{end}]}}",
+                serde_json::Value::from(sample.name.as_str()),
+                sample.dtype,
+                sample.shape
+            )
+        })
+        .collect();
+    let mut header = format!("{{\"__metadata__\":{{\"format\":\"pt\"}},{}}}", entries.join(","));
+    header.push_str(&" ".repeat(header.len().next_multiple_of(8) - header.len()));
+    safetensors_with_header(
+        &header,
+        &samples.iter().flat_map(|s| s.bytes.clone()).collect::<Vec<_>>(),
+    )
+}
+
+pub fn safetensors_with_header(header: &str, data: &[u8]) -> Vec<u8> {
+    [&(header.len() as u64).to_le_bytes(), header.as_bytes(), data].concat()
+}
