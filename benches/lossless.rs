@@ -1,5 +1,79 @@
 //! The lossless path, end to end in memory: `cargo bench`.
+//!
+//! Bytes per second are of the original tensor. Compare figures of one run only.
+
+use divan::counter::BytesCount;
+use divan::{Bencher, black_box};
+use occ::{Dtype, Reader, StreamReader, WriteOptions, Writer};
+
+const ROWS: usize = 4096;
+const COLUMNS: usize = 1024;
+
+const DTYPES: [Dtype; 3] = [Dtype::Bf16, Dtype::F16, Dtype::F32];
 
 fn main() {
     divan::main();
+}
+
+/// Nearly normal weights: sums of twelve uniform numbers.
+fn weights(dtype: Dtype) -> Vec<u8> {
+    let mut random = fastrand::Rng::with_seed(1);
+    let values = (0..ROWS * COLUMNS).map(|_| {
+        let sum: f32 = (0..12).map(|_| random.f32()).sum();
+        (sum - 6.0) * 0.02
+    });
+    match dtype {
+        Dtype::Bf16 => values.flat_map(|x| half::bf16::from_f32(x).to_le_bytes()).collect(),
+        Dtype::F16 => values.flat_map(|x| half::f16::from_f32(x).to_le_bytes()).collect(),
+        _ => values.flat_map(f32::to_le_bytes).collect(),
+    }
+}
+
+fn written(dtype: Dtype, bytes: &[u8]) -> Vec<u8> {
+    let mut file = Vec::with_capacity(bytes.len());
+    let mut writer = Writer::new(&mut file, WriteOptions::default()).unwrap();
+    writer.add("w", dtype, &[ROWS, COLUMNS], bytes).unwrap();
+    writer.finish().unwrap();
+    file
+}
+
+/// Runs `task` on a pool of so many threads, counting the original's bytes.
+fn measure(bencher: Bencher<'_, '_>, threads: usize, bytes: usize, task: impl Fn() + Sync) {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    bencher.counter(BytesCount::new(bytes)).bench(|| pool.install(&task));
+}
+
+#[divan::bench(args = DTYPES, consts = [1, 2], sample_count = 10)]
+fn write<const THREADS: usize>(bencher: Bencher<'_, '_>, dtype: Dtype) {
+    let bytes = weights(dtype);
+    measure(bencher, THREADS, bytes.len(), || drop(black_box(written(dtype, &bytes))));
+}
+
+#[divan::bench(args = DTYPES, consts = [1, 2], sample_count = 10)]
+fn read_mapped<const THREADS: usize>(bencher: Bencher<'_, '_>, dtype: Dtype) {
+    let bytes = weights(dtype);
+    let file = written(dtype, &bytes);
+    let reader = Reader::from_bytes(&file).unwrap();
+    let tensor = reader.tensor("w").unwrap();
+    measure(bencher, THREADS, bytes.len(), || drop(black_box(tensor.decode().unwrap())));
+}
+
+#[divan::bench(args = DTYPES, consts = [1, 2], sample_count = 10)]
+fn read_stream<const THREADS: usize>(bencher: Bencher<'_, '_>, dtype: Dtype) {
+    let bytes = weights(dtype);
+    let file = written(dtype, &bytes);
+    measure(bencher, THREADS, bytes.len(), || {
+        let stream = StreamReader::new(file.as_slice()).unwrap();
+        stream.tensors().for_each(|tensor| drop(black_box(tensor.unwrap())));
+    });
+}
+
+/// The yardstick: the same bytes copied.
+#[divan::bench(args = DTYPES, sample_count = 10)]
+fn copy(bencher: Bencher<'_, '_>, dtype: Dtype) {
+    let bytes = weights(dtype);
+    let mut out = vec![0; bytes.len()];
+    bencher
+        .counter(BytesCount::new(bytes.len()))
+        .bench_local(|| black_box(&mut out).copy_from_slice(black_box(&bytes)));
 }

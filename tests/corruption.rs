@@ -110,7 +110,7 @@ fn rows_touch_only_their_chunks() {
                 let tensor = reader.tensor(&sample.name).unwrap();
                 match tensor.decode_rows(wanted.clone()) {
                     Ok(bytes) => {
-                        assert_eq!(bytes, sample.bytes[wanted.start * row..wanted.end * row])
+                        assert_eq!(bytes, sample.bytes[wanted.start * row..wanted.end * row]);
                     }
                     Err(error) => touched.extend(error.location().unwrap().chunk),
                 }

@@ -114,7 +114,7 @@ proptest! {
         let (start, end) = (a.min(b), a.max(b));
         let row_bits = tensor.elements() as usize / count.max(1) * sample.dtype.bits() as usize;
         let decoded = tensor.decode_rows(start..end);
-        if start * row_bits % 8 == 0 && end * row_bits % 8 == 0 {
+        if (start * row_bits).is_multiple_of(8) && (end * row_bits).is_multiple_of(8) {
             let expected = &sample.bytes[start * row_bits / 8..end * row_bits / 8];
             prop_assert_eq!(decoded.unwrap(), expected);
             for fill in [0x00, 0xff] {

@@ -14,7 +14,7 @@ pub(crate) use frame::{FrameHeader, header_length};
 pub(crate) use header::Header;
 pub(crate) use index::{Index, IndexBuilder, IndexEntry, Payload};
 pub(crate) use layout::FORMAT_VERSION;
-pub(crate) use object::{Kind, Layout, Object};
+pub(crate) use object::{Kind, Layout, Object, check_file_name};
 pub(crate) use parser::{Chunk, Event, Parser, Progress, parse_chunk};
 pub(crate) use trailer::Trailer;
 pub(crate) use writer::FileWriter;

@@ -107,6 +107,9 @@ impl Object {
         if kind != Kind::Tensor && (dtype != Dtype::U8 || shape.len() != 1) {
             return Err(Error::corrupt("an attachment that is not a row of bytes"));
         }
+        if kind != Kind::Tensor {
+            check_file_name(&name)?;
+        }
         let Some(chunk_bytes) = dtype.byte_len(chunk) else {
             return Err(Error::corrupt("chunks that leave part of a byte"));
         };
@@ -173,9 +176,30 @@ impl Object {
     }
 }
 
+/// Refuses names of files that lead out of a folder.
+///
+/// # Errors
+/// `Corrupt`.
+pub(crate) fn check_file_name(name: &str) -> Result<()> {
+    if matches!(name, "" | "." | "..") || name.contains(['/', '\\', ':', '\0']) {
+        return Err(Error::corrupt(format!("`{}` is not a plain file name", name.escape_debug())));
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_plain_file_names_pass() {
+        for name in ["a", "model-00001-of-00002.safetensors", ".hidden", "é", "..."] {
+            check_file_name(name).unwrap();
+        }
+        for name in ["", ".", "..", "/a", "a/b", "../a", "a/", "a\\b", "c:a", "a\0"] {
+            assert!(check_file_name(name).is_err(), "{name:?}");
+        }
+    }
 
     fn object(dtype: Dtype, shape: &[u64], chunk_elements: u64) -> Result<Object> {
         let name = String::from("w");

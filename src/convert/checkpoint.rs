@@ -1,8 +1,8 @@
 //! A checkpoint in safetensors form, ready to be written as `.occ`.
 
 use super::safetensors::{self, Described, LENGTH_BYTES};
-use super::{INDEX_NAME, LONE_NAME, Progress, check_file_name, report};
-use crate::container::Kind;
+use super::{INDEX_NAME, LONE_NAME, Progress, report};
+use crate::container::{Kind, check_file_name};
 use crate::error::{Error, Result};
 use crate::io::FileSection;
 use crate::writer::Writer;

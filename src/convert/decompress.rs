@@ -1,7 +1,7 @@
 //! `.occ` back to safetensors.
 
 use super::safetensors::{self, Described};
-use super::{Progress, check_file_name, report};
+use super::{Progress, report};
 use crate::container::Kind;
 use crate::error::{Error, Result};
 use crate::io::{AtomicFile, SealedFile};
@@ -171,10 +171,8 @@ impl<'t, 'q, 'p> Unpacker<'t, 'q, 'p> {
     fn create(&self, name: Option<&str>) -> Result<Option<AtomicFile>> {
         let Target::Path { path, overwrite } = &self.target else { return Ok(None) };
         let path = match name {
-            Some(name) if self.folder => {
-                check_file_name(name)?;
-                path.join(name)
-            }
+            // A plain file name, or the frame would not have been read.
+            Some(name) if self.folder => path.join(name),
             _ => path.clone(),
         };
         let file = AtomicFile::create(&path, *overwrite);

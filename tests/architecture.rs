@@ -1,0 +1,100 @@
+//! The layers: who may import whom, and where `unsafe` may be.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Each room and the rooms it may know. Everyone may know the ground.
+const GROUND: &[&str] = &["error", "limits", "dtype"];
+const ROOMS: &[(&str, &[&str])] = &[
+    ("error", &[]),
+    ("limits", &["error"]),
+    ("dtype", &["error"]),
+    ("entropy", &[]),
+    ("codec", &["entropy"]),
+    ("container", &[]),
+    ("io", &[]),
+    ("pipeline", &[]),
+    ("chunks", &["codec", "container"]),
+    ("reader", &["chunks", "codec", "container", "io"]),
+    ("stream", &["chunks", "codec", "container", "pipeline"]),
+    ("writer", &["codec", "container", "io", "pipeline"]),
+    ("verify", &["chunks", "container", "pipeline", "stream"]),
+    ("convert", &["container", "io", "reader", "stream", "writer"]),
+];
+
+/// The only files with `unsafe` in them.
+const UNSAFE: &[&str] = &["src/io/map.rs"];
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}
+
+fn relative(path: &Path) -> String {
+    path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap().to_string_lossy().replace('\\', "/")
+}
+
+/// The code of a file: no comments, no tests.
+fn code(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap();
+    let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+    let code = |line: &str| line.split("//").next().unwrap().to_owned() + "\n";
+    text.lines().map(code).collect()
+}
+
+/// The rooms that code names as `crate::room`, single or in braces.
+fn imports(code: &str) -> BTreeSet<String> {
+    let mut rooms = BTreeSet::new();
+    for after in code.split("crate::").skip(1) {
+        assert!(!after.starts_with('{'), "`use crate::{{…}}` hides what is imported: {after:.40}");
+        let room: String = after.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+        if room.starts_with(char::is_lowercase) {
+            rooms.insert(room);
+        }
+    }
+    rooms
+}
+
+#[test]
+fn rooms_import_only_what_they_may() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut seen = BTreeSet::new();
+    for path in sources(&root) {
+        let name = relative(&path);
+        let room =
+            name.trim_start_matches("src/").split('/').next().unwrap().trim_end_matches(".rs");
+        if room == "lib" || room == "bin" || name.ends_with("/tests.rs") {
+            continue;
+        }
+        let allowed = ROOMS.iter().find(|(name, _)| *name == room);
+        let (_, allowed) = allowed.unwrap_or_else(|| panic!("{name} is in no room"));
+        seen.insert(room.to_owned());
+        for import in imports(&code(&path)) {
+            let fine = import == room
+                || allowed.contains(&import.as_str())
+                || (!GROUND.contains(&room) && GROUND.contains(&import.as_str()));
+            assert!(fine, "{name} may not import crate::{import}");
+        }
+    }
+    assert_eq!(seen.len(), ROOMS.len(), "a room of the list is gone");
+}
+
+#[test]
+fn unsafe_is_where_it_may_be() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for path in sources(&root) {
+        let name = relative(&path);
+        let code = code(&path);
+        let uses = code.contains("unsafe ") || code.contains("allow(unsafe_code)");
+        assert_eq!(uses, UNSAFE.contains(&name.as_str()), "{name}");
+    }
+}

@@ -1,0 +1,63 @@
+//! Memory stays flat, however large the checkpoint: a file much larger than the bound goes in
+//! and comes back.
+//!
+//! `OCC_MEMORY_MB=4096 cargo test --release --test memory -- --nocapture` does the same at scale.
+#![cfg(all(feature = "cli", target_os = "linux"))]
+
+mod common;
+
+use nix::sys::resource::{UsageWho, getrusage};
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::process::Command;
+
+/// Two tensors: one that is coded, one of noise that stays raw.
+fn write_checkpoint(path: &Path, megabytes: usize) {
+    let half = megabytes / 2 * 500_000;
+    let header = format!(
+        r#"{{"coded":{{"dtype":"BF16","shape":[{},1000],"data_offsets":[0,{}]}},"noise":{{"dtype":"U8","shape":[{}],"data_offsets":[{},{}]}}}}"#,
+        half / 1000,
+        2 * half,
+        2 * half,
+        2 * half,
+        4 * half
+    );
+    let mut file = BufWriter::new(File::create(path).unwrap());
+    file.write_all(&(header.len() as u64).to_le_bytes()).unwrap();
+    file.write_all(header.as_bytes()).unwrap();
+    let weights = common::bf16_weights(1, 500_000);
+    let noise = common::Random(2).bytes(1_000_000);
+    for block in [weights, noise] {
+        for _ in 0..megabytes / 2 {
+            file.write_all(&block).unwrap();
+        }
+    }
+    file.flush().unwrap();
+}
+
+/// The largest resident set of any child so far, in megabytes, mapped pages included.
+fn peak_megabytes() -> i64 {
+    getrusage(UsageWho::RUSAGE_CHILDREN).unwrap().max_rss() / 1000
+}
+
+#[test]
+fn peak_memory_does_not_follow_the_file() {
+    let megabytes = std::env::var("OCC_MEMORY_MB").map_or(400, |text| text.parse().unwrap());
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let path = |name: &str| folder.path().join(name);
+    write_checkpoint(&path("m.safetensors"), megabytes);
+    let run = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_occ"));
+        let status = command.args(args).current_dir(folder.path()).status().unwrap();
+        assert!(status.success(), "{args:?}");
+        let peak = peak_megabytes();
+        println!("{megabytes} MB, {args:?}: peak {peak} MB");
+        assert!(peak < 150, "{args:?}: {peak} MB");
+    };
+    run(&["compress", "m.safetensors"]);
+    run(&["decompress", "m.occ", "-o", "back"]);
+    run(&["verify", "--deep", "m.occ"]);
+    let same = Command::new("cmp").args([path("m.safetensors"), path("back")]).status().unwrap();
+    assert!(same.success());
+}

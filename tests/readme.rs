@@ -1,0 +1,21 @@
+//! The README's example compiles, because it is this one.
+
+/// Between the braces: the lines of the README.
+#[rustfmt::skip]
+fn example() -> occ::Result<()> {
+let file = occ::Reader::open("model.occ")?; // a memory map: opening reads the index, no tensor
+let tensor = file.tensor("model.embed_tokens.weight")?; // dtype(), shape(), coded_bytes(), …
+let bytes = tensor.decode()?; // in parallel, every chunk checked; or decode_into(&mut buffer)
+let rows = tensor.decode_rows(100..164)?; // touches only the chunks that hold them
+let raw: Option<&[u8]> = tensor.as_raw(); // zero-copy, 256-byte aligned, where stored raw
+let _ = (bytes, rows, raw);
+Ok(())
+}
+
+#[test]
+fn readme_shows_this_example() {
+    let readme = include_str!("../README.md");
+    let block = readme.split("```rust\n").nth(1).unwrap().split("```").next().unwrap();
+    assert!(include_str!("readme.rs").contains(block), "{block}");
+    assert!(example().is_err(), "there is no model.occ here");
+}
