@@ -1,6 +1,8 @@
 //! The crate against a decoder written from `spec/format.md` alone: both must accept the same
 //! files and read the same from them.
 
+#![allow(clippy::single_range_in_vec_init)] // lists of ranges, some of one
+
 mod common;
 mod spec_decoder;
 
