@@ -28,54 +28,73 @@ impl Split {
         Self { width, rotate }
     }
 
+    /// Bits that words are rotated by.
+    const fn rotation(self) -> u32 {
+        self.rotate as u32
+    }
+
     /// Copies plane `plane` of the words in `bytes` over `out`, one byte a word.
     pub(crate) fn extract(self, plane: usize, bytes: &[u8], out: &mut Vec<u8>) {
         out.clear();
+        let (shift, rotation) = (8 * plane as u32, self.rotation());
         match self.width {
             1 => out.extend_from_slice(bytes),
-            2 => self.extract_words::<2>(plane, bytes, out),
-            4 => self.extract_words::<4>(plane, bytes, out),
-            _ => self.extract_words::<8>(plane, bytes, out),
+            2 => {
+                out.extend(
+                    bytes.as_chunks().0.iter().map(|&word| {
+                        (u16::from_le_bytes(word).rotate_left(rotation) >> shift) as u8
+                    }),
+                )
+            }
+            4 => {
+                out.extend(
+                    bytes.as_chunks().0.iter().map(|&word| {
+                        (u32::from_le_bytes(word).rotate_left(rotation) >> shift) as u8
+                    }),
+                )
+            }
+            _ => {
+                out.extend(
+                    bytes.as_chunks().0.iter().map(|&word| {
+                        (u64::from_le_bytes(word).rotate_left(rotation) >> shift) as u8
+                    }),
+                )
+            }
         }
-    }
-
-    fn extract_words<const W: usize>(self, plane: usize, bytes: &[u8], out: &mut Vec<u8>) {
-        let words = bytes.as_chunks::<W>().0;
-        if !self.rotate {
-            return out.extend(words.iter().map(|word| word[plane]));
-        }
-        // A byte of the rotated word is a byte of the word and the top bit of the one below,
-        // cyclically.
-        let below = (plane + W - 1) % W;
-        out.extend(words.iter().map(|word| word[plane] << 1 | word[below] >> 7));
     }
 
     /// Reassembles words from their planes into `out`, whose length is `width` times a plane's.
     pub(crate) fn join(self, planes: &[&[u8]], out: &mut [u8]) {
+        let rotation = self.rotation();
         match *planes {
             [plane] => out.copy_from_slice(plane),
-            [p0, p1] => self.join_words([p0, p1], out),
-            [p0, p1, p2, p3] => self.join_words([p0, p1, p2, p3], out),
+            [p0, p1] => join_words([p0, p1], out, |word| {
+                u16::from_le_bytes(word).rotate_right(rotation).to_le_bytes()
+            }),
+            [p0, p1, p2, p3] => join_words([p0, p1, p2, p3], out, |word| {
+                u32::from_le_bytes(word).rotate_right(rotation).to_le_bytes()
+            }),
             [p0, p1, p2, p3, p4, p5, p6, p7] => {
-                self.join_words([p0, p1, p2, p3, p4, p5, p6, p7], out);
+                join_words([p0, p1, p2, p3, p4, p5, p6, p7], out, |word| {
+                    u64::from_le_bytes(word).rotate_right(rotation).to_le_bytes()
+                });
             }
             _ => unreachable!("a split has 1, 2, 4 or 8 planes"),
         }
     }
+}
 
-    fn join_words<const W: usize>(self, planes: [&[u8]; W], out: &mut [u8]) {
-        let words = out.as_chunks_mut::<W>().0;
-        // Equal lengths, said once, keep bounds checks out of the loop.
-        let planes = planes.map(|plane| &plane[..words.len()]);
-        for (i, word) in words.iter_mut().enumerate() {
-            let bytes = planes.map(|plane| plane[i]);
-            *word = bytes;
-            if self.rotate {
-                for (p, byte) in word.iter_mut().enumerate() {
-                    *byte = bytes[p] >> 1 | bytes[(p + 1) % W] << 7;
-                }
-            }
-        }
+/// Interleaves planes into words, each of which `finish` sees last.
+fn join_words<const W: usize>(
+    planes: [&[u8]; W],
+    out: &mut [u8],
+    finish: impl Fn([u8; W]) -> [u8; W],
+) {
+    let words = out.as_chunks_mut::<W>().0;
+    // Equal lengths, said once, keep bounds checks out of the loop.
+    let planes = planes.map(|plane| &plane[..words.len()]);
+    for (i, word) in words.iter_mut().enumerate() {
+        *word = finish(planes.map(|plane| plane[i]));
     }
 }
 
