@@ -15,7 +15,7 @@ impl ChunkDecoder {
     /// `Unsupported` for an unknown codec, `Corrupt` or `Truncated` for bad parameters.
     pub(crate) fn new(header: FrameHeader) -> Result<Self> {
         let object = &header.object;
-        let decoder = Decoder::new(object.codec, object.dtype, &header.parameters);
+        let decoder = Decoder::new(object.codec, object.geometry.dtype(), &header.parameters);
         let raw = object.codec == Codec::Raw.id();
         let decoder = match decoder {
             Ok(_) if object.layout == Layout::Contiguous && !raw => {
@@ -36,7 +36,7 @@ impl ChunkDecoder {
     /// # Errors
     /// `ChecksumMismatch` or `Corrupt`, with tensor, chunk and offset.
     pub(crate) fn decode(&self, chunk: &Chunk<impl AsRef<[u8]>>) -> Result<Vec<u8>> {
-        let range = self.header.object.chunk_range(chunk.number);
+        let range = self.header.object.geometry.chunk_range(chunk.number);
         // At most the limit on chunks.
         let mut out = vec![0; (range.end - range.start) as usize];
         self.decode_into(chunk, &mut out)?;
@@ -57,13 +57,13 @@ impl ChunkDecoder {
         )
     }
 
-    /// Compares the checksum of the whole decoded tensor, given those of its chunks.
+    /// Compares the checksum of the whole decoded tensor with that from those of its chunks.
     ///
     /// # Errors
     /// `ChecksumMismatch`.
-    pub(crate) fn check_whole(&self, crcs: Vec<u32>) -> Result<()> {
+    pub(crate) fn check_whole(&self, decoded_crc: u32, crcs: Vec<u32>) -> Result<()> {
         let object = &self.header.object;
-        Error::check_crc(object.decoded_crc, object.combine_crcs(crcs))
+        Error::check_crc(decoded_crc, object.geometry.combine_crcs(crcs))
             .map_err(|error| error.in_tensor(&object.name))
     }
 }

@@ -201,7 +201,7 @@ impl<'r> Tensor<'r> {
 
     /// The type of its elements.
     pub fn dtype(&self) -> Dtype {
-        self.entry.object.dtype
+        self.entry.object.geometry.dtype()
     }
 
     /// Its dimensions, outermost first; empty for a scalar.
@@ -211,7 +211,7 @@ impl<'r> Tensor<'r> {
 
     /// How many elements it has.
     pub fn elements(&self) -> u64 {
-        self.entry.object.elements()
+        self.entry.object.geometry.elements()
     }
 
     /// How it is stored, or `None` for a codec this crate does not know.
@@ -226,17 +226,17 @@ impl<'r> Tensor<'r> {
 
     /// Bytes when decoded.
     pub fn decoded_bytes(&self) -> u64 {
-        self.entry.object.decoded_len()
+        self.entry.object.geometry.decoded_len()
     }
 
     /// How many chunks it is stored in.
     pub fn chunks(&self) -> u64 {
-        self.entry.object.chunk_count()
+        self.entry.object.geometry.chunk_count()
     }
 
     /// CRC32 of the decoded bytes, as stored.
     pub fn decoded_crc(&self) -> u32 {
-        self.entry.object.decoded_crc
+        self.entry.payload.decoded_crc
     }
 
     /// The tensor itself, when it is stored raw: a slice of the map, aligned as the file is.
@@ -364,12 +364,12 @@ impl<'r> Tensor<'r> {
 
     /// Cuts `out`, which starts at byte `start` of the tensor, at the chunks' borders.
     fn pieces<'o>(&self, start: u64, mut out: &'o mut [u8]) -> Vec<Piece<'o>> {
-        let object = &self.entry.object;
+        let geometry = &self.entry.object.geometry;
         let mut pieces = Vec::new();
         let mut position = start;
         while !out.is_empty() {
-            let number = position / object.chunk_bytes();
-            let range = object.chunk_range(number);
+            let number = position / geometry.chunk_bytes();
+            let range = geometry.chunk_range(number);
             // At most the rest of `out`, which is in memory.
             let length = (range.end - position).min(out.len() as u64) as usize;
             let (part, rest) = std::mem::take(&mut out).split_at_mut(length);

@@ -2,7 +2,7 @@
 
 use crate::chunks::ChunkDecoder;
 use crate::codec::Codec;
-use crate::container::{Chunk, Event, FrameHeader, Kind, Object, Parser, Payload, Progress};
+use crate::container::{Chunk, Event, FrameHeader, FrameOffsets, Kind, Object, Parser, Progress};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::limits::Limits;
@@ -39,8 +39,9 @@ pub struct StreamReader<R> {
 
 /// What comes next in the file.
 pub(crate) enum Item {
-    Frame(Box<FrameHeader>, Payload),
+    Frame(Box<FrameHeader>, FrameOffsets),
     Chunk(Chunk<Vec<u8>>),
+    FrameEnd { decoded_crc: u32 },
     Index(Vec<u8>),
     End,
 }
@@ -118,7 +119,7 @@ impl<R: Read> StreamReader<R> {
         loop {
             match self.next_item()? {
                 Item::Frame(header, _) => return Ok(Some(*header)),
-                Item::Chunk(_) | Item::Index(_) => {}
+                Item::Chunk(_) | Item::FrameEnd { .. } | Item::Index(_) => {}
                 Item::End => return Ok(None),
             }
         }
@@ -128,15 +129,16 @@ impl<R: Read> StreamReader<R> {
     pub(crate) fn next_item(&mut self) -> Result<Item> {
         let item = self.event(|event| match event {
             Event::Header => Err(Error::corrupt("a second header")),
-            Event::Frame(header, payload) => Ok(Item::Frame(Box::new(header), payload)),
+            Event::Frame(header, offsets) => Ok(Item::Frame(Box::new(header), offsets)),
             Event::Chunk(chunk) => Ok(Item::Chunk(chunk.into_owned())),
+            Event::FrameEnd { decoded_crc } => Ok(Item::FrameEnd { decoded_crc }),
             Event::Index(bytes) => Ok(Item::Index(bytes.to_vec())),
             Event::End => Ok(Item::End),
         })?;
         match &item {
-            Item::Frame(header, _) => self.chunks_left = header.object.chunk_count(),
+            Item::Frame(header, _) => self.chunks_left = header.object.geometry.chunk_count(),
             Item::Chunk(_) => self.chunks_left -= 1,
-            Item::Index(_) | Item::End => {}
+            Item::FrameEnd { .. } | Item::Index(_) | Item::End => {}
         }
         Ok(item)
     }
@@ -214,7 +216,7 @@ impl<'s, R: Read> StreamTensor<'s, R> {
 
     /// The type of its elements.
     pub fn dtype(&self) -> Dtype {
-        self.object().dtype
+        self.object().geometry.dtype()
     }
 
     /// Its dimensions, outermost first; empty for a scalar.
@@ -229,7 +231,7 @@ impl<'s, R: Read> StreamTensor<'s, R> {
 
     /// Bytes when decoded.
     pub fn decoded_bytes(&self) -> u64 {
-        self.object().decoded_len()
+        self.object().geometry.decoded_len()
     }
 
     pub(crate) fn kind(&self) -> Kind {
@@ -260,8 +262,8 @@ impl<'s, R: Read> StreamTensor<'s, R> {
     /// Decodes what is left of the tensor to `sink`, in order.
     pub(crate) fn decode_to(self, sink: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
         let Self { stream, decoder, .. } = self;
-        let Object { name, .. } = &decoder.header().object;
-        let whole = stream.chunks_left == decoder.header().object.chunk_count();
+        let Object { name, geometry, .. } = &decoder.header().object;
+        let whole = stream.chunks_left == geometry.chunk_count();
         let chunks = std::iter::from_fn(|| {
             stream.next_chunk().map_err(|error| error.in_tensor(name)).transpose()
         });
@@ -274,10 +276,8 @@ impl<'s, R: Read> StreamTensor<'s, R> {
             crcs.push(crc);
             sink(&bytes)
         })?;
-        if whole {
-            decoder.check_whole(crcs)?;
-        }
-        Ok(())
+        let decoded_crc = stream.frame_end().map_err(|error| error.in_tensor(name))?;
+        if whole { decoder.check_whole(decoded_crc, crcs) } else { Ok(()) }
     }
 
     /// Decodes the whole tensor.
@@ -311,6 +311,14 @@ impl<R: Read> StreamReader<R> {
         match self.next_item()? {
             Item::Chunk(chunk) => Ok(Some(chunk)),
             _ => Err(Error::corrupt("a frame without all its chunks")),
+        }
+    }
+
+    /// The end of the current frame, after its chunks; returns the decoded checksum.
+    pub(crate) fn frame_end(&mut self) -> Result<u32> {
+        match self.next_item()? {
+            Item::FrameEnd { decoded_crc } => Ok(decoded_crc),
+            _ => Err(Error::corrupt("a frame without its end")),
         }
     }
 }

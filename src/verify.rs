@@ -1,7 +1,9 @@
 //! Checking whole files.
 
 use crate::chunks::ChunkDecoder;
-use crate::container::{Chunk, FrameHeader, Index, IndexBuilder, Kind, Layout, Payload};
+use crate::container::{
+    Chunk, FrameHeader, FrameOffsets, Index, IndexBuilder, Kind, Layout, Payload,
+};
 use crate::error::{Error, Result};
 use crate::limits::Limits;
 use crate::pipeline;
@@ -62,10 +64,11 @@ pub fn verify(mut input: impl Read, options: VerifyOptions) -> Result<VerifyRepo
         walked
     });
     match walked {
-        Ok(()) if input.read(&mut [0])? == 0 => {}
         Ok(()) => {
-            let extra = Error::corrupt("bytes after the trailer");
-            report.problems.push(extra.at_offset(report.file_bytes));
+            if input.take(1).read_to_end(&mut Vec::new())? > 0 {
+                let extra = Error::corrupt("bytes after the trailer");
+                report.problems.push(extra.at_offset(report.file_bytes));
+            }
         }
         Err(error @ Error::Io { .. }) => return Err(error),
         Err(error) => report.problems.push(error),
@@ -82,13 +85,14 @@ fn walk<R: Read>(
     let mut expected = IndexBuilder::default();
     loop {
         match stream.next_item()? {
-            Item::Frame(header, payload) => {
+            Item::Frame(header, offsets) => {
                 let object = header.object.clone();
-                let ends = check_frame(stream, *header, options, report)?;
-                let length = stream.offset() - payload.offset;
-                expected.push(&object, &Payload { length, ..payload }, &ends);
+                let (payload, ends) = check_frame(stream, *header, offsets, options, report)?;
+                expected.push(&object, &payload, &ends);
             }
-            Item::Chunk(_) => return Err(Error::corrupt("a chunk outside a frame")),
+            Item::Chunk(_) | Item::FrameEnd { .. } => {
+                return Err(Error::corrupt("a chunk outside a frame"));
+            }
             Item::Index(bytes) => {
                 // Frames determine every byte of the index.
                 Index::parse(&bytes)?.check_order()?;
@@ -101,13 +105,14 @@ fn walk<R: Read>(
     }
 }
 
-/// Checks all chunks of a frame and returns where they end, for the index.
+/// Checks all chunks of a frame and returns where they lie, for the index.
 fn check_frame<R: Read>(
     stream: &mut StreamReader<R>,
     header: FrameHeader,
+    offsets: FrameOffsets,
     options: VerifyOptions,
     report: &mut VerifyReport,
-) -> Result<Vec<u64>> {
+) -> Result<(Payload, Vec<u64>)> {
     let object = header.object.clone();
     match object.kind {
         Kind::Tensor => report.tensors += 1,
@@ -117,7 +122,7 @@ fn check_frame<R: Read>(
     let decoder = decoder.filter(|_| options.deep);
     // What is wrong with one chunk must not end the reading of the next.
     let check = |chunk: Chunk<Vec<u8>>| Ok((chunk.end, check_chunk(decoder.as_ref(), &chunk)));
-    let chunks = (0..object.chunk_count()).map(|_| match stream.next_item() {
+    let chunks = (0..object.geometry.chunk_count()).map(|_| match stream.next_item() {
         Ok(Item::Chunk(chunk)) => Ok(chunk),
         Ok(_) => Err(Error::corrupt("a frame without all its chunks")),
         Err(error) => Err(error),
@@ -133,14 +138,17 @@ fn check_frame<R: Read>(
         }
         Ok(())
     })?;
+    let length = stream.offset() - offsets.payload;
+    let decoded_crc = stream.frame_end()?;
     if let Some(decoder) = decoder.filter(|_| crcs.len() == ends.len()) {
-        report.decoded_bytes += object.decoded_len();
-        report.problems.extend(decoder.check_whole(crcs).err());
+        report.decoded_bytes += object.geometry.decoded_len();
+        report.problems.extend(decoder.check_whole(decoded_crc, crcs).err());
     }
     if object.layout == Layout::Contiguous {
         ends.clear();
     }
-    Ok(ends)
+    let FrameOffsets { frame, payload } = offsets;
+    Ok((Payload { frame_offset: frame, offset: payload, length, decoded_crc }, ends))
 }
 
 /// Compares a chunk's checksum; with a decoder, decodes it and returns the CRC32 of its bytes.

@@ -1,7 +1,9 @@
 //! Writing `.occ` files.
 
-use crate::codec::{Encoder, Survey};
-use crate::container::{CHUNK_OVERHEAD, FileWriter, FrameHeader, Header, Kind, Layout, Object};
+use crate::codec::{Codec, Encoder, Survey};
+use crate::container::{
+    CHUNK_OVERHEAD, FileWriter, FrameHeader, Geometry, Header, Kind, Layout, Object,
+};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::io::{AtomicFile, ByteSource};
@@ -171,60 +173,34 @@ impl<'w> Writer<'w> {
         if self.names.contains(&key) {
             return Err(Error::invalid("the name is taken"));
         }
-        let plan = self.plan(kind, name, dtype, shape, source)?;
+        let target = self.options.chunk_elements;
+        let chunk_elements = chunk_elements(dtype, &shape, target);
+        let geometry = Geometry::new(dtype, shape, chunk_elements, &Limits::default());
+        let geometry = geometry.map_err(invalid)?;
+        if geometry.decoded_len() != source.byte_len() {
+            return Err(Error::invalid("as many bytes as dtype and shape ask for are needed"));
+        }
+        let (survey, crcs) = survey(&geometry, source)?;
+        let encoder = survey.choose(geometry.chunk_count(), CHUNK_OVERHEAD);
+        let header = frame_header(kind, name, geometry.clone(), &encoder, &crcs)?;
         self.names.insert(key);
-        let object = &plan.header.object;
-        self.file.begin(plan.header.clone())?;
-        let chunks = (0..object.chunk_count()).map(Ok);
+        self.file.begin(header)?;
+        let chunks = (0..geometry.chunk_count()).map(Ok);
         let encode = |number| {
             let mut scratch = Vec::new();
-            let range = object.chunk_range(number);
+            let range = geometry.chunk_range(number);
             let length = range.end - range.start;
             let chunk = source.bytes(range, &mut scratch)?;
-            if crc32fast::hash(chunk) != plan.crcs[number as usize] {
+            if crc32fast::hash(chunk) != crcs[number as usize] {
                 return Err(Error::invalid("the source changed while it was read"));
             }
-            Ok((plan.encoder.encode(chunk)?, length))
+            Ok((encoder.encode(chunk)?, length))
         };
         pipeline::ordered(chunks, encode, |(coded, length)| {
             self.file.chunk(&coded)?;
             observe(length)
         })?;
-        self.file.end()
-    }
-
-    /// The first pass: chooses the encoder and takes checksums.
-    fn plan<S>(
-        &self,
-        kind: Kind,
-        name: &str,
-        dtype: Dtype,
-        shape: Vec<u64>,
-        source: &S,
-    ) -> Result<Plan>
-    where
-        S: ByteSource + ?Sized,
-    {
-        let chunk_elements = chunk_elements(dtype, &shape, self.options.chunk_elements);
-        let (codec, layout, name) = (0, Layout::Chunked, name.to_owned());
-        let limits = Limits::default();
-        let object =
-            Object::new(kind, name, dtype, shape, codec, layout, chunk_elements, 0, &limits);
-        let mut object = object.map_err(invalid)?;
-        if object.decoded_len() != source.byte_len() {
-            return Err(Error::invalid("as many bytes as dtype and shape ask for are needed"));
-        }
-        let (survey, crcs) = survey(&object, source)?;
-        let encoder = survey.choose(object.chunk_count(), CHUNK_OVERHEAD);
-        object.codec = encoder.codec().id();
-        object.decoded_crc = object.combine_crcs(crcs.iter().copied());
-        let mut chunk_crcs = Vec::new();
-        if matches!(encoder, Encoder::Raw) {
-            object.layout = Layout::Contiguous;
-            chunk_crcs.clone_from(&crcs);
-        }
-        let header = FrameHeader { object, parameters: encoder.parameters(), chunk_crcs };
-        Ok(Plan { header, encoder, crcs })
+        self.file.end(geometry.combine_crcs(crcs.iter().copied()))
     }
 
     /// Writes the index and the trailer; a file takes its place, durably. Returns the length of
@@ -241,39 +217,49 @@ impl<'w> Writer<'w> {
     }
 }
 
-/// How one tensor will be written.
-struct Plan {
-    header: FrameHeader,
-    encoder: Encoder,
-    /// CRC32 of each chunk's decoded bytes.
-    crcs: Vec<u32>,
+/// What a decoder is told before the chunks, whose decoded checksums are `crcs`.
+fn frame_header(
+    kind: Kind,
+    name: &str,
+    geometry: Geometry,
+    encoder: &Encoder,
+    crcs: &[u32],
+) -> Result<FrameHeader> {
+    // Raw chunks are their own decoded bytes, so their checksums are known beforehand.
+    let (layout, chunk_crcs) = match encoder.codec() {
+        Codec::Raw => (Layout::Contiguous, crcs.to_vec()),
+        Codec::Planes => (Layout::Chunked, Vec::new()),
+    };
+    let object = Object::new(kind, name.to_owned(), geometry, encoder.codec().id(), layout);
+    let object = object.map_err(invalid)?;
+    Ok(FrameHeader { object, parameters: encoder.parameters(), chunk_crcs })
 }
 
 /// Statistics and checksums of all chunks.
-fn survey<S>(object: &Object, source: &S) -> Result<(Survey, Vec<u32>)>
+fn survey<S>(geometry: &Geometry, source: &S) -> Result<(Survey, Vec<u32>)>
 where
     S: ByteSource + ?Sized,
 {
     let count = |state: &mut (Survey, Vec<u8>, Vec<u8>), number: u64| {
         let (survey, bytes, scratch) = state;
-        let chunk = source.bytes(object.chunk_range(number), bytes)?;
+        let chunk = source.bytes(geometry.chunk_range(number), bytes)?;
         survey.count(chunk, scratch);
         Ok(crc32fast::hash(chunk))
     };
     let workers = rayon::current_num_threads() as u64;
-    let share = object.chunk_count().div_ceil(workers).max(1);
+    let share = geometry.chunk_count().div_ceil(workers).max(1);
     let shares: Vec<Result<(Survey, Vec<u32>)>> = (0..workers)
         .into_par_iter()
         .map(|worker| {
-            let mut state = (Survey::new(object.dtype), Vec::new(), Vec::new());
-            let start = (worker * share).min(object.chunk_count());
-            let end = (start + share).min(object.chunk_count());
+            let mut state = (Survey::new(geometry.dtype()), Vec::new(), Vec::new());
+            let start = (worker * share).min(geometry.chunk_count());
+            let end = (start + share).min(geometry.chunk_count());
             let crcs: Result<Vec<u32>> =
                 (start..end).map(|number| count(&mut state, number)).collect();
             Ok((state.0, crcs?))
         })
         .collect();
-    let mut total = (Survey::new(object.dtype), Vec::new());
+    let mut total = (Survey::new(geometry.dtype()), Vec::new());
     for share in shares {
         let (survey, crcs) = share?;
         total.0.merge(&survey);

@@ -1,6 +1,6 @@
 //! The lossless codec: byte planes, each stored raw, as one constant, or entropy-coded.
 
-use super::planes::Split;
+use super::split::Split;
 use crate::dtype::Dtype;
 use crate::entropy::rans::{self, DecodeTable, EncodeTable, LANES, STATES_BYTES};
 use crate::entropy::{BitReader, BitWriter, Frequencies, Histogram};

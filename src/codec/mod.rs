@@ -5,7 +5,7 @@
 //! [`Encoder`] and its frequency tables, then every chunk is coded on its own.
 
 mod lossless;
-mod planes;
+mod split;
 
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};

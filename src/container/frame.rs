@@ -1,6 +1,7 @@
 //! The header of a frame.
 
-use super::layout::{CRC_BYTES, FRAME_TAG, FrameHead};
+use super::geometry::Geometry;
+use super::layout::{CRC_BYTES, FRAME_TAG, FrameFoot, FrameHead};
 use super::object::{Kind, Layout, Object};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
@@ -45,7 +46,7 @@ impl FrameHeader {
         let object = &self.object;
         let too_long = |_| Error::invalid("a name, shape or parameter too long for a frame");
         let length = size_of::<FrameHead>()
-            + object.shape.len() * size_of::<u64>()
+            + size_of_val(object.geometry.shape())
             + object.name.len()
             + self.parameters.len()
             + self.chunk_crcs.len() * CRC_BYTES
@@ -54,20 +55,18 @@ impl FrameHeader {
             tag: FRAME_TAG,
             header_length: u32::try_from(length).map_err(too_long)?.into(),
             kind: object.kind as u8,
-            dtype: object.dtype.id(),
+            dtype: object.geometry.dtype().id(),
             codec: object.codec,
             layout: object.layout as u8,
-            rank: u16::try_from(object.shape.len()).map_err(too_long)?.into(),
+            rank: u16::try_from(object.geometry.shape().len()).map_err(too_long)?.into(),
             reserved: 0.into(),
             name_length: u32::try_from(object.name.len()).map_err(too_long)?.into(),
             parameters_length: u32::try_from(self.parameters.len()).map_err(too_long)?.into(),
-            decoded_crc: object.decoded_crc.into(),
-            reserved_too: 0.into(),
-            chunk_elements: object.chunk_elements.into(),
+            chunk_elements: object.geometry.chunk_elements().into(),
         };
         let mut out = Vec::with_capacity(length);
         out.extend_from_slice(head.as_bytes());
-        out.extend(object.shape.iter().flat_map(|size| size.to_le_bytes()));
+        out.extend(object.geometry.shape().iter().flat_map(|size| size.to_le_bytes()));
         out.extend_from_slice(object.name.as_bytes());
         out.extend_from_slice(&self.parameters);
         out.extend(self.chunk_crcs.iter().flat_map(|crc| crc.to_le_bytes()));
@@ -91,7 +90,7 @@ impl FrameHeader {
         let parameters_length = head.parameters_length.get() as usize;
         let (parameters, rest) = rest.split_at_checked(parameters_length).ok_or_else(mismatch)?;
         let chunk_crcs = <[U32]>::ref_from_bytes(rest).map_err(|_| mismatch())?;
-        if head.reserved != 0 || head.reserved_too != 0 {
+        if head.reserved != 0 {
             return Err(Error::corrupt("reserved frame bytes are not zero"));
         }
         let object = object_from_parts(
@@ -99,12 +98,11 @@ impl FrameHeader {
             name,
             shape,
             head.chunk_elements.get(),
-            head.decoded_crc.get(),
             limits,
         )?;
         let crcs_expected = match object.layout {
             Layout::Chunked => 0,
-            Layout::Contiguous => object.chunk_count(),
+            Layout::Contiguous => object.geometry.chunk_count(),
         };
         if chunk_crcs.len() as u64 != crcs_expected {
             return Err(mismatch().in_tensor(&object.name));
@@ -117,29 +115,43 @@ impl FrameHeader {
     }
 }
 
+/// The end of a frame, with the CRC32 of the decoded bytes.
+pub(crate) fn foot(decoded_crc: u32) -> [u8; size_of::<FrameFoot>()] {
+    let crc = crc32fast::hash(&decoded_crc.to_le_bytes());
+    zerocopy::transmute!(FrameFoot { decoded_crc: decoded_crc.into(), crc: crc.into() })
+}
+
+/// The CRC32 of the decoded bytes, from the end of a frame.
+///
+/// # Errors
+/// `ChecksumMismatch`.
+pub(crate) fn parse_foot(bytes: &[u8; size_of::<FrameFoot>()]) -> Result<u32> {
+    let foot: FrameFoot = zerocopy::transmute!(*bytes);
+    Error::check_crc(foot.crc.get(), crc32fast::hash(foot.decoded_crc.as_bytes()))?;
+    Ok(foot.decoded_crc.get())
+}
+
 /// An object from its fields on the wire: `ids` are kind, dtype, codec and layout.
 pub(super) fn object_from_parts(
     ids: [u8; 4],
     name: &[u8],
     shape: &[U64],
     chunk_elements: u64,
-    decoded_crc: u32,
     limits: &Limits,
 ) -> Result<Object> {
     let name = std::str::from_utf8(name).map_err(|_| Error::corrupt("a name is not UTF-8"))?;
     let [kind, dtype, codec, layout] = ids;
     let object = || {
         let known = Dtype::from_id(dtype);
+        let dtype = known.ok_or_else(|| Error::unsupported(format!("dtype {dtype}")))?;
+        let shape = shape.iter().map(|size| size.get()).collect();
+        let geometry = Geometry::new(dtype, shape, chunk_elements, limits)?;
         Object::new(
             Kind::from_id(kind)?,
             name.to_owned(),
-            known.ok_or_else(|| Error::unsupported(format!("dtype {dtype}")))?,
-            shape.iter().map(|size| size.get()).collect(),
+            geometry,
             codec,
             Layout::from_id(layout)?,
-            chunk_elements,
-            decoded_crc,
-            limits,
         )
     };
     object().map_err(|error| error.in_tensor(name))
@@ -150,9 +162,8 @@ mod tests {
     use super::*;
 
     fn header(layout: Layout, chunk_crcs: Vec<u32>) -> FrameHeader {
-        let (name, shape) = (String::from("wé"), vec![2, 3]);
-        let (kind, limits) = (Kind::Tensor, Limits::tight());
-        let object = Object::new(kind, name, Dtype::F16, shape, 1, layout, 4, 0xfeed, &limits);
+        let geometry = Geometry::new(Dtype::F16, vec![2, 3], 4, &Limits::tight()).unwrap();
+        let object = Object::new(Kind::Tensor, "wé".into(), geometry, 1, layout);
         FrameHeader { object: object.unwrap(), parameters: vec![1, 2, 3], chunk_crcs }
     }
 

@@ -10,15 +10,17 @@ use std::ops::Range;
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-/// Where an object's frame and chunks lie.
+/// Where an object's frame and chunks lie, and what they decode to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Payload {
     /// The start of the frame.
     pub(crate) frame_offset: u64,
     /// The first byte after the frame header and its padding.
     pub(crate) offset: u64,
-    /// Bytes from there to the end of the frame.
+    /// Bytes from there to the end of the last chunk.
     pub(crate) length: u64,
+    /// CRC32 of the decoded bytes.
+    pub(crate) decoded_crc: u32,
 }
 
 /// Collects what was written, for the index.
@@ -37,21 +39,21 @@ impl IndexBuilder {
             frame_offset: payload.frame_offset.into(),
             payload_offset: payload.offset.into(),
             payload_length: payload.length.into(),
-            chunk_elements: object.chunk_elements.into(),
+            chunk_elements: object.geometry.chunk_elements().into(),
             name_offset: (self.names.len() as u64).into(),
             first_dimension: (self.dimensions.len() as u64).into(),
             first_chunk: (self.chunk_ends.len() as u64).into(),
             // Lengths were checked when the frame header was written.
             name_length: (object.name.len() as u32).into(),
-            decoded_crc: object.decoded_crc.into(),
+            decoded_crc: payload.decoded_crc.into(),
             kind: object.kind as u8,
-            dtype: object.dtype.id(),
+            dtype: object.geometry.dtype().id(),
             codec: object.codec,
             layout: object.layout as u8,
-            rank: (object.shape.len() as u16).into(),
+            rank: (object.geometry.shape().len() as u16).into(),
             reserved: 0.into(),
         });
-        self.dimensions.extend(object.shape.iter().map(|&size| U64::new(size)));
+        self.dimensions.extend(object.geometry.shape().iter().map(|&size| U64::new(size)));
         self.chunk_ends.extend(chunk_ends.iter().map(|&end| U64::new(end)));
         self.names.extend_from_slice(object.name.as_bytes());
     }
@@ -197,11 +199,10 @@ impl<'a> Index<'a> {
             name,
             shape,
             entry.chunk_elements.get(),
-            entry.decoded_crc.get(),
             limits,
         )?;
         let chunks = match object.layout {
-            Layout::Chunked => object.chunk_count(),
+            Layout::Chunked => object.geometry.chunk_count(),
             Layout::Contiguous => 0,
         };
         let chunk_ends = slice(self.chunk_ends, entry.first_chunk.get(), chunks)
@@ -211,6 +212,7 @@ impl<'a> Index<'a> {
             frame_offset: entry.frame_offset.get(),
             offset: entry.payload_offset.get(),
             length: entry.payload_length.get(),
+            decoded_crc: entry.decoded_crc.get(),
         };
         let entry = IndexEntry { object, payload, chunk_ends };
         entry.check_lengths().map_err(|error| error.in_tensor(&entry.object.name))?;
@@ -239,7 +241,9 @@ impl IndexEntry<'_> {
         let corrupt = || Error::corrupt("payload offsets that contradict each other");
         let end = self.payload.offset.checked_add(self.payload.length).ok_or_else(corrupt)?;
         let expected = match self.object.layout {
-            Layout::Contiguous => self.payload.offset.checked_add(self.object.decoded_len()),
+            Layout::Contiguous => {
+                self.payload.offset.checked_add(self.object.geometry.decoded_len())
+            }
             Layout::Chunked => {
                 Some(self.chunk_ends.last().map_or(self.payload.offset, |last| last.get()))
             }
@@ -254,7 +258,7 @@ impl IndexEntry<'_> {
     pub(crate) fn chunk_extent(&self, number: u64) -> Option<Range<u64>> {
         match self.object.layout {
             Layout::Contiguous => {
-                let range = self.object.chunk_range(number);
+                let range = self.object.geometry.chunk_range(number);
                 Some(self.payload.offset + range.start..self.payload.offset + range.end)
             }
             Layout::Chunked => {
@@ -287,19 +291,20 @@ fn slice<T>(items: &[T], start: u64, length: u64) -> Option<&[T]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::container::Geometry;
     use crate::dtype::Dtype;
 
     fn object(kind: Kind, name: &str, layout: Layout) -> Object {
-        let limits = Limits::tight();
-        Object::new(kind, name.into(), Dtype::U8, vec![10], 0, layout, 4, 9, &limits).unwrap()
+        let geometry = Geometry::new(Dtype::U8, vec![10], 4, &Limits::tight()).unwrap();
+        Object::new(kind, name.into(), geometry, 0, layout).unwrap()
     }
 
     fn index() -> Vec<u8> {
         let mut builder = IndexBuilder::default();
-        let payload = Payload { frame_offset: 64, offset: 128, length: 30 };
+        let payload = Payload { frame_offset: 64, offset: 128, length: 30, decoded_crc: 7 };
         builder.push(&object(Kind::Tensor, "b", Layout::Chunked), &payload, &[138, 148, 158]);
         builder.push(&object(Kind::File, "a", Layout::Chunked), &payload, &[138, 148, 158]);
-        let payload = Payload { frame_offset: 158, offset: 256, length: 10 };
+        let payload = Payload { frame_offset: 158, offset: 256, length: 10, decoded_crc: 7 };
         builder.push(&object(Kind::Tensor, "a", Layout::Contiguous), &payload, &[]);
         builder.to_bytes().unwrap()
     }

@@ -58,8 +58,6 @@ pub(crate) struct FrameHead {
     pub(crate) reserved: U16,
     pub(crate) name_length: U32,
     pub(crate) parameters_length: U32,
-    pub(crate) decoded_crc: U32,
-    pub(crate) reserved_too: U32,
     pub(crate) chunk_elements: U64,
 }
 
@@ -69,6 +67,15 @@ pub(crate) struct FrameHead {
 pub(crate) struct ChunkHead {
     pub(crate) length: U32,
     /// Of `length` and the bytes that follow.
+    pub(crate) crc: U32,
+}
+
+/// What every frame ends with: what is known only after its chunks.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, Clone, Copy)]
+#[repr(C)]
+pub(crate) struct FrameFoot {
+    pub(crate) decoded_crc: U32,
+    /// Of the field above.
     pub(crate) crc: U32,
 }
 
@@ -119,7 +126,8 @@ pub(crate) struct Trailer {
 }
 
 const _: () = assert!(size_of::<Header>() == 64);
-const _: () = assert!(size_of::<FrameHead>() == 40);
+const _: () = assert!(size_of::<FrameHead>() == 32);
+const _: () = assert!(size_of::<FrameFoot>() == 8);
 const _: () = assert!(size_of::<ChunkHead>() == 8);
 const _: () = assert!(size_of::<IndexHead>() == 40);
 const _: () = assert!(size_of::<Entry>() == 72);

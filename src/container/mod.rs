@@ -2,6 +2,7 @@
 //! the codec's affair; here they are opaque.
 
 mod frame;
+mod geometry;
 mod header;
 mod index;
 mod layout;
@@ -11,11 +12,12 @@ mod trailer;
 mod writer;
 
 pub(crate) use frame::{FrameHeader, header_length};
+pub(crate) use geometry::Geometry;
 pub(crate) use header::Header;
 pub(crate) use index::{Index, IndexBuilder, IndexEntry, Payload};
 pub(crate) use layout::FORMAT_VERSION;
 pub(crate) use object::{Kind, Layout, Object, check_file_name};
-pub(crate) use parser::{Chunk, Event, Parser, Progress, parse_chunk};
+pub(crate) use parser::{Chunk, Event, FrameOffsets, Parser, Progress, parse_chunk};
 pub(crate) use trailer::Trailer;
 pub(crate) use writer::FileWriter;
 

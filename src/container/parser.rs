@@ -2,10 +2,11 @@
 //! as are asked for.
 
 use super::frame::{self, FrameHeader};
+use super::geometry::Geometry;
 use super::header::Header;
-use super::index::{Index, Payload};
-use super::layout::{ChunkHead, INDEX_TAG};
-use super::object::{Layout, Object};
+use super::index::Index;
+use super::layout::{ChunkHead, FrameFoot, INDEX_TAG};
+use super::object::Layout;
 use super::trailer::Trailer;
 use crate::error::{Error, Result};
 use crate::limits::Limits;
@@ -24,13 +25,24 @@ pub(crate) enum Progress<'a> {
 #[derive(Debug)]
 pub(crate) enum Event<'a> {
     Header,
-    /// A frame begins; its chunks follow. `length` of the payload is not known yet.
-    Frame(FrameHeader, Payload),
+    /// A frame begins; its chunks follow.
+    Frame(FrameHeader, FrameOffsets),
     /// The next chunk of the frame, its checksum not yet compared.
     Chunk(Chunk<&'a [u8]>),
+    /// A frame ends, with the CRC32 of its decoded bytes.
+    FrameEnd {
+        decoded_crc: u32,
+    },
     /// The index, its checksum not yet compared.
     Index(&'a [u8]),
     End,
+}
+
+/// Where a frame lies, as far as its header tells.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FrameOffsets {
+    pub(crate) frame: u64,
+    pub(crate) payload: u64,
 }
 
 /// A chunk as it lies in the file, over borrowed or owned bytes.
@@ -126,6 +138,8 @@ enum State {
         index_crc: u32,
     },
     End,
+    /// An error was returned; nothing after it can be trusted.
+    Failed,
 }
 
 /// Reads a file from its first byte to its last.
@@ -155,7 +169,7 @@ impl Parser {
     ///
     /// # Errors
     /// Whatever is wrong with the bytes, except checksums of chunks and index, which are left to
-    /// the caller. After an error the parser must not be used.
+    /// the caller. After an error nothing but errors follows.
     pub(crate) fn advance<'a>(&mut self, input: &'a [u8]) -> Result<Progress<'a>> {
         let mut consumed = 0;
         loop {
@@ -176,19 +190,19 @@ impl Parser {
     }
 
     fn step<'a>(&mut self, input: &'a [u8]) -> Result<Step<'a>> {
-        match std::mem::replace(&mut self.state, State::End) {
+        match std::mem::replace(&mut self.state, State::Failed) {
             State::Header => self.header(input),
             State::Frame => self.frame(input),
             State::Padding(header) => self.padding(input, header),
-            State::Chunks { header, next } if next == header.object.chunk_count() => {
-                self.state = State::Frame;
-                Ok(Step::Skip(0))
+            State::Chunks { header, next } if next == header.object.geometry.chunk_count() => {
+                self.foot(input, header)
             }
             State::Chunks { header, next } => self.chunk(input, header, next),
             State::Trailer { index_offset, index_length, index_crc } => {
                 self.trailer(input, index_offset, index_length, index_crc)
             }
             State::End => Err(Error::corrupt("bytes after the trailer")),
+            State::Failed => Err(Error::corrupt("what follows an error cannot be read")),
         }
     }
 
@@ -226,18 +240,18 @@ impl Parser {
         let after = self.offset + length as u64;
         let offset = match header.object.layout {
             Layout::Chunked => after,
-            Layout::Contiguous => payload_offset(&header.object, after, self.alignment)?,
+            Layout::Contiguous => payload_offset(&header.object.geometry, after, self.alignment)?,
         };
-        let payload = Payload { frame_offset: self.offset, offset, length: 0 };
+        let offsets = FrameOffsets { frame: self.offset, payload: offset };
         self.state = State::Padding(Box::new(header.clone()));
-        Ok(Step::Got(length, Event::Frame(header, payload)))
+        Ok(Step::Got(length, Event::Frame(header, offsets)))
     }
 
     fn padding<'a>(&mut self, input: &'a [u8], header: Box<FrameHeader>) -> Result<Step<'a>> {
         let bytes = match header.object.layout {
             Layout::Chunked => 0,
             Layout::Contiguous => {
-                let aligned = payload_offset(&header.object, self.offset, self.alignment)?;
+                let aligned = payload_offset(&header.object.geometry, self.offset, self.alignment)?;
                 (aligned - self.offset) as usize
             }
         };
@@ -259,7 +273,7 @@ impl Parser {
     ) -> Result<Step<'a>> {
         let (head, length) = match header.object.layout {
             Layout::Contiguous => {
-                let range = header.object.chunk_range(number);
+                let range = header.object.geometry.chunk_range(number);
                 // At most the limit on chunks.
                 (0, (range.end - range.start) as usize)
             }
@@ -286,6 +300,17 @@ impl Parser {
         };
         self.state = State::Chunks { header, next: number + 1 };
         Ok(Step::Got(extent.len(), Event::Chunk(chunk)))
+    }
+
+    fn foot<'a>(&mut self, input: &'a [u8], header: Box<FrameHeader>) -> Result<Step<'a>> {
+        let Some(bytes) = input.first_chunk() else {
+            let next = header.object.geometry.chunk_count();
+            return self.need(size_of::<FrameFoot>(), State::Chunks { header, next });
+        };
+        let decoded_crc =
+            frame::parse_foot(bytes).map_err(|error| error.in_tensor(&header.object.name))?;
+        self.state = State::Frame;
+        Ok(Step::Got(bytes.len(), Event::FrameEnd { decoded_crc }))
     }
 
     fn index<'a>(&mut self, input: &'a [u8]) -> Result<Step<'a>> {
@@ -322,6 +347,7 @@ impl Parser {
         }
         Error::check_crc(trailer.index_crc, index_crc)
             .map_err(|error| error.at_offset(index_offset))?;
+        self.state = State::End;
         Ok(Step::Got(Trailer::BYTES, Event::End))
     }
 }
@@ -337,8 +363,8 @@ enum Step<'a> {
 ///
 /// # Errors
 /// `Corrupt` when it overflows.
-pub(super) fn payload_offset(object: &Object, after: u64, alignment: u64) -> Result<u64> {
-    if object.decoded_len() == 0 {
+pub(super) fn payload_offset(geometry: &Geometry, after: u64, alignment: u64) -> Result<u64> {
+    if geometry.decoded_len() == 0 {
         return Ok(after);
     }
     after.checked_next_multiple_of(alignment).ok_or_else(|| Error::corrupt("an offset overflows"))

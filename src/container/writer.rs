@@ -1,11 +1,11 @@
 //! Writes a file front to back, never seeking.
 
-use super::frame::FrameHeader;
+use super::frame::{self, FrameHeader};
 use super::header::Header;
 use super::index::{IndexBuilder, Payload};
 use super::layout::ChunkHead;
 use super::object::Layout;
-use super::parser::{chunk_crc, payload_offset};
+use super::parser::{FrameOffsets, chunk_crc, payload_offset};
 use super::trailer::Trailer;
 use crate::error::{Error, Result};
 use std::io::{self, Write};
@@ -14,7 +14,7 @@ use zerocopy::IntoBytes;
 /// A frame whose chunks are being written.
 struct Open {
     header: FrameHeader,
-    payload: Payload,
+    offsets: FrameOffsets,
     chunk_ends: Vec<u64>,
     /// Chunks written.
     written: u64,
@@ -51,12 +51,14 @@ impl<W: Write> FileWriter<W> {
         self.write(&header.to_bytes()?)?;
         let offset = match header.object.layout {
             Layout::Chunked => self.offset,
-            Layout::Contiguous => payload_offset(&header.object, self.offset, self.alignment)?,
+            Layout::Contiguous => {
+                payload_offset(&header.object.geometry, self.offset, self.alignment)?
+            }
         };
         let padding = vec![0; (offset - self.offset) as usize];
         self.write(&padding)?;
-        let payload = Payload { frame_offset, offset, length: 0 };
-        self.open = Some(Open { header, payload, chunk_ends: Vec::new(), written: 0 });
+        let offsets = FrameOffsets { frame: frame_offset, payload: offset };
+        self.open = Some(Open { header, offsets, chunk_ends: Vec::new(), written: 0 });
         Ok(())
     }
 
@@ -75,16 +77,19 @@ impl<W: Write> FileWriter<W> {
         Ok(self.write(coded)?)
     }
 
-    /// Ends the frame.
-    pub(crate) fn end(&mut self) -> Result<()> {
-        let mut open = self.open.take().ok_or_else(|| Error::invalid("no frame to end"))?;
-        let object = &open.header.object;
-        open.payload.length = self.offset - open.payload.offset;
-        let whole = object.layout == Layout::Chunked || open.payload.length == object.decoded_len();
-        if open.written != object.chunk_count() || !whole {
+    /// Ends the frame, whose chunks decode to bytes with this CRC32.
+    pub(crate) fn end(&mut self, decoded_crc: u32) -> Result<()> {
+        let open = self.open.as_ref().ok_or_else(|| Error::invalid("no frame to end"))?;
+        let FrameOffsets { frame, payload } = open.offsets;
+        let (object, length) = (&open.header.object, self.offset - payload);
+        let whole = object.layout == Layout::Chunked || length == object.geometry.decoded_len();
+        if open.written != object.geometry.chunk_count() || !whole {
             return Err(Error::invalid("a frame without all its chunks"));
         }
-        self.index.push(object, &open.payload, &open.chunk_ends);
+        let payload = Payload { frame_offset: frame, offset: payload, length, decoded_crc };
+        self.index.push(object, &payload, &open.chunk_ends);
+        self.write(&frame::foot(decoded_crc))?;
+        self.open = None;
         Ok(())
     }
 

@@ -56,6 +56,9 @@ impl AtomicFile {
             Ok(_) => fs::canonicalize(path)?,
             Err(_) => path.to_owned(),
         };
+        if !directory(&path).is_dir() {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "its folder does not exist"));
+        }
         let mut builder = tempfile::Builder::new();
         let mut prefix = std::ffi::OsString::from(".");
         prefix.push(path.file_name().ok_or(io::ErrorKind::InvalidInput)?);

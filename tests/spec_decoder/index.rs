@@ -15,7 +15,13 @@ pub struct IndexBuilder {
 
 impl IndexBuilder {
     /// Adds an entry; `place` is: offset of the frame, offset and length of the payload.
-    pub fn add(&mut self, frame: &Frame, place: [usize; 3], ends: &[u64]) -> Res<()> {
+    pub fn add(
+        &mut self,
+        frame: &Frame,
+        place: [usize; 3],
+        decoded_crc: u32,
+        ends: &[u64],
+    ) -> Res<()> {
         let position = u32::try_from(self.positions.len()).map_err(|_| "too many objects")?;
         let repeated = self.positions.insert((frame.kind, frame.name.into()), position);
         ensure(repeated.is_none(), "two objects of one kind have the same name")?;
@@ -24,7 +30,7 @@ impl IndexBuilder {
         self.entries.extend(frame.chunk_elements.to_le_bytes());
         self.entries.extend(firsts.iter().flat_map(|n| n.to_le_bytes()));
         self.entries.extend((frame.name.len() as u32).to_le_bytes());
-        self.entries.extend(frame.decoded_crc.to_le_bytes());
+        self.entries.extend(decoded_crc.to_le_bytes());
         self.entries.extend([frame.kind, frame.dtype, frame.codec, frame.layout]);
         self.entries.extend((frame.shape.len() as u16).to_le_bytes());
         self.entries.extend([0, 0]);

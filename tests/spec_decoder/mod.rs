@@ -49,8 +49,10 @@ pub fn decode_stream(file: &[u8]) -> Res<Vec<DecodedObject>> {
         ensure(is_zero(padding), "padding is not zero")?;
         let payload = input.at;
         let (bytes, ends) = frame.read_payload(&mut input)?;
-        index.add(&frame, [start, payload, input.at - payload], &ends)?;
-        objects.push(frame.into_object(bytes)?);
+        let place = [start, payload, input.at - payload];
+        let decoded_crc = read_foot(&mut input)?;
+        index.add(&frame, place, decoded_crc, &ends)?;
+        objects.push(frame.into_object(bytes, decoded_crc)?);
     }
     // 6: the frames determine every byte of the index, and so of the trailer.
     let index_at = input.at;
@@ -83,8 +85,12 @@ pub fn decode_indexed(file: &[u8]) -> Res<Vec<DecodedObject>> {
         end = entry.payload.checked_add(entry.payload_len).ok_or("a size overflows")?;
         let payload = body.get(..end).ok_or("a payload is not before the index")?;
         let (bytes, ends) = entry.read_payload(payload, &frame)?;
-        index.add(&frame, [entry.frame, entry.payload, entry.payload_len], &ends)?;
-        objects.push(frame.into_object(bytes)?);
+        let mut foot = Cursor { bytes: body, at: end };
+        let decoded_crc = read_foot(&mut foot)?;
+        end = foot.at;
+        let place = [entry.frame, entry.payload, entry.payload_len];
+        index.add(&frame, place, decoded_crc, &ends)?;
+        objects.push(frame.into_object(bytes, decoded_crc)?);
     }
     ensure(end == index_at, "the frames do not end where the index starts")?;
     ensure(index.finish()? == index_bytes, "the index is not that of the frames")?;
@@ -119,7 +125,6 @@ struct Frame<'a> {
     name: &'a str,
     shape: Vec<u64>,
     chunk_elements: u64,
-    decoded_crc: u32,
     elements: u64,
     decoded_len: u64,
     chunks: u64,
@@ -136,8 +141,6 @@ impl<'a> Frame<'a> {
         let rank = h.u16()?;
         ensure(h.u16()? == 0, "reserved bytes of a frame are not zero")?;
         let (name_len, params_len) = (h.u32()?, h.u32()?);
-        let decoded_crc = h.u32()?;
-        ensure(h.u32()? == 0, "reserved bytes of a frame are not zero")?;
         let chunk_elements = h.u64()?;
         let shape = (0..rank).map(|_| h.u64()).collect::<Res<Vec<_>>>()?;
         let name = std::str::from_utf8(h.take(to_size(name_len.into())?)?);
@@ -159,7 +162,7 @@ impl<'a> Frame<'a> {
         let chunk_crcs = Cursor { bytes: crcs, at: 0 };
         #[rustfmt::skip]
         let frame = Frame {
-            kind, dtype, codec, layout, name, shape, chunk_elements, decoded_crc,
+            kind, dtype, codec, layout, name, shape, chunk_elements,
             elements, decoded_len, chunks, planes, chunk_crcs,
         };
         Ok(frame)
@@ -212,9 +215,9 @@ impl<'a> Frame<'a> {
         Ok(coded.to_vec())
     }
 
-    fn into_object(self, bytes: Vec<u8>) -> Res<DecodedObject> {
+    fn into_object(self, bytes: Vec<u8>, decoded_crc: u32) -> Res<DecodedObject> {
         ensure(bytes.len() as u64 == self.decoded_len, "wrong number of decoded bytes")?;
-        ensure(crc32(&bytes) == self.decoded_crc, "wrong CRC of the decoded bytes")?;
+        ensure(crc32(&bytes) == decoded_crc, "wrong CRC of the decoded bytes")?;
         let Frame { kind, dtype, shape, codec, .. } = self;
         Ok(DecodedObject { kind, name: self.name.into(), dtype, shape, codec, bytes })
     }
@@ -228,6 +231,14 @@ fn frame_header<'a>(input: &mut Cursor<'a>) -> Res<Cursor<'a>> {
     let covered = input.take(to_size(covered_len.into())?)?;
     ensure(input.u32()? == crc32(covered), "wrong CRC of a frame header")?;
     Ok(Cursor { bytes: covered, at: 8 })
+}
+
+/// Takes the end of a frame (5). Returns the decoded CRC.
+fn read_foot(input: &mut Cursor) -> Res<u32> {
+    let covered = input.clone().take(4)?;
+    let decoded_crc = input.u32()?;
+    ensure(input.u32()? == crc32(covered), "wrong CRC of a frame foot")?;
+    Ok(decoded_crc)
 }
 
 /// Takes one chunk of the chunked layout, checks its CRC, returns its coded bytes (5).

@@ -16,9 +16,13 @@ pub fn run(args: &Verify) -> Result<(), Failure> {
         }
         occ::verify(stdin().lock(), options)?
     } else {
-        let file = File::open(&args.file)
-            .map_err(|source| occ::Error::Io { path: Some(args.file.clone()), source })?;
-        occ::verify(file, options)?
+        let open = || occ::verify(File::open(&args.file)?, options);
+        open().map_err(|error| match error {
+            occ::Error::Io { path: None, source } => {
+                occ::Error::Io { path: Some(args.file.clone()), source }
+            }
+            other => other,
+        })?
     };
     crate::print(&if args.json {
         to_json(&report, args.deep)

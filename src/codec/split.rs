@@ -40,25 +40,16 @@ impl Split {
         match self.width {
             1 => out.extend_from_slice(bytes),
             2 => {
-                out.extend(
-                    bytes.as_chunks().0.iter().map(|&word| {
-                        (u16::from_le_bytes(word).rotate_left(rotation) >> shift) as u8
-                    }),
-                )
+                let word = |&word| u16::from_le_bytes(word).rotate_left(rotation);
+                out.extend(bytes.as_chunks().0.iter().map(|bytes| (word(bytes) >> shift) as u8));
             }
             4 => {
-                out.extend(
-                    bytes.as_chunks().0.iter().map(|&word| {
-                        (u32::from_le_bytes(word).rotate_left(rotation) >> shift) as u8
-                    }),
-                )
+                let word = |&word| u32::from_le_bytes(word).rotate_left(rotation);
+                out.extend(bytes.as_chunks().0.iter().map(|bytes| (word(bytes) >> shift) as u8));
             }
             _ => {
-                out.extend(
-                    bytes.as_chunks().0.iter().map(|&word| {
-                        (u64::from_le_bytes(word).rotate_left(rotation) >> shift) as u8
-                    }),
-                )
+                let word = |&word| u64::from_le_bytes(word).rotate_left(rotation);
+                out.extend(bytes.as_chunks().0.iter().map(|bytes| (word(bytes) >> shift) as u8));
             }
         }
     }

@@ -1,0 +1,141 @@
+//! How many elements there are, of what type, and how they are cut into chunks.
+
+use crate::dtype::Dtype;
+use crate::error::{Error, Result};
+use crate::limits::Limits;
+use std::ops::Range;
+
+/// A dtype, a shape and a chunk size that fit together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Geometry {
+    dtype: Dtype,
+    shape: Vec<u64>,
+    /// Elements in every chunk but the last.
+    chunk_elements: u64,
+    elements: u64,
+    decoded_len: u64,
+}
+
+impl Geometry {
+    /// # Errors
+    /// `Corrupt` when the shape overflows or leaves part of a byte, `LimitExceeded` when a chunk
+    /// is too large.
+    pub(crate) fn new(
+        dtype: Dtype,
+        shape: Vec<u64>,
+        chunk_elements: u64,
+        limits: &Limits,
+    ) -> Result<Self> {
+        let elements = match shape.contains(&0) {
+            true => Some(0), // whatever the others multiply to
+            false => shape.iter().try_fold(1u64, |product, &size| product.checked_mul(size)),
+        };
+        let sizes = elements.and_then(|n| Some((n, dtype.byte_len(n)?)));
+        let Some((elements, decoded_len)) = sizes else {
+            return Err(Error::corrupt("a shape that overflows or leaves part of a byte"));
+        };
+        if chunk_elements == 0 {
+            return Err(Error::corrupt("chunks of no elements"));
+        }
+        let Some(chunk_bytes) = dtype.byte_len(chunk_elements.min(elements)) else {
+            return Err(Error::corrupt("chunks that leave part of a byte"));
+        };
+        Error::check_limit("a chunk", chunk_bytes, limits.chunk_bytes)?;
+        Ok(Self { dtype, shape, chunk_elements, elements, decoded_len })
+    }
+
+    pub(crate) fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    pub(crate) fn shape(&self) -> &[u64] {
+        &self.shape
+    }
+
+    pub(crate) fn chunk_elements(&self) -> u64 {
+        self.chunk_elements
+    }
+
+    /// The product of the shape.
+    pub(crate) fn elements(&self) -> u64 {
+        self.elements
+    }
+
+    /// Bytes of all elements.
+    pub(crate) fn decoded_len(&self) -> u64 {
+        self.decoded_len
+    }
+
+    pub(crate) fn chunk_count(&self) -> u64 {
+        self.elements.div_ceil(self.chunk_elements)
+    }
+
+    /// Decoded bytes of every chunk but the last.
+    pub(crate) fn chunk_bytes(&self) -> u64 {
+        let bits = self.chunk_elements.min(self.elements) * u64::from(self.dtype.bits());
+        bits / 8
+    }
+
+    /// Where chunk `number` lies in the decoded bytes.
+    pub(crate) fn chunk_range(&self, number: u64) -> Range<u64> {
+        let start = number * self.chunk_bytes();
+        start..(start + self.chunk_bytes()).min(self.decoded_len)
+    }
+
+    /// CRC32 of the decoded bytes, from those of the chunks in order.
+    pub(crate) fn combine_crcs(&self, crcs: impl IntoIterator<Item = u32>) -> u32 {
+        let mut whole = crc32fast::Hasher::new();
+        for (number, crc) in (0..).zip(crcs) {
+            let range = self.chunk_range(number);
+            let length = range.end - range.start;
+            whole.combine(&crc32fast::Hasher::new_with_initial_len(crc, length));
+        }
+        whole.finalize()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn geometry(dtype: Dtype, shape: &[u64], chunk_elements: u64) -> Result<Geometry> {
+        Geometry::new(dtype, shape.to_vec(), chunk_elements, &Limits::tight())
+    }
+
+    #[test]
+    fn chunks_tile_the_tensor() {
+        let geometry = geometry(Dtype::F32, &[3, 5], 4).unwrap();
+        assert_eq!(geometry.chunk_count(), 4);
+        let ranges: Vec<_> = (0..4).map(|chunk| geometry.chunk_range(chunk)).collect();
+        assert_eq!(ranges, [0..16, 16..32, 32..48, 48..60]);
+    }
+
+    #[test]
+    fn crcs_combine() {
+        let bytes: Vec<u8> = (0..=255).cycle().take(1001).collect();
+        let geometry = geometry(Dtype::U8, &[1001], 100).unwrap();
+        let crcs: Vec<u32> = bytes.chunks(100).map(crc32fast::hash).collect();
+        assert_eq!(geometry.combine_crcs(crcs), crc32fast::hash(&bytes));
+    }
+
+    #[test]
+    fn scalars_and_empty_tensors() {
+        let scalar = geometry(Dtype::F64, &[], 100).unwrap();
+        assert_eq!((scalar.elements(), scalar.chunk_count(), scalar.chunk_range(0)), (1, 1, 0..8));
+        let empty = geometry(Dtype::F64, &[7, 0], 100).unwrap();
+        assert_eq!((empty.elements(), empty.chunk_count(), empty.decoded_len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn impossible_sizes_are_refused() {
+        assert!(geometry(Dtype::F4, &[3], 8).is_err());
+        assert!(geometry(Dtype::F4, &[6], 3).is_err());
+        assert!(geometry(Dtype::F4, &[6], 8).is_ok());
+        assert!(geometry(Dtype::U8, &[1 << 40, 1 << 40], 8).is_err());
+        assert!(geometry(Dtype::U64, &[1 << 62], 8).is_err());
+        assert!(geometry(Dtype::U8, &[4], 0).is_err());
+        assert!(geometry(Dtype::U8, &[1 << 40], 1 << 40).is_err());
+        assert!(geometry(Dtype::U8, &[1 << 40, 1 << 40, 0], 8).is_ok());
+        assert!(geometry(Dtype::U8, &[0, 1 << 40, 1 << 40], 8).is_ok());
+    }
+}
