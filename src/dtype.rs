@@ -1,5 +1,6 @@
 //! Element types: the 22 of safetensors, with the ids the format gives them.
 
+use crate::error::Error;
 use std::fmt;
 use std::str::FromStr;
 
@@ -121,14 +122,14 @@ impl fmt::Display for Dtype {
 }
 
 impl FromStr for Dtype {
-    type Err = crate::Error;
+    type Err = Error;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         Self::ALL
             .iter()
             .copied()
             .find(|dtype| dtype.name() == name)
-            .ok_or_else(|| crate::Error::unsupported(format!("dtype `{name}`")))
+            .ok_or_else(|| Error::unsupported(format!("dtype `{name}`")))
     }
 }
 

@@ -11,7 +11,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// Where in a file something went wrong, as far as it is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Location {
-    /// The tensor's name.
+    /// The file.
+    pub file: Option<PathBuf>,
+    /// The tensor's name, or the attachment's.
     pub tensor: Option<String>,
     /// The chunk's number within the tensor, from 0.
     pub chunk: Option<u64>,
@@ -29,6 +31,9 @@ impl fmt::Display for Location {
         }
         if let Some(offset) = self.offset {
             write!(f, ", byte {offset}")?;
+        }
+        if let Some(file) = &self.file {
+            write!(f, ", in {}", file.display())?;
         }
         Ok(())
     }
@@ -106,6 +111,9 @@ pub enum Error {
         /// What it concerns.
         at: Location,
     },
+    /// The caller broke the work off.
+    #[error("cancelled")]
+    Cancelled,
     /// Reading or writing failed.
     #[error("{}{source}", PathPrefix(path.as_deref()))]
     Io {
@@ -164,7 +172,7 @@ impl Error {
         Err(Self::LimitExceeded { what, requested, limit, at })
     }
 
-    /// Fails when the CRC32 of `bytes` is not `stored`.
+    /// Fails when the CRC32 that was computed is not the one stored.
     pub(crate) fn check_crc(stored: u32, computed: u32) -> Result<()> {
         if stored == computed {
             return Ok(());
@@ -182,7 +190,9 @@ impl Error {
             | Self::Truncated { at }
             | Self::LimitExceeded { at, .. }
             | Self::InvalidArgument { at, .. } => Some(at),
-            Self::NotOcc | Self::UnsupportedVersion { .. } | Self::Io { .. } => None,
+            Self::NotOcc | Self::UnsupportedVersion { .. } | Self::Cancelled | Self::Io { .. } => {
+                None
+            }
         }
     }
 
@@ -194,7 +204,9 @@ impl Error {
             | Self::Truncated { at }
             | Self::LimitExceeded { at, .. }
             | Self::InvalidArgument { at, .. } => Some(at),
-            Self::NotOcc | Self::UnsupportedVersion { .. } | Self::Io { .. } => None,
+            Self::NotOcc | Self::UnsupportedVersion { .. } | Self::Cancelled | Self::Io { .. } => {
+                None
+            }
         }
     }
 
@@ -222,10 +234,14 @@ impl Error {
         self
     }
 
-    /// Adds the path to an I/O error unless one is known.
+    /// Adds the file unless one is known.
     pub(crate) fn in_file(mut self, file: &Path) -> Self {
-        if let Self::Io { path, .. } = &mut self {
-            path.get_or_insert_with(|| file.to_owned());
+        let place = match &mut self {
+            Self::Io { path, .. } => Some(path),
+            other => other.location_mut().map(|at| &mut at.file),
+        };
+        if let Some(place) = place {
+            place.get_or_insert_with(|| file.to_owned());
         }
         self
     }
@@ -247,5 +263,7 @@ mod tests {
         let error =
             Error::from(io::Error::other("no")).in_file(Path::new("a")).in_file(Path::new("b"));
         assert_eq!(error.to_string(), "a: no");
+        let error = Error::corrupt("a rule").in_file(Path::new("a"));
+        assert_eq!(error.to_string(), "corrupt data: a rule, in a");
     }
 }

@@ -53,7 +53,7 @@ pub use dtype::Dtype;
 pub use error::{Error, Location, Result};
 pub use io::{ByteSource, FileSection};
 pub use limits::Limits;
-pub use reader::{Attachment, Reader, Tensor};
+pub use reader::{Attachment, AttachmentKind, Reader, Tensor};
 pub use stream::{DecodedTensor, StreamReader, StreamTensor};
 pub use verify::{VerifyOptions, VerifyReport, verify};
 pub use writer::{WriteOptions, Writer};

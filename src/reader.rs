@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::io::Map;
 use crate::limits::Limits;
 use rayon::prelude::*;
+use std::fmt;
 use std::ops::Range;
 use std::path::Path;
 
@@ -38,6 +39,22 @@ enum Bytes<'a> {
     Borrowed(&'a [u8]),
 }
 
+impl Bytes<'_> {
+    fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Mapped(map) => map,
+            Self::Borrowed(bytes) => bytes,
+        }
+    }
+}
+
+impl fmt::Debug for Reader<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tensors = self.index().len();
+        f.debug_struct("Reader").field("objects", &tensors).finish_non_exhaustive()
+    }
+}
+
 impl Reader<'static> {
     /// Maps a file into memory and opens it.
     ///
@@ -57,8 +74,8 @@ impl Reader<'static> {
     /// As [`open`](Self::open).
     pub fn open_with(path: impl AsRef<Path>, limits: Limits) -> Result<Self> {
         let path = path.as_ref();
-        let map = Map::open(path).map_err(|error| Error::from(error).in_file(path))?;
-        Self::with_bytes(Bytes::Mapped(map), limits)
+        let open = || Self::with_bytes(Bytes::Mapped(Map::open(path)?), limits);
+        open().map_err(|error: Error| error.in_file(path))
     }
 }
 
@@ -80,19 +97,15 @@ impl<'a> Reader<'a> {
     }
 
     fn with_bytes(bytes: Bytes<'a>, limits: Limits) -> Result<Self> {
-        let mut reader = Self { bytes, header: Header::new(1)?, index: 0..0, limits };
-        reader.header = Header::parse(reader.file())?;
-        reader.index = Trailer::index_range(reader.file())?;
-        let index = &reader.file()[reader.index.clone()];
-        Index::parse(index).map_err(|error| error.at_offset(reader.index.start as u64))?;
-        Ok(reader)
+        let file = bytes.as_slice();
+        let header = Header::parse(file)?;
+        let index = Trailer::index_range(file)?;
+        Index::parse(&file[index.clone()]).map_err(|error| error.at_offset(index.start as u64))?;
+        Ok(Self { bytes, header, index, limits })
     }
 
     fn file(&self) -> &[u8] {
-        match &self.bytes {
-            Bytes::Mapped(map) => map,
-            Bytes::Borrowed(bytes) => bytes,
-        }
+        self.bytes.as_slice()
     }
 
     /// The bytes in `range`, if the file has them.
@@ -177,6 +190,16 @@ pub struct Tensor<'r> {
     reader: &'r Reader<'r>,
     entry: IndexEntry<'r>,
     shape: Vec<usize>,
+}
+
+impl fmt::Debug for Tensor<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tensor")
+            .field("name", &self.name())
+            .field("dtype", &self.dtype())
+            .field("shape", &self.shape)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<'r> Tensor<'r> {
@@ -408,7 +431,18 @@ impl<'r> Tensor<'r> {
     }
 }
 
+/// What an attachment is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum AttachmentKind {
+    /// The JSON header of a safetensors file, without its length.
+    SafetensorsHeader,
+    /// A file of the checkpoint.
+    File,
+}
+
 /// Something in an open file that is not a tensor.
+#[derive(Debug)]
 pub struct Attachment<'r>(Tensor<'r>);
 
 impl Attachment<'_> {
@@ -417,9 +451,12 @@ impl Attachment<'_> {
         self.0.name()
     }
 
-    /// What it is: `safetensors_header` or `file`.
-    pub fn kind(&self) -> &'static str {
-        self.0.entry.object.kind.name()
+    /// What it is.
+    pub fn kind(&self) -> AttachmentKind {
+        match self.0.entry.object.kind {
+            Kind::SafetensorsHeader => AttachmentKind::SafetensorsHeader,
+            Kind::File | Kind::Tensor => AttachmentKind::File,
+        }
     }
 
     /// Bytes when decoded.

@@ -7,6 +7,7 @@ use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::limits::Limits;
 use crate::pipeline;
+use std::fmt;
 use std::io::{Read, Write};
 
 /// Reads tensors from a pipe, a socket or any other [`Read`], in file order, without the index.
@@ -35,6 +36,14 @@ pub struct StreamReader<R> {
     limits: Limits,
     /// Chunks of the current frame still to come.
     chunks_left: u64,
+}
+
+impl<R> fmt::Debug for StreamReader<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamReader")
+            .field("offset", &self.parser.offset())
+            .finish_non_exhaustive()
+    }
 }
 
 /// What comes next in the file.
@@ -197,6 +206,17 @@ pub struct StreamTensor<'s, R> {
     stream: &'s mut StreamReader<R>,
     shape: Vec<usize>,
     decoder: ChunkDecoder,
+}
+
+impl<R> fmt::Debug for StreamTensor<'_, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let object = &self.decoder.header().object;
+        f.debug_struct("StreamTensor")
+            .field("name", &object.name)
+            .field("dtype", &object.geometry.dtype())
+            .field("shape", &self.shape)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<'s, R: Read> StreamTensor<'s, R> {

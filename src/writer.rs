@@ -11,11 +11,12 @@ use crate::limits::Limits;
 use crate::pipeline;
 use rayon::prelude::*;
 use std::collections::HashSet;
+use std::fmt;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// How to write a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WriteOptions {
     /// Tensors stored raw start at multiples of this many bytes: a power of two up to 65,536
     /// (default 256).
@@ -50,8 +51,16 @@ impl Default for WriteOptions {
 /// ```
 pub struct Writer<'w> {
     file: FileWriter<Output<'w>>,
+    /// Named in errors of writing, to tell them from those of reading a source.
+    path: PathBuf,
     options: WriteOptions,
     names: HashSet<(Kind, String)>,
+}
+
+impl fmt::Debug for Writer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer").field("path", &self.path).finish_non_exhaustive()
+    }
 }
 
 enum Output<'w> {
@@ -86,7 +95,7 @@ impl Writer<'static> {
         let header = Header::new(options.alignment)?;
         let file = AtomicFile::create(path, options.overwrite)
             .map_err(|error| Error::from(error).in_file(path))?;
-        Self::with_output(Output::File(file), header, options)
+        Self::with_output(Output::File(file), path, header, options)
     }
 }
 
@@ -97,14 +106,21 @@ impl<'w> Writer<'w> {
     /// `Io`, and `InvalidArgument` for impossible options.
     pub fn new(output: impl Write + Send + 'w, options: WriteOptions) -> Result<Self> {
         let header = Header::new(options.alignment)?;
-        Self::with_output(Output::Stream(Box::new(output)), header, options)
+        let output = Output::Stream(Box::new(output));
+        Self::with_output(output, Path::new("output"), header, options)
     }
 
-    fn with_output(output: Output<'w>, header: Header, options: WriteOptions) -> Result<Self> {
+    fn with_output(
+        output: Output<'w>,
+        path: &Path,
+        header: Header,
+        options: WriteOptions,
+    ) -> Result<Self> {
         if options.chunk_elements == 0 {
             return Err(Error::invalid("chunks of no elements"));
         }
-        Ok(Self { file: FileWriter::new(output, header)?, options, names: HashSet::new() })
+        let file = FileWriter::new(output, header).map_err(|error| error.in_file(path))?;
+        Ok(Self { file, path: path.to_owned(), options, names: HashSet::new() })
     }
 
     /// Adds a tensor from memory: its elements in row-major order, little-endian.
@@ -118,7 +134,7 @@ impl<'w> Writer<'w> {
     /// Adds a tensor that need not be in memory; a few chunks at a time are.
     ///
     /// # Errors
-    /// As [`add`](Self::add); `InvalidArgument` also when the source changes while it is read.
+    /// As [`add`](Self::add); `Corrupt` when the source changes while it is read.
     pub fn add_from<S>(
         &mut self,
         name: &str,
@@ -184,7 +200,8 @@ impl<'w> Writer<'w> {
         let encoder = survey.choose(geometry.chunk_count(), CHUNK_OVERHEAD);
         let header = frame_header(kind, name, geometry.clone(), &encoder, &crcs)?;
         self.names.insert(key);
-        self.file.begin(header)?;
+        let Self { file, path, .. } = self;
+        file.begin(header).map_err(|error| error.in_file(path))?;
         let chunks = (0..geometry.chunk_count()).map(Ok);
         let encode = |number| {
             let mut scratch = Vec::new();
@@ -192,15 +209,16 @@ impl<'w> Writer<'w> {
             let length = range.end - range.start;
             let chunk = source.bytes(range, &mut scratch)?;
             if crc32fast::hash(chunk) != crcs[number as usize] {
-                return Err(Error::invalid("the source changed while it was read"));
+                return Err(Error::corrupt("the source changed while it was read"));
             }
             Ok((encoder.encode(chunk)?, length))
         };
         pipeline::ordered(chunks, encode, |(coded, length)| {
-            self.file.chunk(&coded)?;
+            file.chunk(&coded).map_err(|error| error.in_file(path))?;
             observe(length)
         })?;
-        self.file.end(geometry.combine_crcs(crcs.iter().copied()))
+        let decoded_crc = geometry.combine_crcs(crcs.iter().copied());
+        file.end(decoded_crc).map_err(|error| error.in_file(path))
     }
 
     /// Writes the index and the trailer; a file takes its place, durably. Returns the length of
@@ -209,11 +227,15 @@ impl<'w> Writer<'w> {
     /// # Errors
     /// `Io`; `InvalidArgument` after an error that cut a tensor short.
     pub fn finish(self) -> Result<u64> {
-        let (output, length) = self.file.finish()?;
-        if let Output::File(file) = output {
-            file.commit()?;
-        }
-        Ok(length)
+        let Self { file, path, .. } = self;
+        let finish = || {
+            let (output, length) = file.finish()?;
+            if let Output::File(file) = output {
+                file.commit()?;
+            }
+            Ok(length)
+        };
+        finish().map_err(|error: Error| error.in_file(&path))
     }
 }
 
@@ -332,7 +354,7 @@ mod tests {
     fn a_source_that_changes_is_noticed() {
         let mut writer = Writer::new(std::io::sink(), WriteOptions::default()).unwrap();
         let error = writer.add_from("w", Dtype::U8, &[1000], &Fickle(0.into())).unwrap_err();
-        assert!(matches!(error, Error::InvalidArgument { .. }), "{error}");
+        assert!(matches!(error, Error::Corrupt { .. }), "{error}");
     }
 
     #[test]

@@ -76,11 +76,9 @@ fn noise_grows_by_no_more_than_a_thousandth() {
 
 /// The real models that `OCC_MODELS` names a folder of, in their own dtype and F32 cast to BF16.
 #[test]
+#[ignore = "needs a folder of .safetensors files, named by OCC_MODELS"]
 fn real_models_reach_their_entropy() {
-    let Some(folder) = std::env::var_os("OCC_MODELS").map(PathBuf::from) else {
-        println!("skipped: OCC_MODELS names no folder of .safetensors files");
-        return;
-    };
+    let folder = PathBuf::from(std::env::var_os("OCC_MODELS").expect("OCC_MODELS is set"));
     let mut seen = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

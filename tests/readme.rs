@@ -12,6 +12,19 @@ let _ = (bytes, rows, raw);
 Ok(())
 }
 
+/// Links to files of the repository lead somewhere.
+#[test]
+fn links_lead_somewhere() {
+    let readme = include_str!("../README.md");
+    let links: Vec<&str> =
+        readme.split("](").skip(1).map(|after| after.split(')').next().unwrap()).collect();
+    assert!(links.len() > 2);
+    for link in links {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(link);
+        assert!(path.exists(), "{link}");
+    }
+}
+
 #[test]
 fn readme_shows_this_example() {
     let readme = include_str!("../README.md");

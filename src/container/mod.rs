@@ -15,7 +15,7 @@ pub(crate) use frame::{FrameHeader, header_length};
 pub(crate) use geometry::Geometry;
 pub(crate) use header::Header;
 pub(crate) use index::{Index, IndexBuilder, IndexEntry, Payload};
-pub(crate) use layout::FORMAT_VERSION;
+pub(crate) use layout::{FORMAT_VERSION, MAGIC};
 pub(crate) use object::{Kind, Layout, Object, check_file_name};
 pub(crate) use parser::{Chunk, Event, FrameOffsets, Parser, Progress, parse_chunk};
 pub(crate) use trailer::Trailer;

@@ -16,14 +16,6 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Tensor => "tensor",
-            Self::SafetensorsHeader => "safetensors_header",
-            Self::File => "file",
-        }
-    }
-
     pub(crate) fn from_id(id: u8) -> Result<Self> {
         match id {
             1 => Ok(Self::Tensor),

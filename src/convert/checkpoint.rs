@@ -22,12 +22,14 @@ use std::path::{Path, PathBuf};
 /// writer.finish()?;
 /// # Ok::<(), occ::Error>(())
 /// ```
+#[derive(Debug)]
 pub struct Checkpoint {
-    /// Name and bytes of the files that go along: the index of a sharded checkpoint.
-    files: Vec<(String, Vec<u8>)>,
+    /// Path and bytes of the index, if it is sharded.
+    index: Option<(PathBuf, Vec<u8>)>,
     shards: Vec<Shard>,
 }
 
+#[derive(Debug)]
 struct Shard {
     name: String,
     path: PathBuf,
@@ -45,19 +47,24 @@ impl Checkpoint {
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         if !path.is_dir() {
-            return Ok(Self { files: Vec::new(), shards: vec![Shard::open(LONE_NAME, path)?] });
+            return Ok(Self { index: None, shards: vec![Shard::open(LONE_NAME, path)?] });
         }
-        let index = path.join(INDEX_NAME);
-        if !index.exists() && path.join(LONE_NAME).exists() {
-            return Self::open(path.join(LONE_NAME));
+        let (index, lone) = (path.join(INDEX_NAME), path.join(LONE_NAME));
+        match (index.exists(), lone.exists()) {
+            (true, _) => Self::open_folder(path, &index),
+            (false, true) => Self::open(lone),
+            (false, false) => {
+                let what = format!("neither {INDEX_NAME} nor {LONE_NAME} in this folder");
+                let error = io::Error::new(io::ErrorKind::NotFound, what);
+                Err(Error::from(error).in_file(path))
+            }
         }
-        Self::open_folder(path, &index)
     }
 
     fn open_folder(folder: &Path, index: &Path) -> Result<Self> {
         let bytes = fs::read(index).map_err(|error| Error::from(error).in_file(index))?;
         let mut shards = Vec::new();
-        for name in shard_names(&bytes)? {
+        for name in shard_names(&bytes).map_err(|error| error.in_file(index))? {
             shards.push(Shard::open(&name, &folder.join(&name))?);
         }
         let mut owners = HashMap::new();
@@ -69,30 +76,55 @@ impl Checkpoint {
                 }
             }
         }
-        Ok(Self { files: vec![(INDEX_NAME.to_owned(), bytes)], shards })
+        Ok(Self { index: Some((index.to_owned(), bytes)), shards })
     }
 
     /// Copies a safetensors file from `input` to a nameless temporary file in `folder`: tensors
-    /// are read twice, which a pipe does not allow.
+    /// are read more than once, which a pipe does not allow.
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn spool(mut input: impl Read, folder: impl AsRef<Path>) -> Result<Self> {
-        let mut file = tempfile::tempfile_in(folder.as_ref())
-            .map_err(|error| Error::from(error).in_file(folder.as_ref()))?;
-        io::copy(&mut input, &mut file)?;
-        file.flush()?;
-        file.rewind()?;
-        let shard = Shard::from_file(LONE_NAME, PathBuf::from("standard input"), file)?;
-        Ok(Self { files: Vec::new(), shards: vec![shard] })
+    pub fn spool(
+        mut input: impl Read,
+        folder: impl AsRef<Path>,
+        progress: &mut Progress<'_>,
+    ) -> Result<Self> {
+        let folder = folder.as_ref();
+        let in_folder = |error: io::Error| Error::from(error).in_file(folder);
+        let mut file = tempfile::tempfile_in(folder).map_err(in_folder)?;
+        let mut buffer = Vec::new();
+        loop {
+            buffer.clear();
+            if input.by_ref().take(1 << 20).read_to_end(&mut buffer)? == 0 {
+                break;
+            }
+            file.write_all(&buffer).map_err(in_folder)?;
+            report(progress, buffer.len() as u64)?;
+        }
+        file.rewind().map_err(in_folder)?;
+        let path = PathBuf::from("standard input");
+        let shard = Shard::from_file(LONE_NAME, path.clone(), file);
+        let shard = shard.map_err(|error| error.in_file(&path))?;
+        Ok(Self { index: None, shards: vec![shard] })
+    }
+
+    /// The files it consists of.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        let index = self.index.iter().map(|(path, _)| path.as_path());
+        index.chain(self.shards.iter().map(|shard| shard.path.as_path()))
+    }
+
+    /// Whether it is a folder of shards with their index, rather than one file.
+    pub fn is_sharded(&self) -> bool {
+        self.index.is_some()
     }
 
     /// Bytes of all its files.
     pub fn file_bytes(&self) -> u64 {
-        let files: u64 = self.files.iter().map(|(_, bytes)| bytes.len() as u64).sum();
+        let index = self.index.as_ref().map_or(0, |(_, bytes)| bytes.len() as u64);
         let headers: u64 =
             self.shards.iter().map(|shard| LENGTH_BYTES + shard.header.len() as u64).sum();
-        files + headers + self.tensor_bytes()
+        index + headers + self.tensor_bytes()
     }
 
     /// Bytes of all its tensors.
@@ -114,14 +146,14 @@ impl Checkpoint {
         self.shards.iter().flat_map(|shard| &shard.tensors)
     }
 
-    /// Writes everything: files, then shard by shard its header and tensors in the order of their
+    /// Writes everything: the index, then shard by shard its header and tensors in the order of their
     /// bytes, so that the files can be restored from a stream.
     ///
     /// # Errors
     /// `Io`, and `InvalidArgument` when a file changes meanwhile.
     pub fn write_to(&self, writer: &mut Writer<'_>, progress: &mut Progress<'_>) -> Result<()> {
-        for (name, bytes) in &self.files {
-            writer.attach(Kind::File, name, bytes)?;
+        if let Some((_, bytes)) = &self.index {
+            writer.attach(Kind::File, INDEX_NAME, bytes)?;
         }
         for shard in &self.shards {
             shard.write_to(writer, progress).map_err(|error| error.in_file(&shard.path))?;

@@ -5,7 +5,7 @@ use super::{Progress, report};
 use crate::container::Kind;
 use crate::error::{Error, Result};
 use crate::io::{AtomicFile, SealedFile};
-use crate::reader::Reader;
+use crate::reader::{AttachmentKind, Reader};
 use crate::stream::{StreamReader, StreamTensor};
 use std::collections::VecDeque;
 use std::fs::{self, File};
@@ -24,6 +24,18 @@ pub enum Target<'t> {
     },
     /// A stream, for one file.
     Stream(&'t mut dyn Write),
+}
+
+/// What a stream that is written to is called in errors.
+const STREAM: &str = "output";
+
+impl std::fmt::Debug for Target<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Path { path, .. } => f.debug_tuple("Path").field(path).finish(),
+            Self::Stream(_) => f.write_str("Stream"),
+        }
+    }
 }
 
 /// What was decompressed.
@@ -53,10 +65,11 @@ pub fn decompress(
     progress: &mut Progress<'_>,
 ) -> Result<Decompressed> {
     let path = input.as_ref();
-    let header = missing_header(&Reader::open(path)?)?;
-    let open = || -> Result<_> { StreamReader::new(File::open(path)?) };
-    let stream = open().map_err(|error| error.in_file(path))?;
-    Unpacker::new(target, progress).run(stream, header)
+    let decompress = || {
+        let header = missing_header(&Reader::open(path)?)?;
+        unpack(StreamReader::new(File::open(path)?)?, header, target, progress)
+    };
+    decompress().map_err(|error: Error| error.in_file(path))
 }
 
 /// Decompresses a stream as its bytes arrive.
@@ -69,7 +82,25 @@ pub fn decompress_stream(
     target: Target<'_>,
     progress: &mut Progress<'_>,
 ) -> Result<Decompressed> {
-    Unpacker::new(target, progress).run(StreamReader::new(input)?, None)
+    unpack(StreamReader::new(input)?, None, target, progress)
+}
+
+fn unpack<R: Read>(
+    stream: StreamReader<R>,
+    header: Option<Vec<u8>>,
+    target: Target<'_>,
+    progress: &mut Progress<'_>,
+) -> Result<Decompressed> {
+    let new_folder = match &target {
+        Target::Path { path, .. } if !path.exists() => Some(path.clone()),
+        _ => None,
+    };
+    let result = Unpacker::new(target, progress).run(stream, header);
+    if let (Err(_), Some(folder)) = (&result, new_folder) {
+        // Made for shards that did not come, if at all; it is removed only when empty.
+        let _ = fs::remove_dir(folder);
+    }
+    result
 }
 
 /// Whether a file decompresses to a folder of shards rather than to one file.
@@ -78,7 +109,7 @@ pub fn decompress_stream(
 /// `Corrupt`, `Unsupported` or `LimitExceeded` when the index is bad.
 pub fn is_sharded(reader: &Reader<'_>) -> Result<bool> {
     let first = reader.attachments().next().transpose()?;
-    Ok(first.is_some_and(|attachment| attachment.kind() == Kind::File.name()))
+    Ok(first.is_some_and(|attachment| attachment.kind() == AttachmentKind::File))
 }
 
 /// The header for a file that came with none.
@@ -235,7 +266,8 @@ impl<'t, 'q, 'p> Unpacker<'t, 'q, 'p> {
     /// Sets the current file aside, whole.
     fn seal(&mut self) -> Result<()> {
         if let Some(file) = self.current.take() {
-            self.sealed.push(file.seal()?);
+            let path = file.path().to_owned();
+            self.sealed.push(file.seal().map_err(|error| Error::from(error).in_file(&path))?);
         }
         Ok(())
     }
@@ -246,10 +278,11 @@ impl<'t, 'q, 'p> Unpacker<'t, 'q, 'p> {
         }
         self.seal()?;
         if let Target::Stream(stream) = &mut self.target {
-            stream.flush()?;
+            stream.flush().map_err(|error| Error::from(error).in_file(Path::new(STREAM)))?;
         }
         for file in self.sealed {
-            file.commit()?;
+            let path = file.path().to_owned();
+            file.commit().map_err(|error| Error::from(error).in_file(&path))?;
         }
         Ok(self.done)
     }

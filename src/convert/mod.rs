@@ -10,12 +10,11 @@ mod safetensors;
 pub use checkpoint::Checkpoint;
 pub use decompress::{Decompressed, Target, decompress, decompress_stream, is_sharded};
 
-use crate::error::Result;
-use std::io;
+use crate::error::{Error, Result};
 use std::ops::ControlFlow;
 
 /// Told, now and then, how many more bytes of tensors have been converted; may break the work off,
-/// which then fails with an `Interrupted` I/O error.
+/// which then fails with [`Error::Cancelled`].
 pub type Progress<'p> = dyn FnMut(u64) -> ControlFlow<()> + 'p;
 
 /// The index of a sharded checkpoint.
@@ -28,8 +27,6 @@ const LONE_NAME: &str = "model.safetensors";
 fn report(progress: &mut Progress<'_>, bytes: u64) -> Result<()> {
     match progress(bytes) {
         ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(()) => {
-            Err(io::Error::new(io::ErrorKind::Interrupted, "interrupted").into())
-        }
+        ControlFlow::Break(()) => Err(Error::Cancelled),
     }
 }

@@ -1,5 +1,6 @@
 //! The header of a safetensors file.
 
+use crate::container::MAGIC;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use safetensors::tensor::{Metadata, TensorInfo};
@@ -30,6 +31,9 @@ pub(super) fn read_header(input: &mut impl Read) -> Result<Vec<u8>> {
     let mut length = Vec::new();
     input.take(LENGTH_BYTES).read_to_end(&mut length)?;
     let length: [u8; 8] = length.try_into().map_err(|_| truncated())?;
+    if length == MAGIC {
+        return Err(Error::corrupt("not a safetensors file: it is an .occ file"));
+    }
     let length = u64::from_le_bytes(length);
     if length > MAX_HEADER_BYTES {
         return Err(Error::corrupt("not a safetensors file: its header is said to exceed 100 MB"));

@@ -56,9 +56,6 @@ impl AtomicFile {
             Ok(_) => fs::canonicalize(path)?,
             Err(_) => path.to_owned(),
         };
-        if !directory(&path).is_dir() {
-            return Err(io::Error::new(io::ErrorKind::NotFound, "its folder does not exist"));
-        }
         let mut builder = tempfile::Builder::new();
         let mut prefix = std::ffi::OsString::from(".");
         prefix.push(path.file_name().ok_or(io::ErrorKind::InvalidInput)?);
@@ -67,8 +64,13 @@ impl AtomicFile {
         // As an ordinary new file, by the user's umask, not private as temporary files are.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let file = builder.tempfile_in(directory(&path))?;
+        let file = builder.tempfile_in(directory(&path)).map_err(without_path)?;
         Ok(Self { output: output(Output::Temporary(file)), path, overwrite })
+    }
+
+    /// Where the file will be.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Makes the file durable and puts it in its place.
@@ -100,6 +102,11 @@ pub(crate) struct SealedFile {
 }
 
 impl SealedFile {
+    /// Where the file will be.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub(crate) fn commit(self) -> io::Result<()> {
         let Some(temporary) = self.temporary else { return Ok(()) };
         if self.overwrite {
@@ -118,6 +125,16 @@ impl Write for AtomicFile {
 
     fn flush(&mut self) -> io::Result<()> {
         self.output.flush()
+    }
+}
+
+/// An error without the temporary file's name, which means nothing to whoever reads it.
+fn without_path(error: io::Error) -> io::Error {
+    let inner = error.get_ref().and_then(|wrapper| wrapper.source());
+    let inner = inner.and_then(|inner| inner.downcast_ref::<io::Error>());
+    match inner.and_then(io::Error::raw_os_error) {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => error,
     }
 }
 

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 /// A tensor's bytes, in memory or not.
 ///
-/// They are read twice, in ranges, from several threads: once to survey, once to code.
+/// They are read more than once, in ranges, from several threads: to survey, then to code.
 pub trait ByteSource: Sync {
     /// How many bytes there are.
     fn byte_len(&self) -> u64;

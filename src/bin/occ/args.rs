@@ -1,11 +1,14 @@
 //! The command line.
 
+use crate::failure::{Failure, usage};
 use clap::{Args as ClapArgs, Parser, Subcommand};
+use std::io::{IsTerminal, StdinLock, stdin, stdout};
 use std::path::{Path, PathBuf};
 
 /// Compress neural-network weights into .occ files, and back.
 ///
-/// Exit codes: 0 done; 1 bad data, or it could not be read or written; 2 wrong usage.
+/// Exit codes: 0 done; 1 bad data, or it could not be read or written; 2 wrong usage; 130
+/// interrupted.
 #[derive(Parser)]
 #[command(version, max_term_width = 100)]
 pub struct Args {
@@ -29,6 +32,7 @@ pub enum Command {
 #[derive(ClapArgs)]
 pub struct Compress {
     /// A .safetensors file, a checkpoint folder, or - for standard input
+    #[arg(value_name = "IN")]
     pub input: PathBuf,
 
     /// The .occ file to write, or - for standard output [default: IN with extension .occ]
@@ -43,6 +47,7 @@ pub struct Compress {
 #[derive(ClapArgs)]
 pub struct Decompress {
     /// An .occ file, or - for standard input
+    #[arg(value_name = "IN")]
     pub input: PathBuf,
 
     /// The file to write, for a sharded checkpoint the folder; - for standard output
@@ -105,4 +110,43 @@ pub struct Demo {
 /// Whether a path stands for standard input or output.
 pub fn is_dash(path: &Path) -> bool {
     path.as_os_str() == "-"
+}
+
+/// Where to write: what was asked for, or else the default for an input that has a name.
+pub fn output_path(
+    asked: Option<&PathBuf>,
+    input: &Path,
+    default: impl Fn(&Path) -> Result<PathBuf, Failure>,
+) -> Result<PathBuf, Failure> {
+    let output = match asked {
+        Some(output) => output.clone(),
+        None if is_dash(input) => return usage("standard input needs -o OUT"),
+        None => default(input)?,
+    };
+    if is_dash(&output) && stdout().is_terminal() {
+        return usage("standard output is a terminal");
+    }
+    Ok(output)
+}
+
+/// Standard input, unless a person sits there.
+pub fn piped_input() -> Result<StdinLock<'static>, Failure> {
+    if stdin().is_terminal() {
+        return usage("standard input is a terminal, not a file");
+    }
+    Ok(stdin().lock())
+}
+
+/// Refuses to write over what is being read.
+pub fn check_distinct<'p>(
+    inputs: impl IntoIterator<Item = &'p Path>,
+    output: &Path,
+) -> Result<(), Failure> {
+    let Ok(output) = output.canonicalize() else { return Ok(()) };
+    for input in inputs {
+        if input.canonicalize().is_ok_and(|input| input == output) {
+            return usage("input and output are the same file");
+        }
+    }
+    Ok(())
 }

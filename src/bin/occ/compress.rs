@@ -1,28 +1,34 @@
 //! `occ compress`.
 
-use crate::args::{Compress, is_dash};
-use crate::failure::Failure;
-use crate::progress::Progress;
+use crate::args::{Compress, check_distinct, is_dash, output_path, piped_input};
+use crate::failure::{Failure, usage};
+use crate::progress::{Progress, watch_for_interrupts};
 use crate::table::{Bytes, bits_per_weight, ratio};
 use occ::convert::Checkpoint;
 use occ::{WriteOptions, Writer};
 use serde_json::json;
-use std::io::{BufWriter, IsTerminal, Write, stdin, stdout};
+use std::io::{BufWriter, IsTerminal, Write, stdout};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 pub fn run(args: &Compress) -> Result<(), Failure> {
     let start = Instant::now();
-    let output = output_path(args)?;
-    let options = WriteOptions { overwrite: args.common.force, ..WriteOptions::default() };
-    // Before the input is read, so that a refusal comes at once.
+    watch_for_interrupts();
+    let output = output_path(args.output.as_ref(), &args.input, default_output)?;
+    let overwrite = args.common.force;
+    if !overwrite && output.is_file() {
+        // Before a long input is read; the writer looks again.
+        return usage(&format!("{} exists; --force replaces it", output.display()));
+    }
+    let checkpoint = open(&args.input, &output)?;
+    check_distinct(checkpoint.paths(), &output)?;
+    let options = WriteOptions { overwrite, ..WriteOptions::default() };
     let mut writer = if is_dash(&output) {
         Writer::new(BufWriter::with_capacity(1 << 20, stdout()), options)?
     } else {
         Writer::create(&output, options)?
     };
-    let checkpoint = open(&args.input, &output)?;
-    let progress = Progress::new("compressing", checkpoint.tensor_bytes());
+    let progress = Progress::new("compressing", Some(checkpoint.tensor_bytes()));
     checkpoint.write_to(&mut writer, &mut |bytes| progress.advance(bytes))?;
     drop(progress);
     let outcome = Outcome {
@@ -32,35 +38,22 @@ pub fn run(args: &Compress) -> Result<(), Failure> {
         weights: checkpoint.weights(),
         seconds: start.elapsed().as_secs_f64(),
     };
-    outcome.report(args.common.json, is_dash(&output))
+    outcome.report(args.common.json, &output)
 }
 
 fn open(input: &Path, output: &Path) -> Result<Checkpoint, Failure> {
     if !is_dash(input) {
         return Ok(Checkpoint::open(input)?);
     }
-    if stdin().is_terminal() {
-        return Err(Failure::Usage("standard input is a terminal, not a safetensors file".into()));
-    }
     // Beside the output there is room for the input, more likely than where temporary files go.
-    let folder = output.parent().filter(|_| !is_dash(output)).map(Path::to_owned);
-    let folder = folder.unwrap_or_else(std::env::temp_dir);
-    let folder = if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder };
-    Ok(Checkpoint::spool(stdin().lock(), folder)?)
-}
-
-fn output_path(args: &Compress) -> Result<PathBuf, Failure> {
-    let output = match &args.output {
-        Some(output) => output.clone(),
-        None if is_dash(&args.input) => {
-            return Err(Failure::Usage("standard input needs -o OUT".into()));
-        }
-        None => default_output(&args.input)?,
+    let folder = match output.parent() {
+        _ if is_dash(output) => std::env::temp_dir(),
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
     };
-    if is_dash(&output) && stdout().is_terminal() {
-        return Err(Failure::Usage("standard output is a terminal".into()));
-    }
-    Ok(output)
+    let progress = Progress::new("reading", None);
+    let mut input = piped_input()?;
+    Ok(Checkpoint::spool(&mut input, folder, &mut |bytes| progress.advance(bytes))?)
 }
 
 /// `model.safetensors` to `model.occ`; a folder `model` to `model.occ` beside it.
@@ -71,7 +64,7 @@ fn default_output(input: &Path) -> Result<PathBuf, Failure> {
     // Resolved, so that `.` has a name.
     let folder = input.canonicalize().map_err(occ::Error::from)?;
     let name = folder.file_name();
-    let name = name.ok_or_else(|| Failure::Usage("this folder needs -o OUT".into()))?;
+    let Some(name) = name else { return usage("this folder needs -o OUT") };
     let mut file = name.to_owned();
     file.push(".occ");
     Ok(folder.with_file_name(file))
@@ -89,7 +82,7 @@ pub struct Outcome {
 
 impl Outcome {
     /// Reports as JSON, or in a line to a terminal; away from standard output where the data go.
-    pub fn report(&self, json: bool, output_is_stdout: bool) -> Result<(), Failure> {
+    pub fn report(&self, json: bool, output: &Path) -> Result<(), Failure> {
         let compressed = self.input_bytes + self.output_bytes - self.original_bytes;
         let ratio = ratio(compressed, self.original_bytes);
         let bits = bits_per_weight(compressed, self.weights);
@@ -102,14 +95,15 @@ impl Outcome {
                 "bits_per_weight": bits,
                 "seconds": self.seconds,
             });
-            if !output_is_stdout {
+            if !is_dash(output) {
                 return crate::print(&report.to_string());
             }
             // Nobody is left to tell when standard error is gone.
             let _ = writeln!(std::io::stderr(), "{report}");
         } else if std::io::stderr().is_terminal() {
             eprintln!(
-                "{} → {}, ratio {ratio:.4}, {bits:.2} bits a weight, {:.2} s, {}/s",
+                "{}: {} → {}, ratio {ratio:.4}, {bits:.2} bits a weight, {:.2} s, {}/s",
+                output.display(),
                 Bytes(self.input_bytes),
                 Bytes(self.output_bytes),
                 self.seconds,

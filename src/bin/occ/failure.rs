@@ -13,6 +13,11 @@ pub enum Failure {
     Usage(String),
 }
 
+/// A refusal of what the command line asks for.
+pub fn usage<T>(message: &str) -> Result<T, Failure> {
+    Err(Failure::Usage(message.to_owned()))
+}
+
 impl From<occ::Error> for Failure {
     fn from(error: occ::Error) -> Self {
         match error {
@@ -31,18 +36,13 @@ impl Failure {
     pub fn report(self) -> ExitCode {
         match self {
             Self::Told => ExitCode::from(1),
-            Self::Data(occ::Error::Io { source, .. }) if is_interrupt(&source) => {
-                eprintln!("interrupted; nothing was left behind");
-                ExitCode::from(130)
+            Self::Data(occ::Error::Cancelled) => {
+                complain("interrupted; nothing is left behind", 130)
             }
             Self::Data(error) => complain(&error.to_string(), 1),
             Self::Usage(message) => complain(&message, 2),
         }
     }
-}
-
-fn is_interrupt(error: &std::io::Error) -> bool {
-    error.kind() == ErrorKind::Interrupted
 }
 
 fn complain(message: &str, code: u8) -> ExitCode {

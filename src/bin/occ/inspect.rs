@@ -1,12 +1,15 @@
 //! `occ inspect`.
 
-use crate::args::Inspect;
-use crate::failure::Failure;
-use crate::table::{Align, Bytes, Table, bits_per_weight, grouped, ratio, shape};
-use occ::{Codec, Reader, Tensor};
+use crate::args::{Inspect, is_dash};
+use crate::failure::{Failure, usage};
+use crate::table::{Align, Bytes, Table, bits_per_weight, counted, grouped, ratio, shape};
+use occ::{Attachment, AttachmentKind, Codec, Reader, Tensor};
 use serde_json::{Value, json};
 
 pub fn run(args: &Inspect) -> Result<(), Failure> {
+    if is_dash(&args.file) {
+        return usage("inspect reads the index at the end of a file: it cannot read a pipe");
+    }
     let file = Reader::open(&args.file)?;
     let tensors = file.tensors().collect::<occ::Result<Vec<_>>>()?;
     let attachments = file.attachments().collect::<occ::Result<Vec<_>>>()?;
@@ -16,11 +19,7 @@ pub fn run(args: &Inspect) -> Result<(), Failure> {
     crate::print(&to_text(&file, &tensors, &attachments))
 }
 
-fn to_json(
-    file: &Reader<'_>,
-    tensors: &[Tensor<'_>],
-    attachments: &[occ::Attachment<'_>],
-) -> Value {
+fn to_json(file: &Reader<'_>, tensors: &[Tensor<'_>], attachments: &[Attachment<'_>]) -> Value {
     let weights = weights(tensors);
     let tensors: Vec<Value> = tensors
         .iter()
@@ -42,7 +41,7 @@ fn to_json(
         .map(|attachment| {
             json!({
                 "name": attachment.name(),
-                "kind": attachment.kind(),
+                "kind": kind(attachment),
                 "decoded_bytes": attachment.decoded_bytes(),
                 "coded_bytes": attachment.coded_bytes(),
             })
@@ -60,11 +59,7 @@ fn to_json(
     })
 }
 
-fn to_text(
-    file: &Reader<'_>,
-    tensors: &[Tensor<'_>],
-    attachments: &[occ::Attachment<'_>],
-) -> String {
+fn to_text(file: &Reader<'_>, tensors: &[Tensor<'_>], attachments: &[Attachment<'_>]) -> String {
     let mut table = Table::new(&[
         ("tensor", Align::Left),
         ("dtype", Align::Left),
@@ -89,7 +84,7 @@ fn to_text(
     for attachment in attachments {
         let (decoded, coded) = (attachment.decoded_bytes(), attachment.coded_bytes());
         table.row([
-            format!("({} {})", attachment.kind(), attachment.name().escape_debug()),
+            format!("({} {})", kind(attachment), attachment.name().escape_debug()),
             String::new(),
             String::new(),
             String::new(),
@@ -100,9 +95,9 @@ fn to_text(
     }
     let weights = weights(tensors);
     format!(
-        "{}\n{} tensors, {} weights, {} in all, {:.2} bits a weight; format version {}, index {}\n",
+        "{}\n{}, {} weights, {} in all, {:.2} bits a weight; format version {}, index {}\n",
         table.render(),
-        grouped(tensors.len() as u64),
+        counted(tensors.len() as u64, "tensor"),
         grouped(weights),
         Bytes(file.file_bytes()),
         bits_per_weight(file.file_bytes(), weights),
@@ -113,6 +108,13 @@ fn to_text(
 
 fn weights(tensors: &[Tensor<'_>]) -> u64 {
     tensors.iter().fold(0, |sum: u64, tensor| sum.saturating_add(tensor.elements()))
+}
+
+fn kind(attachment: &Attachment<'_>) -> &'static str {
+    match attachment.kind() {
+        AttachmentKind::SafetensorsHeader => "safetensors_header",
+        _ => "file",
+    }
 }
 
 fn stored(tensor: &Tensor<'_>) -> String {

@@ -17,7 +17,6 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    progress::watch_for_interrupts();
     let result = match &args.command {
         Command::Compress(args) => compress::run(args),
         Command::Decompress(args) => decompress::run(args),

@@ -1,12 +1,18 @@
 //! The progress bar, and Ctrl-C.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::Read;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
+const WITH_TOTAL: &str = "{msg} {wide_bar} {decimal_bytes} of {decimal_total_bytes}, {decimal_bytes_per_sec}, {eta} left";
+const WITHOUT_TOTAL: &str = "{msg} {spinner} {decimal_bytes}, {decimal_bytes_per_sec}";
+
 /// From now on Ctrl-C ends work in order, so that no half file stays; a second one, at once.
+///
+/// For work that reports to a [`Progress`]: nothing else looks.
 pub fn watch_for_interrupts() {
     // Without a handler an interrupt still ends the process; only a temporary file may stay.
     let _ = ctrlc::set_handler(|| {
@@ -20,12 +26,11 @@ pub fn watch_for_interrupts() {
 pub struct Progress(ProgressBar);
 
 impl Progress {
-    pub fn new(task: &'static str, bytes: u64) -> Self {
-        let bar = ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::stderr());
-        let style = ProgressStyle::with_template(
-            "{msg} [{bar:32}] {decimal_bytes} of {decimal_total_bytes}, {decimal_bytes_per_sec}, {eta} left",
-        );
-        if let Ok(style) = style {
+    /// For `bytes` in all, where that is known.
+    pub fn new(task: &'static str, bytes: Option<u64>) -> Self {
+        let bar = ProgressBar::with_draw_target(bytes, ProgressDrawTarget::stderr());
+        let template = if bytes.is_some() { WITH_TOTAL } else { WITHOUT_TOTAL };
+        if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars("━╸ "));
         }
         bar.set_message(task);
@@ -40,6 +45,11 @@ impl Progress {
         } else {
             ControlFlow::Continue(())
         }
+    }
+
+    /// Follows what is read.
+    pub fn follow<R: Read>(&self, input: R) -> impl Read {
+        self.0.wrap_read(input)
     }
 }
 

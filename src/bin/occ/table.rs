@@ -33,10 +33,13 @@ impl Table {
         self.rows.push(Row::Rule);
     }
 
-    /// The table's lines.
+    /// The table's lines, the first column shortened where a terminal is too narrow.
     pub fn render(&self) -> String {
-        let titles = self.columns.iter().map(|column| column.0.to_owned()).collect();
-        let titles = Row::Cells(titles);
+        self.render_within(terminal_width())
+    }
+
+    fn render_within(&self, width: usize) -> String {
+        let titles = Row::Cells(self.columns.iter().map(|column| column.0.to_owned()).collect());
         let rows = || std::iter::once(&titles).chain(&self.rows);
         let mut widths = vec![0; self.columns.len()];
         for row in rows() {
@@ -46,24 +49,57 @@ impl Table {
                 }
             }
         }
+        let total = |widths: &[usize]| widths.iter().sum::<usize>() + 2 * (widths.len() - 1);
+        let excess = total(&widths).saturating_sub(width);
+        widths[0] = widths[0].saturating_sub(excess).max(widths[0].min(NARROWEST));
         let mut out = String::new();
         for row in rows() {
             let line = match row {
-                Row::Rule => "─".repeat(widths.iter().sum::<usize>() + 2 * (widths.len() - 1)),
-                Row::Cells(cells) => {
-                    let cells = cells.iter().zip(&widths).zip(&self.columns);
-                    let cells = cells.map(|((cell, &width), (_, align))| match align {
-                        Align::Left => format!("{cell:<width$}"),
-                        Align::Right => format!("{cell:>width$}"),
-                    });
-                    cells.collect::<Vec<_>>().join("  ")
-                }
+                Row::Rule => "─".repeat(total(&widths)),
+                Row::Cells(cells) => self.line(cells, &widths),
             };
             out.push_str(line.trim_end());
             out.push('\n');
         }
         out
     }
+
+    fn line(&self, cells: &[String], widths: &[usize]) -> String {
+        let cells = cells.iter().zip(widths).zip(&self.columns);
+        let cells = cells.map(|((cell, &width), (_, align))| {
+            let cell = shortened(cell, width);
+            match align {
+                Align::Left => format!("{cell:<width$}"),
+                Align::Right => format!("{cell:>width$}"),
+            }
+        });
+        cells.collect::<Vec<_>>().join("  ")
+    }
+}
+
+/// The first column is never made narrower than this.
+const NARROWEST: usize = 16;
+
+/// Columns of the terminal on standard output; without one, as many as it takes.
+fn terminal_width() -> usize {
+    let size = terminal_size::terminal_size_of(std::io::stdout());
+    size.map_or(usize::MAX, |(width, _)| width.0.into())
+}
+
+/// A name without its middle, where it is too long: ends tell tensors apart better than starts.
+fn shortened(text: &str, width: usize) -> String {
+    let characters: Vec<char> = text.chars().collect();
+    if characters.len() <= width {
+        return text.to_owned();
+    }
+    let tail = (width - 1) * 2 / 3;
+    let (head, tail) = (&characters[..width - 1 - tail], &characters[characters.len() - tail..]);
+    head.iter().chain(&['…']).chain(tail).collect()
+}
+
+/// `1 tensor`, `20 tensors`.
+pub fn counted(count: u64, thing: &str) -> String {
+    format!("{} {thing}{}", grouped(count), if count == 1 { "" } else { "s" })
 }
 
 /// 20812288 as 20,812,288.
@@ -106,6 +142,11 @@ mod tests {
         );
         let mut table = Table::new(&[("name", Align::Left), ("n", Align::Right)]);
         table.row(["é".into(), "10".into()]);
-        assert_eq!(table.render(), "name   n\n────────\né     10\n");
+        assert_eq!(table.render_within(80), "name   n\n────────\né     10\n");
+        table.row(["model.layers.0.self_attn.q_proj.weight".into(), "5".into()]);
+        let narrow = table.render_within(24);
+        assert!(narrow.contains("model.l…_proj.weight"), "{narrow}");
+        assert!(narrow.lines().all(|line| line.chars().count() <= 24), "{narrow}");
+        assert_eq!((counted(1, "x"), counted(2, "x")), ("1 x".into(), "2 xs".into()));
     }
 }

@@ -1,23 +1,25 @@
 //! `occ verify`.
 
-use crate::args::{Verify, is_dash};
+use crate::args::{Verify, is_dash, piped_input};
 use crate::failure::Failure;
-use crate::table::{Bytes, grouped};
+use crate::progress::Progress;
+use crate::table::{Bytes, counted};
 use occ::{VerifyOptions, VerifyReport};
 use serde_json::json;
 use std::fs::File;
-use std::io::{IsTerminal, stdin};
 
 pub fn run(args: &Verify) -> Result<(), Failure> {
     let options = VerifyOptions { deep: args.deep, ..VerifyOptions::default() };
     let report = if is_dash(&args.file) {
-        if stdin().is_terminal() {
-            return Err(Failure::Usage("standard input is a terminal, not an .occ file".into()));
-        }
-        occ::verify(stdin().lock(), options)?
+        let progress = Progress::new("verifying", None);
+        occ::verify(progress.follow(piped_input()?), options)?
     } else {
-        let open = || occ::verify(File::open(&args.file)?, options);
-        open().map_err(|error| match error {
+        let verify = || {
+            let file = File::open(&args.file)?;
+            let progress = Progress::new("verifying", Some(file.metadata()?.len()));
+            occ::verify(progress.follow(file), options)
+        };
+        verify().map_err(|error| match error {
             occ::Error::Io { path: None, source } => {
                 occ::Error::Io { path: Some(args.file.clone()), source }
             }
@@ -54,13 +56,12 @@ fn to_text(report: &VerifyReport, deep: bool) -> String {
     }
     let verdict = match report.problems.len() {
         0 => "sound".to_owned(),
-        1 => "1 problem".to_owned(),
-        count => format!("{} problems", grouped(count as u64)),
+        count => counted(count as u64, "problem"),
     };
     text.push_str(&format!(
-        "{verdict}: {} tensors, {} chunks, {} read",
-        grouped(report.tensors),
-        grouped(report.chunks),
+        "{verdict}: {}, {}, {} read",
+        counted(report.tensors, "tensor"),
+        counted(report.chunks, "chunk"),
         Bytes(report.file_bytes),
     ));
     if deep {

@@ -24,7 +24,11 @@ fn encoded(frequencies: &Frequencies, symbols: &[u8]) -> Vec<u8> {
     stream
 }
 
-fn decoded(frequencies: &Frequencies, stream: &[u8], count: usize) -> crate::Result<Vec<u8>> {
+fn decoded(
+    frequencies: &Frequencies,
+    stream: &[u8],
+    count: usize,
+) -> crate::error::Result<Vec<u8>> {
     let table = DecodeTable::new(frequencies);
     let mut decoder = Decoder::new(stream)?;
     let mut symbols = vec![0xaa; count];

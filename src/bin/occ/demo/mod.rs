@@ -4,24 +4,25 @@ mod model;
 
 use crate::args::Demo;
 use crate::failure::Failure;
-use crate::progress::Progress;
-use crate::table::{Align, Bytes, Table, bits_per_weight, grouped, ratio};
+use crate::progress::{Progress, watch_for_interrupts};
+use crate::table::{Align, Bytes, Table, bits_per_weight, counted, grouped, ratio};
 use occ::convert::{self, Checkpoint, Target};
 use occ::{Reader, VerifyOptions, WriteOptions, Writer};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 pub fn run(args: &Demo) -> Result<(), Failure> {
+    watch_for_interrupts();
     let folder = tempfile::tempdir().map_err(occ::Error::from)?;
-    let model = match &args.model {
-        Some(model) => model.clone(),
+    let (title, model) = match &args.model {
+        Some(model) => (model.display().to_string(), model.clone()),
         None => {
             let path = folder.path().join("demo.safetensors");
             model::write(&path).map_err(occ::Error::from)?;
-            path
+            ("A made-up checkpoint".to_owned(), path)
         }
     };
     let checkpoint = Checkpoint::open(&model)?;
@@ -31,33 +32,32 @@ pub fn run(args: &Demo) -> Result<(), Failure> {
     let compressed = timed(|| compress(&checkpoint, &coded))?;
     let verified = timed(|| verify(&coded))?;
     let restored = timed(|| restore(&checkpoint, &coded, &back))?;
-    let original =
-        if model.is_dir() && !back.is_dir() { model.join("model.safetensors") } else { model };
-    let identical = identical(&original, &back)?;
+    let identical = identical(&checkpoint, &back).map_err(occ::Error::from)?;
 
-    let file = Reader::open(&coded)?;
-    let mut text = sizes(&file, checkpoint.file_bytes())?;
-    let mut speeds = Table::new(&[
-        ("", Align::Left),
-        ("seconds", Align::Right),
-        ("of the original", Align::Right),
-    ]);
-    for (task, seconds) in
-        [("compress", compressed), ("verify --deep", verified), ("decompress", restored)]
-    {
-        let speed = (checkpoint.file_bytes() as f64 / seconds) as u64;
-        speeds.row([task.into(), format!("{seconds:.2}"), format!("{}/s", Bytes(speed))]);
-    }
-    text.push_str(&format!("\n{}\n", speeds.render()));
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let bytes = grouped(checkpoint.file_bytes());
+    let original = checkpoint.file_bytes();
+    let weights = grouped(checkpoint.weights());
+    let mut text = format!("{title}, {weights} weights, compressed without loss and restored:\n\n");
+    text.push_str(&sizes(&Reader::open(&coded)?, original)?);
+    let tasks = [("compress", compressed), ("verify --deep", verified), ("decompress", restored)];
+    text.push_str(&format!("\n{}\n", speeds(original, &tasks)));
+    let bytes = grouped(original);
     if !identical {
         crate::print(&format!("{text}NOT IDENTICAL: the {bytes} bytes that came back differ"))?;
         return Err(Failure::Told);
     }
-    crate::print(&format!(
-        "{text}Identical: all {bytes} bytes came back. {threads} threads, files on disk."
-    ))
+    crate::print(&format!("{text}Identical: all {bytes} bytes came back."))
+}
+
+/// The table of speeds.
+fn speeds(original_bytes: u64, tasks: &[(&str, f64)]) -> String {
+    let threads = counted(rayon::current_num_threads() as u64, "thread");
+    let columns = [("", Align::Left), ("seconds", Align::Right), ("of the original", Align::Right)];
+    let mut table = Table::new(&columns);
+    for &(task, seconds) in tasks {
+        let speed = Bytes((original_bytes as f64 / seconds) as u64);
+        table.row([task.into(), format!("{seconds:.2}"), format!("{speed}/s")]);
+    }
+    format!("{}with {threads}, to and from files\n", table.render())
 }
 
 /// Seconds a task takes.
@@ -68,7 +68,7 @@ fn timed(task: impl FnOnce() -> Result<(), Failure>) -> Result<f64, Failure> {
 }
 
 fn compress(checkpoint: &Checkpoint, output: &Path) -> Result<(), Failure> {
-    let progress = Progress::new("compressing", checkpoint.tensor_bytes());
+    let progress = Progress::new("compressing", Some(checkpoint.tensor_bytes()));
     let mut writer = Writer::create(output, WriteOptions::default())?;
     checkpoint.write_to(&mut writer, &mut |bytes| progress.advance(bytes))?;
     writer.finish()?;
@@ -82,24 +82,18 @@ fn verify(file: &Path) -> Result<(), Failure> {
 }
 
 fn restore(checkpoint: &Checkpoint, input: &Path, output: &Path) -> Result<(), Failure> {
-    let progress = Progress::new("decompressing", checkpoint.tensor_bytes());
+    let progress = Progress::new("decompressing", Some(checkpoint.tensor_bytes()));
     let target = Target::Path { path: output.to_owned(), overwrite: false };
     convert::decompress(input, target, &mut |bytes| progress.advance(bytes))?;
     Ok(())
 }
 
-/// Whether every file that came back is, byte for byte, the one it was.
-fn identical(original: &Path, back: &Path) -> Result<bool, Failure> {
-    let pairs: Vec<(PathBuf, PathBuf)> = if back.is_dir() {
-        let names = std::fs::read_dir(back).map_err(occ::Error::from)?;
-        let names = names.map(|entry| Ok(entry?.file_name())).collect::<std::io::Result<Vec<_>>>();
-        let names = names.map_err(occ::Error::from)?;
-        names.iter().map(|name| (original.join(name), back.join(name))).collect()
-    } else {
-        vec![(original.to_owned(), back.to_owned())]
-    };
-    for (a, b) in pairs {
-        if !same_bytes(&a, &b).map_err(occ::Error::from)? {
+/// Whether every file of the checkpoint came back as it was.
+fn identical(checkpoint: &Checkpoint, back: &Path) -> std::io::Result<bool> {
+    for path in checkpoint.paths() {
+        let name = path.file_name().filter(|_| checkpoint.is_sharded());
+        let restored = name.map_or(back.to_owned(), |name| back.join(name));
+        if !same_bytes(path, &restored)? {
             return Ok(false);
         }
     }
@@ -168,38 +162,37 @@ fn sizes(file: &Reader<'_>, original_bytes: u64) -> Result<String, Failure> {
         ("original", Align::Right),
         (".occ", Align::Right),
         ("ratio", Align::Right),
-        ("bits/weight", Align::Right),
+        ("bits", Align::Right),
     ]);
     let (mut decoded, mut coded) = (0, 0);
-    let numbers = |weights, decoded, coded| {
-        let bits = bits_per_weight(coded, weights);
-        let cells = [grouped(weights), Bytes(decoded).to_string(), Bytes(coded).to_string()];
-        let [a, b, c] = cells;
-        (a, b, c, format!("{:.3}", ratio(coded, decoded)), format!("{bits:.2}"))
-    };
     for (name, group) in &groups {
-        let (a, b, c, d, e) = numbers(group.weights, group.decoded, group.coded);
         let count = if group.tensors > 1 { format!("×{}", group.tensors) } else { String::new() };
-        table.row([name.escape_debug().to_string(), count, group.dtypes.clone(), a, b, c, d, e]);
+        let [weights, original, occ, ratio, bits] =
+            numbers(group.weights, group.decoded, group.coded);
+        let name = name.escape_debug().to_string();
+        table.row([name, count, group.dtypes.clone(), weights, original, occ, ratio, bits]);
         decoded += group.decoded;
         coded += group.coded;
     }
-    let (rest, rest_coded) = (original_bytes - decoded, file.file_bytes() - coded);
-    let (_, b, c, d, _) = numbers(0, rest, rest_coded);
-    table.row([
-        "headers, index, checksums".into(),
-        String::new(),
-        String::new(),
-        String::new(),
-        b,
-        c,
-        d,
-        String::new(),
-    ]);
+    let none = String::new;
+    let [_, rest, rest_coded, ..] = numbers(0, original_bytes - decoded, file.file_bytes() - coded);
+    let name = "headers, index, padding".into();
+    table.row([name, none(), none(), none(), rest, rest_coded, none(), none()]);
     table.rule();
-    let (a, b, c, d, e) = numbers(weights, original_bytes, file.file_bytes());
-    table.row(["the whole file".into(), String::new(), String::new(), a, b, c, d, e]);
+    let [weights, original, occ, ratio, bits] = numbers(weights, original_bytes, file.file_bytes());
+    table.row(["the whole file".into(), none(), none(), weights, original, occ, ratio, bits]);
     Ok(table.render())
+}
+
+/// Cells for weights, bytes before and after, their ratio, and bits a weight.
+fn numbers(weights: u64, decoded: u64, coded: u64) -> [String; 5] {
+    [
+        grouped(weights),
+        Bytes(decoded).to_string(),
+        Bytes(coded).to_string(),
+        format!("{:.3}", ratio(coded, decoded)),
+        format!("{:.2}", bits_per_weight(coded, weights)),
+    ]
 }
 
 /// A name with its numbers replaced by `*`.
