@@ -1,0 +1,7 @@
+//! Files with something wrong in them.
+#![no_main]
+
+#[path = "../targets.rs"]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::decode_corrupt(data));

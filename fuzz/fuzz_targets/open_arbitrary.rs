@@ -1,0 +1,7 @@
+//! Any bytes, read at random.
+#![no_main]
+
+#[path = "../targets.rs"]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::open_arbitrary(data));

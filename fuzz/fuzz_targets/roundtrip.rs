@@ -1,0 +1,7 @@
+//! Tensors written and read back.
+#![no_main]
+
+#[path = "../targets.rs"]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::roundtrip(data));

@@ -1,0 +1,281 @@
+//! What the fuzz targets check, as plain functions: tests run them over the seeds.
+#![allow(dead_code)] // each binary runs one of the four
+
+mod mend;
+pub mod recipe;
+
+use occ::{
+    Attachment, AttachmentKind, Error, Limits, Reader, StreamReader, VerifyOptions, VerifyReport,
+};
+use recipe::{Bytes, Recipe, Tensor};
+use std::io::{self, Read};
+
+const LIMITS: Limits = Limits::tight();
+
+/// Any bytes, read at random: as they are, and with checksums that match.
+pub fn open_arbitrary(data: &[u8]) {
+    for file in [data, &mended(data)] {
+        check_reader(file);
+        check_agreement(file);
+    }
+}
+
+/// Any bytes, read front to back: as they are, and with checksums that match.
+pub fn stream_arbitrary(data: &[u8]) {
+    for file in [data, &mended(data)] {
+        check_pieces(file);
+        check_agreement(file);
+    }
+}
+
+/// Tensors, written and read back.
+pub fn roundtrip(data: &[u8]) {
+    let recipe = Recipe::read(&mut Bytes::new(data));
+    let file = recipe.write();
+    let decoded_bytes: usize = recipe.tensors.iter().map(|tensor| tensor.bytes.len()).sum();
+    let report = verify(file.as_slice());
+    assert!(report.problems.is_empty(), "{:?}", report.problems);
+    assert_eq!((report.tensors, report.attachments), (recipe.tensors.len() as u64, 0));
+    assert_eq!(report.decoded_bytes, decoded_bytes as u64);
+    assert_eq!(report.file_bytes, file.len() as u64);
+    check_reader(&file);
+    check_pieces(&file);
+    check_agreement(&file);
+    assert!(front_to_back(file.as_slice()) == (recipe.tensors, false), "other tensors came back");
+}
+
+/// Files with something wrong in them.
+pub fn decode_corrupt(data: &[u8]) {
+    let mut bytes = Bytes::new(data);
+    let recipe = Recipe::read(&mut bytes);
+    let original = recipe.write();
+    let mut file = original.clone();
+    let mode = bytes.byte() % 4;
+    if mode == 0 {
+        damage(&mut file, &mut bytes);
+        let noticed = !verify(file.as_slice()).problems.is_empty();
+        assert_eq!(noticed, file != original, "damage and what verify says of it");
+        check_identity(&file, &recipe.tensors);
+    } else {
+        for _ in 0..=bytes.byte() % 4 {
+            mutate(&mut file, &mut bytes);
+        }
+    }
+    if mode > 1 {
+        mend::checksums(&mut file);
+    }
+    check_reader(&file);
+    check_pieces(&file);
+    check_agreement(&file);
+}
+
+/// Changes one byte, or cuts the file short: CRCs notice all of it.
+fn damage(file: &mut Vec<u8>, bytes: &mut Bytes<'_>) {
+    let (kind, at) = (bytes.byte() % 3, bytes.below(file.len()));
+    match (kind, file.get_mut(at)) {
+        (0, Some(byte)) => *byte = bytes.byte(),
+        (1, Some(byte)) => *byte ^= 1 << (bytes.byte() % 8),
+        _ => file.truncate(at),
+    }
+}
+
+/// Damages the file, repeats a part of it, or puts something in between.
+fn mutate(file: &mut Vec<u8>, bytes: &mut Bytes<'_>) {
+    let kind = bytes.byte() % 4;
+    if kind > 1 {
+        return damage(file, bytes);
+    }
+    let (at, length) = (bytes.below(file.len() + 1), 1 + usize::from(bytes.byte()));
+    let run = match kind {
+        0 => file[at..file.len().min(at + length)].to_vec(),
+        _ => bytes.take(length).to_vec(),
+    };
+    file.splice(at..at, run);
+}
+
+fn mended(data: &[u8]) -> Vec<u8> {
+    let mut file = data.to_vec();
+    mend::checksums(&mut file);
+    file
+}
+
+/// Tensors up to the first error, and whether there was one.
+type Outcome = (Vec<Tensor>, bool);
+
+fn collect(tensors: impl Iterator<Item = occ::Result<Tensor>>) -> Outcome {
+    let mut failed = false;
+    let tensors = tensors.map_while(|tensor| tensor.inspect_err(|_| failed = true).ok()).collect();
+    (tensors, failed)
+}
+
+fn at_random(file: &[u8]) -> Outcome {
+    match Reader::from_bytes_with(file, LIMITS) {
+        Ok(reader) => collect(reader.tensors().map(|tensor| decode(&tensor?))),
+        Err(_) => (Vec::new(), true),
+    }
+}
+
+fn decode(tensor: &occ::Tensor<'_>) -> occ::Result<Tensor> {
+    Ok(Tensor {
+        name: tensor.name().to_owned(),
+        dtype: tensor.dtype(),
+        shape: tensor.shape().to_vec(),
+        bytes: tensor.decode()?,
+    })
+}
+
+fn front_to_back(input: impl Read) -> Outcome {
+    match StreamReader::with_limits(input, LIMITS) {
+        Ok(stream) => collect(stream.tensors().map(|tensor| {
+            let occ::DecodedTensor { name, dtype, shape, bytes, .. } = tensor?;
+            Ok(Tensor { name, dtype, shape, bytes })
+        })),
+        Err(_) => (Vec::new(), true),
+    }
+}
+
+fn verify(input: impl Read) -> VerifyReport {
+    occ::verify(input, VerifyOptions { deep: true, limits: LIMITS }).expect("no I/O can fail")
+}
+
+/// Where nothing is wrong with a file, both readers tell the same of it.
+fn check_agreement(file: &[u8]) {
+    if !verify(file).problems.is_empty() {
+        return;
+    }
+    let outcome = at_random(file);
+    assert!(outcome == front_to_back(file), "the readers disagree");
+    let reader = Reader::from_bytes_with(file, LIMITS).expect("a sound file");
+    for tensor in &outcome.0 {
+        let found = reader.tensor(&tensor.name).and_then(|found| decode(&found));
+        assert!(found.expect("a sound tensor") == *tensor, "a name leads elsewhere");
+    }
+    for attachment in reader.attachments() {
+        check_attachment(&attachment.expect("a sound attachment"), true);
+    }
+}
+
+/// What decodes at all is what was written.
+fn check_identity(file: &[u8], written: &[Tensor]) {
+    for tensor in front_to_back(file).0 {
+        assert!(written.contains(&tensor), "the stream tells of {}, not written", tensor.name);
+    }
+    let Ok(reader) = Reader::from_bytes_with(file, LIMITS) else { return };
+    let by_name = written.iter().map(|tensor| reader.tensor(&tensor.name));
+    for tensor in reader.tensors().chain(by_name) {
+        if let Ok(tensor) = tensor.and_then(|tensor| decode(&tensor)) {
+            assert!(written.contains(&tensor), "the reader tells of {}, not written", tensor.name);
+        }
+    }
+}
+
+/// However a file is cut into pieces as it arrives, a stream tells the same.
+fn check_pieces(file: &[u8]) {
+    assert!(front_to_back(file) == front_to_back(Pieces::new(file)), "pieces change the tensors");
+    let (whole, pieces) = (verify(file), verify(Pieces::new(file)));
+    assert_eq!(format!("{whole:?}"), format!("{pieces:?}"), "pieces change the report");
+}
+
+/// Hands out a file in pieces as long as its own bytes say, interrupted now and then.
+struct Pieces<'a> {
+    rest: &'a [u8],
+    interrupted: bool,
+}
+
+impl<'a> Pieces<'a> {
+    fn new(rest: &'a [u8]) -> Self {
+        Self { rest, interrupted: false }
+    }
+}
+
+impl Read for Pieces<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let next = self.rest.first().copied().unwrap_or(0);
+        self.interrupted = next % 4 == 0 && !self.interrupted;
+        if self.interrupted {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        let length = out.len().min(1 + usize::from(next % 32));
+        self.rest.read(&mut out[..length])
+    }
+}
+
+/// Whatever a reader makes of a file, all it tells of that fits together.
+fn check_reader(file: &[u8]) {
+    let Ok(reader) = Reader::from_bytes_with(file, LIMITS) else { return };
+    assert_eq!(reader.file_bytes(), file.len() as u64);
+    assert!(reader.index_bytes() <= reader.file_bytes());
+    assert!(reader.alignment().is_power_of_two());
+    for tensor in reader.tensors().flatten() {
+        check_tensor(&tensor);
+        if let Ok(Some(found)) = reader.get(tensor.name()) {
+            assert_eq!(found.name(), tensor.name());
+        }
+    }
+    for attachment in reader.attachments().flatten() {
+        check_attachment(&attachment, false);
+    }
+}
+
+fn check_attachment(attachment: &Attachment<'_>, sound: bool) {
+    assert!(matches!(attachment.kind(), AttachmentKind::SafetensorsHeader | AttachmentKind::File));
+    match attachment.decode() {
+        Ok(bytes) => assert_eq!(bytes.len() as u64, attachment.decoded_bytes()),
+        Err(Error::LimitExceeded { .. }) => {}
+        Err(error) => assert!(!sound, "{error}"),
+    }
+}
+
+fn check_tensor(tensor: &occ::Tensor<'_>) {
+    assert_eq!(tensor.dtype().byte_len(tensor.elements()), Some(tensor.decoded_bytes()));
+    let elements = match tensor.shape().contains(&0) {
+        true => 0, // the others may overflow
+        false => tensor.shape().iter().product(),
+    };
+    assert_eq!(elements as u64, tensor.elements());
+    assert_eq!(tensor.chunks() == 0, tensor.elements() == 0);
+    let decoded = tensor.decode();
+    if tensor.decoded_bytes() > LIMITS.tensor_bytes {
+        assert!(matches!(decoded, Err(Error::LimitExceeded { .. })));
+        return;
+    }
+    check_decode_into(tensor, decoded.as_deref().ok());
+    let Ok(decoded) = decoded else { return };
+    if let Some(raw) = tensor.as_raw() {
+        assert!(raw == decoded, "the raw bytes are others");
+        assert!(!raw.is_empty() || tensor.elements() == 0);
+    }
+    let rows = tensor.shape().first().copied().unwrap_or(0);
+    for rows in [0..rows, rows / 3..rows - rows / 3, rows / 2..rows / 2] {
+        check_rows(tensor, &decoded, rows);
+    }
+}
+
+/// Decodes over whatever was there before.
+fn check_decode_into(tensor: &occ::Tensor<'_>, decoded: Option<&[u8]>) {
+    let length = tensor.decoded_bytes() as usize;
+    for before in [0x00, 0xff] {
+        let mut out = vec![before; length];
+        let into = tensor.decode_into(&mut out).ok().map(|()| out.as_slice());
+        assert!(into == decoded, "decode and decode_into differ");
+    }
+    assert!(tensor.decode_into(&mut vec![0; length + 1]).is_err());
+}
+
+fn check_rows(tensor: &occ::Tensor<'_>, decoded: &[u8], rows: std::ops::Range<usize>) {
+    let row = tensor.elements() / tensor.shape().first().map_or(1, |&rows| rows.max(1) as u64);
+    let offset = |rows: usize| tensor.dtype().byte_len(rows as u64 * row);
+    let expected = match (offset(rows.start), offset(rows.end)) {
+        (Some(start), Some(end)) if !tensor.shape().is_empty() => {
+            Some(&decoded[start as usize..end as usize])
+        }
+        _ => None,
+    };
+    let told = tensor.decode_rows(rows.clone());
+    assert!(told.ok().as_deref() == expected, "rows {rows:?} differ");
+    if let Some(expected) = expected {
+        let mut out = vec![0xff; expected.len()];
+        tensor.decode_rows_into(rows, &mut out).expect("rows that decoded before");
+        assert!(out == expected, "decode_rows and decode_rows_into differ");
+    }
+}
