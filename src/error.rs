@@ -21,6 +21,7 @@ pub struct Location {
     pub offset: Option<u64>,
 }
 
+/// All but the file, which errors begin with.
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(tensor) = &self.tensor {
@@ -31,9 +32,6 @@ impl fmt::Display for Location {
         }
         if let Some(offset) = self.offset {
             write!(f, ", byte {offset}")?;
-        }
-        if let Some(file) = &self.file {
-            write!(f, ", in {}", file.display())?;
         }
         Ok(())
     }
@@ -60,7 +58,7 @@ pub enum Error {
         supported: u16,
     },
     /// Something well-formed that this crate does not implement.
-    #[error("unsupported {what}{at}")]
+    #[error("{}unsupported {what}{at}", PathPrefix(at.file.as_deref()))]
     Unsupported {
         /// What it is.
         what: String,
@@ -68,7 +66,7 @@ pub enum Error {
         at: Location,
     },
     /// The bytes contradict the format.
-    #[error("corrupt data: {what}{at}")]
+    #[error("{}corrupt data: {what}{at}", PathPrefix(at.file.as_deref()))]
     Corrupt {
         /// The rule that is broken.
         what: Cow<'static, str>,
@@ -76,7 +74,7 @@ pub enum Error {
         at: Location,
     },
     /// A stored CRC32 is not that of the bytes it covers.
-    #[error("checksum mismatch: stored {stored:08x}, computed {computed:08x}{at}")]
+    #[error("{}checksum mismatch: stored {stored:08x}, computed {computed:08x}{at}", PathPrefix(at.file.as_deref()))]
     ChecksumMismatch {
         /// The CRC32 in the file.
         stored: u32,
@@ -86,13 +84,13 @@ pub enum Error {
         at: Location,
     },
     /// The data end too early.
-    #[error("truncated: the data end too early{at}")]
+    #[error("{}truncated: the data end too early{at}", PathPrefix(at.file.as_deref()))]
     Truncated {
         /// Where more was expected.
         at: Location,
     },
     /// A size exceeds the reader's [`Limits`](crate::Limits) or the format's own.
-    #[error("{what} of {requested} exceeds the limit of {limit}{at}")]
+    #[error("{}{what} of {requested} exceeds the limit of {limit}{at}", PathPrefix(at.file.as_deref()))]
     LimitExceeded {
         /// What is too large.
         what: &'static str,
@@ -104,7 +102,7 @@ pub enum Error {
         at: Location,
     },
     /// The caller asked for something impossible.
-    #[error("invalid argument: {what}{at}")]
+    #[error("{}invalid argument: {what}{at}", PathPrefix(at.file.as_deref()))]
     InvalidArgument {
         /// What is wrong with it.
         what: Cow<'static, str>,
@@ -264,6 +262,6 @@ mod tests {
             Error::from(io::Error::other("no")).in_file(Path::new("a")).in_file(Path::new("b"));
         assert_eq!(error.to_string(), "a: no");
         let error = Error::corrupt("a rule").in_file(Path::new("a"));
-        assert_eq!(error.to_string(), "corrupt data: a rule, in a");
+        assert_eq!(error.to_string(), "a: corrupt data: a rule");
     }
 }

@@ -108,6 +108,41 @@ fn nothing_is_replaced_unless_forced() {
     succeeded(&folder.run(&["decompress", "m.occ", "--force"]));
 }
 
+#[cfg(unix)]
+#[test]
+fn a_file_is_never_written_over_itself() {
+    let folder = Folder::new();
+    let original = folder.read("m.safetensors");
+    std::os::unix::fs::symlink(folder.path("m.safetensors"), folder.path("link")).unwrap();
+    for output in ["m.safetensors", "link"] {
+        let output = folder.run(&["compress", "m.safetensors", "--force", "-o", output]);
+        failed(&output, 2, "same file");
+    }
+    assert!(folder.read("m.safetensors") == original);
+    succeeded(&folder.run(&["compress", "m.safetensors"]));
+    failed(&folder.run(&["decompress", "m.occ", "--force", "-o", "m.occ"]), 2, "same file");
+}
+
+#[test]
+fn errors_name_the_file_that_is_wrong() {
+    let folder = Folder::new();
+    succeeded(&folder.run(&["compress", "m.safetensors"]));
+    let coded = folder.read("m.occ");
+    fs::write(folder.path("cut.occ"), &coded[..coded.len() / 2]).unwrap();
+    failed(&folder.run(&["inspect", "cut.occ"]), 1, "cut.occ: truncated");
+    failed(
+        &folder.run(&["compress", "cut.occ", "-o", "x"]),
+        1,
+        "cut.occ: corrupt data: not a safe",
+    );
+    failed(&folder.run(&["compress", "m.safetensors", "-o", "no/x"]), 1, "no/x: ");
+    failed(&folder.run(&["inspect", "."]), 1, ".: not a regular file");
+    if Path::new("/dev/full").exists() {
+        let full = ["compress", "m.safetensors", "--force", "-o", "/dev/full"];
+        failed(&folder.run(&full), 1, "/dev/full: ");
+    }
+}
+
 #[test]
 fn exit_codes_tell_bad_data_from_bad_usage() {
     let folder = Folder::new();

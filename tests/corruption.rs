@@ -66,6 +66,16 @@ fn any_truncation() {
 }
 
 #[test]
+fn a_stream_that_failed_stays_failed() {
+    let mut file = written(&few(), small_chunks(300));
+    file[70] ^= 1;
+    let mut stream = StreamReader::new(file.as_slice()).unwrap();
+    for _ in 0..3 {
+        assert!(stream.next_tensor().is_err(), "damage taken for a good end");
+    }
+}
+
+#[test]
 fn every_damaged_chunk_is_named() {
     let bytes = bf16_weights(3, 1000);
     let sample = Sample::new("w", Dtype::Bf16, &[1000], bytes);

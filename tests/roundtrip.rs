@@ -216,6 +216,17 @@ fn a_writer_dropped_unfinished_leaves_nothing() {
 }
 
 #[test]
+fn readers_cross_threads() {
+    fn shared<T: Send + Sync>() {}
+    fn sent<T: Send>() {}
+    shared::<Reader<'_>>();
+    shared::<occ::Tensor<'_>>();
+    sent::<Writer<'_>>();
+    sent::<StreamReader<std::fs::File>>();
+    shared::<Error>();
+}
+
+#[test]
 fn a_file_of_nothing() {
     let file = written(&[], WriteOptions::default());
     assert_sound(&file);

@@ -64,7 +64,8 @@ impl AtomicFile {
         // As an ordinary new file, by the user's umask, not private as temporary files are.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let file = builder.tempfile_in(directory(&path)).map_err(without_path)?;
+        // Without the temporary file's name, which means nothing to whoever reads the error.
+        let file = builder.tempfile_in(directory(&path)).map_err(|error| error.kind())?;
         Ok(Self { output: output(Output::Temporary(file)), path, overwrite })
     }
 
@@ -125,16 +126,6 @@ impl Write for AtomicFile {
 
     fn flush(&mut self) -> io::Result<()> {
         self.output.flush()
-    }
-}
-
-/// An error without the temporary file's name, which means nothing to whoever reads it.
-fn without_path(error: io::Error) -> io::Error {
-    let inner = error.get_ref().and_then(|wrapper| wrapper.source());
-    let inner = inner.and_then(|inner| inner.downcast_ref::<io::Error>());
-    match inner.and_then(io::Error::raw_os_error) {
-        Some(code) => io::Error::from_raw_os_error(code),
-        None => error,
     }
 }
 

@@ -102,12 +102,11 @@ impl Outcome {
             let _ = writeln!(std::io::stderr(), "{report}");
         } else if std::io::stderr().is_terminal() {
             eprintln!(
-                "{}: {} → {}, ratio {ratio:.4}, {bits:.2} bits a weight, {:.2} s, {}/s",
+                "{}: {} → {}, ratio {ratio:.4}, {bits:.2} bits a weight, {:.2} s",
                 output.display(),
                 Bytes(self.input_bytes),
                 Bytes(self.output_bytes),
                 self.seconds,
-                Bytes((self.original_bytes as f64 / self.seconds) as u64),
             );
         }
         Ok(())

@@ -95,7 +95,7 @@ fn to_text(file: &Reader<'_>, tensors: &[Tensor<'_>], attachments: &[Attachment<
     }
     let weights = weights(tensors);
     format!(
-        "{}\n{}, {} weights, {} in all, {:.2} bits a weight; format version {}, index {}\n",
+        "{}\n{}, {} weights, {}, {:.2} bits a weight\nformat version {}, index {}\n",
         table.render(),
         counted(tensors.len() as u64, "tensor"),
         grouped(weights),

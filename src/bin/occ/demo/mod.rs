@@ -176,7 +176,7 @@ fn sizes(file: &Reader<'_>, original_bytes: u64) -> Result<String, Failure> {
     }
     let none = String::new;
     let [_, rest, rest_coded, ..] = numbers(0, original_bytes - decoded, file.file_bytes() - coded);
-    let name = "headers, index, padding".into();
+    let name = "header and index".into();
     table.row([name, none(), none(), none(), rest, rest_coded, none(), none()]);
     table.rule();
     let [weights, original, occ, ratio, bits] = numbers(weights, original_bytes, file.file_bytes());
