@@ -22,7 +22,7 @@ pub struct WriteOptions {
     /// (default 256).
     pub alignment: u32,
     /// Elements in a chunk, about: whole rows where rows are shorter (default 262,144). Smaller
-    /// chunks cost more bytes and make for finer random access.
+    /// chunks cost more bytes and make for finer random access; none exceeds 64 MiB.
     pub chunk_elements: u64,
     /// Whether [`Writer::create`] may replace an existing file (default true).
     pub overwrite: bool,
@@ -290,9 +290,14 @@ where
     Ok(total)
 }
 
+/// The largest chunk written. Coded, an unlucky one may grow by half, still well within the
+/// limits that readers have by default.
+const MAX_CHUNK_BYTES: u64 = 64 << 20;
+
 /// Elements a chunk: whole rows of the matrix that the leading dimensions make, and whole bytes;
 /// part of a row where one row exceeds `target`.
 fn chunk_elements(dtype: Dtype, shape: &[u64], target: u64) -> u64 {
+    let target = target.min(MAX_CHUNK_BYTES * 8 / u64::from(dtype.bits()));
     // Eight elements of any type are whole bytes.
     let unit = if dtype.bits() < 8 { 8 } else { 1 };
     let columns = shape.last().copied().unwrap_or(1).max(1);
@@ -329,6 +334,7 @@ mod tests {
         assert_eq!(chunk_elements(Dtype::F4, &[1000, 70], 100), 96);
         assert_eq!(chunk_elements(Dtype::U8, &[], 100), 100);
         assert_eq!(chunk_elements(Dtype::F4, &[5, 0], 1), 8);
+        assert_eq!(chunk_elements(Dtype::F64, &[1 << 30], u64::MAX), 8 << 20);
     }
 
     /// A source that is never the same twice.

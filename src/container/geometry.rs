@@ -14,6 +14,8 @@ pub(crate) struct Geometry {
     chunk_elements: u64,
     elements: u64,
     decoded_len: u64,
+    /// Decoded bytes of every chunk but the last.
+    chunk_bytes: u64,
 }
 
 impl Geometry {
@@ -41,7 +43,7 @@ impl Geometry {
             return Err(Error::corrupt("chunks that leave part of a byte"));
         };
         Error::check_limit("a chunk", chunk_bytes, limits.chunk_bytes)?;
-        Ok(Self { dtype, shape, chunk_elements, elements, decoded_len })
+        Ok(Self { dtype, shape, chunk_elements, elements, decoded_len, chunk_bytes })
     }
 
     pub(crate) fn dtype(&self) -> Dtype {
@@ -72,14 +74,13 @@ impl Geometry {
 
     /// Decoded bytes of every chunk but the last.
     pub(crate) fn chunk_bytes(&self) -> u64 {
-        let bits = self.chunk_elements.min(self.elements) * u64::from(self.dtype.bits());
-        bits / 8
+        self.chunk_bytes
     }
 
     /// Where chunk `number` lies in the decoded bytes.
     pub(crate) fn chunk_range(&self, number: u64) -> Range<u64> {
-        let start = number * self.chunk_bytes();
-        start..(start + self.chunk_bytes()).min(self.decoded_len)
+        let start = number * self.chunk_bytes;
+        start..start.saturating_add(self.chunk_bytes).min(self.decoded_len)
     }
 
     /// CRC32 of the decoded bytes, from those of the chunks in order.
@@ -108,6 +109,18 @@ mod tests {
         assert_eq!(geometry.chunk_count(), 4);
         let ranges: Vec<_> = (0..4).map(|chunk| geometry.chunk_range(chunk)).collect();
         assert_eq!(ranges, [0..16, 16..32, 32..48, 48..60]);
+    }
+
+    #[test]
+    fn the_largest_tensor_does_not_overflow() {
+        let limits = Limits { chunk_bytes: u64::MAX, ..Limits::tight() };
+        for chunk_elements in [1 << 28, u64::MAX] {
+            let shape = vec![u64::MAX];
+            let geometry = Geometry::new(Dtype::U8, shape, chunk_elements, &limits).unwrap();
+            assert_eq!(geometry.chunk_range(geometry.chunk_count() - 1).end, u64::MAX);
+        }
+        let geometry = Geometry::new(Dtype::F4, vec![u64::MAX - 1], u64::MAX, &limits).unwrap();
+        assert_eq!(geometry.chunk_range(0), 0..u64::MAX / 2);
     }
 
     #[test]

@@ -45,7 +45,7 @@ impl AtomicFile {
     /// `AlreadyExists` when a file is there and `overwrite` is false.
     pub(crate) fn create(path: &Path, overwrite: bool) -> io::Result<Self> {
         let output = |output| BufWriter::with_capacity(BUFFER_BYTES, output);
-        let path = match fs::metadata(path) {
+        let (path, existing) = match fs::metadata(path) {
             Ok(existing) if existing.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
             Ok(existing) if !existing.is_file() => {
                 let file = OpenOptions::new().write(true).open(path)?;
@@ -53,17 +53,22 @@ impl AtomicFile {
                 return Ok(Self { output, path: path.to_owned(), overwrite });
             }
             Ok(_) if !overwrite => return Err(io::ErrorKind::AlreadyExists.into()),
-            Ok(_) => fs::canonicalize(path)?,
-            Err(_) => path.to_owned(),
+            Ok(existing) => (fs::canonicalize(path)?, Some(existing)),
+            Err(_) => (path.to_owned(), None),
         };
         let mut builder = tempfile::Builder::new();
         let mut prefix = std::ffi::OsString::from(".");
         prefix.push(path.file_name().ok_or(io::ErrorKind::InvalidInput)?);
         prefix.push(".");
         builder.prefix(&prefix).suffix(".tmp");
-        // As an ordinary new file, by the user's umask, not private as temporary files are.
+        // As the file that is replaced; else as an ordinary new one, by the user's umask.
         #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        {
+            let ordinary = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+            builder.permissions(existing.map_or(ordinary, |existing| existing.permissions()));
+        }
+        #[cfg(not(unix))]
+        let _ = existing;
         // Without the temporary file's name, which means nothing to whoever reads the error.
         let file = builder.tempfile_in(directory(&path)).map_err(|error| error.kind())?;
         Ok(Self { output: output(Output::Temporary(file)), path, overwrite })
@@ -174,6 +179,18 @@ mod tests {
         assert_eq!((fs::read(&path).unwrap(), entries(directory.path())), (b"old".to_vec(), 1));
         AtomicFile::create(&path, true).unwrap().commit().unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_private_file_stays_private() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a");
+        fs::write(&path, b"old").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        AtomicFile::create(&path, true).unwrap().commit().unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[cfg(unix)]
