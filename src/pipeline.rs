@@ -18,6 +18,24 @@ where
     T: Send,
     U: Send,
 {
+    let mut inputs = inputs.peekable();
+    let Some(first) = inputs.next() else { return Ok(()) };
+    if inputs.peek().is_none() {
+        // Waking another thread takes longer than a small tensor.
+        return sink(map(first?)?);
+    }
+    in_parallel(std::iter::once(first).chain(inputs), map, sink)
+}
+
+fn in_parallel<T, U>(
+    inputs: impl Iterator<Item = Result<T>>,
+    map: impl Fn(T) -> Result<U> + Sync,
+    mut sink: impl FnMut(U) -> Result<()>,
+) -> Result<()>
+where
+    T: Send,
+    U: Send,
+{
     let window = 2 * rayon::current_num_threads();
     rayon::in_place_scope(|scope| {
         let mut pending = VecDeque::with_capacity(window);

@@ -13,6 +13,7 @@ use rayon::prelude::*;
 use std::collections::HashSet;
 use std::fmt;
 use std::io::Write;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// How to write a file.
@@ -268,18 +269,20 @@ where
         survey.count(chunk, scratch);
         Ok(crc32fast::hash(chunk))
     };
+    let share = |range: Range<u64>| {
+        let mut state = (Survey::new(geometry.dtype()), Vec::new(), Vec::new());
+        let crcs: Result<Vec<u32>> = range.map(|number| count(&mut state, number)).collect();
+        Ok((state.0, crcs?))
+    };
+    let chunks = geometry.chunk_count();
     let workers = rayon::current_num_threads() as u64;
-    let share = geometry.chunk_count().div_ceil(workers).max(1);
+    if chunks <= 1 || workers == 1 {
+        return share(0..chunks);
+    }
+    let size = chunks.div_ceil(workers);
     let shares: Vec<Result<(Survey, Vec<u32>)>> = (0..workers)
         .into_par_iter()
-        .map(|worker| {
-            let mut state = (Survey::new(geometry.dtype()), Vec::new(), Vec::new());
-            let start = (worker * share).min(geometry.chunk_count());
-            let end = (start + share).min(geometry.chunk_count());
-            let crcs: Result<Vec<u32>> =
-                (start..end).map(|number| count(&mut state, number)).collect();
-            Ok((state.0, crcs?))
-        })
+        .map(|worker| share((worker * size).min(chunks)..((worker + 1) * size).min(chunks)))
         .collect();
     let mut total = (Survey::new(geometry.dtype()), Vec::new());
     for share in shares {

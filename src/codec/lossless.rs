@@ -3,12 +3,15 @@
 use super::split::Split;
 use crate::dtype::Dtype;
 use crate::entropy::rans::{self, DecodeTable, EncodeTable, LANES, STATES_BYTES};
-use crate::entropy::{BitReader, BitWriter, Frequencies, Histogram};
+use crate::entropy::{BitReader, BitWriter, Frequencies, Histogram, entropy_bits};
 use crate::error::{Error, Result};
 
 /// A plane is entropy-coded when that saves at least this fraction of it: less is a mantissa's
 /// noise, and leaving it raw makes decoding much faster.
 const WORTHWHILE: u64 = 128;
+
+/// Bytes of a coded plane in every chunk besides its words: its length, and the states.
+const STREAM_HEAD: u64 = (size_of::<u32>() + STATES_BYTES) as u64;
 
 /// Words decoded at a time: all planes of a tile stay in the first-level cache.
 const TILE: usize = 64 * LANES;
@@ -57,6 +60,31 @@ enum Plane<Table> {
     Coded(Table),
 }
 
+impl Plane<(Frequencies, EncodeTable)> {
+    /// The cheapest way to store bytes with this histogram.
+    fn choose(histogram: &Histogram) -> Self {
+        let mut present = histogram.present();
+        match (present.next(), present.next()) {
+            (None, _) => return Self::Raw,
+            (Some(value), None) => return Self::Constant(value),
+            _ => {}
+        }
+        let total = histogram.total();
+        let worthwhile = |bits: u64| bits / 8 + STREAM_HEAD < total - total / WORTHWHILE;
+        // Asked before a table is made, which takes longer than all else for a small tensor.
+        if !worthwhile(entropy_bits(histogram)) {
+            return Self::Raw;
+        }
+        match Frequencies::from_histogram(histogram) {
+            Some(frequencies) if worthwhile(frequencies.cost_bits(histogram)) => {
+                let table = EncodeTable::new(&frequencies);
+                Self::Coded((frequencies, table))
+            }
+            _ => Self::Raw,
+        }
+    }
+}
+
 /// Codes chunks with one set of tables.
 pub(crate) struct Encoder {
     split: Split,
@@ -66,22 +94,7 @@ pub(crate) struct Encoder {
 impl Encoder {
     /// Chooses for each plane by cost.
     pub(super) fn new(survey: &Survey) -> Self {
-        let planes = survey
-            .planes
-            .iter()
-            .map(|histogram| {
-                let Some(frequencies) = Frequencies::from_histogram(histogram) else {
-                    return histogram.present().next().map_or(Plane::Raw, Plane::Constant);
-                };
-                let total = histogram.total();
-                if frequencies.cost_bits(histogram) / 8 < total - total / WORTHWHILE {
-                    let table = EncodeTable::new(&frequencies);
-                    Plane::Coded((frequencies, table))
-                } else {
-                    Plane::Raw
-                }
-            })
-            .collect();
+        let planes = survey.planes.iter().map(Plane::choose).collect();
         Self { split: survey.split, planes }
     }
 
@@ -93,8 +106,7 @@ impl Encoder {
                 Plane::Raw => histogram.total(),
                 Plane::Constant(_) => 0,
                 Plane::Coded((frequencies, _)) => {
-                    let head = (STATES_BYTES + size_of::<u32>()) as u64;
-                    frequencies.cost_bits(histogram).div_ceil(8) + chunks * head
+                    frequencies.cost_bits(histogram).div_ceil(8) + chunks * STREAM_HEAD
                 }
             })
             .sum()

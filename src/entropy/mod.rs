@@ -8,5 +8,5 @@ mod histogram;
 pub(crate) mod rans;
 
 pub(crate) use bits::{BitReader, BitWriter};
-pub(crate) use frequencies::Frequencies;
+pub(crate) use frequencies::{Frequencies, entropy_bits};
 pub(crate) use histogram::Histogram;

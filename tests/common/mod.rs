@@ -80,6 +80,7 @@ pub fn menagerie() -> Vec<Sample> {
         let bytes = random.bytes(count).iter().map(|byte| byte & 0x47).collect();
         Sample::new(&format!("all.{dtype}"), dtype, &[32, 32], bytes)
     }));
+    samples.push(Sample::new("noise.f16", Dtype::F16, &[40, 20], random.bytes(1600)));
     samples
 }
 
