@@ -40,6 +40,8 @@ pub mod convert;
 mod dtype;
 mod entropy;
 mod error;
+#[allow(dead_code)] // its users come next
+mod floats;
 mod io;
 mod limits;
 mod pipeline;

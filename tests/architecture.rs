@@ -10,6 +10,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("limits", &["error"]),
     ("dtype", &["error"]),
+    ("floats", &[]),
     ("entropy", &[]),
     ("codec", &["entropy"]),
     ("container", &[]),
