@@ -37,6 +37,31 @@ impl Frequencies {
         Some(Self(table))
     }
 
+    /// Each value with a weight gets a frequency of 1 and its share of the rest, rounded so that
+    /// the sums over all smaller values are rounded down. At least two values need a weight, and
+    /// a weight is not zero.
+    pub(crate) fn from_shares(weights: &[Option<u32>; 256]) -> Self {
+        let total: u64 = weights.iter().flatten().map(|&weight| u64::from(weight)).sum();
+        let rest = u64::from(TOTAL) - weights.iter().flatten().count() as u64;
+        let mut sum = 0;
+        Self(weights.map(|weight| match weight {
+            Some(weight) => {
+                let below = rest * sum / total;
+                sum += u64::from(weight);
+                (1 + rest * sum / total - below) as u16
+            }
+            None => 0,
+        }))
+    }
+
+    /// Bits that one symbol costs; infinite where it has no frequency.
+    pub(crate) fn bits(&self, symbol: u8) -> f32 {
+        match self.0[usize::from(symbol)] {
+            0 => f32::INFINITY,
+            frequency => ((PRECISION << 16) - log2_q16(frequency.into())) as f32 / 65536.0,
+        }
+    }
+
     /// The frequency of each byte value.
     pub(crate) fn get(&self) -> &[u16; 256] {
         &self.0

@@ -5,8 +5,10 @@
 mod bits;
 mod frequencies;
 mod histogram;
+mod profile;
 pub(crate) mod rans;
 
 pub(crate) use bits::{BitReader, BitWriter};
 pub(crate) use frequencies::{Frequencies, entropy_bits};
 pub(crate) use histogram::Histogram;
+pub(crate) use profile::{Alphabet, Coset, ESCAPE, MAX_MAGNITUDE, MagnitudeCounts, Profile};

@@ -8,8 +8,8 @@
 mod scalar;
 mod tables;
 
-pub(crate) use scalar::{Decoder, encode};
-pub(crate) use tables::{DecodeTable, EncodeTable};
+pub(crate) use scalar::{Coded, Decoder, encode, encode_groups};
+pub(crate) use tables::{DecodeTable, DecodeTables, EncodeTable};
 
 /// Interleaved states.
 pub(crate) const LANES: usize = 32;

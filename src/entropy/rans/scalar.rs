@@ -1,6 +1,6 @@
 //! The portable coder. It is the truth that every kernel must agree with.
 
-use super::tables::{DecodeTable, EncodeEntry, EncodeTable};
+use super::tables::{DecodeTable, DecodeTables, EncodeEntry, EncodeTable};
 use super::{LANES, PRECISION, STATE_MIN, STATES_BYTES};
 use crate::error::{Error, Result};
 use zerocopy::FromBytes;
@@ -11,30 +11,81 @@ use zerocopy::little_endian::{U16, U32};
 /// # Errors
 /// `InvalidArgument` when a symbol has no frequency in the table.
 pub(crate) fn encode(table: &EncodeTable, symbols: &[u8], out: &mut Vec<u8>) -> Result<()> {
-    let mut states = [STATE_MIN; LANES];
-    // A symbol sheds at most one word. Words are shed last first, so the buffer fills backwards.
-    let mut words = vec![U16::ZERO; symbols.len() + 1];
-    let mut cursor = symbols.len();
-    let mut missing = false;
+    let mut encoder = Encoder::new(symbols.len());
     for group in symbols.chunks(LANES).rev() {
-        for (state, &symbol) in states.iter_mut().zip(group).rev() {
-            let EncodeEntry { frequency, cumulative } = table.0[usize::from(symbol)];
-            missing |= frequency == 0;
-            let frequency = frequency.max(1);
-            // Mask arithmetic: as a branch this is mispredicted half the time.
-            let shed = u32::from(*state >> (32 - PRECISION) >= frequency);
-            words[cursor] = U16::new(*state as u16);
-            cursor -= shed as usize;
-            let x = *state >> (16 * shed);
-            *state = ((x / frequency) << PRECISION) + x % frequency + cumulative;
+        for (lane, &symbol) in group.iter().enumerate().rev() {
+            encoder.put(lane, table.0[usize::from(symbol)]);
         }
     }
-    if missing {
-        return Err(Error::invalid("a symbol that the frequency table does not have"));
+    encoder.finish(out)
+}
+
+/// A symbol and the number of its table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Coded {
+    pub(crate) table: u8,
+    pub(crate) symbol: u8,
+}
+
+/// Codes groups of up to 32 symbols, one for each of the first lanes, each by its own table.
+///
+/// # Errors
+/// As [`encode`].
+pub(crate) fn encode_groups<'g>(
+    tables: &[EncodeTable],
+    groups: impl DoubleEndedIterator<Item = &'g [Coded]> + Clone,
+    out: &mut Vec<u8>,
+) -> Result<()> {
+    let mut encoder = Encoder::new(groups.clone().map(<[Coded]>::len).sum());
+    for group in groups.rev() {
+        for (lane, coded) in group.iter().enumerate().rev() {
+            encoder.put(lane, tables[usize::from(coded.table)].0[usize::from(coded.symbol)]);
+        }
     }
-    out.extend(states.iter().flat_map(|state| state.to_le_bytes()));
-    out.extend_from_slice(zerocopy::IntoBytes::as_bytes(&words[cursor + 1..]));
-    Ok(())
+    encoder.finish(out)
+}
+
+/// The states while symbols are put, last first.
+struct Encoder {
+    states: [u32; LANES],
+    /// A symbol sheds at most one word. Words are shed last first: they fill up backwards.
+    words: Vec<U16>,
+    cursor: usize,
+    missing: bool,
+}
+
+impl Encoder {
+    fn new(symbols: usize) -> Self {
+        let words = vec![U16::ZERO; symbols + 1];
+        Self { states: [STATE_MIN; LANES], words, cursor: symbols, missing: false }
+    }
+
+    #[inline(always)]
+    fn put(&mut self, lane: usize, entry: EncodeEntry) {
+        let state = &mut self.states[lane];
+        self.missing |= entry.frequency == 0;
+        let frequency = entry.frequency.max(1);
+        // Mask arithmetic: as a branch this is mispredicted half the time.
+        let shed = u32::from(*state >> (32 - PRECISION) >= frequency);
+        self.words[self.cursor] = U16::new(*state as u16);
+        self.cursor -= shed as usize;
+        let x = *state >> (16 * shed);
+        *state = ((x / frequency) << PRECISION) + x % frequency + entry.cumulative;
+    }
+
+    fn finish(self, out: &mut Vec<u8>) -> Result<()> {
+        if self.missing {
+            return Err(Error::invalid("a symbol that the frequency table does not have"));
+        }
+        out.extend(self.states.iter().flat_map(|state| state.to_le_bytes()));
+        out.extend_from_slice(zerocopy::IntoBytes::as_bytes(&self.words[self.cursor + 1..]));
+        Ok(())
+    }
+}
+
+/// A state's slot in a table.
+fn slot(state: u32) -> usize {
+    (state & ((1 << PRECISION) - 1)) as usize
 }
 
 /// A stream being decoded, a run of symbols at a time.
@@ -73,26 +124,49 @@ impl<'a> Decoder<'a> {
         let mut groups = groups.iter_mut();
         while let Some(window) = self.words.first_chunk::<LANES>() {
             let Some(group) = groups.next() else { break };
-            let used = self.decode_group(table, window, group);
+            let used = self.decode_window(|_, slot| table.0[slot], window, group);
             self.words = &self.words[used..];
         }
         for group in groups {
-            self.decode_near_end(table, group)?;
+            self.decode_near_end(|_, slot| table.0[slot], group)?;
         }
-        self.decode_near_end(table, rest)
+        self.decode_near_end(|_, slot| table.0[slot], rest)
+    }
+
+    /// Decodes the next group: a symbol for each of the first `group.len()` lanes, at most 32,
+    /// from the table that starts at the lane's base.
+    ///
+    /// # Errors
+    /// `Corrupt` when the words run out.
+    #[inline]
+    pub(crate) fn decode_group(
+        &mut self,
+        tables: &DecodeTables,
+        bases: &[u32; LANES],
+        group: &mut [u8],
+    ) -> Result<()> {
+        let entry = |lane: usize, slot: usize| tables.0[bases[lane] as usize + slot];
+        let whole = <&mut [u8; LANES]>::try_from(&mut *group).ok();
+        if let (Some(window), Some(group)) = (self.words.first_chunk(), whole) {
+            let used = self.decode_window(entry, window, group);
+            self.words = &self.words[used..];
+            return Ok(());
+        }
+        self.decode_near_end(entry, group)
     }
 
     /// Decodes 32 symbols with at least 32 words at hand; returns how many were taken.
-    #[inline]
-    fn decode_group(
+    #[inline(always)]
+    fn decode_window(
         &mut self,
-        table: &DecodeTable,
+        entry: impl Fn(usize, usize) -> u32,
         window: &[U16; LANES],
         group: &mut [u8; LANES],
     ) -> usize {
         // All look-ups, then all updates, then all renormalisations: three loops without a
         // branch. LLVM would turn `if x < STATE_MIN` into one that is mispredicted.
-        let entries = self.states.map(|x| table.0[(x & ((1 << PRECISION) - 1)) as usize]);
+        let entries: [u32; LANES] =
+            std::array::from_fn(|lane| entry(lane, slot(self.states[lane])));
         for ((symbol, x), entry) in group.iter_mut().zip(&mut self.states).zip(entries) {
             *symbol = entry as u8;
             *x = (entry >> 20) * (*x >> PRECISION) + (entry >> 8 & 0xfff);
@@ -108,9 +182,13 @@ impl<'a> Decoder<'a> {
     }
 
     /// Decodes up to 32 symbols where fewer than 32 words may be left.
-    fn decode_near_end(&mut self, table: &DecodeTable, group: &mut [u8]) -> Result<()> {
-        for (symbol, x) in group.iter_mut().zip(&mut self.states) {
-            let entry = table.0[(*x & ((1 << PRECISION) - 1)) as usize];
+    fn decode_near_end(
+        &mut self,
+        entry: impl Fn(usize, usize) -> u32,
+        group: &mut [u8],
+    ) -> Result<()> {
+        for (lane, (symbol, x)) in group.iter_mut().zip(&mut self.states).enumerate() {
+            let entry = entry(lane, slot(*x));
             *symbol = entry as u8;
             *x = (entry >> 20) * (*x >> PRECISION) + (entry >> 8 & 0xfff);
             if *x < STATE_MIN {

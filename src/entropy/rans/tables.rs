@@ -21,6 +21,21 @@ impl DecodeTable {
     }
 }
 
+/// Several decode tables end to end: lanes of one group may each use another.
+pub(crate) struct DecodeTables(pub(super) Vec<u32>);
+
+impl DecodeTables {
+    pub(crate) fn new<'f>(frequencies: impl IntoIterator<Item = &'f Frequencies>) -> Self {
+        let tables = frequencies.into_iter().map(|frequencies| DecodeTable::new(frequencies).0);
+        Self(tables.flat_map(|table| *table).collect())
+    }
+
+    /// Where table `number` starts.
+    pub(crate) const fn base(number: usize) -> u32 {
+        (number << PRECISION) as u32
+    }
+}
+
 /// What coding one symbol needs.
 #[derive(Clone, Copy, Default)]
 pub(super) struct EncodeEntry {
