@@ -1,0 +1,179 @@
+//! Block-diagonal Hadamard rotations with signs: every coordinate is a sum of all columns of its
+//! block, so that what was loud in one of them is spread over all.
+
+use super::{BAND, Coordinates};
+use std::ops::Range;
+
+/// 2^(-k/2), rounded to `f32`: what makes a Hadamard matrix of 2^k rows orthogonal.
+const SCALES: [f32; 9] = [
+    1.0,
+    std::f32::consts::FRAC_1_SQRT_2,
+    0.5,
+    0.353_553_38,
+    0.25,
+    0.176_776_69,
+    0.125,
+    0.088_388_346,
+    0.0625,
+];
+
+/// A rotation by `diag(signs) · H` within blocks of a power of two columns.
+///
+/// What is left after the last whole block is cut into smaller powers of two, largest first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Hadamard {
+    block_log2: u32,
+    /// Whether a column changes its sign.
+    flips: Vec<bool>,
+}
+
+impl Hadamard {
+    /// The largest block, as a power of two.
+    pub(crate) const MAX_BLOCK_LOG2: u32 = 8;
+
+    /// Blocks of at most 2^8 columns.
+    pub(crate) fn new(block_log2: u32, flips: Vec<bool>) -> Self {
+        assert!(block_log2 <= Self::MAX_BLOCK_LOG2);
+        Self { block_log2, flips }
+    }
+
+    /// Signs that are the same on every run: bits of a counter through a mixing function
+    /// (Steele, Lea and Flood, 2014).
+    pub(crate) fn with_fixed_signs(block_log2: u32, columns: usize) -> Self {
+        let flip = |column: usize| {
+            let mut x = (column as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            x >> 63 == 1
+        };
+        Self::new(block_log2, (0..columns).map(flip).collect())
+    }
+
+    pub(crate) fn block_log2(&self) -> u32 {
+        self.block_log2
+    }
+
+    pub(crate) fn flips(&self) -> &[bool] {
+        &self.flips
+    }
+
+    /// The blocks and the binary logarithms of their sizes.
+    fn blocks(&self) -> impl Iterator<Item = (Range<usize>, u32)> {
+        let (columns, largest) = (self.flips.len(), self.block_log2);
+        let mut start = 0;
+        std::iter::from_fn(move || {
+            let log2 = (columns - start).checked_ilog2()?.min(largest);
+            let block = start..start + (1 << log2);
+            start = block.end;
+            Some((block, log2))
+        })
+    }
+}
+
+impl Coordinates for Hadamard {
+    fn forward(&self, rows: &mut [f32]) {
+        for row in rows.chunks_exact_mut(self.flips.len().max(1)) {
+            for (value, &flip) in row.iter_mut().zip(&self.flips) {
+                *value = if flip { -*value } else { *value };
+            }
+            for (block, log2) in self.blocks() {
+                let block = &mut row[block];
+                butterflies(block, |a, b| (*a, *b) = (*a + *b, *a - *b));
+                block.iter_mut().for_each(|value| *value *= SCALES[log2 as usize]);
+            }
+        }
+    }
+
+    fn inverse(&self, band: &mut [[i32; BAND]]) {
+        for (block, _) in self.blocks() {
+            butterflies(&mut band[block], |a, b| {
+                for (a, b) in a.iter_mut().zip(b) {
+                    (*a, *b) = (*a + *b, *a - *b);
+                }
+            });
+        }
+        for (column, &flip) in band.iter_mut().zip(&self.flips) {
+            if flip {
+                column.iter_mut().for_each(|value| *value = -*value);
+            }
+        }
+    }
+
+    fn units(&self) -> Vec<f32> {
+        let blocks = self.blocks();
+        blocks.flat_map(|(block, log2)| vec![SCALES[log2 as usize]; block.len()]).collect()
+    }
+}
+
+/// The fast Walsh-Hadamard transform, in natural order: `step` makes a sum and a difference.
+fn butterflies<T>(block: &mut [T], step: impl Fn(&mut T, &mut T)) {
+    let mut half = 1;
+    while half < block.len() {
+        for pair in block.chunks_exact_mut(2 * half) {
+            let (low, high) = pair.split_at_mut(half);
+            low.iter_mut().zip(high).for_each(|(a, b)| step(a, b));
+        }
+        half *= 2;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_tile_any_width() {
+        for columns in 0..700 {
+            let rotation = Hadamard::with_fixed_signs(7, columns);
+            let mut end = 0;
+            for (block, log2) in rotation.blocks() {
+                assert_eq!((block.start, block.len()), (end, 1 << log2));
+                end = block.end;
+            }
+            assert_eq!(end, columns);
+            assert_eq!(rotation.units().len(), columns);
+        }
+        let sizes: Vec<_> = Hadamard::with_fixed_signs(8, 557).blocks().map(|b| b.1).collect();
+        assert_eq!(sizes, [8, 8, 5, 3, 2, 0]);
+    }
+
+    #[test]
+    fn scales_are_square_roots() {
+        for (k, &scale) in SCALES.iter().enumerate() {
+            assert_eq!(scale, (0.5f64.powi(k as i32)).sqrt() as f32);
+        }
+    }
+
+    #[test]
+    fn forward_keeps_energy_and_inverse_leads_back() {
+        for (block_log2, columns) in [(8, 256), (8, 391), (4, 100), (0, 5), (6, 1)] {
+            let rotation = Hadamard::with_fixed_signs(block_log2, columns);
+            let row: Vec<f32> = (0..columns).map(|i| ((i * i) % 17) as f32 - 8.0).collect();
+            let mut coordinates = row.clone();
+            rotation.forward(&mut coordinates);
+            let energy = |row: &[f32]| row.iter().map(|x| x * x).sum::<f32>();
+            assert!((energy(&coordinates) / energy(&row).max(1e-9) - 1.0).abs() < 1e-5);
+            // Integers in, and the same matrix in floating point.
+            let mut band: Vec<_> = row.iter().map(|&x| [x as i32; BAND]).collect();
+            rotation.inverse(&mut band);
+            let mut back: Vec<f32> = band
+                .iter()
+                .zip(rotation.units())
+                .map(|(values, unit)| values[BAND - 1] as f32 * unit)
+                .collect();
+            rotation.forward(&mut back);
+            for (a, b) in back.iter().zip(&row) {
+                assert!((a - b).abs() < 1e-4, "{a} {b}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_outlier_is_spread() {
+        let rotation = Hadamard::with_fixed_signs(8, 256);
+        let mut row = vec![0.0; 256];
+        row[77] = 16.0;
+        rotation.forward(&mut row);
+        assert!(row.iter().all(|x| x.abs() == 1.0));
+    }
+}
