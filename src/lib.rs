@@ -37,6 +37,8 @@ mod chunks;
 mod codec;
 mod container;
 pub mod convert;
+#[allow(dead_code)]
+mod coordinates;
 mod dtype;
 mod entropy;
 mod error;
@@ -45,6 +47,8 @@ mod floats;
 mod io;
 mod limits;
 mod pipeline;
+#[allow(dead_code)]
+mod quantizer;
 mod reader;
 mod stream;
 mod verify;

@@ -5,6 +5,8 @@
 //! [`Encoder`] and its frequency tables, then every chunk is coded on its own.
 
 mod lossless;
+#[allow(dead_code)]
+pub(crate) mod lossy;
 mod split;
 
 use crate::dtype::Dtype;

@@ -1,0 +1,323 @@
+//! Weights to chunks.
+
+use super::decoder::{Decoder, MAX_POINT};
+use super::model::{Model, SCALE_ONE, TableNumbers, row_factor};
+use super::parameters::Rotation;
+use super::row_table::RowTable;
+use super::training::{RowClassifier, RowScaler, costs};
+use crate::coordinates::BAND;
+use crate::dtype::Dtype;
+use crate::entropy::rans::{self, Coded, EncodeTable};
+use crate::entropy::{Alphabet, BitWriter, Coset, ESCAPE, Profile};
+use crate::error::{Error, Result};
+use crate::floats;
+use crate::quantizer::{Costs, ROWS, Search};
+
+/// A coded chunk, and how near it comes.
+pub(crate) struct Encoded {
+    pub(crate) bytes: Vec<u8>,
+    /// CRC32 of the decoded bytes.
+    pub(crate) decoded_crc: u32,
+    pub(crate) distortion: Distortion,
+}
+
+/// Sums of squares over finite elements.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Distortion {
+    /// Of the original.
+    pub(crate) signal: f64,
+    /// Of the original less the decoded.
+    pub(crate) noise: f64,
+}
+
+impl Distortion {
+    pub(crate) fn add(&mut self, other: Self) {
+        self.signal += other.signal;
+        self.noise += other.noise;
+    }
+}
+
+/// Codes chunks of one tensor.
+pub(crate) struct Encoder {
+    dtype: Dtype,
+    decoder: Decoder,
+    parameters: Vec<u8>,
+    tables: Vec<EncodeTable>,
+    costs: Vec<Costs>,
+    classifier: RowClassifier,
+    scaler: Option<RowScaler>,
+}
+
+/// The symbols of a chunk and what goes beside them, in the order of decoding.
+struct Parts {
+    escapes: Vec<i16>,
+    bypass: BitWriter,
+    groups: Vec<Coded>,
+    /// Where groups of each band end, and how many rows it has.
+    bands: Vec<(usize, usize)>,
+}
+
+impl Encoder {
+    /// `lambda` in squared lattice steps weighs bits against distortion.
+    pub(super) fn new(
+        dtype: Dtype,
+        model: Model,
+        classifier: RowClassifier,
+        scaler: Option<RowScaler>,
+        lambda: f32,
+    ) -> Result<Self> {
+        let parameters = model.parameters.to_bytes();
+        let (tables, costs) = (model.encode_tables(), costs(&model, lambda));
+        // What is written is what a decoder makes of it.
+        let decoder = Decoder::new(dtype, &parameters)?;
+        Ok(Self { dtype, decoder, parameters, tables, costs, classifier, scaler })
+    }
+
+    pub(crate) fn parameters(&self) -> &[u8] {
+        &self.parameters
+    }
+
+    fn model(&self) -> &Model {
+        &self.decoder.model
+    }
+
+    /// Codes one chunk of whole rows.
+    ///
+    /// Elements that are not finite, or too far out for the lattice, are stored as they are; so
+    /// are those whose decoded value would overflow the dtype. Neighbours do not notice.
+    pub(crate) fn encode(&self, chunk: &[u8]) -> Result<Encoded> {
+        let mut values = Vec::new();
+        floats::to_f32(self.dtype, chunk, &mut values);
+        let original = values.clone();
+        let limit = self.largest_value();
+        let mut exceptions = Vec::new();
+        for (position, value) in values.iter_mut().enumerate() {
+            if !(value.abs() <= limit) {
+                exceptions.push(position);
+                *value = 0.0;
+            }
+        }
+        let parts = self.parts(&mut values)?;
+        let mut decoded = vec![0; chunk.len()];
+        let mut back = Vec::new();
+        loop {
+            let bytes = self.assemble(&parts, &exceptions, chunk)?;
+            self.decoder.decode(&bytes, &mut decoded)?;
+            floats::to_f32(self.dtype, &decoded, &mut back);
+            let overflowed = |&(_, (original, back)): &(usize, (&f32, &f32))| {
+                original.is_finite() && !back.is_finite()
+            };
+            let pairs = || original.iter().zip(&back);
+            let more: Vec<usize> =
+                pairs().enumerate().filter(overflowed).map(|(position, _)| position).collect();
+            if more.is_empty() {
+                let distortion = distortion(pairs());
+                let decoded_crc = crc32fast::hash(&decoded);
+                return Ok(Encoded { bytes, decoded_crc, distortion });
+            }
+            exceptions.extend(more);
+            exceptions.sort_unstable();
+        }
+    }
+
+    /// Weights beyond could together take a lattice point out of range.
+    fn largest_value(&self) -> f32 {
+        let parameters = &self.model().parameters;
+        let block = match &parameters.rotation {
+            Rotation::Identity(_) => 1,
+            Rotation::Hadamard(hadamard) => 1 << hadamard.block_log2(),
+            Rotation::Basis(basis) => basis.block(),
+        };
+        let steps = (MAX_POINT - 4) as f32 / (block as f32).sqrt();
+        (parameters.step * steps).min(f32::MAX / 65536.0)
+    }
+
+    /// Chooses lattice points, and what codes them.
+    fn parts(&self, rows: &mut [f32]) -> Result<Parts> {
+        let columns = self.model().parameters.columns;
+        if !rows.len().is_multiple_of(columns) {
+            return Err(Error::invalid("a chunk that does not hold whole rows"));
+        }
+        let mut parts = Parts {
+            escapes: Vec::new(),
+            bypass: BitWriter::default(),
+            groups: Vec::with_capacity(rows.len() + rows.len() / columns * 4),
+            bands: Vec::new(),
+        };
+        let mut search = Search::new(self.model().parameters.trellis);
+        for band in rows.chunks_mut(BAND * columns) {
+            self.band(band, &mut search, &mut parts)?;
+        }
+        Ok(parts)
+    }
+
+    /// Codes up to 32 rows.
+    fn band(&self, rows: &mut [f32], search: &mut Search, parts: &mut Parts) -> Result<()> {
+        let model = self.model();
+        let (parameters, numbers) = (&model.parameters, model.numbers());
+        let (columns, lanes) = (parameters.columns, rows.len() / parameters.columns);
+        let coefficients = self.take_low_rank(rows);
+        parameters.rotation.as_coordinates().forward(rows);
+        let mut scales = [SCALE_ONE; BAND];
+        if let (Some(scaler), Some(table)) = (&self.scaler, &parameters.row_scales) {
+            for (scale, row) in scales.iter_mut().zip(rows.chunks_exact_mut(columns)) {
+                *scale = table.nearest(scaler.scale(row));
+                let inverse = 1.0 / row_factor(*scale);
+                row.iter_mut().for_each(|value| *value *= inverse);
+            }
+            put_row_bytes(table, numbers.row_scale(), &scales[..lanes], parts);
+        }
+        let mut classes = [0; BAND];
+        if let Some(table) = &parameters.classes.rows {
+            for (class, row) in classes.iter_mut().zip(rows.chunks_exact(columns)) {
+                *class = table.nearest(self.classifier.class(row));
+            }
+            put_row_bytes(table, numbers.row_class(), &classes[..lanes], parts);
+        }
+        for (axis, (bypass, profile)) in model.coefficients().iter().enumerate() {
+            let alphabet = Alphabet { coset: Coset::Whole, bypass: *bypass };
+            for row in &coefficients {
+                let symbol = put_integer(alphabet, profile, row[axis], parts)?;
+                let table = numbers.coefficient(axis) as u8;
+                parts.groups.push(Coded { table, symbol });
+            }
+        }
+        let points = self.points(rows, &classes, search);
+        self.put_lattice(&points, &classes[..lanes], parts)?;
+        parts.bands.push((parts.groups.len(), lanes));
+        Ok(())
+    }
+
+    /// Takes the low-dimensional part away from the rows, as a decoder will add it.
+    fn take_low_rank(&self, rows: &mut [f32]) -> Vec<Vec<i32>> {
+        let Some(low_rank) = self.model().low_rank() else { return Vec::new() };
+        let columns = self.model().parameters.columns;
+        let part = &low_rank.part;
+        let mut transposed = vec![[0; BAND]; part.rank()];
+        let mut coefficients = Vec::with_capacity(BAND);
+        for (lane, row) in rows.chunks_exact(columns).enumerate() {
+            let row = part.coefficients(row);
+            for (out, &coefficient) in transposed.iter_mut().zip(&row) {
+                out[lane] = coefficient;
+            }
+            coefficients.push(row);
+        }
+        let mut product = vec![[0; BAND]; columns];
+        part.product(&transposed, &mut product);
+        let scale = part.scale();
+        for (lane, row) in rows.chunks_exact_mut(columns).enumerate() {
+            for (value, product) in row.iter_mut().zip(&product) {
+                *value -= product[lane] as f32 * scale;
+            }
+        }
+        coefficients
+    }
+
+    /// The lattice points of up to 32 rows, by column.
+    fn points(&self, rows: &[f32], classes: &[u8; BAND], search: &mut Search) -> Vec<[i16; BAND]> {
+        let parameters = &self.model().parameters;
+        let (columns, inverse) = (parameters.columns, 1.0 / parameters.step);
+        let mut points = vec![[0; BAND]; columns];
+        for (part, first) in rows.chunks(ROWS * columns).zip([0, ROWS]) {
+            let values = by_column(part, columns, inverse);
+            let mut out = vec![[0; ROWS]; columns];
+            let costs = |column: usize, row: usize| {
+                let profile = parameters.classes.profile(classes[first + row], column);
+                &self.costs[usize::from(profile)]
+            };
+            search.run(&values, costs, &mut out);
+            for (points, out) in points.iter_mut().zip(&out) {
+                points[first..first + ROWS].copy_from_slice(out);
+            }
+        }
+        points
+    }
+
+    fn put_lattice(&self, points: &[[i16; BAND]], classes: &[u8], parts: &mut Parts) -> Result<()> {
+        let parameters = &self.model().parameters;
+        let alphabets = [0, 1].map(|half| self.model().alphabet(half));
+        let mut states = [0u32; BAND];
+        for (column, points) in points.iter().enumerate() {
+            for ((&class, &point), state) in classes.iter().zip(points).zip(&mut states) {
+                let half = *state & 1;
+                let k = parameters.trellis.index(point.into());
+                let profile = parameters.classes.profile(class, column);
+                let known = &parameters.profiles[usize::from(profile)];
+                let symbol = put_integer(alphabets[half as usize], known, k, parts)?;
+                let table = TableNumbers::weight(profile, half) as u8;
+                parts.groups.push(Coded { table, symbol });
+                *state = parameters.trellis.next(*state, k);
+            }
+        }
+        Ok(())
+    }
+
+    /// The bytes of a chunk.
+    fn assemble(&self, parts: &Parts, exceptions: &[usize], chunk: &[u8]) -> Result<Vec<u8>> {
+        let count = |n: usize| {
+            u32::try_from(n).map_err(|_| Error::invalid("a chunk of more than 2^32 elements"))
+        };
+        let mut out = Vec::new();
+        out.extend(count(parts.escapes.len())?.to_le_bytes());
+        out.extend(count(exceptions.len())?.to_le_bytes());
+        out.extend(parts.escapes.iter().flat_map(|escape| escape.to_le_bytes()));
+        let size = self.dtype.bits() as usize / 8;
+        for &position in exceptions {
+            out.extend(count(position)?.to_le_bytes());
+            out.extend_from_slice(&chunk[position * size..][..size]);
+        }
+        out.extend(parts.bypass.clone().finish());
+        let starts = std::iter::once(0).chain(parts.bands.iter().map(|band| band.0));
+        let bands: Vec<(&[Coded], usize)> = starts
+            .zip(&parts.bands)
+            .map(|(start, &(end, lanes))| (&parts.groups[start..end], lanes))
+            .collect();
+        let groups: Vec<&[Coded]> =
+            bands.iter().flat_map(|(band, lanes)| band.chunks(*lanes)).collect();
+        rans::encode_groups(&self.tables, groups.iter().copied(), &mut out)?;
+        Ok(out)
+    }
+}
+
+/// Rows as columns of 16, in lattice steps; what is missing is zero.
+pub(super) fn by_column(rows: &[f32], columns: usize, inverse_step: f32) -> Vec<[f32; ROWS]> {
+    let largest = (MAX_POINT - 4) as f32;
+    let mut values = vec![[0.0; ROWS]; columns];
+    for (lane, row) in rows.chunks_exact(columns).enumerate() {
+        for (out, &value) in values.iter_mut().zip(row) {
+            out[lane] = (value * inverse_step).clamp(-largest, largest);
+        }
+    }
+    values
+}
+
+fn put_row_bytes(table: &RowTable, number: usize, bytes: &[u8], parts: &mut Parts) {
+    if let RowTable::Coded(_) = table {
+        let coded = |&symbol| Coded { table: number as u8, symbol };
+        parts.groups.extend(bytes.iter().map(coded));
+    }
+}
+
+/// Puts what goes beside an integer's symbol, and returns that.
+fn put_integer(alphabet: Alphabet, profile: &Profile, k: i32, parts: &mut Parts) -> Result<u8> {
+    let high = k >> alphabet.bypass;
+    parts.bypass.put((k - (high << alphabet.bypass)) as u32, alphabet.bypass);
+    if profile.reaches(alphabet, k) {
+        return Ok(alphabet.symbol(k));
+    }
+    let high = i16::try_from(high).map_err(|_| Error::invalid("an integer out of range"))?;
+    parts.escapes.push(high);
+    Ok(ESCAPE)
+}
+
+fn distortion<'v>(pairs: impl Iterator<Item = (&'v f32, &'v f32)>) -> Distortion {
+    let mut sum = Distortion::default();
+    for (&original, &back) in pairs {
+        if original.is_finite() {
+            let (original, back) = (f64::from(original), f64::from(back));
+            sum.signal += original * original;
+            sum.noise += (original - back) * (original - back);
+        }
+    }
+    sum
+}

@@ -1,0 +1,22 @@
+//! The lossy codec: rows in coordinates of their own, less a low-dimensional part, on a lattice.
+//!
+//! A weight is `row factor · step · (lattice integers, rotated back) + scale · (mean + θ J)`. A
+//! trellis says which lattice points may follow one another along a row; they are entropy-coded
+//! by tables that row and column choose. `spec/codec.md` tells why.
+
+mod classes;
+mod decoder;
+mod encoder;
+mod model;
+mod parameters;
+mod row_table;
+mod study;
+mod training;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use decoder::Decoder;
+pub(crate) use encoder::{Distortion, Encoded, Encoder};
+pub(crate) use parameters::MAX_COLUMNS;
+pub(crate) use study::{Axes, Choice, Effort, Rate, Rows, Study, candidates};

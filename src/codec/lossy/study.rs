@@ -1,0 +1,456 @@
+//! What can be learned of one tensor before it is coded: its axes, and a sample in them.
+
+use super::classes::Classes;
+use super::encoder::Encoder;
+use super::model::{Model, row_factor};
+use super::parameters::{LowRankPart, MAX_RANK, Parameters, Rotation};
+use super::row_table::RowTable;
+use super::training::{Quantiser, RowClassifier, RowScaler, Sample, classify, train};
+use crate::coordinates::{BAND, Basis, Gram, Hadamard, Identity, LowRank, Subspace};
+use crate::dtype::Dtype;
+use crate::entropy::{Alphabet, BitWriter, Coset, MagnitudeCounts, Profile};
+use crate::error::Result;
+use crate::quantizer::Trellis;
+use rayon::prelude::*;
+use std::ops::Range;
+use std::sync::OnceLock;
+
+/// A matrix that can be read by rows, more than once, from several threads. What is not finite
+/// reads as zero.
+pub(crate) trait Rows: Sync {
+    fn rows(&self) -> usize;
+    fn columns(&self) -> usize;
+    /// Puts whole rows in place of what `out` holds.
+    fn read(&self, rows: Range<usize>, out: &mut Vec<f32>) -> Result<()>;
+}
+
+/// Axes for the residual.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Axes {
+    Identity,
+    /// Blocks of this power of two; with signs or without.
+    Hadamard {
+        block_log2: u32,
+        signed: bool,
+    },
+    /// A basis learned from the tensor, in blocks of this many columns.
+    Aligned {
+        block: usize,
+    },
+}
+
+/// How a tensor is coded, up to what can be learned again from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Choice {
+    pub(crate) axes: Axes,
+    /// Whether a mean row is taken away.
+    pub(crate) mean: bool,
+    /// How many axes' coefficients are coded apart.
+    pub(crate) rank: usize,
+    pub(crate) row_scales: bool,
+}
+
+/// How hard to look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Effort {
+    pub(crate) states_log2: u32,
+    /// Searches of the sample before tables are final.
+    pub(crate) passes: u32,
+    /// Weights in a sample, about.
+    pub(crate) sample: usize,
+}
+
+/// λ in squared lattice steps: what a bit is worth, near the slope of the rate.
+fn lambda(trellis: Trellis) -> f32 {
+    if trellis.is_scalar() { 0.115 } else { 0.4 }
+}
+
+/// One tensor under study.
+pub(crate) struct Study<'r> {
+    source: &'r dyn Rows,
+    /// Row by row, evenly spread over the tensor.
+    sample: Vec<f32>,
+    sampled: usize,
+    subspace: OnceLock<Result<Subspace>>,
+}
+
+/// A rate, in bits a weight with everything that goes with it, and a mean squared error.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Rate {
+    pub(crate) bits: f64,
+    pub(crate) noise: f64,
+}
+
+/// Rows whose sums are added up before those of others: few enough to share, many enough that
+/// sums do not fill memory.
+const SHARES: usize = 8;
+
+impl<'r> Study<'r> {
+    /// Reads about `weights` of a tensor's weights.
+    pub(crate) fn new(source: &'r dyn Rows, weights: usize) -> Result<Self> {
+        let (rows, columns) = (source.rows(), source.columns());
+        // Enough rows to tell how loud columns are, unless that is too much to hold.
+        let enough = ENOUGH_ROWS.min(MAX_SAMPLE / columns);
+        let sampled = weights.div_ceil(columns).max(enough).next_multiple_of(BAND).min(rows);
+        let mut sample = Vec::with_capacity(sampled * columns);
+        let mut row = Vec::new();
+        for number in 0..sampled {
+            // In the middle of equal parts; 128 bits hold any product.
+            let at = ((2 * number + 1) as u128 * rows as u128 / (2 * sampled) as u128) as usize;
+            source.read(at..at + 1, &mut row)?;
+            sample.extend_from_slice(&row);
+        }
+        Ok(Self { source, sample, sampled, subspace: OnceLock::new() })
+    }
+
+    fn weights(&self) -> f64 {
+        self.source.rows() as f64 * self.source.columns() as f64
+    }
+
+    /// The root mean square of the sample's weights, without the few that are out of all
+    /// proportion.
+    pub(crate) fn rms(&self) -> f64 {
+        let mut magnitudes: Vec<f32> = self.sample.iter().map(|x| x.abs()).collect();
+        if magnitudes.is_empty() {
+            return 0.0;
+        }
+        let at = magnitudes.len() * 9 / 10;
+        let (_, typical, _) = magnitudes.select_nth_unstable_by(at, f32::total_cmp);
+        let limit = f64::from(*typical) * EXTREME;
+        let square = |x: &f32| Some(f64::from(*x).powi(2)).filter(|_| f64::from(x.abs()) <= limit);
+        let sum: f64 = self.sample.iter().filter_map(square).sum();
+        (sum / self.sample.len() as f64).sqrt()
+    }
+
+    /// Rows of all shares, each share's folded in order, shares in parallel.
+    fn fold<T: Send>(
+        &self,
+        new: impl Fn() -> T + Sync,
+        add: impl Fn(&mut T, &[f32]) + Sync,
+    ) -> Result<Vec<T>> {
+        let rows = self.source.rows();
+        let piece = (1usize << 18).div_ceil(self.source.columns()).max(1);
+        let share = |number: usize| {
+            let (start, end) = (rows * number / SHARES, rows * (number + 1) / SHARES);
+            let (mut sums, mut buffer) = (new(), Vec::new());
+            for at in (start..end).step_by(piece) {
+                self.source.read(at..(at + piece).min(end), &mut buffer)?;
+                add(&mut sums, &buffer);
+            }
+            Ok(sums)
+        };
+        (0..SHARES).into_par_iter().map(share).collect()
+    }
+
+    /// The loudest axes of the tensor.
+    fn subspace(&self) -> Result<&Subspace> {
+        let search = || {
+            let rank = MAX_RANK.min(self.source.rows().min(self.source.columns()) / 4).min(32);
+            let mut subspace = Subspace::new(self.source.columns(), rank);
+            for _ in 0..SUBSPACE_TURNS {
+                let shares = self.fold(|| subspace.clone(), Subspace::add)?;
+                shares.iter().for_each(|share| subspace.merge(share));
+                subspace.turn();
+            }
+            Ok(subspace)
+        };
+        match self.subspace.get_or_init(search) {
+            Ok(subspace) => Ok(subspace),
+            // Reading failed: it will fail again, and tell why.
+            Err(_) => search().map(|_| unreachable!("a source that reads only sometimes")),
+        }
+    }
+
+    /// The mean and the axes that are worth their bits, if there are any.
+    pub(crate) fn worthwhile(&self, max_rank: usize) -> Result<(bool, usize)> {
+        let (m, n) = (self.source.rows() as f64, self.source.columns() as f64);
+        let subspace = self.subspace()?;
+        // A share f of the energy is worth about f / (2 ln 2) bits a weight.
+        let worth = |share: f64| share / (2.0 * std::f64::consts::LN_2) * m * n;
+        let mean = worth(subspace.mean_share()) > STORED_BITS * n;
+        let axes = (0..subspace.rank().min(max_rank))
+            .take_while(|&k| worth(subspace.share(k)) > STORED_BITS * (m + n))
+            .count();
+        Ok((mean, axes))
+    }
+
+    /// Learns the axes of a choice, and turns the sample into them. `None` when they cannot be
+    /// stored.
+    pub(crate) fn fit(&self, choice: Choice) -> Result<Option<Fitted>> {
+        let (rows, columns) = (self.source.rows(), self.source.columns());
+        let low_rank = match choice {
+            Choice { mean: false, rank: 0, .. } => None,
+            Choice { mean, rank, .. } => {
+                let subspace = self.subspace()?;
+                let rank = rank.min(subspace.rank());
+                let share = (rank as f64 + 0.5) * (rows + columns) as f64 / self.weights();
+                let part = LowRank::round(subspace, rank, mean, share.clamp(0.002, 0.1));
+                let Some(part) = part else { return Ok(None) };
+                Some(part)
+            }
+        };
+        let mut values = self.sample.clone();
+        let low_rank = low_rank.map(|part| take_away(part, &mut values, columns));
+        let rotation = match choice.axes {
+            Axes::Identity => Rotation::Identity(Identity { columns }),
+            Axes::Hadamard { block_log2, signed: false } => {
+                Rotation::Hadamard(Hadamard::new(block_log2, vec![false; columns]))
+            }
+            Axes::Hadamard { block_log2, signed: true } => {
+                Rotation::Hadamard(Hadamard::with_fixed_signs(block_log2, columns))
+            }
+            Axes::Aligned { block } => match self.learn_basis(block, low_rank.as_ref())? {
+                Some(basis) => Rotation::Basis(basis),
+                None => return Ok(None),
+            },
+        };
+        rotation.as_coordinates().forward(&mut values);
+        let scaler = choice.row_scales.then(|| RowScaler { rms: rms(&values) });
+        let row_scales = scaler.map(|scaler| scale_rows(scaler, &mut values, columns));
+        let weight = rows as f64 / self.sampled.max(1) as f64;
+        let sample = Sample { columns, values, weight };
+        Ok(Some(Fitted { rotation, low_rank, scaler, row_scales, sample, rows }))
+    }
+
+    fn learn_basis(&self, block: usize, low_rank: Option<&FittedPart>) -> Result<Option<Basis>> {
+        let columns = self.source.columns();
+        let add = |gram: &mut Gram, rows: &[f32]| match low_rank {
+            None => gram.add(rows),
+            Some(fitted) => {
+                let mut rows = rows.to_vec();
+                subtract(&fitted.part, &mut rows, columns);
+                gram.add(&rows);
+            }
+        };
+        let mut shares = self.fold(|| Gram::new(columns, block), add)?.into_iter();
+        let Some(mut gram) = shares.next() else { return Ok(None) };
+        shares.for_each(|share| gram.merge(&share));
+        Ok(Basis::learn(&gram))
+    }
+}
+
+/// A column's deviation is known to a twentieth from so many rows.
+const ENOUGH_ROWS: usize = 256;
+
+/// Weights in a sample, at most about.
+const MAX_SAMPLE: usize = 1 << 21;
+
+/// So many times the typical weight is out of all proportion.
+const EXTREME: f64 = 1e4;
+
+/// Times all rows are read to find the loudest axes.
+const SUBSPACE_TURNS: usize = 4;
+
+/// Bits of a stored number of the low-dimensional part, about.
+const STORED_BITS: f64 = 4.5;
+
+/// A low-dimensional part, and the coefficients of the sample.
+pub(crate) struct FittedPart {
+    part: LowRank,
+    /// By axis.
+    coefficients: Vec<(u32, Profile)>,
+    /// Bits of a row's coefficients.
+    row_bits: f64,
+}
+
+fn subtract(part: &LowRank, rows: &mut [f32], columns: usize) -> Vec<Vec<i32>> {
+    let mut all = Vec::with_capacity(rows.len() / columns);
+    let mut product = vec![[0; BAND]; columns];
+    for band in rows.chunks_mut(BAND * columns) {
+        let mut transposed = vec![[0; BAND]; part.rank()];
+        for (lane, row) in band.chunks_exact(columns).enumerate() {
+            let coefficients = part.coefficients(row);
+            for (out, &coefficient) in transposed.iter_mut().zip(&coefficients) {
+                out[lane] = coefficient;
+            }
+            all.push(coefficients);
+        }
+        part.product(&transposed, &mut product);
+        for (lane, row) in band.chunks_exact_mut(columns).enumerate() {
+            for (value, product) in row.iter_mut().zip(&product) {
+                *value -= product[lane] as f32 * part.scale();
+            }
+        }
+    }
+    all
+}
+
+fn take_away(part: LowRank, rows: &mut [f32], columns: usize) -> FittedPart {
+    let all = subtract(&part, rows, columns);
+    let mut row_bits = 0.0;
+    let coefficients = (0..part.rank())
+        .map(|axis| {
+            let (bypass, profile, bits) = coefficient_table(all.iter().map(|row| row[axis]));
+            row_bits += bits;
+            (bypass, profile)
+        })
+        .collect();
+    FittedPart { part, coefficients, row_bits }
+}
+
+/// How coefficients like these are coded: low bits apart, the profile, bits of one.
+fn coefficient_table(values: impl Iterator<Item = i32> + Clone) -> (u32, Profile, f64) {
+    let beyond = |bypass: u32| values.clone().filter(|k| (k >> bypass).abs() > 60).count();
+    let total = values.clone().count();
+    let bypass = (0..8).find(|&bypass| beyond(bypass) * 64 <= total).unwrap_or(8);
+    let alphabet = Alphabet { coset: Coset::Whole, bypass };
+    let mut counts = MagnitudeCounts::default();
+    values.clone().for_each(|k| counts.add(alphabet.magnitude_of(k)));
+    let profile = Profile::from_counts(&counts, bypass > 0, false);
+    let table = profile.frequencies(alphabet);
+    let bits = |k: i32| match profile.reaches(alphabet, k) {
+        true => table.bits(alphabet.symbol(k)),
+        false => table.bits(crate::entropy::ESCAPE) + 16.0,
+    };
+    let bits: f64 = values.map(|k| f64::from(bits(k))).sum();
+    (bypass, profile, bits / total.max(1) as f64 + f64::from(bypass))
+}
+
+fn rms(values: &[f32]) -> f32 {
+    let sum: f64 = values.iter().map(|&x| f64::from(x).powi(2)).sum();
+    ((sum / values.len().max(1) as f64).sqrt() as f32).max(f32::MIN_POSITIVE)
+}
+
+/// Divides rows by their factors, and makes the table of those.
+fn scale_rows(scaler: RowScaler, rows: &mut [f32], columns: usize) -> RowTable {
+    let bytes: Vec<u8> = rows.chunks_exact(columns).map(|row| scaler.scale(row)).collect();
+    let table = RowTable::new(&bytes);
+    for (row, &byte) in rows.chunks_exact_mut(columns).zip(&bytes) {
+        let inverse = 1.0 / row_factor(byte);
+        row.iter_mut().for_each(|x| *x *= inverse);
+    }
+    table
+}
+
+/// A tensor's sample in the axes of a choice.
+pub(crate) struct Fitted {
+    rotation: Rotation,
+    low_rank: Option<FittedPart>,
+    scaler: Option<RowScaler>,
+    row_scales: Option<RowTable>,
+    sample: Sample,
+    rows: usize,
+}
+
+impl Fitted {
+    /// The best kinds of classes at a step, and about what the whole tensor then takes.
+    fn classes(&self, step: f32, trellis: Trellis) -> (Classes, RowClassifier, f64) {
+        // A trellis codes which multiple of two steps it is; the half comes for nothing.
+        let pace = if trellis.is_scalar() { step } else { 2.0 * step };
+        classify(&self.sample, pace)
+    }
+
+    /// Bits a weight at a step, about, without a search: to compare axes at equal distortion.
+    pub(crate) fn estimate(&self, step: f32, trellis: Trellis) -> f64 {
+        let pace = f64::from(if trellis.is_scalar() { step } else { 2.0 * step });
+        let (_, _, bits) = self.classes(step, trellis);
+        let noise: f64 = self
+            .sample
+            .values
+            .iter()
+            .map(|&x| {
+                let x = f64::from(x.abs());
+                (x - (x / pace + 0.45).floor() * pace).powi(2)
+            })
+            .sum();
+        let noise = noise / self.sample.values.len().max(1) as f64 / (pace * pace);
+        bits / self.weights() + self.side_bits() + 0.5 * noise.max(1e-9).log2()
+    }
+
+    fn weights(&self) -> f64 {
+        self.rows as f64 * self.sample.columns as f64
+    }
+
+    /// Bits a weight of what goes with the axes.
+    fn side_bits(&self) -> f64 {
+        let mut out = BitWriter::default();
+        super::parameters::write_rotation(&self.rotation, &mut out);
+        let mut bits = 8.0 * out.finish().len() as f64;
+        if let Some(fitted) = &self.low_rank {
+            let mut out = BitWriter::default();
+            fitted.part.rows().for_each(|row| super::parameters::put_i16s(row, &mut out));
+            fitted.coefficients.iter().for_each(|(_, profile)| profile.write(&mut out));
+            bits += 8.0 * out.finish().len() as f64 + fitted.row_bits * self.rows as f64;
+        }
+        bits / self.weights()
+    }
+
+    /// The rate at a step, all told, and the error, as the sample has it.
+    pub(crate) fn rate(&self, step: f32, effort: Effort, overhead_bits: f64) -> Rate {
+        let trellis = trellis(effort);
+        let (classes, classifier, _) = self.classes(step, trellis);
+        let quantiser = self.quantiser(step, trellis);
+        let trained =
+            train(&self.sample, &classes, &classifier, quantiser, effort.passes, effort.sample);
+        let mut out = BitWriter::default();
+        classes.write(&mut out);
+        trained.profiles.iter().for_each(|profile| profile.write(&mut out));
+        let mut side = 8.0 * out.finish().len() as f64 + overhead_bits;
+        for table in [&classes.rows, &self.row_scales] {
+            side += 2.0 * self.rows as f64 * f64::from(u8::from(table.is_some()));
+        }
+        let bits = trained.bits + self.side_bits() + side / self.weights();
+        Rate { bits, noise: trained.noise }
+    }
+
+    fn quantiser(&self, step: f32, trellis: Trellis) -> Quantiser {
+        let bypass = Quantiser::bypass_for(&self.sample, trellis, step);
+        Quantiser { trellis, bypass, step, lambda: lambda(trellis) }
+    }
+
+    /// The encoder of the tensor at a step. `gain` is what the axes save, in bits a weight.
+    pub(crate) fn encoder(
+        self,
+        dtype: Dtype,
+        step: f32,
+        effort: Effort,
+        gain: f64,
+    ) -> Result<Encoder> {
+        let trellis = trellis(effort);
+        let (classes, classifier, _) = self.classes(step, trellis);
+        let quantiser = self.quantiser(step, trellis);
+        let trained =
+            train(&self.sample, &classes, &classifier, quantiser, effort.passes, effort.sample);
+        let low_rank = self
+            .low_rank
+            .map(|fitted| LowRankPart { part: fitted.part, coefficients: fitted.coefficients });
+        let parameters = Parameters {
+            columns: self.sample.columns,
+            step,
+            trellis,
+            bypass: quantiser.bypass,
+            rotation: self.rotation,
+            low_rank,
+            row_scales: self.row_scales,
+            classes,
+            profiles: trained.profiles,
+            gain: (gain * 256.0).round() as i16,
+        };
+        Encoder::new(dtype, Model::new(parameters), classifier, self.scaler, quantiser.lambda)
+    }
+}
+
+fn trellis(effort: Effort) -> Trellis {
+    Trellis::new(effort.states_log2).unwrap_or_else(|| unreachable!("efforts have trellises"))
+}
+
+/// Axes that are worth a try for a matrix of this size.
+pub(crate) fn candidates(rows: usize, columns: usize) -> Vec<Axes> {
+    let mut axes = vec![Axes::Identity];
+    let block_log2 = columns.max(1).ilog2().min(Hadamard::MAX_BLOCK_LOG2);
+    if block_log2 > 0 {
+        axes.push(Axes::Hadamard { block_log2, signed: false });
+        axes.push(Axes::Hadamard { block_log2, signed: true });
+    }
+    for block in [columns, 128, 32] {
+        // About six bits an entry: more than half a bit a weight never comes back.
+        if block <= columns && block <= MAX_BASIS && block * 10 <= rows && block > 1 {
+            axes.push(Axes::Aligned { block });
+        }
+    }
+    axes.dedup();
+    axes
+}
+
+/// The largest block a basis is learned for: its eigenvectors take cubic time.
+const MAX_BASIS: usize = 2048;
