@@ -24,7 +24,8 @@
 //! - [`Writer`] writes front to back, to a file that appears whole or not at all, or to any output.
 //! - [`Reader`] gives random access to tensors and rows in a mapped or borrowed file.
 //! - [`StreamReader`] reads tensors as their bytes arrive.
-//! - [`verify`] checks whole files, [`convert`] turns safetensors into `.occ` and back.
+//! - [`verify`] checks whole files, [`convert`] turns safetensors into `.occ` and back,
+//!   [`compare()`] tells how far two models are apart.
 //!
 //! Work runs on the current [rayon] pool. Results do not depend on the number of threads. Bad
 //! input gets a typed [`Error`] with the tensor, the chunk and the offset; it never panics, and
@@ -35,6 +36,7 @@
 
 mod chunks;
 mod codec;
+mod compare;
 mod container;
 pub mod convert;
 #[allow(dead_code)]
@@ -42,7 +44,7 @@ mod coordinates;
 mod dtype;
 mod entropy;
 mod error;
-#[allow(dead_code)] // its users come next
+#[allow(dead_code)] // lossy coding will use the rest
 mod floats;
 mod io;
 mod limits;
@@ -55,6 +57,7 @@ mod verify;
 mod writer;
 
 pub use codec::Codec;
+pub use compare::{Comparison, Distortion, TensorComparison, TotalComparison, compare};
 pub use dtype::Dtype;
 pub use error::{Error, Location, Result};
 pub use io::{ByteSource, FileSection};

@@ -338,7 +338,8 @@ impl<'r> Tensor<'r> {
         error.in_tensor(self.name())
     }
 
-    fn decode_bytes(&self, range: Range<u64>) -> Result<Vec<u8>> {
+    /// Decodes part of the tensor's bytes; only the chunks that hold them are read.
+    pub(crate) fn decode_bytes(&self, range: Range<u64>) -> Result<Vec<u8>> {
         let length = range.end - range.start;
         let limit = self.reader.limits.tensor_bytes;
         Error::check_limit("a tensor", length, limit).map_err(|error| self.here(error))?;

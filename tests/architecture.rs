@@ -24,6 +24,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("writer", &["codec", "container", "io", "pipeline"]),
     ("verify", &["chunks", "container", "pipeline", "stream"]),
     ("convert", &["container", "io", "reader", "stream", "writer"]),
+    ("compare", &["convert", "floats", "io", "pipeline", "reader"]),
 ];
 
 /// The only files with `unsafe` in them.

@@ -3,6 +3,7 @@
 use super::safetensors::{self, Described, LENGTH_BYTES};
 use super::{INDEX_NAME, LONE_NAME, Progress, report};
 use crate::container::{Kind, check_file_name};
+use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::io::FileSection;
 use crate::writer::Writer;
@@ -36,6 +37,16 @@ struct Shard {
     file: File,
     header: Vec<u8>,
     tensors: Vec<Described>,
+}
+
+/// A tensor of a checkpoint, and where its bytes lie.
+pub(crate) struct Section<'c> {
+    pub(crate) name: &'c str,
+    pub(crate) dtype: Dtype,
+    pub(crate) shape: &'c [usize],
+    /// The file they lie in.
+    pub(crate) path: &'c Path,
+    pub(crate) bytes: FileSection<'c>,
 }
 
 impl Checkpoint {
@@ -146,6 +157,11 @@ impl Checkpoint {
         self.shards.iter().flat_map(|shard| &shard.tensors)
     }
 
+    /// All tensors, shard by shard in the order of their bytes.
+    pub(crate) fn sections(&self) -> impl Iterator<Item = Section<'_>> {
+        self.shards.iter().flat_map(Shard::sections)
+    }
+
     /// Writes everything: the index, then shard by shard its header and tensors in the order of their
     /// bytes, so that the files can be restored from a stream.
     ///
@@ -184,14 +200,25 @@ impl Shard {
         Ok(Self { name: name.to_owned(), path, file, header, tensors })
     }
 
+    fn sections(&self) -> impl Iterator<Item = Section<'_>> {
+        let data = LENGTH_BYTES + self.header.len() as u64;
+        self.tensors.iter().map(move |tensor| {
+            let range = data + tensor.range.start..data + tensor.range.end;
+            Section {
+                name: &tensor.name,
+                dtype: tensor.dtype,
+                shape: &tensor.shape,
+                path: &self.path,
+                bytes: FileSection::new(&self.file, range),
+            }
+        })
+    }
+
     fn write_to(&self, writer: &mut Writer<'_>, progress: &mut Progress<'_>) -> Result<()> {
         writer.attach(Kind::SafetensorsHeader, &self.name, &self.header)?;
-        let data = LENGTH_BYTES + self.header.len() as u64;
-        for tensor in &self.tensors {
-            let range = data + tensor.range.start..data + tensor.range.end;
-            let source = FileSection::new(&self.file, range);
+        for Section { name, dtype, shape, bytes, .. } in self.sections() {
             let observe = &mut |bytes| report(progress, bytes);
-            writer.add_observed(&tensor.name, tensor.dtype, &tensor.shape, &source, observe)?;
+            writer.add_observed(name, dtype, shape, &bytes, observe)?;
         }
         Ok(())
     }

@@ -24,7 +24,7 @@ const INDEX_NAME: &str = "model.safetensors.index.json";
 /// same tensors make the same `.occ`.
 const LONE_NAME: &str = "model.safetensors";
 
-fn report(progress: &mut Progress<'_>, bytes: u64) -> Result<()> {
+pub(crate) fn report(progress: &mut Progress<'_>, bytes: u64) -> Result<()> {
     match progress(bytes) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(()) => Err(Error::Cancelled),

@@ -1,0 +1,101 @@
+//! Sums over two tensors, element by element, and what they tell.
+
+use super::Distortion;
+use crate::dtype::Dtype;
+use crate::floats::{is_number, to_f64};
+
+/// What is added up over pairs of elements. Every sum of squares is finite, but that of the errors
+/// is infinite where an error is.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Sums {
+    /// ‖W‖².
+    a: f64,
+    /// ‖Ŵ‖².
+    b: f64,
+    /// ⟨W, Ŵ⟩.
+    product: f64,
+    /// ‖W − Ŵ‖².
+    error: f64,
+    largest_error: f64,
+    /// Whether any byte differs.
+    differ: bool,
+}
+
+/// Elements decoded at once: both sides stay in the processor's cache.
+const BLOCK: usize = 4096;
+
+/// Numbers below this have squares of which 2⁶⁰ can be added without overflow.
+const LARGE: f64 = f64::from_bits((1023 + 480) << 52);
+
+impl Sums {
+    /// Over as many elements of each: bytes only, unless both dtypes are numbers.
+    pub(super) fn of(a: (Dtype, &[u8]), b: (Dtype, &[u8])) -> Self {
+        let mut sums = Self { differ: a != b, ..Self::default() };
+        if !is_number(a.0) || !is_number(b.0) {
+            return sums;
+        }
+        let (mut a_numbers, mut b_numbers) = (Vec::new(), Vec::new());
+        let (a_width, b_width) = (a.0.bits() as usize / 8, b.0.bits() as usize / 8);
+        let blocks = a.1.chunks(BLOCK * a_width).zip(b.1.chunks(BLOCK * b_width));
+        for (a_bytes, b_bytes) in blocks {
+            to_f64(a.0, a_bytes, &mut a_numbers);
+            to_f64(b.0, b_bytes, &mut b_numbers);
+            // Across dtypes there are no bits to compare.
+            let same_bits = |at: usize| {
+                let element = at * a_width..(at + 1) * a_width;
+                a.0 != b.0 || a_bytes[element.clone()] == b_bytes[element]
+            };
+            let mut block = Self::default();
+            for (at, (&a, &b)) in a_numbers.iter().zip(&b_numbers).enumerate() {
+                if a.abs() < LARGE && b.abs() < LARGE {
+                    block.add(a, b);
+                } else if a != b && !(a.is_nan() && b.is_nan() && same_bits(at)) {
+                    block.error = f64::INFINITY;
+                    block.largest_error = f64::INFINITY;
+                }
+            }
+            sums = sums.merged(block);
+        }
+        sums
+    }
+
+    fn add(&mut self, a: f64, b: f64) {
+        let error = a - b;
+        self.a += a * a;
+        self.b += b * b;
+        self.product += a * b;
+        self.error += error * error;
+        self.largest_error = self.largest_error.max(error.abs());
+    }
+
+    /// These, and what comes next.
+    pub(super) fn merged(self, next: Self) -> Self {
+        Self {
+            a: self.a + next.a,
+            b: self.b + next.b,
+            product: self.product + next.product,
+            error: self.error + next.error,
+            largest_error: self.largest_error.max(next.largest_error),
+            differ: self.differ || next.differ,
+        }
+    }
+
+    /// Whether all bytes are the same.
+    pub(super) fn same_bytes(&self) -> bool {
+        !self.differ
+    }
+
+    pub(super) fn distortion(&self) -> Distortion {
+        let (a, b, error) = (self.a.sqrt(), self.b.sqrt(), self.error.sqrt());
+        let rel_error = if error == 0.0 { 0.0 } else { error / a };
+        let cosine = match (a == 0.0, b == 0.0) {
+            (true, true) => 1.0,
+            (true, false) | (false, true) => 0.0,
+            // Rounding would make it almost 1.
+            _ if error == 0.0 => 1.0,
+            _ => (self.product / (a * b)).clamp(-1.0, 1.0),
+        };
+        let snr_db = 20.0 * rel_error.recip().log10();
+        Distortion { rel_error, snr_db, max_abs_error: self.largest_error, cosine }
+    }
+}
