@@ -227,6 +227,95 @@ fn inspect_is_readable_and_survives_a_closed_pipe() {
     assert!(child.wait().unwrap().success());
 }
 
+/// `a.safetensors`, and a `b.occ` of tensors that are the same, near, far and absent.
+fn two_models() -> Folder {
+    let folder = Folder::new();
+    let single = |name: &str, shape: &[usize], values: &[f32]| {
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        common::Sample::new(name, occ::Dtype::F32, shape, bytes)
+    };
+    let same = single("same", &[2], &[1.0, 2.0]);
+    let a = [
+        single("near", &[2], &[3.0, 4.0]),
+        same.clone(),
+        single("broken", &[1], &[1.0]),
+        single("turned", &[2, 1], &[1.0, 2.0]),
+        single("lo\nst", &[], &[1.0]),
+    ];
+    let b = [
+        same,
+        single("near", &[2], &[3.0, 4.5]),
+        single("broken", &[1], &[f32::NAN]),
+        single("turned", &[1, 2], &[1.0, 2.0]),
+        single("new", &[], &[1.0]),
+    ];
+    fs::write(folder.path("a.safetensors"), safetensors(&a)).unwrap();
+    fs::write(folder.path("b.occ"), common::written(&b, occ::WriteOptions::default())).unwrap();
+    folder
+}
+
+#[test]
+fn compare_reports_as_json() {
+    use serde_json::json;
+    let folder = two_models();
+    let output = folder.run(&["compare", "a.safetensors", "b.occ", "--json"]);
+    let report: Value = serde_json::from_slice(succeeded(&output)).unwrap();
+    assert_eq!(
+        report["tensors"][0],
+        json!({
+            "name": "near", "dtype": "F32", "dtype_b": "F32", "shape": [2], "shape_b": [2],
+            "weights": 2, "comparable": true, "identical": false,
+            "rel_error": 0.1, "snr_db": 20.0, "max_abs_error": 0.5,
+            "cosine": report["tensors"][0]["cosine"],
+        })
+    );
+    let cosine = report["tensors"][0]["cosine"].as_f64().unwrap();
+    assert!((cosine - 27.0 / (5.0 * 29.25f64.sqrt())).abs() < 1e-12);
+    let fields = |tensor: &Value| {
+        let names = ["name", "comparable", "identical", "rel_error", "snr_db", "max_abs_error"];
+        Value::from(names.map(|name| tensor[name].clone()).to_vec())
+    };
+    let tensors = report["tensors"].as_array().unwrap();
+    assert_eq!(fields(&tensors[1]), json!(["same", true, true, 0.0, null, 0.0]));
+    assert_eq!(fields(&tensors[2]), json!(["broken", true, false, null, null, null]));
+    assert_eq!(fields(&tensors[3]), json!(["turned", false, false, null, null, null]));
+    assert_eq!((&tensors[3]["shape"], &tensors[3]["shape_b"]), (&json!([2, 1]), &json!([1, 2])));
+    assert_eq!(tensors.len(), 4);
+    let total = &report["total"];
+    assert_eq!(fields(total), json!([null, null, false, null, null, null]));
+    assert_eq!(total["weights"], 5);
+    assert_eq!(report["only_in_a"], json!(["lo\nst"]));
+    assert_eq!(report["only_in_b"], json!(["new"]));
+}
+
+#[test]
+fn compare_is_readable_and_differences_are_no_failure() {
+    let folder = two_models();
+    let output = folder.run(&["compare", "a.safetensors", "b.occ"]);
+    let text = String::from_utf8(succeeded(&output).to_vec()).unwrap();
+    let starts: Vec<_> = text.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    let rule = starts[1];
+    let names = ["tensor", rule, "near", "same", "broken", "turned", rule, "total"];
+    assert_eq!(starts[..8], names, "in the order of A:\n{text}");
+    for needed in [
+        "1.00e-1",
+        "20.00",
+        "identical",
+        "∞",
+        "shape differs",
+        "turned: [2, 1] → [1, 2]",
+        "4 tensors, 5 weights; 1 identical",
+        "only in a.safetensors:\n  lo\\nst\n",
+        "only in b.occ:\n  new",
+    ] {
+        assert!(text.contains(needed), "{needed} in\n{text}");
+    }
+    assert!(output.stderr.is_empty(), "quiet in a pipe");
+    failed(&folder.run(&["compare", "a.safetensors", "none"]), 1, "none: ");
+    failed(&folder.run(&["compare", "a.safetensors", "-"]), 2, "pipe");
+    failed(&folder.run(&["compare", "a.safetensors"]), 2, "Usage");
+}
+
 #[test]
 fn a_folder_becomes_one_file_and_a_folder_again() {
     let folder = Folder::new();

@@ -22,6 +22,7 @@ pub enum Command {
     Decompress(Decompress),
     Inspect(Inspect),
     Verify(Verify),
+    Compare(Compare),
     Demo(Demo),
 }
 
@@ -93,6 +94,23 @@ pub struct Verify {
     pub deep: bool,
 
     /// Report as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Tell how far two models are apart, tensor by tensor.
+///
+/// Each is an .occ file, a .safetensors file or a checkpoint folder. A is the original: errors are
+/// relative to it. That they differ is no failure.
+#[derive(ClapArgs)]
+pub struct Compare {
+    /// The original
+    pub a: PathBuf,
+
+    /// What became of it
+    pub b: PathBuf,
+
+    /// Report as JSON: tensors, total, only_in_a, only_in_b; null for what is infinite or unknown
     #[arg(long)]
     pub json: bool,
 }

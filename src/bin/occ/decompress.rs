@@ -39,7 +39,7 @@ pub fn run(args: &Decompress) -> Result<(), Failure> {
 }
 
 /// Bytes of all tensors when decoded.
-fn decoded_bytes(input: &Path) -> Result<u64, Failure> {
+pub fn decoded_bytes(input: &Path) -> Result<u64, Failure> {
     let reader = Reader::open(input)?;
     let mut total = 0u64;
     for tensor in reader.tensors() {

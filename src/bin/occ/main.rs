@@ -1,6 +1,7 @@
 //! The command `occ`: compresses neural-network weights into `.occ` files and back.
 
 mod args;
+mod compare;
 mod compress;
 mod decompress;
 mod demo;
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
     let result = match &args.command {
         Command::Compress(args) => compress::run(args),
         Command::Decompress(args) => decompress::run(args),
+        Command::Compare(args) => compare::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Demo(args) => demo::run(args),
