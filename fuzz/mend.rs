@@ -7,7 +7,7 @@ use std::ops::Range;
 
 const HEADER_BYTES: usize = 64;
 const FRAME_HEAD_BYTES: usize = 32;
-const FRAME_FOOT_BYTES: usize = 8;
+const FRAME_FOOT_BYTES: usize = 24;
 const TRAILER_BYTES: usize = 40;
 
 /// Mends header, frames, chunks, index and trailer.
@@ -34,7 +34,8 @@ fn frame(file: &mut [u8], start: usize) -> Option<usize> {
     });
     mend(file, start..header.end - 4, header.end - 4);
     let foot = end?;
-    mend(file, foot..foot + 4, foot + 4);
+    let crc = foot + FRAME_FOOT_BYTES - 4;
+    mend(file, foot..crc, crc);
     Some(foot + FRAME_FOOT_BYTES)
 }
 

@@ -1,7 +1,7 @@
 //! Where container and codec meet: from a frame's header to its decoded chunks.
 
 use crate::codec::{Codec, Decoder};
-use crate::container::{Chunk, FrameHeader, Layout};
+use crate::container::{Chunk, Foot, FrameHeader, Layout};
 use crate::error::{Error, Result};
 
 /// Decodes the chunks of one frame.
@@ -57,13 +57,18 @@ impl ChunkDecoder {
         )
     }
 
-    /// Compares the checksum of the whole decoded tensor with that from those of its chunks.
+    /// Compares the checksum of the whole decoded tensor with that from those of its chunks, and
+    /// that only what is coded with loss tells of loss.
     ///
     /// # Errors
-    /// `ChecksumMismatch`.
-    pub(crate) fn check_whole(&self, decoded_crc: u32, crcs: Vec<u32>) -> Result<()> {
+    /// `ChecksumMismatch`, `Corrupt`.
+    pub(crate) fn check_whole(&self, foot: Foot, crcs: Vec<u32>) -> Result<()> {
         let object = &self.header.object;
-        Error::check_crc(decoded_crc, object.geometry.combine_crcs(crcs))
-            .map_err(|error| error.in_tensor(&object.name))
+        let exact = Foot { decoded_crc: foot.decoded_crc, ..Foot::default() };
+        let check = match self.decoder.is_lossless() && foot != exact {
+            true => Err(Error::corrupt("a loss where nothing is lost")),
+            false => Error::check_crc(foot.decoded_crc, object.geometry.combine_crcs(crcs)),
+        };
+        check.map_err(|error| error.in_tensor(&object.name))
     }
 }

@@ -2,7 +2,9 @@
 
 use crate::chunks::ChunkDecoder;
 use crate::codec::Codec;
-use crate::container::{Chunk, Event, FrameHeader, FrameOffsets, Kind, Object, Parser, Progress};
+use crate::container::{
+    Chunk, Event, Foot, FrameHeader, FrameOffsets, Kind, Object, Parser, Progress,
+};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::limits::Limits;
@@ -50,7 +52,7 @@ impl<R> fmt::Debug for StreamReader<R> {
 pub(crate) enum Item {
     Frame(Box<FrameHeader>, FrameOffsets),
     Chunk(Chunk<Vec<u8>>),
-    FrameEnd { decoded_crc: u32 },
+    FrameEnd(Foot),
     Index(Vec<u8>),
     End,
 }
@@ -128,7 +130,7 @@ impl<R: Read> StreamReader<R> {
         loop {
             match self.next_item()? {
                 Item::Frame(header, _) => return Ok(Some(*header)),
-                Item::Chunk(_) | Item::FrameEnd { .. } | Item::Index(_) => {}
+                Item::Chunk(_) | Item::FrameEnd(_) | Item::Index(_) => {}
                 Item::End => return Ok(None),
             }
         }
@@ -140,14 +142,14 @@ impl<R: Read> StreamReader<R> {
             Event::Header => Err(Error::corrupt("a second header")),
             Event::Frame(header, offsets) => Ok(Item::Frame(Box::new(header), offsets)),
             Event::Chunk(chunk) => Ok(Item::Chunk(chunk.into_owned())),
-            Event::FrameEnd { decoded_crc } => Ok(Item::FrameEnd { decoded_crc }),
+            Event::FrameEnd(foot) => Ok(Item::FrameEnd(foot)),
             Event::Index(bytes) => Ok(Item::Index(bytes.to_vec())),
             Event::End => Ok(Item::End),
         })?;
         match &item {
             Item::Frame(header, _) => self.chunks_left = header.object.geometry.chunk_count(),
             Item::Chunk(_) => self.chunks_left -= 1,
-            Item::FrameEnd { .. } | Item::Index(_) | Item::End => {}
+            Item::FrameEnd(_) | Item::Index(_) | Item::End => {}
         }
         Ok(item)
     }
@@ -296,8 +298,8 @@ impl<'s, R: Read> StreamTensor<'s, R> {
             crcs.push(crc);
             sink(&bytes)
         })?;
-        let decoded_crc = stream.frame_end().map_err(|error| error.in_tensor(name))?;
-        if whole { decoder.check_whole(decoded_crc, crcs) } else { Ok(()) }
+        let foot = stream.frame_end().map_err(|error| error.in_tensor(name))?;
+        if whole { decoder.check_whole(foot, crcs) } else { Ok(()) }
     }
 
     /// Decodes the whole tensor.
@@ -334,10 +336,10 @@ impl<R: Read> StreamReader<R> {
         }
     }
 
-    /// The end of the current frame, after its chunks; returns the decoded checksum.
-    pub(crate) fn frame_end(&mut self) -> Result<u32> {
+    /// The end of the current frame, after its chunks; returns its foot.
+    pub(crate) fn frame_end(&mut self) -> Result<Foot> {
         match self.next_item()? {
-            Item::FrameEnd { decoded_crc } => Ok(decoded_crc),
+            Item::FrameEnd(foot) => Ok(foot),
             _ => Err(Error::corrupt("a frame without its end")),
         }
     }

@@ -91,7 +91,7 @@ fn walk<R: Read>(
                 let (payload, ends) = check_frame(stream, *header, offsets, options, report)?;
                 expected.push(&object, &payload, &ends);
             }
-            Item::Chunk(_) | Item::FrameEnd { .. } => {
+            Item::Chunk(_) | Item::FrameEnd(_) => {
                 return Err(Error::corrupt("a chunk outside a frame"));
             }
             Item::Index(bytes) => index = bytes,
@@ -141,10 +141,11 @@ fn check_frame<R: Read>(
         Ok(())
     })?;
     let length = stream.offset() - offsets.payload;
-    let decoded_crc = stream.frame_end()?;
+    let foot = stream.frame_end()?;
+    let decoded_crc = foot.decoded_crc;
     if let Some(decoder) = decoder.filter(|_| crcs.len() == ends.len()) {
         report.decoded_bytes += object.geometry.decoded_len();
-        report.problems.extend(decoder.check_whole(decoded_crc, crcs).err());
+        report.problems.extend(decoder.check_whole(foot, crcs).err());
     }
     if object.layout == Layout::Contiguous {
         ends.clear();

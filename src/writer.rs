@@ -2,7 +2,7 @@
 
 use crate::codec::{Codec, Encoder, Survey};
 use crate::container::{
-    CHUNK_OVERHEAD, FileWriter, FrameHeader, Geometry, Header, Kind, Layout, Object,
+    CHUNK_OVERHEAD, FileWriter, Foot, FrameHeader, Geometry, Header, Kind, Layout, Object,
 };
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
@@ -219,7 +219,7 @@ impl<'w> Writer<'w> {
             observe(length)
         })?;
         let decoded_crc = geometry.combine_crcs(crcs.iter().copied());
-        file.end(decoded_crc).map_err(|error| error.in_file(path))
+        file.end(Foot { decoded_crc, ..Foot::default() }).map_err(|error| error.in_file(path))
     }
 
     /// Writes the index and the trailer; a file takes its place, durably. Returns the length of
@@ -251,7 +251,7 @@ fn frame_header(
     // Raw chunks are their own decoded bytes, so their checksums are known beforehand.
     let (layout, chunk_crcs) = match encoder.codec() {
         Codec::Raw => (Layout::Contiguous, crcs.to_vec()),
-        Codec::Planes => (Layout::Chunked, Vec::new()),
+        Codec::Planes | Codec::Trellis => (Layout::Chunked, Vec::new()),
     };
     let object = Object::new(kind, name.to_owned(), geometry, encoder.codec().id(), layout);
     let object = object.map_err(invalid)?;

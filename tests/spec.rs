@@ -92,7 +92,7 @@ fn checksums(file: &[u8]) -> Vec<Checksum> {
             }
         }
         all.push(Checksum { covered: vec![frame..header_end - 4], at: header_end - 4 });
-        all.push(Checksum { covered: vec![payload_end..payload_end + 4], at: payload_end + 4 });
+        all.push(Checksum { covered: vec![payload_end..payload_end + 20], at: payload_end + 20 });
     }
     let trailer = file.len() - 40;
     all.push(Checksum { covered: vec![index..trailer], at: trailer + 24 });

@@ -21,6 +21,8 @@ pub enum Codec {
     Raw = 0,
     /// Lossless: byte planes, the skewed ones entropy-coded.
     Planes = 1,
+    /// Lossy: rows in coordinates of their own, on a trellis-coded lattice.
+    Trellis = 2,
 }
 
 impl Codec {
@@ -29,6 +31,7 @@ impl Codec {
         match id {
             0 => Some(Self::Raw),
             1 => Some(Self::Planes),
+            2 => Some(Self::Trellis),
             _ => None,
         }
     }
@@ -38,11 +41,12 @@ impl Codec {
         self as u8
     }
 
-    /// The codec's name: `raw`, `planes`.
+    /// The codec's name: `raw`, `planes`, `trellis`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Raw => "raw",
             Self::Planes => "planes",
+            Self::Trellis => "trellis",
         }
     }
 }
@@ -122,6 +126,7 @@ impl Encoder {
 pub(crate) enum Decoder {
     Raw,
     Planes(Box<lossless::Decoder>),
+    Trellis(Box<lossy::Decoder>),
 }
 
 impl Decoder {
@@ -136,8 +141,16 @@ impl Decoder {
             Some(Codec::Planes) => {
                 Ok(Self::Planes(Box::new(lossless::Decoder::new(dtype, parameters)?)))
             }
+            Some(Codec::Trellis) => {
+                Ok(Self::Trellis(Box::new(lossy::Decoder::new(dtype, parameters)?)))
+            }
             None => Err(Error::unsupported(format!("codec {codec}"))),
         }
+    }
+
+    /// Whether chunks decode to exactly what was coded.
+    pub(crate) fn is_lossless(&self) -> bool {
+        !matches!(self, Self::Trellis(_))
     }
 
     /// Decodes one chunk into `out`, whose length is the chunk's decoded length.
@@ -152,6 +165,7 @@ impl Decoder {
             }
             Self::Raw => Err(Error::corrupt("a raw chunk of the wrong length")),
             Self::Planes(decoder) => decoder.decode(coded, out),
+            Self::Trellis(decoder) => decoder.decode(coded, out),
         }
     }
 }

@@ -115,20 +115,43 @@ impl FrameHeader {
     }
 }
 
-/// The end of a frame, with the CRC32 of the decoded bytes.
-pub(crate) fn foot(decoded_crc: u32) -> [u8; size_of::<FrameFoot>()] {
-    let crc = crc32fast::hash(&decoded_crc.to_le_bytes());
-    zerocopy::transmute!(FrameFoot { decoded_crc: decoded_crc.into(), crc: crc.into() })
+/// What is known of a frame only after its chunks.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Foot {
+    /// CRC32 of the decoded bytes.
+    pub(crate) decoded_crc: u32,
+    /// Sum of the original elements' squares; 0 unless coded with loss.
+    pub(crate) signal: f64,
+    /// Sum of the squares of what the decoded elements differ from the original by.
+    pub(crate) noise: f64,
 }
 
-/// The CRC32 of the decoded bytes, from the end of a frame.
-///
-/// # Errors
-/// `ChecksumMismatch`.
-pub(crate) fn parse_foot(bytes: &[u8; size_of::<FrameFoot>()]) -> Result<u32> {
-    let foot: FrameFoot = zerocopy::transmute!(*bytes);
-    Error::check_crc(foot.crc.get(), crc32fast::hash(foot.decoded_crc.as_bytes()))?;
-    Ok(foot.decoded_crc.get())
+impl Foot {
+    pub(crate) const BYTES: usize = size_of::<FrameFoot>();
+
+    pub(crate) fn to_bytes(self) -> [u8; Self::BYTES] {
+        let mut foot = FrameFoot {
+            decoded_crc: self.decoded_crc.into(),
+            signal: self.signal.into(),
+            noise: self.noise.into(),
+            crc: 0.into(),
+        };
+        foot.crc = crc32fast::hash(&foot.as_bytes()[..Self::BYTES - CRC_BYTES]).into();
+        zerocopy::transmute!(foot)
+    }
+
+    /// # Errors
+    /// `ChecksumMismatch`; `Corrupt` for sums of squares that are none.
+    pub(crate) fn parse(bytes: &[u8; Self::BYTES]) -> Result<Self> {
+        let foot: FrameFoot = zerocopy::transmute!(*bytes);
+        Error::check_crc(foot.crc.get(), crc32fast::hash(&bytes[..Self::BYTES - CRC_BYTES]))?;
+        let (signal, noise) = (foot.signal.get(), foot.noise.get());
+        let possible = |sum: f64| sum.is_finite() && sum >= 0.0;
+        if !(possible(signal) && possible(noise)) {
+            return Err(Error::corrupt("a sum of squares that is none"));
+        }
+        Ok(Self { decoded_crc: foot.decoded_crc.get(), signal, noise })
+    }
 }
 
 /// An object from its fields on the wire: `ids` are kind, dtype, codec and layout.

@@ -1,7 +1,7 @@
 //! The bytes on the wire, field by field. `spec/format.md` says the same in prose: change both
 //! together, and after version 1 neither.
 
-use zerocopy::little_endian::{U16, U32, U64};
+use zerocopy::little_endian::{F64, U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// A byte no text starts with, letters, CR LF, ^Z, LF: any damage by a text-mode transfer shows.
@@ -75,7 +75,9 @@ pub(crate) struct ChunkHead {
 #[repr(C)]
 pub(crate) struct FrameFoot {
     pub(crate) decoded_crc: U32,
-    /// Of the field above.
+    pub(crate) signal: F64,
+    pub(crate) noise: F64,
+    /// Of the fields above.
     pub(crate) crc: U32,
 }
 
@@ -127,7 +129,7 @@ pub(crate) struct Trailer {
 
 const _: () = assert!(size_of::<Header>() == 64);
 const _: () = assert!(size_of::<FrameHead>() == 32);
-const _: () = assert!(size_of::<FrameFoot>() == 8);
+const _: () = assert!(size_of::<FrameFoot>() == 24);
 const _: () = assert!(size_of::<ChunkHead>() == 8);
 const _: () = assert!(size_of::<IndexHead>() == 40);
 const _: () = assert!(size_of::<Entry>() == 72);

@@ -11,7 +11,7 @@ mod parser;
 mod trailer;
 mod writer;
 
-pub(crate) use frame::{FrameHeader, header_length};
+pub(crate) use frame::{Foot, FrameHeader, header_length};
 pub(crate) use geometry::Geometry;
 pub(crate) use header::Header;
 pub(crate) use index::{Index, IndexBuilder, IndexEntry, Payload};

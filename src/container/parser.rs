@@ -1,11 +1,11 @@
 //! The file as a sequence of events, without I/O: the caller brings bytes, in order and as many
 //! as are asked for.
 
-use super::frame::{self, FrameHeader};
+use super::frame::{self, Foot, FrameHeader};
 use super::geometry::Geometry;
 use super::header::Header;
 use super::index::Index;
-use super::layout::{ChunkHead, FrameFoot, INDEX_TAG};
+use super::layout::{ChunkHead, INDEX_TAG};
 use super::object::Layout;
 use super::trailer::Trailer;
 use crate::error::{Error, Result};
@@ -29,10 +29,8 @@ pub(crate) enum Event<'a> {
     Frame(FrameHeader, FrameOffsets),
     /// The next chunk of the frame, its checksum not yet compared.
     Chunk(Chunk<&'a [u8]>),
-    /// A frame ends, with the CRC32 of its decoded bytes.
-    FrameEnd {
-        decoded_crc: u32,
-    },
+    /// A frame ends.
+    FrameEnd(Foot),
     /// The index, its checksum not yet compared.
     Index(&'a [u8]),
     End,
@@ -305,12 +303,11 @@ impl Parser {
     fn foot<'a>(&mut self, input: &'a [u8], header: Box<FrameHeader>) -> Result<Step<'a>> {
         let Some(bytes) = input.first_chunk() else {
             let next = header.object.geometry.chunk_count();
-            return self.need(size_of::<FrameFoot>(), State::Chunks { header, next });
+            return self.need(Foot::BYTES, State::Chunks { header, next });
         };
-        let decoded_crc =
-            frame::parse_foot(bytes).map_err(|error| error.in_tensor(&header.object.name))?;
+        let foot = Foot::parse(bytes).map_err(|error| error.in_tensor(&header.object.name))?;
         self.state = State::Frame;
-        Ok(Step::Got(bytes.len(), Event::FrameEnd { decoded_crc }))
+        Ok(Step::Got(bytes.len(), Event::FrameEnd(foot)))
     }
 
     fn index<'a>(&mut self, input: &'a [u8]) -> Result<Step<'a>> {

@@ -1,6 +1,6 @@
 //! Writes a file front to back, never seeking.
 
-use super::frame::{self, FrameHeader};
+use super::frame::{Foot, FrameHeader};
 use super::header::Header;
 use super::index::{IndexBuilder, Payload};
 use super::layout::ChunkHead;
@@ -77,8 +77,8 @@ impl<W: Write> FileWriter<W> {
         Ok(self.write(coded)?)
     }
 
-    /// Ends the frame, whose chunks decode to bytes with this CRC32.
-    pub(crate) fn end(&mut self, decoded_crc: u32) -> Result<()> {
+    /// Ends the frame.
+    pub(crate) fn end(&mut self, foot: Foot) -> Result<()> {
         let open = self.open.as_ref().ok_or_else(|| Error::invalid("no frame to end"))?;
         let FrameOffsets { frame, payload } = open.offsets;
         let (object, length) = (&open.header.object, self.offset - payload);
@@ -86,9 +86,10 @@ impl<W: Write> FileWriter<W> {
         if open.written != object.geometry.chunk_count() || !whole {
             return Err(Error::invalid("a frame without all its chunks"));
         }
+        let decoded_crc = foot.decoded_crc;
         let payload = Payload { frame_offset: frame, offset: payload, length, decoded_crc };
         self.index.push(object, &payload, &open.chunk_ends);
-        self.write(&frame::foot(decoded_crc))?;
+        self.write(&foot.to_bytes())?;
         self.open = None;
         Ok(())
     }

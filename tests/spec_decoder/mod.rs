@@ -22,6 +22,7 @@ const CHUNKED: u8 = 0;
 const CONTIGUOUS: u8 = 1;
 const RAW: u8 = 0;
 const PLANES: u8 = 1;
+const TRELLIS: u8 = 2;
 
 type Res<T> = Result<T, String>;
 
@@ -50,7 +51,7 @@ pub fn decode_stream(file: &[u8]) -> Res<Vec<DecodedObject>> {
         let payload = input.at;
         let (bytes, ends) = frame.read_payload(&mut input)?;
         let place = [start, payload, input.at - payload];
-        let decoded_crc = read_foot(&mut input)?;
+        let decoded_crc = read_foot(&mut input, frame.codec != TRELLIS)?;
         index.add(&frame, place, decoded_crc, &ends)?;
         objects.push(frame.into_object(bytes, decoded_crc)?);
     }
@@ -86,7 +87,7 @@ pub fn decode_indexed(file: &[u8]) -> Res<Vec<DecodedObject>> {
         let payload = body.get(..end).ok_or("a payload is not before the index")?;
         let (bytes, ends) = entry.read_payload(payload, &frame)?;
         let mut foot = Cursor { bytes: body, at: end };
-        let decoded_crc = read_foot(&mut foot)?;
+        let decoded_crc = read_foot(&mut foot, frame.codec != TRELLIS)?;
         end = foot.at;
         let place = [entry.frame, entry.payload, entry.payload_len];
         index.add(&frame, place, decoded_crc, &ends)?;
@@ -234,9 +235,14 @@ fn frame_header<'a>(input: &mut Cursor<'a>) -> Res<Cursor<'a>> {
 }
 
 /// Takes the end of a frame (5). Returns the decoded CRC.
-fn read_foot(input: &mut Cursor) -> Res<u32> {
-    let covered = input.clone().take(4)?;
+fn read_foot(input: &mut Cursor, lossless: bool) -> Res<u32> {
+    let covered = input.clone().take(20)?;
     let decoded_crc = input.u32()?;
+    for _ in 0..2 {
+        let sum = f64::from_le_bytes(input.take(8)?.try_into().unwrap());
+        ensure(sum.is_finite() && sum >= 0.0, "a sum of squares that is none")?;
+        ensure(!lossless || sum == 0.0, "a loss where nothing is lost")?;
+    }
     ensure(input.u32()? == crc32(covered), "wrong CRC of a frame foot")?;
     Ok(decoded_crc)
 }
