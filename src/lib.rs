@@ -49,20 +49,23 @@ mod floats;
 mod io;
 mod limits;
 mod pipeline;
+mod plan;
 #[allow(dead_code)]
 mod quantizer;
 mod reader;
 mod stream;
+mod survey;
 mod verify;
 mod writer;
 
-pub use codec::Codec;
+pub use codec::{Axes, Codec};
 pub use compare::{Comparison, Distortion, TensorComparison, TotalComparison, compare};
 pub use dtype::Dtype;
 pub use error::{Error, Location, Result};
 pub use io::{ByteSource, FileSection};
 pub use limits::Limits;
+pub use plan::{Coordinates, Encoding, LossyPlan, Plan, TensorPlan, Weighting};
 pub use reader::{Attachment, AttachmentKind, Reader, Tensor};
 pub use stream::{DecodedTensor, StreamReader, StreamTensor};
 pub use verify::{VerifyOptions, VerifyReport, verify};
-pub use writer::{WriteOptions, Writer};
+pub use writer::{Added, WriteOptions, Writer};

@@ -9,6 +9,8 @@ mod lossless;
 pub(crate) mod lossy;
 mod split;
 
+pub use lossy::Axes;
+
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 
@@ -75,6 +77,13 @@ impl Survey {
         self.0.merge(&other.0);
     }
 
+    /// About how many bytes a tensor of `chunks` chunks takes without loss.
+    pub(crate) fn estimate(&self, chunks: u64, overhead: u64) -> u64 {
+        let encoder = lossless::Encoder::new(&self.0);
+        let frame = encoder.parameters().len() as u64 + chunks * overhead;
+        (encoder.cost_bytes(&self.0, chunks) + frame).min(self.0.bytes() + RAW_OVERHEAD)
+    }
+
     /// The cheapest encoder for a tensor of `chunks` chunks: raw unless coding saves bytes,
     /// parameters and `overhead` bytes a chunk included.
     pub(crate) fn choose(&self, chunks: u64, overhead: u64) -> Encoder {
@@ -87,6 +96,9 @@ impl Survey {
         }
     }
 }
+
+/// Bytes that aligning raw tensors takes, about.
+const RAW_OVERHEAD: u64 = 128;
 
 /// Codes the chunks of one tensor.
 pub(crate) enum Encoder {

@@ -63,6 +63,13 @@ impl IndexBuilder {
         (entry.kind, &self.names[start..start + entry.name_length.get() as usize])
     }
 
+    /// How many bytes [`to_bytes`](Self::to_bytes) makes.
+    pub(crate) fn length(&self) -> u64 {
+        let entries = self.entries.len() * (size_of::<Entry>() + size_of::<U32>());
+        let numbers = (self.dimensions.len() + self.chunk_ends.len()) * size_of::<U64>();
+        (size_of::<IndexHead>() + entries + numbers + self.names.len()) as u64
+    }
+
     /// The index's bytes.
     ///
     /// # Errors

@@ -21,6 +21,14 @@ pub(crate) use parser::{Chunk, Event, FrameOffsets, Parser, Progress, parse_chun
 pub(crate) use trailer::Trailer;
 pub(crate) use writer::FileWriter;
 
+/// Bytes of a frame and of the index that an object takes besides parameters and chunks.
+pub(crate) fn object_overhead(rank: usize, name_length: usize) -> u64 {
+    let frame = size_of::<layout::FrameHead>() + layout::CRC_BYTES + Foot::BYTES;
+    let index = size_of::<layout::Entry>() + size_of::<zerocopy::little_endian::U32>();
+    let twice = name_length + rank * size_of::<zerocopy::little_endian::U64>();
+    (frame + index + 2 * twice) as u64
+}
+
 /// Bytes that the chunked layout adds to every chunk, in its frame and in the index.
 pub(crate) const CHUNK_OVERHEAD: u64 =
     (size_of::<layout::ChunkHead>() + size_of::<zerocopy::little_endian::U64>()) as u64;

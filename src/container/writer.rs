@@ -103,6 +103,11 @@ impl<W: Write> FileWriter<W> {
         }
     }
 
+    /// How long the file were if it ended here.
+    pub(crate) fn finished_length(&self) -> u64 {
+        self.offset + self.index.length() + Trailer::BYTES as u64
+    }
+
     /// Writes index and trailer; returns the flushed output and the length of the file.
     pub(crate) fn finish(mut self) -> Result<(W, u64)> {
         self.check_closed()?;

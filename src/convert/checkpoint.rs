@@ -6,6 +6,7 @@ use crate::container::{Kind, check_file_name};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::io::FileSection;
+use crate::plan::Plan;
 use crate::writer::Writer;
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File};
@@ -162,17 +163,31 @@ impl Checkpoint {
         self.shards.iter().flat_map(Shard::sections)
     }
 
-    /// Writes everything: the index, then shard by shard its header and tensors in the order of their
-    /// bytes, so that the files can be restored from a stream.
+    /// Writes everything, losing nothing: the index, then shard by shard its header and tensors in
+    /// the order of their bytes, so that the files can be restored from a stream.
     ///
     /// # Errors
     /// `Io`, and `InvalidArgument` when a file changes meanwhile.
     pub fn write_to(&self, writer: &mut Writer<'_>, progress: &mut Progress<'_>) -> Result<()> {
+        self.write_planned(writer, &Plan::default(), progress)?;
+        Ok(())
+    }
+
+    /// Writes everything but the tensors, and calls `add` for each of those in its place.
+    pub(super) fn write_parts<'w>(
+        &self,
+        writer: &mut Writer<'w>,
+        add: &mut dyn FnMut(&mut Writer<'w>, Section<'_>) -> Result<()>,
+    ) -> Result<()> {
         if let Some((_, bytes)) = &self.index {
             writer.attach(Kind::File, INDEX_NAME, bytes)?;
         }
         for shard in &self.shards {
-            shard.write_to(writer, progress).map_err(|error| error.in_file(&shard.path))?;
+            let mut write = || {
+                writer.attach(Kind::SafetensorsHeader, &shard.name, &shard.header)?;
+                shard.sections().try_for_each(|section| add(writer, section))
+            };
+            write().map_err(|error: Error| error.in_file(&shard.path))?;
         }
         Ok(())
     }
@@ -212,15 +227,6 @@ impl Shard {
                 bytes: FileSection::new(&self.file, range),
             }
         })
-    }
-
-    fn write_to(&self, writer: &mut Writer<'_>, progress: &mut Progress<'_>) -> Result<()> {
-        writer.attach(Kind::SafetensorsHeader, &self.name, &self.header)?;
-        for Section { name, dtype, shape, bytes, .. } in self.sections() {
-            let observe = &mut |bytes| report(progress, bytes);
-            writer.add_observed(name, dtype, shape, &bytes, observe)?;
-        }
-        Ok(())
     }
 }
 

@@ -5,9 +5,11 @@
 
 mod checkpoint;
 mod decompress;
+mod encode;
 mod safetensors;
 
 pub use checkpoint::Checkpoint;
+pub use encode::Encoded;
 pub use decompress::{Decompressed, Target, decompress, decompress_stream, is_sharded};
 
 use crate::error::{Error, Result};

@@ -33,6 +33,16 @@ impl ByteSource for [u8] {
     }
 }
 
+impl<S: ByteSource + ?Sized> ByteSource for &S {
+    fn byte_len(&self) -> u64 {
+        (**self).byte_len()
+    }
+
+    fn bytes<'a>(&'a self, range: Range<u64>, scratch: &'a mut Vec<u8>) -> io::Result<&'a [u8]> {
+        (**self).bytes(range, scratch)
+    }
+}
+
 /// A part of an open file, read as needed and never mapped, so that its pages do not count
 /// against the process.
 ///

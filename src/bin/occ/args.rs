@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::failure::{Failure, usage};
-use clap::{Args as ClapArgs, Parser, Subcommand};
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use std::io::{IsTerminal, StdinLock, stdin, stdout};
 use std::path::{Path, PathBuf};
 
@@ -26,10 +26,12 @@ pub enum Command {
     Demo(Demo),
 }
 
-/// Compress safetensors into one .occ file, losslessly.
+/// Compress safetensors into one .occ file: losslessly, or to a budget or an error.
 ///
-/// The .occ file gives back every byte: header text, order, padding, metadata. Of a folder, the
-/// shards named by model.safetensors.index.json are taken, and that file itself.
+/// Without --bits, --snr or --rel-error the .occ file gives back every byte: header text, order,
+/// padding, metadata. With one of them weight matrices come back as near as the bits allow, in
+/// their own dtype; all else is still exact. Of a folder, the shards named by
+/// model.safetensors.index.json are taken, and that file itself.
 #[derive(ClapArgs)]
 pub struct Compress {
     /// A .safetensors file, a checkpoint folder, or - for standard input
@@ -41,7 +43,95 @@ pub struct Compress {
     pub output: Option<PathBuf>,
 
     #[command(flatten)]
+    pub loss: Loss,
+
+    #[command(flatten)]
     pub common: Common,
+}
+
+/// What may be lost.
+#[derive(ClapArgs)]
+pub struct Loss {
+    /// Spend at most B bits a weight, for the whole file; it is hit within 0.5 %
+    #[arg(long, value_name = "B", group = "target", help_heading = LOSS)]
+    pub bits: Option<f64>,
+
+    /// Reach this signal-to-noise ratio in every tensor, 20·log10(‖W‖/‖W−Ŵ‖)
+    #[arg(long, value_name = "DB", group = "target", help_heading = LOSS)]
+    pub snr: Option<f64>,
+
+    /// Keep ‖W−Ŵ‖/‖W‖ of every tensor at or below this
+    #[arg(long, value_name = "E", group = "target", help_heading = LOSS)]
+    pub rel_error: Option<f64>,
+
+    /// Lose nothing of tensors whose names match (* and ?); may be repeated
+    #[arg(long, value_name = "GLOB", help_heading = LOSS)]
+    pub keep: Vec<String>,
+
+    /// Code tensors whose names match at B bits a weight; may be repeated
+    #[arg(long, value_name = "GLOB=B", value_parser = glob_and_bits, help_heading = LOSS)]
+    pub bits_for: Vec<(String, f64)>,
+
+    /// How hard to look, 1 to 9: 1 is a plain quantiser, 5 a trellis of 8 states, 9 one of 256
+    #[arg(long, value_name = "N", default_value_t = 5, help_heading = LOSS,
+          value_parser = clap::value_parser!(u8).range(1..=9))]
+    pub effort: u8,
+
+    /// The axes to code in
+    #[arg(long, value_name = "AXES", default_value = "auto", help_heading = LOSS)]
+    pub coordinates: Axes,
+
+    /// Axes of the low-dimensional part, at most
+    #[arg(long, value_name = "R", default_value_t = 32, help_heading = LOSS,
+          value_parser = clap::value_parser!(u8).range(0..=128))]
+    pub max_rank: u8,
+
+    /// Give each row a factor of its own: quiet rows come as near as loud ones
+    #[arg(long, help_heading = LOSS)]
+    pub row_scales: bool,
+
+    /// How the budget is spread over tensors
+    #[arg(long, value_name = "HOW", default_value = "relative-error", help_heading = LOSS)]
+    pub weighting: Spread,
+
+    /// Write the plan, as JSON, too
+    #[arg(long, value_name = "FILE", help_heading = LOSS)]
+    pub save_plan: Option<PathBuf>,
+
+    /// Take the plan from a file instead of making one
+    #[arg(long, value_name = "FILE", help_heading = LOSS,
+          conflicts_with_all = ["target", "keep", "bits_for"])]
+    pub plan: Option<PathBuf>,
+}
+
+const LOSS: &str = "With loss";
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Axes {
+    /// Whatever takes the fewest bits, tensor by tensor
+    Auto,
+    /// The tensor's own columns
+    Identity,
+    /// Columns mixed by Hadamard matrices
+    Hadamard,
+    /// A basis learned from the tensor
+    Aligned,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Spread {
+    /// By relative error, all weights alike
+    RelativeError,
+    /// Large tensors count for less
+    ParameterCount,
+    /// Embeddings and output heads count more
+    Embeddings,
+}
+
+fn glob_and_bits(text: &str) -> Result<(String, f64), String> {
+    let (glob, bits) = text.rsplit_once('=').ok_or("GLOB=B is wanted, as in '*embed*=4'")?;
+    let bits = bits.parse().map_err(|_| format!("`{bits}` is not a number of bits"))?;
+    Ok((glob.to_owned(), bits))
 }
 
 /// Restore the safetensors file or checkpoint folder from an .occ file.
@@ -67,7 +157,7 @@ pub struct Common {
     pub force: bool,
 
     /// Report as JSON: input_bytes, output_bytes, ratio (compressed to original), weights,
-    /// bits_per_weight, seconds
+    /// bits_per_weight, seconds; of compress also snr_db and rel_error, null and 0 without loss
     #[arg(long)]
     pub json: bool,
 }

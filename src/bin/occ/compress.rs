@@ -1,11 +1,11 @@
 //! `occ compress`.
 
-use crate::args::{Compress, check_distinct, is_dash, output_path, piped_input};
+use crate::args::{Axes, Compress, Loss, Spread, check_distinct, is_dash, output_path, piped_input};
 use crate::failure::{Failure, usage};
 use crate::progress::{Progress, watch_for_interrupts};
 use crate::table::{Bytes, bits_per_weight, ratio};
 use occ::convert::Checkpoint;
-use occ::{WriteOptions, Writer};
+use occ::{Coordinates, Encoding, Plan, Weighting, WriteOptions, Writer};
 use serde_json::json;
 use std::io::{BufWriter, IsTerminal, Write, stdout};
 use std::path::{Path, PathBuf};
@@ -28,8 +28,10 @@ pub fn run(args: &Compress) -> Result<(), Failure> {
     } else {
         Writer::create(&output, options)?
     };
+    let plan = plan(&args.loss, &checkpoint)?;
     let progress = Progress::new("compressing", Some(checkpoint.tensor_bytes()));
-    checkpoint.write_to(&mut writer, &mut |bytes| progress.advance(bytes))?;
+    let encoded =
+        checkpoint.write_planned(&mut writer, &plan, &mut |bytes| progress.advance(bytes))?;
     drop(progress);
     let outcome = Outcome {
         input_bytes: checkpoint.file_bytes(),
@@ -37,8 +39,61 @@ pub fn run(args: &Compress) -> Result<(), Failure> {
         original_bytes: checkpoint.file_bytes(),
         weights: checkpoint.weights(),
         seconds: start.elapsed().as_secs_f64(),
+        loss: Some((encoded.snr_db(), encoded.rel_error())),
     };
     outcome.report(args.common.json, &output)
+}
+
+/// How to code each tensor.
+fn plan(loss: &Loss, checkpoint: &Checkpoint) -> Result<Plan, Failure> {
+    let plan = match &loss.plan {
+        Some(path) => {
+            let in_file = |error| occ::Error::Io { path: Some(path.clone()), source: error };
+            Plan::from_json(&std::fs::read_to_string(path).map_err(in_file)?)?
+        }
+        None => {
+            let encoding = encoding(loss);
+            if encoding.is_lossless() {
+                return Ok(Plan::default());
+            }
+            let progress = Progress::new("planning", Some(checkpoint.tensor_bytes()));
+            checkpoint.plan(&encoding, &mut |bytes| progress.advance(bytes))?
+        }
+    };
+    if let Some(path) = &loss.save_plan {
+        let in_file = |error| occ::Error::Io { path: Some(path.clone()), source: error };
+        std::fs::write(path, plan.to_json()).map_err(in_file)?;
+    }
+    Ok(plan)
+}
+
+fn encoding(loss: &Loss) -> Encoding {
+    let mut encoding = match (loss.bits, loss.snr, loss.rel_error) {
+        (Some(bits), ..) => Encoding::bits(bits),
+        (_, Some(snr), _) => Encoding::snr(snr),
+        (.., Some(error)) => Encoding::rel_error(error),
+        _ => Encoding::lossless(),
+    };
+    encoding = encoding
+        .effort(loss.effort)
+        .max_rank(loss.max_rank.into())
+        .row_scales(loss.row_scales)
+        .coordinates(match loss.coordinates {
+            Axes::Auto => Coordinates::Auto,
+            Axes::Identity => Coordinates::Identity,
+            Axes::Hadamard => Coordinates::Hadamard,
+            Axes::Aligned => Coordinates::Aligned,
+        })
+        .weighting(match loss.weighting {
+            Spread::RelativeError => Weighting::RelativeError,
+            Spread::ParameterCount => Weighting::ParameterCount,
+            Spread::Embeddings => Weighting::Embeddings,
+        });
+    for (pattern, bits) in &loss.bits_for {
+        encoding = encoding.bits_for(pattern, *bits);
+    }
+    // What is to be kept is kept, whatever else matches.
+    loss.keep.iter().fold(encoding, |encoding, pattern| encoding.keep(pattern))
 }
 
 fn open(input: &Path, output: &Path) -> Result<Checkpoint, Failure> {
@@ -78,6 +133,8 @@ pub struct Outcome {
     pub original_bytes: u64,
     pub weights: u64,
     pub seconds: f64,
+    /// Of compression: the signal-to-noise ratio, if anything was lost, and the relative error.
+    pub loss: Option<(Option<f64>, f64)>,
 }
 
 impl Outcome {
@@ -87,7 +144,7 @@ impl Outcome {
         let ratio = ratio(compressed, self.original_bytes);
         let bits = bits_per_weight(compressed, self.weights);
         if json {
-            let report = json!({
+            let mut report = json!({
                 "input_bytes": self.input_bytes,
                 "output_bytes": self.output_bytes,
                 "ratio": ratio,
@@ -95,14 +152,20 @@ impl Outcome {
                 "bits_per_weight": bits,
                 "seconds": self.seconds,
             });
+            if let Some((snr_db, rel_error)) = self.loss {
+                report["snr_db"] = snr_db.into();
+                report["rel_error"] = rel_error.into();
+            }
             if !is_dash(output) {
                 return crate::print(&report.to_string());
             }
             // Nobody is left to tell when standard error is gone.
             let _ = writeln!(std::io::stderr(), "{report}");
         } else if std::io::stderr().is_terminal() {
+            let snr = self.loss.and_then(|loss| loss.0);
+            let snr = snr.map_or(String::new(), |snr| format!(", {snr:.2} dB"));
             eprintln!(
-                "{}: {} → {}, ratio {ratio:.4}, {bits:.2} bits a weight, {:.2} s",
+                "{}: {} → {}, ratio {ratio:.4}, {bits:.3} bits a weight{snr}, {:.2} s",
                 output.display(),
                 Bytes(self.input_bytes),
                 Bytes(self.output_bytes),

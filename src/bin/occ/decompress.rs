@@ -34,6 +34,7 @@ pub fn run(args: &Decompress) -> Result<(), Failure> {
         original_bytes: done.output_bytes,
         weights: done.weights,
         seconds: start.elapsed().as_secs_f64(),
+        loss: None,
     };
     outcome.report(args.common.json, &output)
 }

@@ -19,4 +19,5 @@ mod tests;
 pub(crate) use decoder::Decoder;
 pub(crate) use encoder::{Distortion, Encoded, Encoder};
 pub(crate) use parameters::MAX_COLUMNS;
-pub(crate) use study::{Axes, Choice, Effort, Rate, Rows, Study, candidates};
+pub use study::Axes;
+pub(crate) use study::{Choice, Effort, Fitted, Rows, Study, candidates};

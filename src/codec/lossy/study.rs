@@ -12,6 +12,7 @@ use crate::entropy::{Alphabet, BitWriter, Coset, MagnitudeCounts, Profile};
 use crate::error::Result;
 use crate::quantizer::Trellis;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::sync::OnceLock;
 
@@ -24,19 +25,36 @@ pub(crate) trait Rows: Sync {
     fn read(&self, rows: Range<usize>, out: &mut Vec<f32>) -> Result<()>;
 }
 
-/// Axes for the residual.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Axes {
+/// The axes in which rows are coded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Axes {
+    /// The columns as they are.
     Identity,
-    /// Blocks of this power of two; with signs or without.
+    /// Columns mixed by Hadamard matrices.
     Hadamard {
+        /// Columns in a block: 2 to this power.
         block_log2: u32,
+        /// Whether columns change their signs first.
         signed: bool,
     },
-    /// A basis learned from the tensor, in blocks of this many columns.
+    /// A basis learned from the tensor.
     Aligned {
+        /// Columns in a block.
         block: usize,
     },
+}
+
+impl Axes {
+    /// `identity`, `hadamard` or `aligned`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Identity => "identity",
+            Self::Hadamard { .. } => "hadamard",
+            Self::Aligned { .. } => "aligned",
+        }
+    }
 }
 
 /// How a tensor is coded, up to what can be learned again from it.
@@ -103,8 +121,16 @@ impl<'r> Study<'r> {
         Ok(Self { source, sample, sampled, subspace: OnceLock::new() })
     }
 
+    pub(crate) fn rows(&self) -> usize {
+        self.source.rows()
+    }
+
+    pub(crate) fn columns(&self) -> usize {
+        self.source.columns()
+    }
+
     fn weights(&self) -> f64 {
-        self.source.rows() as f64 * self.source.columns() as f64
+        self.rows() as f64 * self.columns() as f64
     }
 
     /// The root mean square of the sample's weights, without the few that are out of all
@@ -341,7 +367,8 @@ impl Fitted {
     }
 
     /// Bits a weight at a step, about, without a search: to compare axes at equal distortion.
-    pub(crate) fn estimate(&self, step: f32, trellis: Trellis) -> f64 {
+    pub(crate) fn estimate(&self, step: f32, effort: Effort) -> f64 {
+        let trellis = trellis(effort);
         let pace = f64::from(if trellis.is_scalar() { step } else { 2.0 * step });
         let (_, _, bits) = self.classes(step, trellis);
         let noise: f64 = self

@@ -1,6 +1,12 @@
 //! Writing `.occ` files.
 
-use crate::codec::{Codec, Encoder, Survey};
+mod lossy;
+
+pub use lossy::Added;
+pub(crate) use lossy::Incoming;
+
+use crate::codec::lossy::{Distortion, Encoded};
+use crate::codec::{Codec, Encoder};
 use crate::container::{
     CHUNK_OVERHEAD, FileWriter, Foot, FrameHeader, Geometry, Header, Kind, Layout, Object,
 };
@@ -9,11 +15,11 @@ use crate::error::{Error, Result};
 use crate::io::{AtomicFile, ByteSource};
 use crate::limits::Limits;
 use crate::pipeline;
-use rayon::prelude::*;
+use crate::plan::{LossyPlan, TensorPlan};
+use crate::survey::survey;
 use std::collections::HashSet;
 use std::fmt;
 use std::io::Write;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// How to write a file.
@@ -124,7 +130,7 @@ impl<'w> Writer<'w> {
         Ok(Self { file, path: path.to_owned(), options, names: HashSet::new() })
     }
 
-    /// Adds a tensor from memory: its elements in row-major order, little-endian.
+    /// Adds a tensor from memory, losing nothing: its elements in row-major order, little-endian.
     ///
     /// # Errors
     /// `InvalidArgument` when the bytes do not fit dtype and shape or the name is taken; `Io`.
@@ -132,7 +138,7 @@ impl<'w> Writer<'w> {
         self.add_from(name, dtype, shape, bytes)
     }
 
-    /// Adds a tensor that need not be in memory; a few chunks at a time are.
+    /// Adds a tensor that need not be in memory, losing nothing; a few chunks at a time are.
     ///
     /// # Errors
     /// As [`add`](Self::add); `Corrupt` when the source changes while it is read.
@@ -146,35 +152,81 @@ impl<'w> Writer<'w> {
     where
         S: ByteSource + ?Sized,
     {
-        self.add_observed(name, dtype, shape, source, &mut |_| Ok(()))
+        self.add_tensor(&Incoming { name, dtype, shape, source }, None, &mut |_| Ok(()))?;
+        Ok(())
     }
 
-    /// [`add_from`](Self::add_from), telling `observe` how many bytes of the tensor each chunk
-    /// written covers; an error from it ends the work.
-    pub(crate) fn add_observed<S>(
+    /// Adds a tensor as planned, from memory or not.
+    ///
+    /// Where no coordinates of the plan keep its promise, nothing is lost.
+    ///
+    /// ```
+    /// use occ::{Dtype, Encoding, Plan, WriteOptions, Writer};
+    /// # let bytes: Vec<u8> = (0..64 * 256u32).flat_map(|i| (i as f32).sin().to_le_bytes()).collect();
+    /// let plan = Plan::of("w", Dtype::F32, &[64, 256], bytes.as_slice(), &Encoding::snr(30.0))?;
+    /// let mut file = Vec::new();
+    /// let mut writer = Writer::new(&mut file, WriteOptions::default())?;
+    /// let added = writer.add_planned("w", Dtype::F32, &[64, 256], bytes.as_slice(), &plan)?;
+    /// assert!(added.snr_db().unwrap() >= 30.0);
+    /// writer.finish()?;
+    /// # Ok::<(), occ::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`add_from`](Self::add_from).
+    pub fn add_planned<S>(
         &mut self,
         name: &str,
         dtype: Dtype,
         shape: &[usize],
         source: &S,
-        observe: &mut dyn FnMut(u64) -> Result<()>,
-    ) -> Result<()>
+        plan: &TensorPlan,
+    ) -> Result<Added>
     where
         S: ByteSource + ?Sized,
     {
-        let shape = shape.iter().map(|&size| size as u64).collect();
-        self.add_object(Kind::Tensor, name, dtype, shape, source, observe)
-            .map_err(|error| error.in_tensor(name))
+        let incoming = Incoming { name, dtype, shape, source };
+        self.add_tensor(&incoming, plan.lossy.as_ref(), &mut |_| Ok(()))
+    }
+
+    /// Adds a tensor, telling `observe` how many bytes of it each chunk written covers; an error
+    /// from it ends the work.
+    pub(crate) fn add_tensor<S>(
+        &mut self,
+        incoming: &Incoming<'_, S>,
+        plan: Option<&LossyPlan>,
+        observe: &mut dyn FnMut(u64) -> Result<()>,
+    ) -> Result<Added>
+    where
+        S: ByteSource + ?Sized,
+    {
+        let mut add = || {
+            if let Some(plan) = plan
+                && let Some((geometry, encoder)) = self.lossy_encoder(incoming, plan)?
+            {
+                return self.write_lossy(incoming, &geometry, &encoder, observe);
+            }
+            let shape = incoming.native_shape();
+            let Incoming { name, dtype, source, .. } = *incoming;
+            self.add_lossless(Kind::Tensor, name, dtype, shape, source, observe)
+        };
+        add().map_err(|error: Error| error.in_tensor(incoming.name))
     }
 
     /// Adds a file that belongs to the checkpoint.
     pub(crate) fn attach(&mut self, kind: Kind, name: &str, bytes: &[u8]) -> Result<()> {
         let shape = vec![bytes.len() as u64];
-        self.add_object(kind, name, Dtype::U8, shape, bytes, &mut |_| Ok(()))
-            .map_err(|error| error.in_tensor(name))
+        self.add_lossless(kind, name, Dtype::U8, shape, bytes, &mut |_| Ok(()))
+            .map_err(|error| error.in_tensor(name))?;
+        Ok(())
     }
 
-    fn add_object<S>(
+    /// How long the file were if it ended here.
+    pub(crate) fn finished_length(&self) -> u64 {
+        self.file.finished_length()
+    }
+
+    fn add_lossless<S>(
         &mut self,
         kind: Kind,
         name: &str,
@@ -182,44 +234,81 @@ impl<'w> Writer<'w> {
         shape: Vec<u64>,
         source: &S,
         observe: &mut dyn FnMut(u64) -> Result<()>,
-    ) -> Result<()>
+    ) -> Result<Added>
     where
         S: ByteSource + ?Sized,
     {
-        let key = (kind, name.to_owned());
-        if self.names.contains(&key) {
-            return Err(Error::invalid("the name is taken"));
-        }
         let target = self.options.chunk_elements;
         let chunk_elements = chunk_elements(dtype, &shape, target);
+        let geometry = self.admit(kind, name, dtype, shape, chunk_elements, source)?;
+        let (survey, crcs) = survey(&geometry, source)?;
+        let encoder = survey.choose(geometry.chunk_count(), CHUNK_OVERHEAD);
+        let header = frame_header(kind, name, geometry, &encoder, &crcs)?;
+        let encode = |number: u64, chunk: &[u8]| {
+            let crc = crc32fast::hash(chunk);
+            if crc != crcs[number as usize] {
+                return Err(Error::corrupt("the source changed while it was read"));
+            }
+            let (bytes, distortion) = (encoder.encode(chunk)?, Distortion::default());
+            Ok(Encoded { bytes, decoded_crc: crc, distortion })
+        };
+        self.write_frame(header, source, encode, observe)
+    }
+
+    /// Checks that a tensor can be added, and says how it is cut into chunks.
+    fn admit<S>(
+        &self,
+        kind: Kind,
+        name: &str,
+        dtype: Dtype,
+        shape: Vec<u64>,
+        chunk_elements: u64,
+        source: &S,
+    ) -> Result<Geometry>
+    where
+        S: ByteSource + ?Sized,
+    {
+        if self.names.contains(&(kind, name.to_owned())) {
+            return Err(Error::invalid("the name is taken"));
+        }
         let geometry = Geometry::new(dtype, shape, chunk_elements, &Limits::default());
         let geometry = geometry.map_err(invalid)?;
         if geometry.decoded_len() != source.byte_len() {
             return Err(Error::invalid("as many bytes as dtype and shape ask for are needed"));
         }
-        let (survey, crcs) = survey(&geometry, source)?;
-        let encoder = survey.choose(geometry.chunk_count(), CHUNK_OVERHEAD);
-        let header = frame_header(kind, name, geometry.clone(), &encoder, &crcs)?;
-        self.names.insert(key);
+        Ok(geometry)
+    }
+
+    /// Writes a whole frame, chunks coded in parallel.
+    fn write_frame<S>(
+        &mut self,
+        header: FrameHeader,
+        source: &S,
+        encode: impl Fn(u64, &[u8]) -> Result<Encoded> + Sync,
+        observe: &mut dyn FnMut(u64) -> Result<()>,
+    ) -> Result<Added>
+    where
+        S: ByteSource + ?Sized,
+    {
+        let Object { kind, ref name, ref geometry, .. } = header.object;
+        let (name, geometry) = (name.clone(), geometry.clone());
+        let before = self.finished_length();
+        self.names.insert((kind, name));
         let Self { file, path, .. } = self;
         file.begin(header).map_err(|error| error.in_file(path))?;
-        let chunks = (0..geometry.chunk_count()).map(Ok);
-        let encode = |number| {
-            let mut scratch = Vec::new();
-            let range = geometry.chunk_range(number);
-            let length = range.end - range.start;
-            let chunk = source.bytes(range, &mut scratch)?;
-            if crc32fast::hash(chunk) != crcs[number as usize] {
-                return Err(Error::corrupt("the source changed while it was read"));
-            }
-            Ok((encoder.encode(chunk)?, length))
-        };
-        pipeline::ordered(chunks, encode, |(coded, length)| {
-            file.chunk(&coded).map_err(|error| error.in_file(path))?;
+        let mut distortion = Distortion::default();
+        let mut crcs = Vec::new();
+        encode_chunks(&geometry, source, encode, |encoded, length| {
+            file.chunk(&encoded.bytes).map_err(|error| error.in_file(path))?;
+            distortion.add(encoded.distortion);
+            crcs.push(encoded.decoded_crc);
             observe(length)
         })?;
-        let decoded_crc = geometry.combine_crcs(crcs.iter().copied());
-        file.end(Foot { decoded_crc, ..Foot::default() }).map_err(|error| error.in_file(path))
+        let Distortion { signal, noise } = distortion;
+        let foot = Foot { decoded_crc: geometry.combine_crcs(crcs), signal, noise };
+        file.end(foot).map_err(|error| error.in_file(path))?;
+        let bytes = self.finished_length() - before;
+        Ok(Added { weights: geometry.elements(), bytes, signal, noise })
     }
 
     /// Writes the index and the trailer; a file takes its place, durably. Returns the length of
@@ -240,6 +329,26 @@ impl<'w> Writer<'w> {
     }
 }
 
+/// Codes all chunks of a source in parallel and hands them on in order.
+fn encode_chunks<S>(
+    geometry: &Geometry,
+    source: &S,
+    encode: impl Fn(u64, &[u8]) -> Result<Encoded> + Sync,
+    mut sink: impl FnMut(Encoded, u64) -> Result<()>,
+) -> Result<()>
+where
+    S: ByteSource + ?Sized,
+{
+    let encode = |number| {
+        let mut scratch = Vec::new();
+        let range = geometry.chunk_range(number);
+        let length = range.end - range.start;
+        Ok((encode(number, source.bytes(range, &mut scratch)?)?, length))
+    };
+    let chunks = (0..geometry.chunk_count()).map(Ok);
+    pipeline::ordered(chunks, encode, |(encoded, length)| sink(encoded, length))
+}
+
 /// What a decoder is told before the chunks, whose decoded checksums are `crcs`.
 fn frame_header(
     kind: Kind,
@@ -256,41 +365,6 @@ fn frame_header(
     let object = Object::new(kind, name.to_owned(), geometry, encoder.codec().id(), layout);
     let object = object.map_err(invalid)?;
     Ok(FrameHeader { object, parameters: encoder.parameters(), chunk_crcs })
-}
-
-/// Statistics and checksums of all chunks.
-fn survey<S>(geometry: &Geometry, source: &S) -> Result<(Survey, Vec<u32>)>
-where
-    S: ByteSource + ?Sized,
-{
-    let count = |state: &mut (Survey, Vec<u8>, Vec<u8>), number: u64| {
-        let (survey, bytes, scratch) = state;
-        let chunk = source.bytes(geometry.chunk_range(number), bytes)?;
-        survey.count(chunk, scratch);
-        Ok(crc32fast::hash(chunk))
-    };
-    let share = |range: Range<u64>| {
-        let mut state = (Survey::new(geometry.dtype()), Vec::new(), Vec::new());
-        let crcs: Result<Vec<u32>> = range.map(|number| count(&mut state, number)).collect();
-        Ok((state.0, crcs?))
-    };
-    let chunks = geometry.chunk_count();
-    let workers = rayon::current_num_threads() as u64;
-    if chunks <= 1 || workers == 1 {
-        return share(0..chunks);
-    }
-    let size = chunks.div_ceil(workers);
-    let shares: Vec<Result<(Survey, Vec<u32>)>> = (0..workers)
-        .into_par_iter()
-        .map(|worker| share((worker * size).min(chunks)..((worker + 1) * size).min(chunks)))
-        .collect();
-    let mut total = (Survey::new(geometry.dtype()), Vec::new());
-    for share in shares {
-        let (survey, crcs) = share?;
-        total.0.merge(&survey);
-        total.1.extend(crcs);
-    }
-    Ok(total)
 }
 
 /// The largest chunk written. Coded, an unlucky one may grow by half, still well within the

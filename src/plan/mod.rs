@@ -1,0 +1,282 @@
+//! From what a user asks for to how each tensor is coded.
+//!
+//! A [`Plan`] is made from all tensors of a checkpoint, so that one budget spans them. It can be
+//! stored and used again, for one shard at a time.
+
+mod budget;
+mod encoding;
+mod matrix;
+mod tensor;
+
+pub(crate) use budget::{Allowance, Steering};
+pub use encoding::{Coordinates, Encoding, Weighting};
+pub(crate) use matrix::matrix_shape;
+pub use tensor::{LossyPlan, TensorPlan};
+pub(crate) use tensor::{Subject, encoder};
+
+use crate::container::{CHUNK_OVERHEAD, Geometry, object_overhead};
+use crate::dtype::Dtype;
+use crate::error::{Error, Result};
+use crate::io::ByteSource;
+use crate::limits::Limits;
+use crate::survey::survey;
+use encoding::{Target, TensorTarget};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use tensor::Finding;
+
+/// How each tensor of a checkpoint will be coded.
+///
+/// ```no_run
+/// use occ::{Encoding, Plan, convert::Checkpoint};
+/// use std::ops::ControlFlow;
+/// let checkpoint = Checkpoint::open("checkpoint/")?;
+/// let plan = checkpoint.plan(&Encoding::bits(3.0), &mut |_| ControlFlow::Continue(()))?;
+/// std::fs::write("plan.json", plan.to_json())?;
+/// let again = Plan::from_json(&std::fs::read_to_string("plan.json")?)?;
+/// assert_eq!(plan, again);
+/// # Ok::<(), occ::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Plan {
+    /// Bits a weight that the whole file may take, if there is such a budget.
+    pub bits: Option<f64>,
+    /// By name. Tensors that are not here lose nothing.
+    pub tensors: BTreeMap<String, TensorPlan>,
+}
+
+impl Plan {
+    /// The plan as JSON.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string_pretty(self).unwrap_or_else(|_| unreachable!("names are strings"))
+    }
+
+    /// A plan from JSON.
+    ///
+    /// # Errors
+    /// `InvalidArgument` when it is not one.
+    pub fn from_json(text: &str) -> Result<Self> {
+        serde_json::from_str(text).map_err(|error| Error::invalid(format!("a plan: {error}")))
+    }
+
+    /// The plan of the tensor of this name.
+    pub fn get(&self, name: &str) -> Option<&TensorPlan> {
+        self.tensors.get(name)
+    }
+}
+
+impl Plan {
+    /// The plan of a tensor on its own; a budget is then its own.
+    ///
+    /// # Errors
+    /// `Io`; `InvalidArgument` when dtype and shape do not fit or a budget makes no sense.
+    pub fn of(
+        name: &str,
+        dtype: Dtype,
+        shape: &[usize],
+        bytes: &(impl ByteSource + ?Sized),
+        encoding: &Encoding,
+    ) -> Result<TensorPlan> {
+        let source = Source { name, dtype, shape, bytes: &bytes };
+        let mut plan = plan(&[source], encoding, 0, &mut |_| Ok(()))?;
+        plan.tensors.remove(name).ok_or_else(|| Error::invalid("no such tensor"))
+    }
+}
+
+/// A tensor that a plan is to be made for.
+#[derive(Clone, Copy)]
+pub(crate) struct Source<'s> {
+    pub(crate) name: &'s str,
+    pub(crate) dtype: Dtype,
+    pub(crate) shape: &'s [usize],
+    pub(crate) bytes: &'s dyn ByteSource,
+}
+
+impl std::fmt::Debug for Source<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Source").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// Tensors that are studied at a time: progress is told in between.
+const AT_A_TIME: usize = 8;
+
+/// Plans all tensors. `observe` is told the bytes of tensors studied. `other_bytes` are those of
+/// the file that no tensor is to blame for.
+pub(crate) fn plan(
+    sources: &[Source<'_>],
+    encoding: &Encoding,
+    other_bytes: u64,
+    observe: &mut dyn FnMut(u64) -> Result<()>,
+) -> Result<Plan> {
+    encoding.check()?;
+    let mut drafts = Vec::with_capacity(sources.len());
+    for group in sources.chunks(AT_A_TIME) {
+        let studied: Vec<Result<Draft>> =
+            group.par_iter().map(|source| draft(source, encoding)).collect();
+        for (draft, source) in studied.into_iter().zip(group) {
+            drafts.push(draft.map_err(|error| error.in_tensor(source.name))?);
+            observe(source.bytes.byte_len())?;
+        }
+    }
+    let bits = match encoding.target {
+        Target::Bits(bits) => {
+            share(&mut drafts, bits, other_bytes)?;
+            Some(bits)
+        }
+        _ => None,
+    };
+    let tensors = sources.iter().zip(drafts);
+    let tensors = tensors.map(|(source, draft)| (source.name.to_owned(), draft.plan)).collect();
+    Ok(Plan { bits, tensors })
+}
+
+/// A tensor's plan, and what it would take without loss.
+struct Draft {
+    plan: TensorPlan,
+    lossless_bytes: u64,
+}
+
+/// Plans one tensor on its own; a step that a budget is shared for is provisional.
+fn draft(source: &Source<'_>, encoding: &Encoding) -> Result<Draft> {
+    let shape: Vec<u64> = source.shape.iter().map(|&size| size as u64).collect();
+    let geometry = Geometry::new(source.dtype, shape.clone(), CHUNK, &Limits::default())?;
+    let frame = object_overhead(source.shape.len(), source.name.len());
+    let (survey, _) = survey(&geometry, source.bytes)?;
+    let lossless_bytes = frame + survey.estimate(geometry.chunk_count(), CHUNK_OVERHEAD);
+    let weights = geometry.elements();
+    let lossy = match matrix_shape(source.dtype, &shape) {
+        Some((rows, columns)) => {
+            let chunks = weights.div_ceil(CHUNK) * (CHUNK_OVERHEAD + STREAM_BYTES);
+            let overhead_bits = (frame + chunks) as f64 * 8.0;
+            let subject =
+                Subject { source: source.bytes, dtype: source.dtype, rows, columns, overhead_bits };
+            lossy_plan(&subject, source.name, encoding)?
+        }
+        None => None,
+    };
+    let mut plan = TensorPlan { weights, bytes: lossless_bytes, lossy };
+    settle(&mut plan, lossless_bytes, 0.0);
+    Ok(Draft { plan, lossless_bytes })
+}
+
+/// Elements in a chunk, about.
+const CHUNK: u64 = 1 << 18;
+
+/// Bytes of a chunk's stream that carry nothing: half of the first states, and two counts.
+const STREAM_BYTES: u64 = 72;
+
+fn lossy_plan(
+    subject: &Subject<'_, dyn ByteSource + '_>,
+    name: &str,
+    encoding: &Encoding,
+) -> Result<Option<LossyPlan>> {
+    // What takes b bits a weight has a step of about 2^(1 - b) deviations, and a squared error of
+    // about 0.265 squared steps.
+    let target = encoding.target_for(name);
+    let relative_step = match target {
+        TensorTarget::Lossless => return Ok(None),
+        TensorTarget::SharedBits(bits) | TensorTarget::OwnBits(bits) => (1.0 - bits).exp2(),
+        TensorTarget::Noise(share) => (share / 0.265).sqrt(),
+    };
+    let relative_step = relative_step.clamp(1e-4, 4.0);
+    let Some(finding) = tensor::study(subject, encoding, relative_step)? else { return Ok(None) };
+    let Finding { mut plan, rms, noise } = finding;
+    match target {
+        TensorTarget::Lossless => return Ok(None),
+        TensorTarget::SharedBits(_) => {
+            plan.shares_budget = true;
+            let weights = subject.rows as f64 * subject.columns as f64;
+            let factor = relative_weight(encoding.weighting, name, weights);
+            plan.step = (f64::from(plan.step) * factor) as f32;
+        }
+        TensorTarget::OwnBits(bits) => {
+            let weights = subject.rows as u64 * subject.columns as u64;
+            let tensors = [(&plan, weights)].into_iter();
+            let factor = budget::spread(tensors, bits * weights as f64);
+            let factor = factor.ok_or_else(|| Error::invalid("a budget below what a tensor needs"))?;
+            plan.step = (f64::from(plan.step).log2() + factor).exp2() as f32;
+        }
+        TensorTarget::Noise(share) => {
+            plan.max_noise = Some(share);
+            plan.step = step_for(noise, (share * 0.995 * rms * rms).log2()).exp2() as f32;
+        }
+    }
+    Ok(Some(plan))
+}
+
+/// The binary logarithm of the step that leads to a noise, on the line through what was measured.
+fn step_for([(x0, y0), (x1, y1), (x2, y2)]: [(f64, f64); 3], noise: f64) -> f64 {
+    let (x, y, slope) = match noise < y1 {
+        true => (x0, y0, (y1 - y0) / (x1 - x0)),
+        false => (x1, y1, (y2 - y1) / (x2 - x1)),
+    };
+    // Two, where the error goes with the square of the step; less, where nothing is left to lose.
+    x + (noise - y) / slope.clamp(0.5, 2.5)
+}
+
+/// How much larger than the others' a tensor's step is, relative to its deviation.
+fn relative_weight(weighting: Weighting, name: &str, weights: f64) -> f64 {
+    match weighting {
+        Weighting::RelativeError => 1.0,
+        Weighting::ParameterCount => (weights / f64::from(1 << 20)).powf(0.125),
+        Weighting::Embeddings if is_embedding(name) => 0.5,
+        Weighting::Embeddings => 1.0,
+    }
+}
+
+/// Names that embeddings and output heads go by.
+fn is_embedding(name: &str) -> bool {
+    ["embed", "lm_head", "wte", "wpe", "output.weight"].iter().any(|part| name.contains(part))
+}
+
+/// Lets the tensors that share a budget of so many bits a weight have what the others leave.
+fn share(drafts: &mut [Draft], bits: f64, other_bytes: u64) -> Result<()> {
+    let weights: u64 = drafts.iter().map(|draft| draft.plan.weights).sum();
+    let budget = bits * weights as f64 / 8.0;
+    loop {
+        let flexible = |draft: &&Draft| draft.plan.lossy.as_ref().is_some_and(|p| p.shares_budget);
+        let fixed = drafts.iter().filter(|draft| !flexible(draft));
+        let fixed = other_bytes + fixed.map(|draft| draft.plan.bytes).sum::<u64>();
+        let tensors = || {
+            drafts.iter().filter(flexible).filter_map(|draft| {
+                draft.plan.lossy.as_ref().map(|plan| (plan, draft.plan.weights))
+            })
+        };
+        let left = (budget - fixed as f64) * 8.0;
+        if tensors().next().is_none() && left >= 0.0 {
+            return Ok(());
+        }
+        let Some(factor) = budget::spread(tensors(), left) else {
+            return Err(Error::invalid(format!(
+                "a budget of {bits} bits a weight: what is not to be lost, and headers, alone \
+                 take {:.3}",
+                fixed as f64 * 8.0 / weights as f64
+            )));
+        };
+        let mut settled = true;
+        for draft in drafts.iter_mut().filter(|draft| flexible(&&**draft)) {
+            settled &= settle(&mut draft.plan, draft.lossless_bytes, factor);
+        }
+        // What is better off without loss leaves another budget to the others.
+        if settled {
+            return Ok(());
+        }
+    }
+}
+
+/// Changes a tensor's step by a factor, and what it takes; loses nothing of a tensor where that
+/// takes no more. Returns whether it stayed lossy.
+fn settle(tensor: &mut TensorPlan, lossless_bytes: u64, factor: f64) -> bool {
+    let Some(plan) = &mut tensor.lossy else { return true };
+    let step = f64::from(plan.step).log2() + factor;
+    let bytes = (plan.bits_at(step) * tensor.weights as f64 / 8.0) as u64;
+    if lossless_bytes <= bytes {
+        (tensor.lossy, tensor.bytes) = (None, lossless_bytes);
+        return false;
+    }
+    (plan.step, tensor.bytes) = (step.exp2() as f32, bytes);
+    true
+}

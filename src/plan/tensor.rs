@@ -1,0 +1,216 @@
+//! The plan of one tensor.
+
+use super::encoding::{Coordinates, Encoding};
+use super::matrix::Matrix;
+use crate::codec::lossy::{self, Axes, Choice, Effort, Fitted, Study, candidates};
+use crate::dtype::Dtype;
+use crate::error::Result;
+use crate::io::ByteSource;
+use serde::{Deserialize, Serialize};
+
+/// How one tensor will be coded.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct TensorPlan {
+    /// Elements of the tensor.
+    pub weights: u64,
+    /// Bytes it will take in the file, about, everything that is there for its sake included.
+    pub bytes: u64,
+    /// How it will be coded with loss; `None`: nothing is lost.
+    pub lossy: Option<LossyPlan>,
+}
+
+/// How a tensor will be coded with loss. Bases, tables and the like are learned from the tensor
+/// again when it is coded.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct LossyPlan {
+    /// The lattice step, in the tensor's own units.
+    pub step: f32,
+    /// The axes of the residual.
+    pub axes: Axes,
+    /// Whether the mean row is coded apart.
+    pub mean: bool,
+    /// Axes of the low-dimensional part.
+    pub rank: usize,
+    /// Whether rows have factors.
+    pub row_scales: bool,
+    /// From 1 to 9.
+    pub effort: u8,
+    /// Bits a weight that the axes save, about.
+    pub gain: f64,
+    /// The error that must not be exceeded, as a share of the tensor's energy.
+    pub max_noise: Option<f64>,
+    /// Whether the step may be changed to keep to the budget of a file.
+    pub shares_budget: bool,
+    /// The binary logarithm of a step, and the bits a weight it takes, three times.
+    pub curve: [(f64, f64); 3],
+}
+
+/// What effort means.
+pub(crate) fn effort(level: u8) -> Effort {
+    let (states_log2, passes, sample) = match level {
+        0 | 1 => (0, 2, 1 << 16),
+        2 => (2, 2, 1 << 16),
+        3 => (3, 2, 1 << 16),
+        4 => (3, 2, 1 << 17),
+        5 => (3, 3, 1 << 17),
+        6 => (5, 3, 1 << 17),
+        7 => (6, 3, 1 << 17),
+        8 => (7, 3, 1 << 18),
+        _ => (8, 4, 1 << 18),
+    };
+    Effort { states_log2, passes, sample }
+}
+
+/// Searches while planning are short: a rate hardly depends on the number of states.
+const PLANNING: Effort = Effort { states_log2: 3, passes: 2, sample: 1 << 17 };
+
+/// The steps, as logarithms from the one expected, at which rates are measured.
+const OFFSETS: [f64; 3] = [-0.6, 0.0, 0.6];
+
+impl LossyPlan {
+    pub(crate) fn choice(&self) -> Choice {
+        Choice { axes: self.axes, mean: self.mean, rank: self.rank, row_scales: self.row_scales }
+    }
+
+    /// Bits a weight at a step, by the parabola through the curve, and beyond it straight on.
+    pub(crate) fn bits_at(&self, log2_step: f64) -> f64 {
+        let [(x0, y0), (x1, y1), (x2, y2)] = self.curve;
+        let first = (y1 - y0) / (x1 - x0);
+        let second = ((y2 - y1) / (x2 - x1) - first) / (x2 - x0);
+        let inside = log2_step.clamp(x0, x2);
+        let slope = first + second * (2.0 * inside - x0 - x1);
+        let parabola = y0 + (inside - x0) * (first + second * (inside - x1));
+        // A finer step always takes more, whatever noise in the curve says.
+        (parabola + slope.min(-0.05) * (log2_step - inside)).max(0.0)
+    }
+}
+
+/// A tensor to be planned.
+pub(crate) struct Subject<'s, S: ?Sized> {
+    pub(crate) source: &'s S,
+    pub(crate) dtype: Dtype,
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+    /// Bits in the file besides chunks and parameters.
+    pub(crate) overhead_bits: f64,
+}
+
+/// What studying a tensor found out.
+pub(crate) struct Finding {
+    pub(crate) plan: LossyPlan,
+    /// The root mean square of its weights.
+    pub(crate) rms: f64,
+    /// Binary logarithms of steps and of the mean squared errors they lead to.
+    pub(crate) noise: [(f64, f64); 3],
+}
+
+/// Chooses axes for a step near `relative_step` times the tensor's root mean square, and measures
+/// rates there. `None` for tensors that a lattice does not suit: constant ones, or out of range.
+pub(crate) fn study<S: ByteSource + ?Sized>(
+    subject: &Subject<'_, S>,
+    encoding: &Encoding,
+    relative_step: f64,
+) -> Result<Option<Finding>> {
+    let Subject { source, dtype, rows, columns, overhead_bits } = *subject;
+    let matrix = Matrix { source, dtype, rows, columns };
+    let study = Study::new(&matrix, PLANNING.sample)?;
+    let rms = study.rms();
+    let expected = rms * relative_step;
+    if !(MIN_STEP..MAX_STEP).contains(&expected) {
+        return Ok(None);
+    }
+    let chosen = choose(&study, encoding, expected as f32)?;
+    let Some(Chosen { choice, fitted, gain }) = chosen else { return Ok(None) };
+    let steps = OFFSETS.map(|offset| expected.log2() + offset);
+    let rates = steps.map(|step| fitted.rate(step.exp2() as f32, PLANNING, overhead_bits));
+    let curve = [0, 1, 2].map(|i| (steps[i], rates[i].bits));
+    let noise = [0, 1, 2].map(|i| (steps[i], rates[i].noise.max(f64::MIN_POSITIVE).log2()));
+    let plan = LossyPlan {
+        step: expected as f32,
+        axes: choice.axes,
+        mean: choice.mean,
+        rank: choice.rank,
+        row_scales: choice.row_scales,
+        effort: encoding.effort,
+        gain,
+        max_noise: None,
+        shares_budget: false,
+        curve,
+    };
+    Ok(Some(Finding { plan, rms, noise }))
+}
+
+/// Steps so small or large that `f32` gets into trouble around them.
+const MIN_STEP: f64 = 1e-30;
+const MAX_STEP: f64 = 1e30;
+
+struct Chosen {
+    choice: Choice,
+    fitted: Fitted,
+    gain: f64,
+}
+
+/// The choice that takes the fewest bits for the same error.
+fn choose(study: &Study<'_>, encoding: &Encoding, step: f32) -> Result<Option<Chosen>> {
+    let row_scales = encoding.row_scales;
+    let plain = |axes| Choice { axes, mean: false, rank: 0, row_scales };
+    let estimate = |choice: Choice| -> Result<Option<(f64, Choice, Fitted)>> {
+        let fitted = study.fit(choice)?;
+        Ok(fitted.map(|fitted| (fitted.estimate(step, PLANNING), choice, fitted)))
+    };
+    let mut found = Vec::new();
+    for axes in allowed(study, encoding.coordinates) {
+        found.extend(estimate(plain(axes))?);
+    }
+    let identity = match found.first() {
+        Some((bits, Choice { axes: Axes::Identity, .. }, _)) => Some(*bits),
+        _ => estimate(plain(Axes::Identity))?.map(|(bits, ..)| bits),
+    };
+    found.sort_by(|a, b| a.0.total_cmp(&b.0));
+    if encoding.max_rank > 0 {
+        let (mean, rank) = study.worthwhile(encoding.max_rank)?;
+        let best: Vec<Axes> = found.iter().take(2).map(|(_, choice, _)| choice.axes).collect();
+        if mean || rank > 0 {
+            for axes in best {
+                found.extend(estimate(Choice { mean, rank, ..plain(axes) })?);
+            }
+        }
+    }
+    let best = found.into_iter().min_by(|a, b| a.0.total_cmp(&b.0));
+    Ok(best.map(|(bits, choice, fitted)| {
+        let gain = identity.map_or(0.0, |identity| identity - bits);
+        Chosen { choice, fitted, gain }
+    }))
+}
+
+fn allowed(study: &Study<'_>, coordinates: Coordinates) -> Vec<Axes> {
+    let mut all = candidates(study.rows(), study.columns());
+    let aligned = |axes: &Axes| matches!(axes, Axes::Aligned { .. });
+    match coordinates {
+        Coordinates::Auto => {}
+        Coordinates::Identity => all.retain(|axes| *axes == Axes::Identity),
+        Coordinates::Hadamard => all.retain(|axes| matches!(axes, Axes::Hadamard { .. })),
+        Coordinates::Aligned => {
+            all.retain(aligned);
+            if all.is_empty() {
+                all.push(Axes::Aligned { block: study.columns().min(32) });
+            }
+        }
+    }
+    all
+}
+
+/// The encoder of a tensor by its plan, at a step.
+pub(crate) fn encoder<S: ByteSource + ?Sized>(
+    subject: &Subject<'_, S>,
+    plan: &LossyPlan,
+    step: f32,
+) -> Result<Option<lossy::Encoder>> {
+    let Subject { source, dtype, rows, columns, .. } = *subject;
+    let matrix = Matrix { source, dtype, rows, columns };
+    let effort = effort(plan.effort);
+    let fitted = Study::new(&matrix, effort.sample)?.fit(plan.choice())?;
+    fitted.map(|fitted| fitted.encoder(dtype, step, effort, plan.gain)).transpose()
+}
