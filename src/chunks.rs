@@ -1,6 +1,6 @@
 //! Where container and codec meet: from a frame's header to its decoded chunks.
 
-use crate::codec::{Codec, Decoder};
+use crate::codec::{Codec, Coding, Decoder};
 use crate::container::{Chunk, Foot, FrameHeader, Layout};
 use crate::error::{Error, Result};
 
@@ -49,12 +49,31 @@ impl ChunkDecoder {
         chunk: &Chunk<impl AsRef<[u8]>>,
         out: &mut [u8],
     ) -> Result<()> {
-        chunk.check().and_then(|()| self.decoder.decode(chunk.bytes.as_ref(), out)).map_err(
-            |error| {
-                let place = error.in_chunk(chunk.number).at_offset(chunk.offset());
-                place.in_tensor(&self.header.object.name)
-            },
-        )
+        let decoded = chunk.check().and_then(|()| self.decoder.decode(chunk.bytes.as_ref(), out));
+        decoded.map_err(|error| self.in_chunk(error, chunk))
+    }
+
+    /// [`decode`](Self::decode) to numbers, of a float dtype.
+    pub(crate) fn decode_f32(&self, chunk: &Chunk<impl AsRef<[u8]>>) -> Result<Vec<f32>> {
+        let geometry = &self.header.object.geometry;
+        let range = geometry.chunk_range(chunk.number);
+        let size = u64::from(geometry.dtype().bits()) / 8;
+        let elements = ((range.end - range.start) / size) as usize;
+        let decode = || {
+            chunk.check()?;
+            self.decoder.decode_f32(chunk.bytes.as_ref(), geometry.dtype(), elements)
+        };
+        decode().map_err(|error| self.in_chunk(error, chunk))
+    }
+
+    fn in_chunk(&self, error: Error, chunk: &Chunk<impl AsRef<[u8]>>) -> Error {
+        let place = error.in_chunk(chunk.number).at_offset(chunk.offset());
+        place.in_tensor(&self.header.object.name)
+    }
+
+    /// How the tensor was coded, if with loss.
+    pub(crate) fn coding(&self, signal: f64, noise: f64) -> Option<Coding> {
+        self.decoder.coding(signal, noise)
     }
 
     /// Compares the checksum of the whole decoded tensor with that from those of its chunks, and

@@ -39,7 +39,6 @@ mod codec;
 mod compare;
 mod container;
 pub mod convert;
-#[allow(dead_code)]
 mod coordinates;
 mod dtype;
 mod entropy;
@@ -50,7 +49,6 @@ mod io;
 mod limits;
 mod pipeline;
 mod plan;
-#[allow(dead_code)]
 mod quantizer;
 mod reader;
 mod stream;
@@ -58,7 +56,7 @@ mod survey;
 mod verify;
 mod writer;
 
-pub use codec::{Axes, Codec};
+pub use codec::{Axes, Codec, Coding};
 pub use compare::{Comparison, Distortion, TensorComparison, TotalComparison, compare};
 pub use dtype::Dtype;
 pub use error::{Error, Location, Result};

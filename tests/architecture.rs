@@ -19,11 +19,13 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("io", &[]),
     ("pipeline", &[]),
     ("chunks", &["codec", "container"]),
-    ("reader", &["chunks", "codec", "container", "io"]),
+    ("reader", &["chunks", "codec", "container", "floats", "io"]),
     ("stream", &["chunks", "codec", "container", "pipeline"]),
-    ("writer", &["codec", "container", "io", "pipeline"]),
+    ("survey", &["codec", "container", "io"]),
+    ("plan", &["codec", "container", "floats", "io", "survey"]),
+    ("writer", &["codec", "container", "io", "pipeline", "plan", "survey"]),
     ("verify", &["chunks", "container", "pipeline", "stream"]),
-    ("convert", &["container", "io", "reader", "stream", "writer"]),
+    ("convert", &["container", "io", "plan", "reader", "stream", "writer"]),
     ("compare", &["convert", "floats", "io", "pipeline", "reader"]),
 ];
 

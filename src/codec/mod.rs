@@ -5,14 +5,14 @@
 //! [`Encoder`] and its frequency tables, then every chunk is coded on its own.
 
 mod lossless;
-#[allow(dead_code)]
 pub(crate) mod lossy;
 mod split;
 
-pub use lossy::Axes;
+pub use lossy::{Axes, Coding};
 
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
+use crate::floats;
 
 /// How a tensor is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -157,6 +157,36 @@ impl Decoder {
                 Ok(Self::Trellis(Box::new(lossy::Decoder::new(dtype, parameters)?)))
             }
             None => Err(Error::unsupported(format!("codec {codec}"))),
+        }
+    }
+
+    /// Decodes one chunk of so many elements of a float dtype to numbers.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    pub(crate) fn decode_f32(
+        &self,
+        coded: &[u8],
+        dtype: Dtype,
+        elements: usize,
+    ) -> Result<Vec<f32>> {
+        if let Self::Trellis(decoder) = self {
+            let mut out = vec![0.0; elements];
+            decoder.decode_f32(coded, &mut out)?;
+            return Ok(out);
+        }
+        let mut bytes = vec![0; elements * dtype.bits() as usize / 8];
+        self.decode(coded, &mut bytes)?;
+        let mut out = Vec::new();
+        floats::to_f32(dtype, &bytes, &mut out);
+        Ok(out)
+    }
+
+    /// How chunks were coded, if with loss.
+    pub(crate) fn coding(&self, signal: f64, noise: f64) -> Option<Coding> {
+        match self {
+            Self::Trellis(decoder) => Some(Coding { signal, noise, ..decoder.coding() }),
+            Self::Raw | Self::Planes(_) => None,
         }
     }
 

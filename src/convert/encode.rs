@@ -119,7 +119,8 @@ fn steer(
     steering: &mut Steering,
 ) -> Result<Option<LossyPlan>> {
     let allowance = steering.next(writer.finished_length()).map_err(|missing| {
-        Error::invalid(format!("a budget that is {missing} bytes too small")).in_tensor(incoming.name)
+        Error::invalid(format!("a budget that is {missing} bytes too small"))
+            .in_tensor(incoming.name)
     })?;
     let Some(Allowance { mut plan, bytes }) = allowance else { return Ok(None) };
     let Some(allowed) = bytes else { return Ok(Some(plan)) };

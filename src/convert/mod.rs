@@ -9,8 +9,8 @@ mod encode;
 mod safetensors;
 
 pub use checkpoint::Checkpoint;
-pub use encode::Encoded;
 pub use decompress::{Decompressed, Target, decompress, decompress_stream, is_sharded};
+pub use encode::Encoded;
 
 use crate::error::{Error, Result};
 use std::ops::ControlFlow;

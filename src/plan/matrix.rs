@@ -93,7 +93,8 @@ mod tests {
         assert_eq!(shape(&[1, 1, 1 << 20]), Some((32, 1 << 15)));
         assert_eq!(shape(&[2, 3 << 16]), Some((32, 12288)));
         assert_eq!(shape(&[4, 1 << 20]), Some((64, 1 << 16)));
-        for none in [&[4096][..], &[], &[64, 63], &[1 << 20, 1], &[1 << 62, 4, 0], &[2, 1_000_003]] {
+        for none in [&[4096][..], &[], &[64, 63], &[1 << 20, 1], &[1 << 62, 4, 0], &[2, 1_000_003]]
+        {
             assert_eq!(shape(none), None, "{none:?}");
         }
         assert_eq!(matrix_shape(Dtype::I32, &[512, 512]), None);

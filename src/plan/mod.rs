@@ -196,7 +196,8 @@ fn lossy_plan(
             let weights = subject.rows as u64 * subject.columns as u64;
             let tensors = [(&plan, weights)].into_iter();
             let factor = budget::spread(tensors, bits * weights as f64);
-            let factor = factor.ok_or_else(|| Error::invalid("a budget below what a tensor needs"))?;
+            let factor =
+                factor.ok_or_else(|| Error::invalid("a budget below what a tensor needs"))?;
             plan.step = (f64::from(plan.step).log2() + factor).exp2() as f32;
         }
         TensorTarget::Noise(share) => {

@@ -6,4 +6,4 @@ mod search;
 mod trellis;
 
 pub(crate) use search::{Costs, ROWS, Search};
-pub(crate) use trellis::{State, Trellis};
+pub(crate) use trellis::Trellis;

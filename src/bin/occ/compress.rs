@@ -1,6 +1,8 @@
 //! `occ compress`.
 
-use crate::args::{Axes, Compress, Loss, Spread, check_distinct, is_dash, output_path, piped_input};
+use crate::args::{
+    Axes, Compress, Loss, Spread, check_distinct, is_dash, output_path, piped_input,
+};
 use crate::failure::{Failure, usage};
 use crate::progress::{Progress, watch_for_interrupts};
 use crate::table::{Bytes, bits_per_weight, ratio};

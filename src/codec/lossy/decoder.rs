@@ -1,5 +1,6 @@
 //! Chunks to weights.
 
+use super::coding::Coding;
 use super::model::{Band, Model, SCALE_ONE, TableNumbers};
 use super::parameters::Parameters;
 use super::row_table::RowTable;
@@ -64,6 +65,11 @@ impl Decoder {
             out[position] = single[0];
         }
         Ok(())
+    }
+
+    /// What people may want to know; the loss is known elsewhere.
+    pub(crate) fn coding(&self) -> Coding {
+        Coding::of(&self.model.parameters)
     }
 
     fn element_bytes(&self) -> usize {

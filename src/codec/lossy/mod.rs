@@ -5,6 +5,7 @@
 //! by tables that row and column choose. `spec/codec.md` tells why.
 
 mod classes;
+mod coding;
 mod decoder;
 mod encoder;
 mod model;
@@ -16,8 +17,8 @@ mod training;
 #[cfg(test)]
 mod tests;
 
+pub use coding::{Axes, Coding};
 pub(crate) use decoder::Decoder;
 pub(crate) use encoder::{Distortion, Encoded, Encoder};
 pub(crate) use parameters::MAX_COLUMNS;
-pub use study::Axes;
 pub(crate) use study::{Choice, Effort, Fitted, Rows, Study, candidates};

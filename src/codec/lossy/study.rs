@@ -1,6 +1,7 @@
 //! What can be learned of one tensor before it is coded: its axes, and a sample in them.
 
 use super::classes::Classes;
+use super::coding::Axes;
 use super::encoder::Encoder;
 use super::model::{Model, row_factor};
 use super::parameters::{LowRankPart, MAX_RANK, Parameters, Rotation};
@@ -12,7 +13,6 @@ use crate::entropy::{Alphabet, BitWriter, Coset, MagnitudeCounts, Profile};
 use crate::error::Result;
 use crate::quantizer::Trellis;
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::sync::OnceLock;
 
@@ -23,38 +23,6 @@ pub(crate) trait Rows: Sync {
     fn columns(&self) -> usize;
     /// Puts whole rows in place of what `out` holds.
     fn read(&self, rows: Range<usize>, out: &mut Vec<f32>) -> Result<()>;
-}
-
-/// The axes in which rows are coded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Axes {
-    /// The columns as they are.
-    Identity,
-    /// Columns mixed by Hadamard matrices.
-    Hadamard {
-        /// Columns in a block: 2 to this power.
-        block_log2: u32,
-        /// Whether columns change their signs first.
-        signed: bool,
-    },
-    /// A basis learned from the tensor.
-    Aligned {
-        /// Columns in a block.
-        block: usize,
-    },
-}
-
-impl Axes {
-    /// `identity`, `hadamard` or `aligned`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Identity => "identity",
-            Self::Hadamard { .. } => "hadamard",
-            Self::Aligned { .. } => "aligned",
-        }
-    }
 }
 
 /// How a tensor is coded, up to what can be learned again from it.

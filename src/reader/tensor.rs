@@ -1,194 +1,20 @@
-//! Random access to an `.occ` file in memory or mapped.
+//! One tensor of an open file.
 
+use super::Reader;
 use crate::chunks::ChunkDecoder;
-use crate::codec::Codec;
-use crate::container::{
-    Chunk, FORMAT_VERSION, FrameHeader, Header, Index, IndexEntry, Kind, Layout, Trailer,
-    header_length, parse_chunk,
-};
+use crate::codec::{Codec, Coding};
+use crate::container::{Chunk, Foot, FrameHeader, IndexEntry, Layout, header_length, parse_chunk};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
-use crate::io::Map;
-use crate::limits::Limits;
+use crate::floats;
 use rayon::prelude::*;
 use std::fmt;
 use std::ops::Range;
-use std::path::Path;
-
-/// An open `.occ` file.
-///
-/// Opening checks the header, the trailer and the index's checksum, and allocates nothing per
-/// tensor; tensors are looked at when asked for.
-///
-/// ```no_run
-/// let file = occ::Reader::open("model.occ")?;
-/// let tensor = file.tensor("model.embed_tokens.weight")?;
-/// println!("{} {:?}: {} bytes", tensor.dtype(), tensor.shape(), tensor.coded_bytes());
-/// let rows = tensor.decode_rows(100..164)?; // reads only the chunks that hold them
-/// # Ok::<(), occ::Error>(())
-/// ```
-pub struct Reader<'a> {
-    bytes: Bytes<'a>,
-    header: Header,
-    index: Range<usize>,
-    limits: Limits,
-}
-
-enum Bytes<'a> {
-    Mapped(Map),
-    Borrowed(&'a [u8]),
-}
-
-impl Bytes<'_> {
-    fn as_slice(&self) -> &[u8] {
-        match self {
-            Self::Mapped(map) => map,
-            Self::Borrowed(bytes) => bytes,
-        }
-    }
-}
-
-impl fmt::Debug for Reader<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let tensors = self.index().len();
-        f.debug_struct("Reader").field("objects", &tensors).finish_non_exhaustive()
-    }
-}
-
-impl Reader<'static> {
-    /// Maps a file into memory and opens it.
-    ///
-    /// The file must not be truncated or changed in place while the reader lives: reading a
-    /// vanished page kills the process, as with every memory map. Replacing it by renaming another
-    /// over it, as [`Writer`](crate::Writer) does, is safe.
-    ///
-    /// # Errors
-    /// `Io`, `NotOcc`, `UnsupportedVersion`, `Truncated`, `ChecksumMismatch`, `Corrupt`.
-    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        Self::open_with(path, Limits::default())
-    }
-
-    /// [`open`](Self::open) with other limits.
-    ///
-    /// # Errors
-    /// As [`open`](Self::open).
-    pub fn open_with(path: impl AsRef<Path>, limits: Limits) -> Result<Self> {
-        let path = path.as_ref();
-        let open = || Self::with_bytes(Bytes::Mapped(Map::open(path)?), limits);
-        open().map_err(|error: Error| error.in_file(path))
-    }
-}
-
-impl<'a> Reader<'a> {
-    /// Opens a file that is in memory already.
-    ///
-    /// # Errors
-    /// As [`open`](Reader::open), without `Io`.
-    pub fn from_bytes(bytes: &'a [u8]) -> Result<Self> {
-        Self::from_bytes_with(bytes, Limits::default())
-    }
-
-    /// [`from_bytes`](Self::from_bytes) with other limits.
-    ///
-    /// # Errors
-    /// As [`from_bytes`](Self::from_bytes).
-    pub fn from_bytes_with(bytes: &'a [u8], limits: Limits) -> Result<Self> {
-        Self::with_bytes(Bytes::Borrowed(bytes), limits)
-    }
-
-    fn with_bytes(bytes: Bytes<'a>, limits: Limits) -> Result<Self> {
-        let file = bytes.as_slice();
-        let header = Header::parse(file)?;
-        let index = Trailer::index_range(file)?;
-        Index::parse(&file[index.clone()]).map_err(|error| error.at_offset(index.start as u64))?;
-        Ok(Self { bytes, header, index, limits })
-    }
-
-    fn file(&self) -> &[u8] {
-        self.bytes.as_slice()
-    }
-
-    /// The bytes in `range`, if the file has them.
-    fn slice(&self, range: Range<u64>) -> Option<&[u8]> {
-        let start = usize::try_from(range.start).ok()?;
-        self.file().get(start..usize::try_from(range.end).ok()?)
-    }
-
-    fn index(&self) -> Index<'_> {
-        match Index::parse(&self.file()[self.index.clone()]) {
-            Ok(index) => index,
-            Err(_) => unreachable!("parsed when the file was opened"),
-        }
-    }
-
-    /// Bytes of the whole file.
-    pub fn file_bytes(&self) -> u64 {
-        self.file().len() as u64
-    }
-
-    /// Bytes of the index.
-    pub fn index_bytes(&self) -> u64 {
-        self.index.len() as u64
-    }
-
-    /// The file's format version.
-    pub fn format_version(&self) -> u16 {
-        FORMAT_VERSION // the only one that opens
-    }
-
-    /// Tensors stored raw start at multiples of this many bytes.
-    pub fn alignment(&self) -> u64 {
-        self.header.alignment()
-    }
-
-    /// The tensor of this name: binary search, O(log n) in the number of tensors.
-    ///
-    /// # Errors
-    /// `InvalidArgument` when there is none; `Corrupt`, `Unsupported` or `LimitExceeded` when the
-    /// index describes it badly.
-    pub fn tensor(&self, name: &str) -> Result<Tensor<'_>> {
-        self.get(name)?.ok_or_else(|| Error::invalid("no such tensor").in_tensor(name))
-    }
-
-    /// The tensor of this name, if there is one.
-    ///
-    /// # Errors
-    /// As [`tensor`](Self::tensor), but for the missing one.
-    pub fn get(&self, name: &str) -> Result<Option<Tensor<'_>>> {
-        let position = self.index().find(Kind::Tensor, name)?;
-        position.map(|position| self.at(position)).transpose()
-    }
-
-    /// All tensors, in the order they lie in the file.
-    pub fn tensors(&self) -> impl Iterator<Item = Result<Tensor<'_>>> {
-        self.objects(|kind| kind == Kind::Tensor)
-    }
-
-    /// What is not a tensor: headers of the safetensors files that the tensors came from, and
-    /// files of the checkpoint.
-    pub fn attachments(&self) -> impl Iterator<Item = Result<Attachment<'_>>> {
-        self.objects(|kind| kind != Kind::Tensor).map(|object| object.map(Attachment))
-    }
-
-    fn objects(&self, wanted: impl Fn(Kind) -> bool) -> impl Iterator<Item = Result<Tensor<'_>>> {
-        let index = self.index();
-        (0..index.len()).filter_map(move |position| match index.kind(position) {
-            Ok(kind) if wanted(kind) => Some(self.at(position)),
-            Ok(_) => None,
-            Err(error) => Some(Err(error)),
-        })
-    }
-
-    fn at(&self, position: usize) -> Result<Tensor<'_>> {
-        let entry = self.index().entry(position, &self.limits)?;
-        Tensor::new(self, entry)
-    }
-}
 
 /// A tensor in an open file; nothing of it has been read yet.
 pub struct Tensor<'r> {
     reader: &'r Reader<'r>,
-    entry: IndexEntry<'r>,
+    pub(super) entry: IndexEntry<'r>,
     shape: Vec<usize>,
 }
 
@@ -204,7 +30,7 @@ impl fmt::Debug for Tensor<'_> {
 
 impl<'r> Tensor<'r> {
     /// Checks what the index alone cannot: that the payload lies before it, aligned.
-    fn new(reader: &'r Reader<'r>, entry: IndexEntry<'r>) -> Result<Self> {
+    pub(super) fn new(reader: &'r Reader<'r>, entry: IndexEntry<'r>) -> Result<Self> {
         let outside = entry.payload.offset + entry.payload.length > reader.index.start as u64;
         let aligned = entry.object.layout == Layout::Chunked
             || entry.payload.length == 0
@@ -293,6 +119,61 @@ impl<'r> Tensor<'r> {
             return Err(self.here(Error::invalid("the buffer is not as long as the tensor")));
         }
         self.decode_range(0, out)
+    }
+
+    /// Decodes the whole tensor as another float type: F32, BF16, F16 or F64.
+    ///
+    /// What was coded with loss is rounded once, from its reconstruction in F32 to the type asked
+    /// for, and not to the tensor's own in between. What was not is converted by way of F32.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode); `InvalidArgument` unless both types are such floats.
+    pub fn decode_as(&self, dtype: Dtype) -> Result<Vec<u8>> {
+        if dtype == self.dtype() {
+            return self.decode();
+        }
+        if !floats::is_float(dtype) || !floats::is_float(self.dtype()) {
+            let what = format!("{} as {dtype}: both must be floats", self.dtype());
+            return Err(self.here(Error::invalid(what)));
+        }
+        let length = dtype.byte_len(self.elements()).unwrap_or(u64::MAX);
+        let limit = self.reader.limits.tensor_bytes;
+        Error::check_limit("a tensor", length, limit).map_err(|error| self.here(error))?;
+        let mut out = zeroed(length).map_err(|error| self.here(error))?;
+        let decoder = self.decoder().map_err(|error| self.here(error))?;
+        let decode = |(number, out): (usize, &mut [u8])| {
+            let chunk = self.chunk(decoder.header(), number as u64)?;
+            floats::from_f32(dtype, &decoder.decode_f32(&chunk)?, out);
+            Ok(())
+        };
+        // A chunk decoded fits memory, so its elements do.
+        let elements = self.entry.object.geometry.chunk_elements().min(self.elements()) as usize;
+        let chunk_bytes = (elements * dtype.bits() as usize / 8).max(1);
+        let chunks = out.par_chunks_mut(chunk_bytes).enumerate();
+        let failure = chunks.map(decode).find_map_first(Result::err);
+        failure.map_or(Ok(out), |error| Err(self.here(error)))
+    }
+
+    /// How the tensor was coded with loss, and how near it comes; `None` when nothing was lost.
+    ///
+    /// Reads the frame's header and foot, no chunk.
+    ///
+    /// # Errors
+    /// `ChecksumMismatch`, `Corrupt`, `Unsupported`.
+    pub fn coding(&self) -> Result<Option<Coding>> {
+        let coding = || {
+            let decoder = self.decoder()?;
+            let Foot { signal, noise, .. } = self.foot()?;
+            Ok(decoder.coding(signal, noise))
+        };
+        coding().map_err(|error| self.here(error))
+    }
+
+    fn foot(&self) -> Result<Foot> {
+        let start = self.entry.payload.offset + self.entry.payload.length;
+        let bytes = self.reader.slice(start..start + Foot::BYTES as u64);
+        let bytes = bytes.and_then(|bytes| bytes.first_chunk()).ok_or_else(Error::truncated);
+        bytes.and_then(Foot::parse).map_err(|error| error.at_offset(start))
     }
 
     /// Decodes rows of the outermost dimension; only the chunks that hold them are read.
@@ -432,53 +313,6 @@ impl<'r> Tensor<'r> {
     }
 }
 
-/// What an attachment is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum AttachmentKind {
-    /// The JSON header of a safetensors file, without its length.
-    SafetensorsHeader,
-    /// A file of the checkpoint.
-    File,
-}
-
-/// Something in an open file that is not a tensor.
-#[derive(Debug)]
-pub struct Attachment<'r>(Tensor<'r>);
-
-impl Attachment<'_> {
-    /// A file name without a folder.
-    pub fn name(&self) -> &str {
-        self.0.name()
-    }
-
-    /// What it is.
-    pub fn kind(&self) -> AttachmentKind {
-        match self.0.entry.object.kind {
-            Kind::SafetensorsHeader => AttachmentKind::SafetensorsHeader,
-            Kind::File | Kind::Tensor => AttachmentKind::File,
-        }
-    }
-
-    /// Bytes when decoded.
-    pub fn decoded_bytes(&self) -> u64 {
-        self.0.decoded_bytes()
-    }
-
-    /// Bytes of its chunks in the file, their heads included.
-    pub fn coded_bytes(&self) -> u64 {
-        self.0.coded_bytes()
-    }
-
-    /// The attachment's bytes.
-    ///
-    /// # Errors
-    /// As [`Tensor::decode`].
-    pub fn decode(&self) -> Result<Vec<u8>> {
-        self.0.decode()
-    }
-}
-
 /// Part of a chunk, and where it goes.
 struct Piece<'o> {
     number: u64,
@@ -490,7 +324,7 @@ struct Piece<'o> {
 }
 
 /// A zeroed buffer, or an error where the allocator would abort.
-pub(crate) fn zeroed(length: u64) -> Result<Vec<u8>> {
+fn zeroed(length: u64) -> Result<Vec<u8>> {
     let out_of_memory = || Error::from(std::io::Error::from(std::io::ErrorKind::OutOfMemory));
     let length = usize::try_from(length).map_err(|_| out_of_memory())?;
     // Asked first, since `vec!` cannot fail softly and only it gets pages that are zero already.

@@ -1,0 +1,99 @@
+//! How a tensor was coded, for people.
+
+use super::parameters::{Parameters, Rotation};
+use serde::{Deserialize, Serialize};
+
+/// The axes in which rows are coded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Axes {
+    /// The columns as they are.
+    Identity,
+    /// Columns mixed by Hadamard matrices.
+    Hadamard {
+        /// Columns in a block: 2 to this power.
+        block_log2: u32,
+        /// Whether columns change their signs first.
+        signed: bool,
+    },
+    /// A basis learned from the tensor.
+    Aligned {
+        /// Columns in a block.
+        block: usize,
+    },
+}
+
+impl Axes {
+    /// `identity`, `hadamard` or `aligned`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Identity => "identity",
+            Self::Hadamard { .. } => "hadamard",
+            Self::Aligned { .. } => "aligned",
+        }
+    }
+}
+
+/// How a tensor was coded with loss, and how near it comes.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Coding {
+    /// The axes of the residual.
+    pub axes: Axes,
+    /// Whether a mean row was coded apart.
+    pub mean: bool,
+    /// Axes of the low-dimensional part.
+    pub rank: usize,
+    /// Whether rows have factors.
+    pub row_scales: bool,
+    /// States of the trellis; 1 for the plain scalar quantiser.
+    pub states: usize,
+    /// The lattice step, in the tensor's own units.
+    pub step: f32,
+    /// Classes of weights that have tables of their own.
+    pub classes: usize,
+    /// Bits a weight that the axes and the low-dimensional part saved, by the encoder's estimate,
+    /// their own storage counted.
+    pub gain: f64,
+    /// The sum of the original elements' squares.
+    pub signal: f64,
+    /// The sum of the squares of what decoded elements differ by.
+    pub noise: f64,
+}
+
+impl Coding {
+    pub(super) fn of(parameters: &Parameters) -> Self {
+        let axes = match &parameters.rotation {
+            Rotation::Identity(_) => Axes::Identity,
+            Rotation::Hadamard(hadamard) => Axes::Hadamard {
+                block_log2: hadamard.block_log2(),
+                signed: hadamard.flips().contains(&true),
+            },
+            Rotation::Basis(basis) => Axes::Aligned { block: basis.block() },
+        };
+        let part = parameters.low_rank.as_ref().map(|low_rank| &low_rank.part);
+        Self {
+            axes,
+            mean: part.is_some_and(|part| part.has_mean()),
+            rank: part.map_or(0, |part| part.rank()),
+            row_scales: parameters.row_scales.is_some(),
+            states: parameters.trellis.states(),
+            step: parameters.step,
+            classes: parameters.profiles.len(),
+            gain: f64::from(parameters.gain) / 256.0,
+            signal: 0.0,
+            noise: 0.0,
+        }
+    }
+
+    /// ‖W − Ŵ‖ ÷ ‖W‖.
+    pub fn rel_error(&self) -> f64 {
+        if self.noise > 0.0 { (self.noise / self.signal).sqrt() } else { 0.0 }
+    }
+
+    /// 20 · log10(‖W‖ ÷ ‖W − Ŵ‖) in decibels; `None` when nothing was lost after all.
+    pub fn snr_db(&self) -> Option<f64> {
+        (self.noise > 0.0).then(|| 10.0 * (self.signal / self.noise).log10())
+    }
+}
