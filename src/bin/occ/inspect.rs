@@ -3,7 +3,7 @@
 use crate::args::{Inspect, is_dash};
 use crate::failure::{Failure, usage};
 use crate::table::{Align, Bytes, Table, bits_per_weight, counted, grouped, ratio, shape};
-use occ::{Attachment, AttachmentKind, Codec, Reader, Tensor};
+use occ::{Attachment, AttachmentKind, Axes, Codec, Coding, Reader, Tensor};
 use serde_json::{Value, json};
 
 pub fn run(args: &Inspect) -> Result<(), Failure> {
@@ -13,17 +13,24 @@ pub fn run(args: &Inspect) -> Result<(), Failure> {
     let file = Reader::open(&args.file)?;
     let tensors = file.tensors().collect::<occ::Result<Vec<_>>>()?;
     let attachments = file.attachments().collect::<occ::Result<Vec<_>>>()?;
+    let codings = tensors.iter().map(Tensor::coding).collect::<occ::Result<Vec<_>>>()?;
     if args.json {
-        return crate::print(&to_json(&file, &tensors, &attachments).to_string());
+        return crate::print(&to_json(&file, &tensors, &codings, &attachments).to_string());
     }
-    crate::print(&to_text(&file, &tensors, &attachments))
+    crate::print(&to_text(&file, &tensors, &codings, &attachments))
 }
 
-fn to_json(file: &Reader<'_>, tensors: &[Tensor<'_>], attachments: &[Attachment<'_>]) -> Value {
+fn to_json(
+    file: &Reader<'_>,
+    tensors: &[Tensor<'_>],
+    codings: &[Option<Coding>],
+    attachments: &[Attachment<'_>],
+) -> Value {
     let weights = weights(tensors);
     let tensors: Vec<Value> = tensors
         .iter()
-        .map(|tensor| {
+        .zip(codings)
+        .map(|(tensor, coding)| {
             json!({
                 "name": tensor.name(),
                 "dtype": tensor.dtype().name(),
@@ -33,6 +40,8 @@ fn to_json(file: &Reader<'_>, tensors: &[Tensor<'_>], attachments: &[Attachment<
                 "decoded_bytes": tensor.decoded_bytes(),
                 "coded_bytes": tensor.coded_bytes(),
                 "decoded_crc": tensor.decoded_crc(),
+                "bits_per_weight": bits_per_weight(tensor.coded_bytes(), tensor.elements()),
+                "lossy": coding.as_ref().map(lossy_json),
             })
         })
         .collect();
@@ -59,39 +68,58 @@ fn to_json(file: &Reader<'_>, tensors: &[Tensor<'_>], attachments: &[Attachment<
     })
 }
 
-fn to_text(file: &Reader<'_>, tensors: &[Tensor<'_>], attachments: &[Attachment<'_>]) -> String {
-    let mut table = Table::new(&[
+fn to_text(
+    file: &Reader<'_>,
+    tensors: &[Tensor<'_>],
+    codings: &[Option<Coding>],
+    attachments: &[Attachment<'_>],
+) -> String {
+    let lossy = codings.iter().any(Option::is_some);
+    let mut columns = vec![
         ("tensor", Align::Left),
         ("dtype", Align::Left),
         ("shape", Align::Left),
         ("stored", Align::Left),
         ("bytes", Align::Right),
         ("coded", Align::Right),
-        ("ratio", Align::Right),
-    ]);
-    for tensor in tensors {
+    ];
+    columns.extend(match lossy {
+        false => vec![("ratio", Align::Right)],
+        true => vec![("b/w", Align::Right), ("gain", Align::Right), ("dB", Align::Right)],
+    });
+    let mut table = Table::new(&columns);
+    for (tensor, coding) in tensors.iter().zip(codings) {
         let (decoded, coded) = (tensor.decoded_bytes(), tensor.coded_bytes());
-        table.row([
+        let mut cells = vec![
             tensor.name().escape_debug().to_string(),
             tensor.dtype().to_string(),
             shape(tensor.shape()),
-            stored(tensor),
+            coding.as_ref().map_or_else(|| stored(tensor), axes),
             grouped(decoded),
             grouped(coded),
-            format!("{:.3}", ratio(coded, decoded)),
-        ]);
+        ];
+        if lossy {
+            cells.push(format!("{:.3}", bits_per_weight(coded, tensor.elements())));
+            cells.extend(match coding {
+                None => [String::new(), "exact".into()],
+                Some(coding) => [format!("{:.2}", coding.gain), decibels(coding)],
+            });
+        } else {
+            cells.push(format!("{:.3}", ratio(coded, decoded)));
+        }
+        table.cells(cells);
     }
     for attachment in attachments {
         let (decoded, coded) = (attachment.decoded_bytes(), attachment.coded_bytes());
-        table.row([
-            format!("({} {})", kind(attachment), attachment.name().escape_debug()),
-            String::new(),
-            String::new(),
-            String::new(),
-            grouped(decoded),
-            grouped(coded),
-            format!("{:.3}", ratio(coded, decoded)),
-        ]);
+        let mut cells =
+            vec![format!("({} {})", kind(attachment), attachment.name().escape_debug())];
+        cells.extend([const { String::new() }; 3]);
+        cells.extend([grouped(decoded), grouped(coded)]);
+        match lossy {
+            true => cells.extend([const { String::new() }; 3]),
+            false => cells.push(format!("{:.3}", ratio(coded, decoded))),
+        }
+        table.cells(cells);
     }
     let weights = weights(tensors);
     format!(
@@ -115,6 +143,48 @@ fn kind(attachment: &Attachment<'_>) -> &'static str {
         AttachmentKind::SafetensorsHeader => "safetensors_header",
         _ => "file",
     }
+}
+
+/// How a tensor was coded: `hadamard 256`, `aligned 384 +mean +12`.
+fn axes(coding: &Coding) -> String {
+    let mut text = coding.axes.name().to_owned();
+    match coding.axes {
+        Axes::Hadamard { block_log2, .. } => text.push_str(&format!(" {}", 1 << block_log2)),
+        Axes::Aligned { block } => text.push_str(&format!(" {block}")),
+        _ => {}
+    }
+    if coding.mean {
+        text.push_str(" +mean");
+    }
+    if coding.rank > 0 {
+        text.push_str(&format!(" +{}", coding.rank));
+    }
+    text
+}
+
+fn decibels(coding: &Coding) -> String {
+    coding.snr_db().map_or_else(|| "exact".into(), |snr| format!("{snr:.2}"))
+}
+
+fn lossy_json(coding: &Coding) -> Value {
+    let block = match coding.axes {
+        Axes::Hadamard { block_log2, .. } => Some(1 << block_log2),
+        Axes::Aligned { block } => Some(block),
+        _ => None,
+    };
+    json!({
+        "coordinates": coding.axes.name(),
+        "block": block,
+        "mean": coding.mean,
+        "rank": coding.rank,
+        "row_scales": coding.row_scales,
+        "states": coding.states,
+        "step": coding.step,
+        "classes": coding.classes,
+        "gain_bits": coding.gain,
+        "snr_db": coding.snr_db(),
+        "rel_error": coding.rel_error(),
+    })
 }
 
 fn stored(tensor: &Tensor<'_>) -> String {

@@ -26,7 +26,12 @@ impl Table {
     }
 
     pub fn row<const N: usize>(&mut self, cells: [String; N]) {
-        self.rows.push(Row::Cells(cells.into()));
+        self.cells(cells.into());
+    }
+
+    /// A row of as many cells as there are columns.
+    pub fn cells(&mut self, cells: Vec<String>) {
+        self.rows.push(Row::Cells(cells));
     }
 
     pub fn rule(&mut self) {
