@@ -73,6 +73,11 @@ impl<'r> Tensor<'r> {
         self.entry.payload.length
     }
 
+    /// Bytes of its frame before the chunks: name, shape, tables, a stored basis, padding.
+    pub fn header_bytes(&self) -> u64 {
+        self.entry.payload.offset - self.entry.payload.frame_offset
+    }
+
     /// Bytes when decoded.
     pub fn decoded_bytes(&self) -> u64 {
         self.entry.object.geometry.decoded_len()

@@ -39,8 +39,9 @@ fn to_json(
                 "chunks": tensor.chunks(),
                 "decoded_bytes": tensor.decoded_bytes(),
                 "coded_bytes": tensor.coded_bytes(),
+                "header_bytes": tensor.header_bytes(),
                 "decoded_crc": tensor.decoded_crc(),
-                "bits_per_weight": bits_per_weight(tensor.coded_bytes(), tensor.elements()),
+                "bits_per_weight": bits_per_weight(stored_bytes(tensor), tensor.elements()),
                 "lossy": coding.as_ref().map(lossy_json),
             })
         })
@@ -89,7 +90,7 @@ fn to_text(
     });
     let mut table = Table::new(&columns);
     for (tensor, coding) in tensors.iter().zip(codings) {
-        let (decoded, coded) = (tensor.decoded_bytes(), tensor.coded_bytes());
+        let (decoded, coded) = (tensor.decoded_bytes(), stored_bytes(tensor));
         let mut cells = vec![
             tensor.name().escape_debug().to_string(),
             tensor.dtype().to_string(),
@@ -143,6 +144,12 @@ fn kind(attachment: &Attachment<'_>) -> &'static str {
         AttachmentKind::SafetensorsHeader => "safetensors_header",
         _ => "file",
     }
+}
+
+/// Bytes of a tensor's chunks and of what is needed to decode them.
+fn stored_bytes(tensor: &Tensor<'_>) -> u64 {
+    tensor.coded_bytes()
+        + if tensor.stored() == Some(Codec::Trellis) { tensor.header_bytes() } else { 0 }
 }
 
 /// How a tensor was coded: `hadamard 256`, `aligned 384 +mean +12`.
