@@ -97,8 +97,8 @@ impl Survey {
     }
 }
 
-/// Bytes that aligning raw tensors takes, about.
-const RAW_OVERHEAD: u64 = 128;
+/// Bytes that aligning raw tensors takes, at most, unless another alignment is asked for.
+const RAW_OVERHEAD: u64 = 255;
 
 /// Codes the chunks of one tensor.
 pub(crate) enum Encoder {

@@ -146,7 +146,7 @@ impl Foot {
         let foot: FrameFoot = zerocopy::transmute!(*bytes);
         Error::check_crc(foot.crc.get(), crc32fast::hash(&bytes[..Self::BYTES - CRC_BYTES]))?;
         let (signal, noise) = (foot.signal.get(), foot.noise.get());
-        let possible = |sum: f64| sum.is_finite() && sum >= 0.0;
+        let possible = |sum: f64| sum.is_finite() && sum.is_sign_positive();
         if !(possible(signal) && possible(noise)) {
             return Err(Error::corrupt("a sum of squares that is none"));
         }

@@ -81,7 +81,8 @@ impl Checkpoint {
         plan: &Plan,
         progress: &mut Progress<'_>,
     ) -> Result<Encoded> {
-        let mut steering = self.steering(plan);
+        let budget = self.budget(plan);
+        let mut steering = budget.map(|budget| self.steering(plan, budget));
         let mut encoded = Encoded::default();
         self.write_parts(writer, &mut |writer, section| {
             let Section { name, dtype, shape, ref bytes, .. } = section;
@@ -96,19 +97,29 @@ impl Checkpoint {
             encoded.tensors.push((name.to_owned(), added));
             Ok(())
         })?;
-        Ok(encoded)
+        match budget {
+            Some(budget) if writer.finished_length() > budget => {
+                let excess = writer.finished_length() - budget;
+                Err(Error::invalid(format!("a budget that is {excess} bytes too small")))
+            }
+            _ => Ok(encoded),
+        }
     }
 
-    /// What keeps a file with all planned tensors to the budget; `None` without a budget.
-    fn steering(&self, plan: &Plan) -> Option<Steering> {
+    /// Bytes that the file may take; `None` without a budget, or for a part of what it spans.
+    fn budget(&self, plan: &Plan) -> Option<u64> {
         let weights: u64 = plan.tensors.values().map(|tensor| tensor.weights).sum();
-        // Of a part of the checkpoint there is only a part of the budget.
-        let all = self.sections().all(|section| plan.get(section.name).is_some());
-        let whole = self.sections().count() == plan.tensors.len();
-        let budget = plan.bits.filter(|_| all && whole)? * weights as f64 / 8.0;
+        let planned = self.sections().filter(|section| plan.get(section.name).is_some()).count();
+        let whole = planned == plan.tensors.len() && planned == self.tensor_count();
+        let bits = plan.bits.filter(|_| whole)?;
+        Some((bits * weights as f64 / 8.0) as u64)
+    }
+
+    /// What keeps a file with all planned tensors to the budget.
+    fn steering(&self, plan: &Plan, budget: u64) -> Steering {
         let tensors: Vec<TensorPlan> =
             self.sections().filter_map(|section| plan.get(section.name).cloned()).collect();
-        Some(Steering::new(budget as u64, tensors.into_iter()))
+        Steering::new(budget, tensors.into_iter())
     }
 }
 
@@ -128,7 +139,7 @@ fn steer(
     let aim = allowed as f64 * (1.0 + SLACK) / 2.0;
     let mut best = None;
     for _ in 0..ATTEMPTS {
-        let Some(bytes) = writer.measure(incoming, &plan)? else { return Ok(None) };
+        let Some(bytes) = writer.measure(incoming, &plan)? else { break };
         if bytes <= allowed {
             best = Some(plan.clone());
             if bytes as f64 >= allowed as f64 * SLACK {

@@ -56,10 +56,12 @@ pub enum Coordinates {
 #[non_exhaustive]
 pub enum Weighting {
     /// Error relative to the tensor's energy, for each weight alike.
-    #[default]
     RelativeError,
-    /// The same, where large tensors count for less: steps grow with the eighth root of the
-    /// number of weights.
+    /// The same, where small tensors count for more: steps grow with the eighth root of the
+    /// number of weights, up to 2^20 of them.
+    #[default]
+    SmallTensors,
+    /// The same without an end: steps grow with the eighth root of the number of weights.
     ParameterCount,
     /// The same, where embeddings and output heads count four times.
     Embeddings,

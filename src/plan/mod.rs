@@ -222,11 +222,15 @@ fn step_for([(x0, y0), (x1, y1), (x2, y2)]: [(f64, f64); 3], noise: f64) -> f64 
 fn relative_weight(weighting: Weighting, name: &str, weights: f64) -> f64 {
     match weighting {
         Weighting::RelativeError => 1.0,
-        Weighting::ParameterCount => (weights / f64::from(1 << 20)).powf(0.125),
+        Weighting::SmallTensors => (weights / MANY).min(1.0).powf(0.125),
+        Weighting::ParameterCount => (weights / MANY).powf(0.125),
         Weighting::Embeddings if is_embedding(name) => 0.5,
         Weighting::Embeddings => 1.0,
     }
 }
+
+/// Weights of a large tensor.
+const MANY: f64 = (1 << 20) as f64;
 
 /// Names that embeddings and output heads go by.
 fn is_embedding(name: &str) -> bool {

@@ -144,7 +144,7 @@ pub(crate) fn study<S: ByteSource + ?Sized>(
 
 /// Steps so small or large that `f32` gets into trouble around them.
 const MIN_STEP: f64 = 1e-30;
-const MAX_STEP: f64 = 1e30;
+const MAX_STEP: f64 = 1e18;
 
 struct Chosen {
     choice: Choice,

@@ -240,7 +240,7 @@ fn read_foot(input: &mut Cursor, lossless: bool) -> Res<u32> {
     let decoded_crc = input.u32()?;
     for _ in 0..2 {
         let sum = f64::from_le_bytes(input.take(8)?.try_into().unwrap());
-        ensure(sum.is_finite() && sum >= 0.0, "a sum of squares that is none")?;
+        ensure(sum.is_finite() && sum.is_sign_positive(), "a sum of squares that is none")?;
         ensure(!lossless || sum == 0.0, "a loss where nothing is lost")?;
     }
     ensure(input.u32()? == crc32(covered), "wrong CRC of a frame foot")?;

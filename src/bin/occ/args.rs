@@ -91,7 +91,7 @@ pub struct Loss {
     pub row_scales: bool,
 
     /// How the budget is spread over tensors
-    #[arg(long, value_name = "HOW", default_value = "relative-error", help_heading = LOSS)]
+    #[arg(long, value_name = "HOW", default_value = "small-tensors", help_heading = LOSS)]
     pub weighting: Spread,
 
     /// Write the plan, as JSON, too
@@ -122,7 +122,9 @@ pub enum Axes {
 pub enum Spread {
     /// By relative error, all weights alike
     RelativeError,
-    /// Large tensors count for less
+    /// Small tensors count for more
+    SmallTensors,
+    /// Large tensors count for less, however large
     ParameterCount,
     /// Embeddings and output heads count more
     Embeddings,

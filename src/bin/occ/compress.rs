@@ -88,6 +88,7 @@ fn encoding(loss: &Loss) -> Encoding {
         })
         .weighting(match loss.weighting {
             Spread::RelativeError => Weighting::RelativeError,
+            Spread::SmallTensors => Weighting::SmallTensors,
             Spread::ParameterCount => Weighting::ParameterCount,
             Spread::Embeddings => Weighting::Embeddings,
         });

@@ -130,6 +130,10 @@ impl Decoder {
         let mut values = vec![0.0; BAND.min(elements / columns) * columns];
         for start in (0..elements).step_by(BAND * columns) {
             let values = &mut values[..(elements - start).min(BAND * columns)];
+            if values.len() < BAND * columns {
+                // What an earlier band left in lanes without a row could overflow in a rotation.
+                band.clear();
+            }
             self.read_band(&mut chunk, &mut band, values.len() / columns)?;
             self.model.reconstruct(&mut band, values);
             sink(start, values);

@@ -89,14 +89,7 @@ impl Encoder {
         let mut values = Vec::new();
         floats::to_f32(self.dtype, chunk, &mut values);
         let original = values.clone();
-        let limit = self.largest_value();
-        let mut exceptions = Vec::new();
-        for (position, value) in values.iter_mut().enumerate() {
-            if !(value.abs() <= limit) {
-                exceptions.push(position);
-                *value = 0.0;
-            }
-        }
+        let mut exceptions = self.take_exceptions(&mut values)?;
         let parts = self.parts(&mut values)?;
         let mut decoded = vec![0; chunk.len()];
         let mut back = Vec::new();
@@ -120,16 +113,45 @@ impl Encoder {
         }
     }
 
-    /// Weights beyond could together take a lattice point out of range.
-    fn largest_value(&self) -> f32 {
+    /// Takes out what the lattice cannot hold, and returns its positions: what is not finite, and
+    /// of rows with a coordinate out of range the weights that may have led to it.
+    fn take_exceptions(&self, rows: &mut [f32]) -> Result<Vec<usize>> {
         let parameters = &self.model().parameters;
+        let columns = parameters.columns;
         let block = match &parameters.rotation {
             Rotation::Identity(_) => 1,
             Rotation::Hadamard(hadamard) => 1 << hadamard.block_log2(),
             Rotation::Basis(basis) => basis.block(),
         };
-        let steps = (MAX_POINT - 4) as f32 / (block as f32).sqrt();
-        (parameters.step * steps).min(f32::MAX / 65536.0)
+        // Weights up to here cannot add up to a coordinate out of range, in orthogonal axes.
+        let safe = 0.9 * MAX_SEARCHED * parameters.step / (block as f32).sqrt();
+        let mut exceptions = Vec::new();
+        let mut take = |rows: &mut [f32], start: usize, limit: f32| {
+            for (position, value) in rows.iter_mut().enumerate() {
+                if !(value.abs() <= limit) {
+                    exceptions.push(start + position);
+                    *value = 0.0;
+                }
+            }
+        };
+        take(rows, 0, MAX_WEIGHT);
+        let moved = parameters.row_scales.is_some() || parameters.low_rank.is_some();
+        if !moved && rows.iter().all(|value| value.abs() <= safe) {
+            return Ok(exceptions);
+        }
+        let mut coordinates = rows.to_vec();
+        for (number, band) in coordinates.chunks_mut(BAND * columns).enumerate() {
+            self.to_coordinates(band);
+            for (lane, row) in band.chunks_exact(columns).enumerate() {
+                let largest = row.iter().fold(0.0, |largest: f32, value| largest.max(value.abs()));
+                if largest > MAX_SEARCHED * parameters.step {
+                    let start = (number * BAND + lane) * columns;
+                    take(&mut rows[start..start + columns], start, safe);
+                }
+            }
+        }
+        exceptions.sort_unstable();
+        Ok(exceptions)
     }
 
     /// Chooses lattice points, and what codes them.
@@ -156,15 +178,8 @@ impl Encoder {
         let model = self.model();
         let (parameters, numbers) = (&model.parameters, model.numbers());
         let (columns, lanes) = (parameters.columns, rows.len() / parameters.columns);
-        let coefficients = self.take_low_rank(rows);
-        parameters.rotation.as_coordinates().forward(rows);
-        let mut scales = [SCALE_ONE; BAND];
-        if let (Some(scaler), Some(table)) = (&self.scaler, &parameters.row_scales) {
-            for (scale, row) in scales.iter_mut().zip(rows.chunks_exact_mut(columns)) {
-                *scale = table.nearest(scaler.scale(row));
-                let inverse = 1.0 / row_factor(*scale);
-                row.iter_mut().for_each(|value| *value *= inverse);
-            }
+        let (coefficients, scales) = self.to_coordinates(rows);
+        if let Some(table) = &parameters.row_scales {
             put_row_bytes(table, numbers.row_scale(), &scales[..lanes], parts);
         }
         let mut classes = [0; BAND];
@@ -186,6 +201,23 @@ impl Encoder {
         self.put_lattice(&points, &classes[..lanes], parts)?;
         parts.bands.push((parts.groups.len(), lanes));
         Ok(())
+    }
+
+    /// Turns up to 32 rows into their coordinates, divided by their factors; returns coefficients
+    /// and factors.
+    fn to_coordinates(&self, rows: &mut [f32]) -> (Vec<Vec<i32>>, [u8; BAND]) {
+        let parameters = &self.model().parameters;
+        let coefficients = self.take_low_rank(rows);
+        parameters.rotation.as_coordinates().forward(rows);
+        let mut scales = [SCALE_ONE; BAND];
+        if let (Some(scaler), Some(table)) = (&self.scaler, &parameters.row_scales) {
+            for (scale, row) in scales.iter_mut().zip(rows.chunks_exact_mut(parameters.columns)) {
+                *scale = table.nearest(scaler.scale(row));
+                let inverse = 1.0 / row_factor(*scale);
+                row.iter_mut().for_each(|value| *value *= inverse);
+            }
+        }
+        (coefficients, scales)
     }
 
     /// Takes the low-dimensional part away from the rows, as a decoder will add it.
@@ -279,13 +311,18 @@ impl Encoder {
     }
 }
 
+/// Weights beyond could overflow on their way to coordinates.
+const MAX_WEIGHT: f32 = 1e30;
+
+/// The largest coordinate the search is given, in steps.
+const MAX_SEARCHED: f32 = (MAX_POINT - 4) as f32;
+
 /// Rows as columns of 16, in lattice steps; what is missing is zero.
 pub(super) fn by_column(rows: &[f32], columns: usize, inverse_step: f32) -> Vec<[f32; ROWS]> {
-    let largest = (MAX_POINT - 4) as f32;
     let mut values = vec![[0.0; ROWS]; columns];
     for (lane, row) in rows.chunks_exact(columns).enumerate() {
         for (out, &value) in values.iter_mut().zip(row) {
-            out[lane] = (value * inverse_step).clamp(-largest, largest);
+            out[lane] = (value * inverse_step).clamp(-MAX_SEARCHED, MAX_SEARCHED);
         }
     }
     values

@@ -24,13 +24,21 @@ pub(super) struct Band {
     product: Vec<[i32; BAND]>,
 }
 
+impl Band {
+    pub(super) fn clear(&mut self) {
+        self.lattice.fill([0; BAND]);
+        self.coefficients.fill([0; BAND]);
+    }
+}
+
 /// The byte of the factor 1.
 pub(super) const SCALE_ONE: u8 = 128;
 
-/// A row's factor: eighths between powers of two.
+/// A row's factor: eighths between powers of two, (8 + byte mod 8) · 2^(byte div 8 − 19).
 pub(super) fn row_factor(byte: u8) -> f32 {
-    let (exponent, eighths) = (i32::from(byte >> 3) - 16, f32::from(8 + (byte & 7)));
-    eighths * (exponent as f32 - 3.0).exp2()
+    // The bits of such a number: a biased exponent, and the eighths atop the fraction.
+    let (exponent, eighths) = (127 - 16 + u32::from(byte >> 3), u32::from(byte & 7));
+    f32::from_bits(exponent << 23 | eighths << 20)
 }
 
 /// Which table codes what.
@@ -158,6 +166,20 @@ impl Model {
             for (out, values) in row.iter_mut().zip(&band.product) {
                 *out += values[lane] as f32 * scale;
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn row_factors_are_eighths_between_powers_of_two() {
+        assert_eq!(row_factor(SCALE_ONE), 1.0);
+        for byte in 0..=255u8 {
+            let exact = f64::from(8 + byte % 8) * f64::from(byte / 8).exp2() / 524_288.0;
+            assert_eq!(f64::from(row_factor(byte)), exact);
         }
     }
 }

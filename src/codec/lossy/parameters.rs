@@ -13,6 +13,14 @@ pub(crate) const MAX_COLUMNS: usize = 1 << 16;
 /// Most axes of the low-dimensional part.
 pub(super) const MAX_RANK: usize = 128;
 
+/// The largest block of a basis: a decoder multiplies as often for every weight.
+pub(super) const MAX_BASIS: usize = 2048;
+
+/// The largest step and scale, 2^64, and unit, 2^16: times integers below 2^31 and row factors
+/// below 2^16 they stay finite.
+pub(super) const MAX_STEP: f32 = 18_446_744_073_709_551_616.0;
+const MAX_UNIT: f32 = 65_536.0;
+
 /// Low bits of an integer that may be stored beside its symbol, at most.
 const MAX_BYPASS: u32 = 8;
 
@@ -89,7 +97,7 @@ impl Parameters {
     pub(super) fn read(bytes: &[u8]) -> Result<Self> {
         let mut input = BitReader::new(bytes);
         let columns = input.take(16)? as usize + 1;
-        let step = take_scale(&mut input)?;
+        let step = take_scale(&mut input, MAX_STEP)?;
         let trellis = Trellis::new(input.take(4)?)
             .ok_or_else(|| Error::corrupt("an unknown number of states"))?;
         let bypass = take_bypass(&mut input)?;
@@ -109,7 +117,6 @@ impl Parameters {
         if !input.finish()?.is_empty() {
             return Err(Error::corrupt("bytes after the codec parameters"));
         }
-        let (rotation, gain) = (rotation, gain);
         Ok(Self {
             columns,
             step,
@@ -132,11 +139,11 @@ fn take_bypass(input: &mut BitReader<'_>) -> Result<u32> {
     }
 }
 
-/// A positive finite `f32`.
-fn take_scale(input: &mut BitReader<'_>) -> Result<f32> {
+/// A positive `f32` up to `max`.
+fn take_scale(input: &mut BitReader<'_>, max: f32) -> Result<f32> {
     let scale = f32::from_bits(input.take(32)?);
-    if !(scale.is_finite() && scale > 0.0) {
-        return Err(Error::corrupt("a step or scale that is not positive"));
+    if !(scale > 0.0 && scale <= max) {
+        return Err(Error::corrupt("a step or scale out of range"));
     }
     Ok(scale)
 }
@@ -188,7 +195,10 @@ fn read_rotation(input: &mut BitReader<'_>, columns: usize) -> Result<Rotation> 
         }
         BASIS => {
             let block = input.take(16)? as usize + 1;
-            let unit = take_scale(input)?;
+            if block > MAX_BASIS {
+                return Err(Error::corrupt("a basis of blocks above 2048 columns"));
+            }
+            let unit = take_scale(input, MAX_UNIT)?;
             let mut entries = Vec::new();
             for start in (0..columns).step_by(block) {
                 let size = block.min(columns - start);
@@ -196,7 +206,7 @@ fn read_rotation(input: &mut BitReader<'_>, columns: usize) -> Result<Rotation> 
                     input.take_row(size, &mut entries)?;
                 }
             }
-            Rotation::Basis(Basis::new(columns, block, unit, &entries)?)
+            Rotation::Basis(Basis::new(columns, block, unit, entries)?)
         }
         _ => return Err(Error::corrupt("unknown coordinates")),
     })
@@ -219,7 +229,7 @@ fn read_low_rank(input: &mut BitReader<'_>, columns: usize) -> Result<LowRankPar
         return Err(Error::corrupt("more than 128 axes"));
     }
     let has_mean = input.take(1)? == 1;
-    let scale = take_scale(input)?;
+    let scale = take_scale(input, MAX_STEP)?;
     let mut entries = Vec::new();
     for _ in 0..rank + usize::from(has_mean) {
         input.take_row(columns, &mut entries)?;

@@ -67,7 +67,7 @@ impl RowTable {
             }
         };
         if last > max {
-            return Err(Error::corrupt("a row's class out of range"));
+            return Err(Error::corrupt("a row's byte out of range"));
         }
         Ok(table)
     }

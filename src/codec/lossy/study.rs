@@ -4,7 +4,7 @@ use super::classes::Classes;
 use super::coding::Axes;
 use super::encoder::Encoder;
 use super::model::{Model, row_factor};
-use super::parameters::{LowRankPart, MAX_RANK, Parameters, Rotation};
+use super::parameters::{LowRankPart, MAX_BASIS, MAX_RANK, Parameters, Rotation};
 use super::row_table::RowTable;
 use super::training::{Quantiser, RowClassifier, RowScaler, Sample, classify, train};
 use crate::coordinates::{BAND, Basis, Gram, Hadamard, Identity, LowRank, Subspace};
@@ -446,6 +446,3 @@ pub(crate) fn candidates(rows: usize, columns: usize) -> Vec<Axes> {
     axes.dedup();
     axes
 }
-
-/// The largest block a basis is learned for: its eigenvectors take cubic time.
-const MAX_BASIS: usize = 2048;
