@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::progress::{Progress, watch_for_interrupts};
 use crate::table::{Align, Bytes, Table, bits_per_weight, counted, grouped, ratio};
 use occ::convert::{self, Checkpoint, Target};
-use occ::{Reader, VerifyOptions, WriteOptions, Writer};
+use occ::{Encoding, Reader, VerifyOptions, WriteOptions, Writer};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -45,7 +45,62 @@ pub fn run(args: &Demo) -> Result<(), Failure> {
         crate::print(&format!("{text}NOT IDENTICAL: the {bytes} bytes that came back differ"))?;
         return Err(Failure::Told);
     }
-    crate::print(&format!("{text}Identical: all {bytes} bytes came back."))
+    text.push_str(&format!("Identical: all {bytes} bytes came back.\n\n"));
+    text.push_str(&lossy(&checkpoint, folder.path())?);
+    crate::print(&text)
+}
+
+/// Bits a weight that the demo spends.
+const BUDGETS: [f64; 3] = [4.0, 3.0, 2.0];
+
+/// The table of what fewer bits lead to.
+fn lossy(checkpoint: &Checkpoint, folder: &Path) -> Result<String, Failure> {
+    let columns = [
+        ("with loss", Align::Left),
+        ("bits a weight", Align::Right),
+        (".occ", Align::Right),
+        ("ratio", Align::Right),
+        ("error", Align::Right),
+        ("seconds", Align::Right),
+    ];
+    let mut table = Table::new(&columns);
+    for bits in BUDGETS {
+        let coded = folder.join("lossy.occ");
+        let mut snr = None;
+        let seconds = timed(|| {
+            snr = compress_to(checkpoint, &coded, &Encoding::bits(bits))?;
+            Ok(())
+        })?;
+        verify(&coded)?;
+        let bytes = std::fs::metadata(&coded).map_err(occ::Error::from)?.len();
+        table.row([
+            format!("--bits {bits}"),
+            format!("{:.3}", bits_per_weight(bytes, checkpoint.weights())),
+            Bytes(bytes).to_string(),
+            format!("{:.3}", ratio(bytes, checkpoint.file_bytes())),
+            snr.map_or_else(|| "exact".into(), |snr| format!("−{snr:.1} dB")),
+            format!("{seconds:.2}"),
+        ]);
+    }
+    Ok(table.render())
+}
+
+/// Compresses as asked; returns the signal-to-noise ratio in decibels, if anything was lost.
+fn compress_to(
+    checkpoint: &Checkpoint,
+    output: &Path,
+    encoding: &Encoding,
+) -> Result<Option<f64>, Failure> {
+    let options = WriteOptions { overwrite: true, ..WriteOptions::default() };
+    let mut writer = Writer::create(output, options)?;
+    let progress = Progress::new("planning", Some(checkpoint.tensor_bytes()));
+    let plan = checkpoint.plan(encoding, &mut |bytes| progress.advance(bytes))?;
+    drop(progress);
+    let progress = Progress::new("compressing", Some(checkpoint.tensor_bytes()));
+    let encoded =
+        checkpoint.write_planned(&mut writer, &plan, &mut |bytes| progress.advance(bytes))?;
+    writer.finish()?;
+    Ok(encoded.snr_db())
 }
 
 /// The table of speeds.
