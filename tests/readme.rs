@@ -1,5 +1,7 @@
 //! The README's example compiles, because it is this one.
 
+use std::ops::ControlFlow;
+
 /// Between the braces: the lines of the README.
 #[rustfmt::skip]
 fn example() -> occ::Result<()> {
@@ -8,7 +10,16 @@ let tensor = file.tensor("model.embed_tokens.weight")?; // dtype(), shape(), cod
 let bytes = tensor.decode()?; // in parallel, every chunk checked; or decode_into(&mut buffer)
 let rows = tensor.decode_rows(100..164)?; // touches only the chunks that hold them
 let raw: Option<&[u8]> = tensor.as_raw(); // zero-copy, 256-byte aligned, where stored raw
-let _ = (bytes, rows, raw);
+let f32s = tensor.decode_as(occ::Dtype::F32)?; // from the lattice to F32, rounded once
+let coding = tensor.coding()?; // coordinates, rank, states, SNR; None where nothing was lost
+
+let checkpoint = occ::convert::Checkpoint::open("model.safetensors")?;
+let encoding = occ::Encoding::bits(3.0).effort(9).keep("*.router.*");
+let plan = checkpoint.plan(&encoding, &mut |_| ControlFlow::Continue(()))?; // can be kept as JSON
+let mut writer = occ::Writer::create("model.occ", occ::WriteOptions::default())?;
+checkpoint.write_planned(&mut writer, &plan, &mut |_| ControlFlow::Continue(()))?;
+writer.finish()?;
+let _ = (bytes, rows, raw, f32s, coding);
 Ok(())
 }
 

@@ -30,8 +30,8 @@ impl Basis {
     ///
     /// # Errors
     /// `Corrupt` when a block's integers are too large.
-    pub(crate) fn new(columns: usize, block: usize, unit: f32, entries: Vec<i16>) -> Result<Self> {
-        let mut rest = entries.as_slice();
+    pub(crate) fn new(columns: usize, block: usize, unit: f32, entries: &[i16]) -> Result<Self> {
+        let mut rest = entries;
         let sizes = block_sizes(columns, block);
         let blocks = sizes.map(|size| {
             let (entries, after) = rest
@@ -235,9 +235,9 @@ mod tests {
         let basis = Basis::learn(&gram).unwrap();
         let entries: Vec<i16> = basis.rows().flatten().copied().collect();
         assert_eq!(entries.len(), 4 * 4 + 4 * 4 + 2 * 2);
-        let again = Basis::new(10, 4, basis.unit(), entries.clone()).unwrap();
+        let again = Basis::new(10, 4, basis.unit(), &entries).unwrap();
         assert_eq!(again.blocks, basis.blocks);
-        assert!(Basis::new(10, 4, 1.0, entries[1..].to_vec()).is_err());
-        assert!(Basis::new(10, 4, 1.0, vec![i16::MIN; 36]).is_err());
+        assert!(Basis::new(10, 4, 1.0, &entries[1..]).is_err());
+        assert!(Basis::new(10, 4, 1.0, &[i16::MIN; 36]).is_err());
     }
 }

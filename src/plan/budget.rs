@@ -9,7 +9,7 @@ const FACTORS: (f64, f64) = (-24.0, 10.0);
 /// in all: equal slope, since the λ of each goes with the square of its step. `None` when even
 /// the largest steps take more.
 pub(super) fn spread<'p>(
-    tensors: impl Iterator<Item = (&'p LossyPlan, u64)> + Clone,
+    tensors: &(impl Iterator<Item = (&'p LossyPlan, u64)> + Clone),
     bits: f64,
 ) -> Option<f64> {
     let total = |factor: f64| -> f64 {
@@ -68,7 +68,7 @@ impl Steering {
         let after = || self.rest.iter().filter_map(flexible);
         let all = || std::iter::once((&plan, tensor.weights)).chain(after());
         let aim = left as f64 * 8.0 * AIM;
-        let factor = spread(all(), aim).ok_or_else(|| {
+        let factor = spread(&all(), aim).ok_or_else(|| {
             let least: f64 =
                 all().map(|(plan, weights)| bits_with(plan, FACTORS.1) * weights as f64).sum();
             ((least - aim) / 8.0).max(1.0) as u64
@@ -115,8 +115,8 @@ pub(super) mod tests {
         let tensors = [gaussian(1000), gaussian(3000)];
         let all = || tensors.iter().map(|t| (t.lossy.as_ref().unwrap(), t.weights));
         // 2 bits at step 1/2, so 3 bits at 1/4.
-        assert!((spread(all(), 12_000.0).unwrap() + 1.0).abs() < 1e-9);
-        assert!(spread(all(), -1.0).is_none());
+        assert!((spread(&all(), 12_000.0).unwrap() + 1.0).abs() < 1e-9);
+        assert!(spread(&all(), -1.0).is_none());
     }
 
     #[test]

@@ -194,8 +194,8 @@ fn lossy_plan(
         }
         TensorTarget::OwnBits(bits) => {
             let weights = subject.rows as u64 * subject.columns as u64;
-            let tensors = [(&plan, weights)].into_iter();
-            let factor = budget::spread(tensors, bits * weights as f64);
+            let alone = std::iter::once((&plan, weights));
+            let factor = budget::spread(&alone, bits * weights as f64);
             let factor =
                 factor.ok_or_else(|| Error::invalid("a budget below what a tensor needs"))?;
             plan.step = (f64::from(plan.step).log2() + factor).exp2() as f32;
@@ -254,7 +254,7 @@ fn share(drafts: &mut [Draft], bits: f64, other_bytes: u64) -> Result<()> {
         if tensors().next().is_none() && left >= 0.0 {
             return Ok(());
         }
-        let Some(factor) = budget::spread(tensors(), left) else {
+        let Some(factor) = budget::spread(&tensors(), left) else {
             return Err(Error::invalid(format!(
                 "a budget of {bits} bits a weight: what is not to be lost, and headers, alone \
                  take {:.3}",

@@ -174,7 +174,11 @@ fn choose(study: &Study<'_>, encoding: &Encoding, step: f32) -> Result<Option<Ch
         let best: Vec<Axes> = found.iter().take(2).map(|(_, choice, _)| choice.axes).collect();
         if mean || rank > 0 {
             for axes in best {
-                found.extend(estimate(Choice { mean, rank, ..plain(axes) })?);
+                // An aligned basis has the loudest axes for itself.
+                let rank = if matches!(axes, Axes::Aligned { .. }) { 0 } else { rank };
+                if mean || rank > 0 {
+                    found.extend(estimate(Choice { mean, rank, ..plain(axes) })?);
+                }
             }
         }
     }

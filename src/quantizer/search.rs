@@ -162,10 +162,9 @@ fn nearest(value: f32, costs: &Costs) -> [(f32, i16); 4] {
         place(point, cost(point));
     }
     let (inner, outer) = (cost(floor - 2), cost(floor + 2));
-    if outer < inner {
-        place(floor + 2, outer)
-    } else {
-        place(floor - 2, inner)
+    match outer < inner {
+        true => place(floor + 2, outer),
+        false => place(floor - 2, inner),
     }
     best
 }

@@ -1,6 +1,7 @@
 //! How a tensor was coded, for people.
 
 use super::parameters::{Parameters, Rotation};
+use crate::coordinates::LowRank;
 use serde::{Deserialize, Serialize};
 
 /// The axes in which rows are coded.
@@ -75,8 +76,8 @@ impl Coding {
         let part = parameters.low_rank.as_ref().map(|low_rank| &low_rank.part);
         Self {
             axes,
-            mean: part.is_some_and(|part| part.has_mean()),
-            rank: part.map_or(0, |part| part.rank()),
+            mean: part.is_some_and(LowRank::has_mean),
+            rank: part.map_or(0, LowRank::rank),
             row_scales: parameters.row_scales.is_some(),
             states: parameters.trellis.states(),
             step: parameters.step,

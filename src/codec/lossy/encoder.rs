@@ -61,13 +61,13 @@ impl Encoder {
     /// `lambda` in squared lattice steps weighs bits against distortion.
     pub(super) fn new(
         dtype: Dtype,
-        model: Model,
+        model: &Model,
         classifier: RowClassifier,
         scaler: Option<RowScaler>,
         lambda: f32,
     ) -> Result<Self> {
         let parameters = model.parameters.to_bytes();
-        let (tables, costs) = (model.encode_tables(), costs(&model, lambda));
+        let (tables, costs) = (model.encode_tables(), costs(model, lambda));
         // What is written is what a decoder makes of it.
         let decoder = Decoder::new(dtype, &parameters)?;
         Ok(Self { dtype, decoder, parameters, tables, costs, classifier, scaler })
@@ -128,7 +128,7 @@ impl Encoder {
         let mut exceptions = Vec::new();
         let mut take = |rows: &mut [f32], start: usize, limit: f32| {
             for (position, value) in rows.iter_mut().enumerate() {
-                if !(value.abs() <= limit) {
+                if value.is_nan() || value.abs() > limit {
                     exceptions.push(start + position);
                     *value = 0.0;
                 }

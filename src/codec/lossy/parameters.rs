@@ -206,7 +206,7 @@ fn read_rotation(input: &mut BitReader<'_>, columns: usize) -> Result<Rotation> 
                     input.take_row(size, &mut entries)?;
                 }
             }
-            Rotation::Basis(Basis::new(columns, block, unit, entries)?)
+            Rotation::Basis(Basis::new(columns, block, unit, &entries)?)
         }
         _ => return Err(Error::corrupt("unknown coordinates")),
     })

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum RowTable {
     Constant(u8),
-    Coded(Frequencies),
+    Coded(Box<Frequencies>),
 }
 
 impl RowTable {
@@ -16,7 +16,7 @@ impl RowTable {
         let mut histogram = Histogram::default();
         histogram.count(bytes);
         match Frequencies::from_histogram(&histogram) {
-            Some(frequencies) => Self::Coded(frequencies),
+            Some(frequencies) => Self::Coded(Box::new(frequencies)),
             None => Self::Constant(bytes.first().copied().unwrap_or(0)),
         }
     }
@@ -63,7 +63,7 @@ impl RowTable {
             _ => {
                 let frequencies = Frequencies::read(input)?;
                 let last = frequencies.get().iter().rposition(|&f| f > 0).unwrap_or(0) as u8;
-                (Self::Coded(frequencies), last)
+                (Self::Coded(Box::new(frequencies)), last)
             }
         };
         if last > max {

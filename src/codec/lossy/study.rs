@@ -421,7 +421,7 @@ impl Fitted {
             profiles: trained.profiles,
             gain: (gain * 256.0).round() as i16,
         };
-        Encoder::new(dtype, Model::new(parameters), classifier, self.scaler, quantiser.lambda)
+        Encoder::new(dtype, &Model::new(parameters), classifier, self.scaler, quantiser.lambda)
     }
 }
 
