@@ -74,7 +74,7 @@ impl Steering {
             ((least - aim) / 8.0).max(1.0) as u64
         })?;
         let later: f64 = after().map(|(plan, n)| bits_with(plan, factor) * n as f64 / 8.0).sum();
-        let alone = (later as u64) < left / 8;
+        let alone = (later as u64) < left / 4;
         let bytes = alone.then(|| left - later as u64);
         let step = (f64::from(plan.step).log2() + factor).exp2() as f32;
         let plan = LossyPlan { step, ..plan };
@@ -105,6 +105,7 @@ pub(super) mod tests {
             gain: 0.0,
             max_noise: None,
             shares_budget: true,
+            floor: 0.0,
             curve,
         };
         TensorPlan { weights, bytes: weights / 4, lossy: Some(lossy) }

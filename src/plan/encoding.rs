@@ -156,7 +156,8 @@ impl Encoding {
         self.rule(pattern, None)
     }
 
-    /// Codes tensors whose names match a pattern at so many bits a weight.
+    /// Codes tensors whose names match a pattern at about so many bits a weight, or as few as they
+    /// can do with.
     #[must_use]
     pub fn bits_for(self, pattern: &str, bits: f64) -> Self {
         self.rule(pattern, Some(bits))

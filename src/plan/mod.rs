@@ -173,13 +173,13 @@ fn lossy_plan(
     name: &str,
     encoding: &Encoding,
 ) -> Result<Option<LossyPlan>> {
-    // What takes b bits a weight has a step of about 2^(1 - b) deviations, and a squared error of
-    // about 0.265 squared steps.
     let target = encoding.target_for(name);
     let relative_step = match target {
         TensorTarget::Lossless => return Ok(None),
-        TensorTarget::SharedBits(bits) | TensorTarget::OwnBits(bits) => (1.0 - bits).exp2(),
-        TensorTarget::Noise(share) => (share / 0.265).sqrt(),
+        TensorTarget::SharedBits(bits) | TensorTarget::OwnBits(bits) => {
+            tensor::step_for_bits(encoding.effort, bits)
+        }
+        TensorTarget::Noise(share) => tensor::step_for_noise(encoding.effort, share),
     };
     let relative_step = relative_step.clamp(1e-4, 4.0);
     let Some(finding) = tensor::study(subject, encoding, relative_step)? else { return Ok(None) };
@@ -193,11 +193,9 @@ fn lossy_plan(
             plan.step = (f64::from(plan.step) * factor) as f32;
         }
         TensorTarget::OwnBits(bits) => {
-            let weights = subject.rows as u64 * subject.columns as u64;
-            let alone = std::iter::once((&plan, weights));
-            let factor = budget::spread(&alone, bits * weights as f64);
-            let factor =
-                factor.ok_or_else(|| Error::invalid("a budget below what a tensor needs"))?;
+            // A small tensor may be unable to do with so few; then it gets the fewest it can.
+            let bits = bits.max(plan.floor + LEAST_BITS);
+            let factor = budget::spread(&std::iter::once((&plan, 1)), bits).unwrap_or(0.0);
             plan.step = (f64::from(plan.step).log2() + factor).exp2() as f32;
         }
         TensorTarget::Noise(share) => {
@@ -207,6 +205,9 @@ fn lossy_plan(
     }
     Ok(Some(plan))
 }
+
+/// Bits a weight that a lattice gets at least.
+const LEAST_BITS: f64 = 0.1;
 
 /// The binary logarithm of the step that leads to a noise, on the line through what was measured.
 fn step_for([(x0, y0), (x1, y1), (x2, y2)]: [(f64, f64); 3], noise: f64) -> f64 {

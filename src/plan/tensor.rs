@@ -43,6 +43,8 @@ pub struct LossyPlan {
     pub max_noise: Option<f64>,
     /// Whether the step may be changed to keep to the budget of a file.
     pub shares_budget: bool,
+    /// Bits a weight that no step saves: headers, a basis, coefficients.
+    pub floor: f64,
     /// The binary logarithm of a step, and the bits a weight it takes, three times.
     pub curve: [(f64, f64); 3],
 }
@@ -63,8 +65,23 @@ pub(crate) fn effort(level: u8) -> Effort {
     Effort { states_log2, passes, sample }
 }
 
-/// Searches while planning are short: a rate hardly depends on the number of states.
-const PLANNING: Effort = Effort { states_log2: 3, passes: 2, sample: 1 << 17 };
+/// Searches while planning are short: a rate hardly depends on the number of states, if there is
+/// more than one.
+fn planning(level: u8) -> Effort {
+    let states_log2 = effort(level).states_log2.min(3);
+    Effort { states_log2, passes: 2, sample: 1 << 17 }
+}
+
+/// About what step, in a tensor's deviations, leads to so many bits a weight. Points of one half
+/// of a trellis's lattice are two steps apart.
+pub(super) fn step_for_bits(level: u8, bits: f64) -> f64 {
+    if effort(level).states_log2 == 0 { (2.0 - bits).exp2() } else { (1.0 - bits).exp2() }
+}
+
+/// About what step leads to a squared error, both in a tensor's deviations.
+pub(super) fn step_for_noise(level: u8, share: f64) -> f64 {
+    if effort(level).states_log2 == 0 { (12.0 * share).sqrt() } else { (share / 0.265).sqrt() }
+}
 
 /// The steps, as logarithms from the one expected, at which rates are measured.
 const OFFSETS: [f64; 3] = [-0.6, 0.0, 0.6];
@@ -74,18 +91,28 @@ impl LossyPlan {
         Choice { axes: self.axes, mean: self.mean, rank: self.rank, row_scales: self.row_scales }
     }
 
-    /// Bits a weight at a step, by the parabola through the curve, and beyond it straight on.
+    /// Bits a weight at a step: by the parabola through the curve; straight on for finer steps,
+    /// and for coarser ones down to what no step saves, ever more slowly.
     pub(crate) fn bits_at(&self, log2_step: f64) -> f64 {
         let [(x0, y0), (x1, y1), (x2, y2)] = self.curve;
         let first = (y1 - y0) / (x1 - x0);
         let second = ((y2 - y1) / (x2 - x1) - first) / (x2 - x0);
-        let inside = log2_step.clamp(x0, x2);
-        let slope = first + second * (2.0 * inside - x0 - x1);
-        let parabola = y0 + (inside - x0) * (first + second * (inside - x1));
         // A finer step always takes more, whatever noise in the curve says.
-        (parabola + slope.min(-0.05) * (log2_step - inside)).max(0.0)
+        let slope = |x: f64| (first + second * (2.0 * x - x0 - x1)).min(-0.05);
+        if log2_step < x0 {
+            y0 + slope(x0) * (log2_step - x0)
+        } else if log2_step > x2 {
+            let above = (y2 - self.floor).max(1e-3);
+            let decay = (slope(x2) / above).min(-0.3);
+            self.floor + above * (decay * (log2_step - x2)).exp()
+        } else {
+            (y0 + (log2_step - x0) * (first + second * (log2_step - x1))).max(0.0)
+        }
     }
 }
+
+/// Bits a weight that even a lattice of zeros takes.
+const LEAST: f64 = 0.02;
 
 /// A tensor to be planned.
 pub(crate) struct Subject<'s, S: ?Sized> {
@@ -115,7 +142,8 @@ pub(crate) fn study<S: ByteSource + ?Sized>(
 ) -> Result<Option<Finding>> {
     let Subject { source, dtype, rows, columns, overhead_bits } = *subject;
     let matrix = Matrix { source, dtype, rows, columns };
-    let study = Study::new(&matrix, PLANNING.sample)?;
+    let effort = planning(encoding.effort);
+    let study = Study::new(&matrix, effort.sample)?;
     let rms = study.rms();
     let expected = rms * relative_step;
     if !(MIN_STEP..MAX_STEP).contains(&expected) {
@@ -124,7 +152,7 @@ pub(crate) fn study<S: ByteSource + ?Sized>(
     let chosen = choose(&study, encoding, expected as f32)?;
     let Some(Chosen { choice, fitted, gain }) = chosen else { return Ok(None) };
     let steps = OFFSETS.map(|offset| expected.log2() + offset);
-    let rates = steps.map(|step| fitted.rate(step.exp2() as f32, PLANNING, overhead_bits));
+    let rates = steps.map(|step| fitted.rate(step.exp2() as f32, effort, overhead_bits));
     let curve = [0, 1, 2].map(|i| (steps[i], rates[i].bits));
     let noise = [0, 1, 2].map(|i| (steps[i], rates[i].noise.max(f64::MIN_POSITIVE).log2()));
     let plan = LossyPlan {
@@ -137,6 +165,7 @@ pub(crate) fn study<S: ByteSource + ?Sized>(
         gain,
         max_noise: None,
         shares_budget: false,
+        floor: rates[2].side + LEAST,
         curve,
     };
     Ok(Some(Finding { plan, rms, noise }))
@@ -158,7 +187,7 @@ fn choose(study: &Study<'_>, encoding: &Encoding, step: f32) -> Result<Option<Ch
     let plain = |axes| Choice { axes, mean: false, rank: 0, row_scales };
     let estimate = |choice: Choice| -> Result<Option<(f64, Choice, Fitted)>> {
         let fitted = study.fit(choice)?;
-        Ok(fitted.map(|fitted| (fitted.estimate(step, PLANNING), choice, fitted)))
+        Ok(fitted.map(|fitted| (fitted.estimate(step, planning(encoding.effort)), choice, fitted)))
     };
     let mut found = Vec::new();
     for axes in allowed(study, encoding.coordinates) {

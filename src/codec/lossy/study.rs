@@ -65,6 +65,8 @@ pub(crate) struct Study<'r> {
 pub(crate) struct Rate {
     pub(crate) bits: f64,
     pub(crate) noise: f64,
+    /// Bits a weight besides those of the lattice.
+    pub(crate) side: f64,
 }
 
 /// Rows whose sums are added up before those of others: few enough to share, many enough that
@@ -384,8 +386,8 @@ impl Fitted {
         for table in [&classes.rows, &self.row_scales] {
             side += 2.0 * self.rows as f64 * f64::from(u8::from(table.is_some()));
         }
-        let bits = trained.bits + self.side_bits() + side / self.weights();
-        Rate { bits, noise: trained.noise }
+        let side = self.side_bits() + side / self.weights();
+        Rate { bits: trained.bits + side, noise: trained.noise, side }
     }
 
     fn quantiser(&self, step: f32, trellis: Trellis) -> Quantiser {
