@@ -1,6 +1,6 @@
 //! Bytes understood as a recipe for a small file.
 
-use occ::{Dtype, WriteOptions, Writer};
+use occ::{Dtype, Plan, Reader, TensorPlan, WriteOptions, Writer};
 
 /// A tensor, before or after.
 #[derive(Debug, PartialEq, Eq)]
@@ -40,6 +40,8 @@ impl<'a> Bytes<'a> {
 /// What to write and how.
 pub struct Recipe {
     pub tensors: Vec<Tensor>,
+    /// How those are coded that may lose something.
+    plans: Vec<Option<TensorPlan>>,
     options: WriteOptions,
 }
 
@@ -52,34 +54,120 @@ impl Recipe {
             ..WriteOptions::default()
         };
         let count = usize::from(bytes.byte() % 5);
-        Self { tensors: (0..count).map(|number| tensor(bytes, number)).collect(), options }
+        let (tensors, plans) = (0..count).map(|number| tensor(bytes, number)).unzip();
+        Self { tensors, plans, options }
     }
 
-    /// The file.
-    pub fn write(&self) -> Vec<u8> {
+    /// The file. What was lost in it is now what the tensors are.
+    pub fn write(&mut self) -> Vec<u8> {
         let mut file = Vec::new();
         let mut writer = Writer::new(&mut file, self.options.clone()).expect("possible options");
-        for Tensor { name, dtype, shape, bytes } in &self.tensors {
+        for (Tensor { name, dtype, shape, bytes }, plan) in self.tensors.iter().zip(&self.plans) {
             // What is refused leaves the writer as it was.
             let long = [bytes.as_slice(), &[0]].concat();
             assert!(writer.add(name, *dtype, shape, &long).is_err(), "a byte too many");
-            writer.add(name, *dtype, shape, bytes).expect("a possible tensor");
+            match plan {
+                None => writer.add(name, *dtype, shape, bytes).expect("a possible tensor"),
+                Some(plan) => {
+                    let bytes = bytes.as_slice();
+                    let added = writer.add_planned(name, *dtype, shape, bytes, plan);
+                    let added = added.expect("a possible tensor and plan");
+                    let allowed = plan.lossy.as_ref().and_then(|plan| plan.max_noise);
+                    let allowed = allowed.map_or(f64::INFINITY, |share| share * added.signal);
+                    assert!(added.noise <= allowed, "a promise broken: {added:?}");
+                }
+            }
             assert!(writer.add(name, *dtype, shape, bytes).is_err(), "a name used twice");
         }
         let length = writer.finish().expect("a whole file");
         assert_eq!(length, file.len() as u64);
+        let reader = Reader::from_bytes(&file).expect("a file just written");
+        for (tensor, _) in
+            self.tensors.iter_mut().zip(&self.plans).filter(|(_, plan)| plan.is_some())
+        {
+            let found = reader.tensor(&tensor.name).expect("a tensor just written");
+            tensor.bytes = found.decode().expect("a tensor just written");
+        }
+        drop(reader);
         file
     }
 }
 
-/// One byte each for name and dtype, the shape, then the contents.
-fn tensor(bytes: &mut Bytes<'_>, number: usize) -> Tensor {
+/// One byte each for name and dtype, the shape, then the contents; or one that says that it may
+/// lose something, the plan, and contents.
+fn tensor(bytes: &mut Bytes<'_>, number: usize) -> (Tensor, Option<TensorPlan>) {
     // Unlike prefixes: names need not ascend as the file goes on.
     let prefix = ["", "z", "é", "layer."][usize::from(bytes.byte() % 4)];
     let name = format!("{prefix}{}", ["", "1", "2", "3"][number]);
-    let dtype = Dtype::ALL[usize::from(bytes.byte()) % Dtype::ALL.len()];
+    let dtype = bytes.byte();
+    if dtype >= LOSSY {
+        let dtype = [Dtype::F16, Dtype::Bf16, Dtype::F32, Dtype::F64][usize::from(dtype % 4)];
+        // Barely enough weights for a lattice, in bands that need not be whole.
+        let shape = vec![61 + usize::from(bytes.byte() % 8), 68 + usize::from(bytes.byte() % 4)];
+        let plan = plan(bytes);
+        let bytes = floats(bytes, dtype, shape[0] * shape[1]);
+        return (Tensor { name, dtype, shape, bytes }, Some(plan));
+    }
+    let dtype = Dtype::ALL[usize::from(dtype) % Dtype::ALL.len()];
     let (shape, length) = shape(bytes, dtype);
-    Tensor { name, dtype, shape, bytes: contents(bytes, length) }
+    (Tensor { name, dtype, shape, bytes: contents(bytes, length) }, None)
+}
+
+/// Dtype bytes from here on are of tensors that may lose something.
+const LOSSY: u8 = 0xe0;
+
+/// One byte each for axes, what else is done, effort and step.
+fn plan(bytes: &mut Bytes<'_>) -> TensorPlan {
+    let (axes, more) = (bytes.byte(), bytes.byte());
+    let axes = match axes % 4 {
+        0 => r#""identity""#.to_owned(),
+        1 => format!(r#"{{"hadamard":{{"block_log2":{},"signed":false}}}}"#, axes / 4 % 9),
+        2 => format!(r#"{{"hadamard":{{"block_log2":{},"signed":true}}}}"#, axes / 4 % 9),
+        _ => format!(r#"{{"aligned":{{"block":{}}}}}"#, 1 + axes / 4),
+    };
+    let (effort, step) = (bytes.byte() % 10, 2f32.powi(i32::from(bytes.byte() % 24) - 20));
+    let max_noise = if more & 4 == 0 { "null" } else { "0.03" };
+    let plan = format!(
+        r#"{{"tensors":{{"":{{"weights":0,"bytes":0,"lossy":{{"step":{step},"axes":{axes},
+        "mean":{},"rank":{},"row_scales":{},"effort":{effort},"gain":0.0,"max_noise":{max_noise},
+        "shares_budget":false,"floor":0.0,"curve":[[0.0,3.0],[1.0,2.0],[2.0,1.0]]}}}}}}}}"#,
+        more & 1 == 1,
+        more / 8 % 4,
+        more & 2 == 2,
+    );
+    let mut plan = Plan::from_json(&plan).expect("a plan");
+    plan.tensors.remove("").expect("its tensor")
+}
+
+/// One byte for the pattern, then what that needs: any bits, or numbers as weights are.
+fn floats(bytes: &mut Bytes<'_>, dtype: Dtype, count: usize) -> Vec<u8> {
+    let pattern = bytes.byte();
+    if pattern < 64 {
+        return contents(bytes, count * dtype.bits() as usize / 8);
+    }
+    let common = pattern % 3 == 0;
+    let numbers = noise(pattern).zip(noise(pattern ^ 0xff)).enumerate().map(|(i, (a, b))| {
+        let sum = (a % 1000 + b % 1000) as f32 / 1000.0 - 1.0;
+        if common { sum + (i % 7) as f32 } else { sum }
+    });
+    let number = |value: f32| -> Vec<u8> {
+        match dtype {
+            Dtype::F32 => value.to_le_bytes().into(),
+            Dtype::F64 => f64::from(value).to_le_bytes().into(),
+            Dtype::Bf16 => value.to_le_bytes()[2..].into(),
+            // Halves from 1 to 2, by their bits.
+            _ => (0x3c00 | (value.to_bits() >> 13 & 0x3ff) as u16).to_le_bytes().into(),
+        }
+    };
+    let mut out: Vec<u8> = numbers.take(count).flat_map(number).collect();
+    // A few elements of any bits among them.
+    let size = dtype.bits() as usize / 8;
+    for _ in 0..pattern % 4 {
+        let at = bytes.below(count) * size;
+        let any = bytes.take(size);
+        out[at..at + any.len()].copy_from_slice(any);
+    }
+    out
 }
 
 /// One byte for the rank and one for each dimension; the bytes that the tensor takes.

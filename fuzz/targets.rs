@@ -30,7 +30,7 @@ pub fn stream_arbitrary(data: &[u8]) {
 
 /// Tensors, written and read back.
 pub fn roundtrip(data: &[u8]) {
-    let recipe = Recipe::read(&mut Bytes::new(data));
+    let mut recipe = Recipe::read(&mut Bytes::new(data));
     let file = recipe.write();
     let decoded_bytes: usize = recipe.tensors.iter().map(|tensor| tensor.bytes.len()).sum();
     let report = verify(file.as_slice());
@@ -47,7 +47,7 @@ pub fn roundtrip(data: &[u8]) {
 /// Files with something wrong in them.
 pub fn decode_corrupt(data: &[u8]) {
     let mut bytes = Bytes::new(data);
-    let recipe = Recipe::read(&mut bytes);
+    let mut recipe = Recipe::read(&mut bytes);
     let original = recipe.write();
     let mut file = original.clone();
     let mode = bytes.byte() % 4;
@@ -240,6 +240,7 @@ fn check_tensor(tensor: &occ::Tensor<'_>) {
         return;
     }
     check_decode_into(tensor, decoded.as_deref().ok());
+    check_coding(tensor, decoded.as_deref().ok());
     let Ok(decoded) = decoded else { return };
     if let Some(raw) = tensor.as_raw() {
         assert!(raw == decoded, "the raw bytes are others");
@@ -248,6 +249,19 @@ fn check_tensor(tensor: &occ::Tensor<'_>) {
     let rows = tensor.shape().first().copied().unwrap_or(0);
     for rows in [0..rows, rows / 3..rows - rows / 3, rows / 2..rows / 2] {
         check_rows(tensor, &decoded, rows);
+    }
+}
+
+/// What is told of a loss makes sense, and numbers of another type are as many.
+fn check_coding(tensor: &occ::Tensor<'_>, decoded: Option<&[u8]>) {
+    if let Ok(Some(coding)) = tensor.coding() {
+        assert!(coding.signal >= 0.0 && coding.noise >= 0.0 && coding.step > 0.0);
+        assert!(coding.states.is_power_of_two() && coding.rank <= 128);
+    }
+    let Some(decoded) = decoded else { return };
+    if let Ok(numbers) = tensor.decode_as(occ::Dtype::F32) {
+        assert_eq!(numbers.len() as u64, 4 * tensor.elements());
+        assert!(tensor.dtype() != occ::Dtype::F32 || numbers == decoded);
     }
 }
 

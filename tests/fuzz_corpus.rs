@@ -4,11 +4,11 @@
 mod targets;
 
 use occ::convert::Checkpoint;
-use occ::{Dtype, WriteOptions, Writer};
+use occ::{Axes, Dtype, WriteOptions, Writer};
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use targets::recipe::noise;
+use targets::recipe::{Bytes, Recipe, noise};
 
 fn folder(target: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target)
@@ -104,6 +104,11 @@ fn files() -> Seeds {
         ("flipped_index", flipped(coded.len() - 60)),
         ("truncated", several[..several.len() / 2].to_vec()),
         ("coded", coded),
+        ("identity", lossy_file("identity")),
+        ("hadamard", lossy_file("hadamard")),
+        ("aligned", lossy_file("aligned")),
+        ("low_rank", lossy_file("low_rank")),
+        ("row_factors", lossy_file("row_factors")),
     ]
 }
 
@@ -198,6 +203,48 @@ fn recipes() -> Seeds {
         ("tiny_chunks", vec![6, 0, 1, 2, f6, 2, 5, 4, REPEATED, 2, 9, 8, 7]),
         ("four", FOUR.to_vec()),
     ]
+    .into_iter()
+    .chain(LOSSY.map(|(name, recipe)| (name, recipe.to_vec())))
+    .collect()
+}
+
+/// Matrices that lose something: dtype, rows and columns; axes, what else, effort, step; pattern.
+#[rustfmt::skip]
+const LOSSY: [(&str, [u8; 15]); 7] = [
+    ("identity", [8, 60, 1, 0, 0xe2, 3, 0, 0, 0, 3, 18, 100, 0, 0, 0]),
+    ("hadamard", [8, 255, 1, 1, 0xe1, 7, 3, 25, 0, 5, 19, 101, 1, 2, 3]),
+    ("signed_hadamard", [8, 9, 1, 2, 0xe3, 0, 1, 22, 4, 9, 19, 102, 1, 2, 3]),
+    ("aligned", [8, 60, 1, 3, 0xe2, 3, 0, 95, 0, 4, 18, 103, 9, 9, 9]),
+    ("low_rank", [8, 60, 1, 0, 0xe0, 5, 2, 0, 17, 2, 17, 105, 9, 9, 9]),
+    ("row_factors", [8, 60, 1, 0, 0xe2, 6, 1, 25, 2, 1, 18, 106, 0, 0, 0]),
+    ("low_bits", [8, 60, 1, 0, 0xe2, 6, 1, 25, 0, 3, 6, 108, 0, 0, 0]),
+];
+
+fn lossy_file(name: &str) -> Vec<u8> {
+    let (_, recipe) = LOSSY.iter().find(|lossy| lossy.0 == name).unwrap();
+    Recipe::read(&mut Bytes::new(recipe)).write()
+}
+
+/// The seeds reach every part of the lossy codec.
+#[test]
+fn lossy_seeds_are_what_their_names_say() {
+    let coding = |name: &str| {
+        let file = lossy_file(name);
+        let reader = occ::Reader::from_bytes(&file).unwrap();
+        let tensor = reader.tensors().next().unwrap().unwrap();
+        let bits = tensor.coded_bytes() * 8 / tensor.elements();
+        (tensor.coding().unwrap().expect("something is lost"), bits)
+    };
+    assert_eq!(coding("identity").0.axes, Axes::Identity);
+    assert_eq!(coding("hadamard").0.axes, Axes::Hadamard { block_log2: 6, signed: false });
+    let signed = coding("signed_hadamard").0;
+    assert_eq!((signed.axes, signed.states), (Axes::Hadamard { block_log2: 5, signed: true }, 256));
+    assert_eq!(coding("aligned").0.axes, Axes::Aligned { block: 24 });
+    let low_rank = coding("low_rank").0;
+    assert!(low_rank.mean && low_rank.rank == 2 && low_rank.states == 4);
+    let row_factors = coding("row_factors").0;
+    assert!(row_factors.row_scales && row_factors.states == 1);
+    assert!(coding("low_bits").1 > 9);
 }
 
 /// Four tensors whose names do not ascend.
@@ -228,6 +275,9 @@ fn corruptions() -> Seeds {
         ("mended_chunk", seed(&coded, &[2, 0, 3, 1, 0, 1, 44, 5])),
         ("mended_shape", seed(four, &[3, 1, 3, 1, 0, 0, 104, 5, 3, 1, 0, 0, 96, 5])),
         ("mended_dtype", seed(four, &[3, 0, 2, 0, 0, 0, 73, 9])),
+        ("lossy_chunk", seed(&LOSSY[1].1, &[0, 1, 0, 2, 88, 3])),
+        ("mended_lossy_parameters", seed(&LOSSY[4].1, &[2, 0, 3, 1, 0, 0, 70, 5])),
+        ("mended_lossy_chunk", seed(&LOSSY[1].1, &[2, 0, 3, 1, 0, 3, 44, 5])),
         ("mended_features", seed(four, &[3, 0, 2, 0, 0, 0, 24, 9])),
     ]
 }

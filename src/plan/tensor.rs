@@ -4,7 +4,7 @@ use super::encoding::{Coordinates, Encoding};
 use super::matrix::Matrix;
 use crate::codec::lossy::{self, Axes, Choice, Effort, Fitted, Study, candidates};
 use crate::dtype::Dtype;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::io::ByteSource;
 use serde::{Deserialize, Serialize};
 
@@ -89,6 +89,23 @@ const OFFSETS: [f64; 3] = [-0.6, 0.0, 0.6];
 impl LossyPlan {
     pub(crate) fn choice(&self) -> Choice {
         Choice { axes: self.axes, mean: self.mean, rank: self.rank, row_scales: self.row_scales }
+    }
+
+    /// Plans come from files, too.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a plan that no planner makes.
+    fn check(&self, step: f32) -> Result<()> {
+        let possible = match self.axes {
+            Axes::Identity => true,
+            Axes::Hadamard { block_log2, .. } => block_log2 <= 8,
+            Axes::Aligned { block } => (1..=2048).contains(&block),
+        };
+        let step = f64::from(step);
+        if !(possible && self.rank <= 128 && step > 0.0 && step < MAX_STEP) {
+            return Err(Error::invalid("a plan whose axes or step are impossible"));
+        }
+        Ok(())
     }
 
     /// Bits a weight at a step: by the parabola through the curve; straight on for finer steps,
@@ -242,6 +259,7 @@ pub(crate) fn encoder<S: ByteSource + ?Sized>(
     step: f32,
 ) -> Result<Option<lossy::Encoder>> {
     let Subject { source, dtype, rows, columns, .. } = *subject;
+    plan.check(step)?;
     let matrix = Matrix { source, dtype, rows, columns };
     let effort = effort(plan.effort);
     let fitted = Study::new(&matrix, effort.sample)?.fit(plan.choice())?;
