@@ -145,7 +145,7 @@ fn floats(bytes: &mut Bytes<'_>, dtype: Dtype, count: usize) -> Vec<u8> {
     if pattern < 64 {
         return contents(bytes, count * dtype.bits() as usize / 8);
     }
-    let common = pattern % 3 == 0;
+    let common = pattern.is_multiple_of(3);
     let numbers = noise(pattern).zip(noise(pattern ^ 0xff)).enumerate().map(|(i, (a, b))| {
         let sum = (a % 1000 + b % 1000) as f32 / 1000.0 - 1.0;
         if common { sum + (i % 7) as f32 } else { sum }

@@ -81,8 +81,11 @@ fn loss(dtype: Dtype, original: &[u8], decoded: &[u8]) -> (f64, f64) {
     finite.fold((0.0, 0.0), |(signal, noise), (a, b)| (signal + a * a, noise + (a - b) * (a - b)))
 }
 
+/// What the coding must be like.
+type Expected = fn(&occ::Coding) -> bool;
+
 /// Encodings that lead to every kind of coordinates and coding.
-fn kinds() -> Vec<(Encoding, fn(&occ::Coding) -> bool)> {
+fn kinds() -> Vec<(Encoding, Expected)> {
     let plain = |coordinates| Encoding::snr(18.0).max_rank(0).coordinates(coordinates);
     vec![
         (plain(Coordinates::Identity), |c| c.axes == Axes::Identity && c.classes > 1),

@@ -47,7 +47,7 @@ fn peak_memory_does_not_follow_the_file() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let path = |name: &str| folder.path().join(name);
     write_checkpoint(&path("m.safetensors"), megabytes);
-    let run = |args: &[&str]| {
+    let run = |args: &[&str], bound: i64| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_occ"));
         // The bound is for these: every thread holds a few chunks.
         command.env("RAYON_NUM_THREADS", "4");
@@ -55,12 +55,12 @@ fn peak_memory_does_not_follow_the_file() {
         assert!(status.success(), "{args:?}");
         let peak = peak_megabytes();
         println!("{megabytes} MB, {args:?}: peak {peak} MB");
-        assert!(peak < 100, "{args:?}: {peak} MB");
+        assert!(peak < bound, "{args:?}: {peak} MB");
     };
-    run(&["compress", "m.safetensors"]);
-    run(&["decompress", "m.occ", "-o", "back"]);
-    run(&["verify", "--deep", "m.occ"]);
-    run(&["compare", "m.safetensors", "back"]);
+    run(&["compress", "m.safetensors"], 100);
+    run(&["decompress", "m.occ", "-o", "back"], 100);
+    run(&["verify", "--deep", "m.occ"], 100);
+    run(&["compare", "m.safetensors", "back"], 100);
     let same = Command::new("cmp").args([path("m.safetensors"), path("back")]).status().unwrap();
     assert!(same.success());
     // Mapped pages the system can take back: what counts is memory of its own.

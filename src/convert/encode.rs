@@ -3,8 +3,9 @@
 use super::checkpoint::{Checkpoint, Section};
 use super::{Progress, report};
 use crate::error::{Error, Result};
-use crate::plan::{Allowance, Encoding, LossyPlan, Plan, Source, Steering, TensorPlan, plan};
-use crate::writer::{Added, Incoming, Writer};
+use crate::io::FileSection;
+use crate::plan::{Allowance, Encoding, Plan, Source, Steering, TensorPlan, plan};
+use crate::writer::{Added, Incoming, Ready, Writer};
 
 /// What became of a checkpoint.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -87,14 +88,19 @@ impl Checkpoint {
         self.write_parts(writer, &mut |writer, section| {
             let Section { name, dtype, shape, ref bytes, .. } = section;
             let incoming = Incoming { name, dtype, shape, source: bytes };
-            let planned = plan.get(name).and_then(|tensor| tensor.lossy.clone());
-            let lossy = match &mut steering {
-                Some(steering) => steer(writer, &incoming, steering)?.or(planned),
-                None => planned,
-            };
             let observe = &mut |bytes| report(progress, bytes);
-            let added = writer.add_tensor(&incoming, lossy.as_ref(), observe)?;
-            encoded.tensors.push((name.to_owned(), added));
+            let steered = match &mut steering {
+                Some(steering) => steer(writer, &incoming, steering)?,
+                None => None,
+            };
+            let added = match steered {
+                Some((ready, step)) => writer.add_ready(&incoming, &ready, step, observe),
+                None => {
+                    let planned = plan.get(name).and_then(|tensor| tensor.lossy.as_ref());
+                    writer.add_tensor(&incoming, planned, observe)
+                }
+            };
+            encoded.tensors.push((name.to_owned(), added?));
             Ok(())
         })?;
         match budget {
@@ -123,34 +129,50 @@ impl Checkpoint {
     }
 }
 
-/// The plan of the next tensor that keeps the file to its budget.
+/// The next tensor, ready, and the step that keeps the file to its budget; `None` when its plan is
+/// not to be changed.
 fn steer(
     writer: &Writer<'_>,
-    incoming: &Incoming<'_, crate::io::FileSection<'_>>,
+    incoming: &Incoming<'_, FileSection<'_>>,
     steering: &mut Steering,
-) -> Result<Option<LossyPlan>> {
-    let allowance = steering.next(writer.finished_length()).map_err(|missing| {
-        Error::invalid(format!("a budget that is {missing} bytes too small"))
-            .in_tensor(incoming.name)
-    })?;
-    let Some(Allowance { mut plan, bytes }) = allowance else { return Ok(None) };
-    let Some(allowed) = bytes else { return Ok(Some(plan)) };
+) -> Result<Option<(Ready, f32)>> {
+    let here = |what: String| Error::invalid(what).in_tensor(incoming.name);
+    let allowance = steering
+        .next(writer.finished_length())
+        .map_err(|missing| here(format!("a budget that is {missing} bytes too small")))?;
+    let Some(Allowance { plan, bytes }) = allowance else { return Ok(None) };
+    let ready = writer.prepare(incoming, &plan)?;
+    let ready = ready.ok_or_else(|| here("a plan that does not suit it".into()))?;
+    let step = match bytes {
+        None => Some(plan.step),
+        Some(allowed) => step_within(writer, incoming, &ready, plan.step, allowed)?,
+    };
+    let step = step.ok_or_else(|| here("a budget that the last tensors cannot keep".into()))?;
+    Ok(Some((ready, step)))
+}
+
+/// A step at which a tensor takes the bytes it may, or a little less.
+fn step_within(
+    writer: &Writer<'_>,
+    incoming: &Incoming<'_, FileSection<'_>>,
+    ready: &Ready,
+    mut step: f32,
+    allowed: u64,
+) -> Result<Option<f32>> {
     let weights: usize = incoming.shape.iter().product();
     let aim = allowed as f64 * (1.0 + SLACK) / 2.0;
     let mut best = None;
     for _ in 0..ATTEMPTS {
-        let Some(bytes) = writer.measure(incoming, &plan)? else { break };
+        let bytes = writer.measure(incoming, ready, step)?;
         if bytes <= allowed {
-            best = Some(plan.clone());
+            best = Some(step);
             if bytes as f64 >= allowed as f64 * SLACK {
                 break;
             }
         }
         // Twice the step saves a bit a weight, a little less at low rates.
         let excess = (bytes as f64 - aim) * 8.0 / weights as f64;
-        plan.step = (f64::from(plan.step).log2() + excess).exp2() as f32;
+        step = (f64::from(step).log2() + excess).exp2() as f32;
     }
-    best.map(Some).ok_or_else(|| {
-        Error::invalid("a budget that the last tensors cannot keep").in_tensor(incoming.name)
-    })
+    Ok(best)
 }

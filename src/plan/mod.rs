@@ -12,7 +12,7 @@ pub(crate) use budget::{Allowance, Steering};
 pub use encoding::{Coordinates, Encoding, Weighting};
 pub(crate) use matrix::matrix_shape;
 pub use tensor::{LossyPlan, TensorPlan};
-pub(crate) use tensor::{Subject, encoder};
+pub(crate) use tensor::{Prepared, Subject, prepare};
 
 use crate::container::{CHUNK_OVERHEAD, Geometry, object_overhead};
 use crate::dtype::Dtype;

@@ -95,15 +95,14 @@ impl LossyPlan {
     ///
     /// # Errors
     /// `InvalidArgument` for a plan that no planner makes.
-    fn check(&self, step: f32) -> Result<()> {
+    fn check(&self) -> Result<()> {
         let possible = match self.axes {
             Axes::Identity => true,
             Axes::Hadamard { block_log2, .. } => block_log2 <= 8,
             Axes::Aligned { block } => (1..=2048).contains(&block),
         };
-        let step = f64::from(step);
-        if !(possible && self.rank <= 128 && step > 0.0 && step < MAX_STEP) {
-            return Err(Error::invalid("a plan whose axes or step are impossible"));
+        if !(possible && self.rank <= 128) {
+            return Err(Error::invalid("a plan whose axes are impossible"));
         }
         Ok(())
     }
@@ -252,16 +251,33 @@ fn allowed(study: &Study<'_>, coordinates: Coordinates) -> Vec<Axes> {
     all
 }
 
-/// The encoder of a tensor by its plan, at a step.
-pub(crate) fn encoder<S: ByteSource + ?Sized>(
+/// A tensor whose axes have been learned again, to be coded at any step.
+pub(crate) struct Prepared {
+    fitted: Fitted,
+    dtype: Dtype,
+    effort: Effort,
+    gain: f64,
+}
+
+/// Learns a tensor's axes as its plan says; `None` when they cannot be stored.
+pub(crate) fn prepare<S: ByteSource + ?Sized>(
     subject: &Subject<'_, S>,
     plan: &LossyPlan,
-    step: f32,
-) -> Result<Option<lossy::Encoder>> {
+) -> Result<Option<Prepared>> {
     let Subject { source, dtype, rows, columns, .. } = *subject;
-    plan.check(step)?;
+    plan.check()?;
     let matrix = Matrix { source, dtype, rows, columns };
-    let effort = effort(plan.effort);
+    let (effort, gain) = (effort(plan.effort), plan.gain);
     let fitted = Study::new(&matrix, effort.sample)?.fit(plan.choice())?;
-    fitted.map(|fitted| fitted.encoder(dtype, step, effort, plan.gain)).transpose()
+    Ok(fitted.map(|fitted| Prepared { fitted, dtype, effort, gain }))
+}
+
+impl Prepared {
+    /// The encoder at a step.
+    pub(crate) fn encoder(&self, step: f32) -> Result<lossy::Encoder> {
+        if !(MIN_STEP..MAX_STEP).contains(&f64::from(step)) {
+            return Err(Error::invalid("a step out of range"));
+        }
+        self.fitted.encoder(self.dtype, step, self.effort, self.gain)
+    }
 }

@@ -9,7 +9,7 @@ use crate::container::{
 use crate::dtype::Dtype;
 use crate::error::Result;
 use crate::io::ByteSource;
-use crate::plan::{self, LossyPlan, Subject, matrix_shape};
+use crate::plan::{self, LossyPlan, Prepared, Subject, matrix_shape};
 
 /// A tensor to be added.
 pub(crate) struct Incoming<'i, S: ?Sized> {
@@ -60,102 +60,114 @@ const BAND: u64 = 32;
 /// How often a step is made smaller before nothing is lost instead.
 const ATTEMPTS: usize = 6;
 
+/// A tensor that is ready to be coded at any step.
+pub(crate) struct Ready {
+    geometry: Geometry,
+    prepared: Prepared,
+}
+
 impl Writer<'_> {
-    /// The encoder of a plan, and the geometry that goes with it, once the plan's promise holds.
-    /// `None` when nothing is to be lost.
-    pub(super) fn lossy_encoder<S>(
+    /// Learns what a plan needs of a tensor. `None` when nothing is to be lost.
+    pub(crate) fn prepare<S>(
         &self,
         incoming: &Incoming<'_, S>,
         plan: &LossyPlan,
-    ) -> Result<Option<(Geometry, Encoder)>>
-    where
-        S: ByteSource + ?Sized,
-    {
-        let Some(geometry) = self.lossy_geometry(incoming)? else { return Ok(None) };
-        let mut step = plan.step;
-        for _ in 0..ATTEMPTS {
-            let encoder = self.encoder_at(incoming, plan, step)?;
-            let Some(encoder) = encoder else { return Ok(None) };
-            let Some(share) = plan.max_noise else { return Ok(Some((geometry, encoder))) };
-            let Distortion { signal, noise } = measure(&geometry, incoming.source, &encoder)?.1;
-            let allowed = share * signal;
-            if noise <= allowed {
-                return Ok(Some((geometry, encoder)));
-            }
-            // The error goes with the square of the step, nearly.
-            step *= ((allowed / noise).sqrt() * 0.998) as f32;
-            if !(step.is_normal() && step > 0.0) {
-                break;
-            }
-        }
-        Ok(None)
-    }
-
-    fn encoder_at<S>(
-        &self,
-        incoming: &Incoming<'_, S>,
-        plan: &LossyPlan,
-        step: f32,
-    ) -> Result<Option<Encoder>>
-    where
-        S: ByteSource + ?Sized,
-    {
-        let Incoming { dtype, source, .. } = *incoming;
-        let Some((rows, columns)) = matrix_shape(dtype, &incoming.native_shape()) else {
-            return Ok(None);
-        };
-        let subject = Subject { source, dtype, rows, columns, overhead_bits: 0.0 };
-        plan::encoder(&subject, plan, step)
-    }
-
-    fn lossy_geometry<S>(&self, incoming: &Incoming<'_, S>) -> Result<Option<Geometry>>
+    ) -> Result<Option<Ready>>
     where
         S: ByteSource + ?Sized,
     {
         let Incoming { name, dtype, source, .. } = *incoming;
         let shape = incoming.native_shape();
-        let Some((_, columns)) = matrix_shape(dtype, &shape) else { return Ok(None) };
+        let Some((rows, columns)) = matrix_shape(dtype, &shape) else { return Ok(None) };
         let band = BAND * columns as u64;
         let target = CHUNK_FACTOR.saturating_mul(self.options.chunk_elements);
         let target = target.min(super::MAX_CHUNK_BYTES * 8 / u64::from(dtype.bits()));
         let chunk_elements = (target / band).max(1) * band;
-        self.admit(Kind::Tensor, name, dtype, shape, chunk_elements, source).map(Some)
+        let geometry = self.admit(Kind::Tensor, name, dtype, shape, chunk_elements, source)?;
+        let subject = Subject { source, dtype, rows, columns, overhead_bits: 0.0 };
+        let prepared = plan::prepare(&subject, plan)?;
+        Ok(prepared.map(|prepared| Ready { geometry, prepared }))
     }
 
-    /// Bytes that a tensor takes with a plan, all told; `None` when nothing is to be lost.
-    pub(crate) fn measure<S>(
-        &self,
+    /// Adds a tensor as planned, once the plan's promise holds; `None` when it cannot be kept and
+    /// nothing is to be lost.
+    pub(super) fn add_lossy<S>(
+        &mut self,
         incoming: &Incoming<'_, S>,
         plan: &LossyPlan,
-    ) -> Result<Option<u64>>
+        observe: &mut dyn FnMut(u64) -> Result<()>,
+    ) -> Result<Option<Added>>
     where
         S: ByteSource + ?Sized,
     {
-        let Some((geometry, encoder)) = self.lossy_encoder(incoming, plan)? else {
-            return Ok(None);
+        let Some(ready) = self.prepare(incoming, plan)? else { return Ok(None) };
+        let step = match plan.max_noise {
+            Some(share) => ready.step_within(incoming.source, plan.step, share)?,
+            None => Some(plan.step),
         };
-        let (chunks, _) = measure(&geometry, incoming.source, &encoder)?;
-        let frame = object_overhead(incoming.shape.len(), incoming.name.len());
-        Ok(Some(frame + encoder.parameters().len() as u64 + chunks))
+        let Some(step) = step else { return Ok(None) };
+        self.add_ready(incoming, &ready, step, observe).map(Some)
     }
 
-    pub(super) fn write_lossy<S>(
+    /// Bytes that a tensor takes at a step, all told.
+    pub(crate) fn measure<S>(
+        &self,
+        incoming: &Incoming<'_, S>,
+        ready: &Ready,
+        step: f32,
+    ) -> Result<u64>
+    where
+        S: ByteSource + ?Sized,
+    {
+        let encoder = ready.prepared.encoder(step)?;
+        let (chunks, _) = measure(&ready.geometry, incoming.source, &encoder)?;
+        let frame = object_overhead(incoming.shape.len(), incoming.name.len());
+        Ok(frame + encoder.parameters().len() as u64 + chunks)
+    }
+
+    /// Adds a tensor at a step.
+    pub(crate) fn add_ready<S>(
         &mut self,
         incoming: &Incoming<'_, S>,
-        geometry: &Geometry,
-        encoder: &Encoder,
+        ready: &Ready,
+        step: f32,
         observe: &mut dyn FnMut(u64) -> Result<()>,
     ) -> Result<Added>
     where
         S: ByteSource + ?Sized,
     {
-        let name = incoming.name.to_owned();
+        let encoder = ready.prepared.encoder(step)?;
+        let (name, geometry) = (incoming.name.to_owned(), ready.geometry.clone());
         let codec = Codec::Trellis.id();
-        let object = Object::new(Kind::Tensor, name, geometry.clone(), codec, Layout::Chunked)?;
+        let object = Object::new(Kind::Tensor, name, geometry, codec, Layout::Chunked)?;
         let parameters = encoder.parameters().to_vec();
         let header = FrameHeader { object, parameters, chunk_crcs: Vec::new() };
         let encode = |_, chunk: &[u8]| encoder.encode(chunk);
         self.write_frame(header, incoming.source, encode, observe)
+    }
+}
+
+impl Ready {
+    /// A step, from this one down, whose error is within a share of the tensor's energy; `None`
+    /// when none is found.
+    fn step_within<S>(&self, source: &S, mut step: f32, share: f64) -> Result<Option<f32>>
+    where
+        S: ByteSource + ?Sized,
+    {
+        for _ in 0..ATTEMPTS {
+            let encoder = self.prepared.encoder(step)?;
+            let Distortion { signal, noise } = measure(&self.geometry, source, &encoder)?.1;
+            let allowed = share * signal;
+            if noise <= allowed {
+                return Ok(Some(step));
+            }
+            // The error goes with the square of the step, nearly.
+            step *= ((allowed / noise).sqrt() * 0.998) as f32;
+            if !(step.is_normal() && step > 1e-30) {
+                break;
+            }
+        }
+        Ok(None)
     }
 }
 

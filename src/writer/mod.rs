@@ -3,7 +3,7 @@
 mod lossy;
 
 pub use lossy::Added;
-pub(crate) use lossy::Incoming;
+pub(crate) use lossy::{Incoming, Ready};
 
 use crate::codec::lossy::{Distortion, Encoded};
 use crate::codec::{Codec, Encoder};
@@ -202,9 +202,9 @@ impl<'w> Writer<'w> {
     {
         let mut add = || {
             if let Some(plan) = plan
-                && let Some((geometry, encoder)) = self.lossy_encoder(incoming, plan)?
+                && let Some(added) = self.add_lossy(incoming, plan, observe)?
             {
-                return self.write_lossy(incoming, &geometry, &encoder, observe);
+                return Ok(added);
             }
             let shape = incoming.native_shape();
             let Incoming { name, dtype, source, .. } = *incoming;

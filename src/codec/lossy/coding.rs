@@ -65,7 +65,7 @@ pub struct Coding {
 
 impl Coding {
     pub(super) fn of(parameters: &Parameters) -> Self {
-        let axes = match &parameters.rotation {
+        let axes = match &*parameters.rotation {
             Rotation::Identity(_) => Axes::Identity,
             Rotation::Hadamard(hadamard) => Axes::Hadamard {
                 block_log2: hadamard.block_log2(),

@@ -118,7 +118,7 @@ impl Encoder {
     fn take_exceptions(&self, rows: &mut [f32]) -> Result<Vec<usize>> {
         let parameters = &self.model().parameters;
         let columns = parameters.columns;
-        let block = match &parameters.rotation {
+        let block = match &*parameters.rotation {
             Rotation::Identity(_) => 1,
             Rotation::Hadamard(hadamard) => 1 << hadamard.block_log2(),
             Rotation::Basis(basis) => basis.block(),

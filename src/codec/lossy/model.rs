@@ -118,7 +118,7 @@ impl Model {
     }
 
     pub(super) fn low_rank(&self) -> Option<&LowRankPart> {
-        self.parameters.low_rank.as_ref()
+        self.parameters.low_rank.as_deref()
     }
 
     /// How the coefficients of each axis are coded: low bits beside the symbols, and the profile.

@@ -6,6 +6,7 @@ use crate::coordinates::{Basis, Coordinates, Hadamard, Identity, LowRank};
 use crate::entropy::{BitReader, BitWriter, Profile};
 use crate::error::{Error, Result};
 use crate::quantizer::Trellis;
+use std::sync::Arc;
 
 /// The longest row: so long a band still fits a cache, and memory is bounded.
 pub(crate) const MAX_COLUMNS: usize = 1 << 16;
@@ -60,8 +61,8 @@ pub(super) struct Parameters {
     pub(super) trellis: Trellis,
     /// Low bits of residual integers that are stored beside their symbols.
     pub(super) bypass: u32,
-    pub(super) rotation: Rotation,
-    pub(super) low_rank: Option<LowRankPart>,
+    pub(super) rotation: Arc<Rotation>,
+    pub(super) low_rank: Option<Arc<LowRankPart>>,
     /// How factors of rows are coded, where they have any.
     pub(super) row_scales: Option<RowTable>,
     pub(super) classes: Classes,
@@ -102,10 +103,10 @@ impl Parameters {
             .ok_or_else(|| Error::corrupt("an unknown number of states"))?;
         let bypass = take_bypass(&mut input)?;
         let gain = input.take(16)? as u16 as i16;
-        let rotation = read_rotation(&mut input, columns)?;
+        let rotation = Arc::new(read_rotation(&mut input, columns)?);
         let low_rank = match input.take(1)? {
             0 => None,
-            _ => Some(read_low_rank(&mut input, columns)?),
+            _ => Some(Arc::new(read_low_rank(&mut input, columns)?)),
         };
         let row_scales = match input.take(1)? {
             0 => None,

@@ -4,7 +4,9 @@ use super::classes::Classes;
 use super::coding::Axes;
 use super::encoder::Encoder;
 use super::model::{Model, row_factor};
-use super::parameters::{LowRankPart, MAX_BASIS, MAX_RANK, Parameters, Rotation};
+use super::parameters::{
+    LowRankPart, MAX_BASIS, MAX_RANK, Parameters, Rotation, put_i16s, write_rotation,
+};
 use super::row_table::RowTable;
 use super::training::{Quantiser, RowClassifier, RowScaler, Sample, classify, train};
 use crate::coordinates::{BAND, Basis, Gram, Hadamard, Identity, LowRank, Subspace};
@@ -14,7 +16,7 @@ use crate::error::Result;
 use crate::quantizer::Trellis;
 use rayon::prelude::*;
 use std::ops::Range;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// A matrix that can be read by rows, more than once, from several threads. What is not finite
 /// reads as zero.
@@ -71,7 +73,7 @@ pub(crate) struct Rate {
 
 /// Rows whose sums are added up before those of others: few enough to share, many enough that
 /// sums do not fill memory.
-const SHARES: usize = 8;
+const SHARES: usize = 4;
 
 impl<'r> Study<'r> {
     /// Reads about `weights` of a tensor's weights.
@@ -118,19 +120,23 @@ impl<'r> Study<'r> {
         (sum / self.sample.len() as f64).sqrt()
     }
 
-    /// Rows of all shares, each share's folded in order, shares in parallel.
+    /// Sums over the tensor's rows, or over about `limit` of them, evenly spread: each share's in
+    /// order, shares in parallel.
     fn fold<T: Send>(
         &self,
+        limit: usize,
         new: impl Fn() -> T + Sync,
         add: impl Fn(&mut T, &[f32]) + Sync,
     ) -> Result<Vec<T>> {
-        let rows = self.source.rows();
-        let piece = (1usize << 18).div_ceil(self.source.columns()).max(1);
+        let rows = self.rows();
+        let piece = (1usize << 16).div_ceil(self.columns()).clamp(1, rows.max(1));
+        let pieces = rows.div_ceil(piece);
+        let wanted = limit.div_ceil(piece).clamp(1, pieces.max(1));
         let share = |number: usize| {
-            let (start, end) = (rows * number / SHARES, rows * (number + 1) / SHARES);
             let (mut sums, mut buffer) = (new(), Vec::new());
-            for at in (start..end).step_by(piece) {
-                self.source.read(at..(at + piece).min(end), &mut buffer)?;
+            for at in wanted * number / SHARES..wanted * (number + 1) / SHARES {
+                let start = at * pieces / wanted * piece;
+                self.source.read(start..(start + piece).min(rows), &mut buffer)?;
                 add(&mut sums, &buffer);
             }
             Ok(sums)
@@ -144,7 +150,7 @@ impl<'r> Study<'r> {
             let rank = MAX_RANK.min(self.source.rows().min(self.source.columns()) / 4).min(32);
             let mut subspace = Subspace::new(self.source.columns(), rank);
             for _ in 0..SUBSPACE_TURNS {
-                let shares = self.fold(|| subspace.clone(), Subspace::add)?;
+                let shares = self.fold(ENOUGH_FOR_AXES, || subspace.clone(), Subspace::add)?;
                 shares.iter().for_each(|share| subspace.merge(share));
                 subspace.turn();
             }
@@ -201,6 +207,7 @@ impl<'r> Study<'r> {
             },
         };
         rotation.as_coordinates().forward(&mut values);
+        let rotation = Arc::new(rotation);
         let scaler = choice.row_scales.then(|| RowScaler { rms: rms(&values) });
         let row_scales = scaler.map(|scaler| scale_rows(scaler, &mut values, columns));
         let weight = rows as f64 / self.sampled.max(1) as f64;
@@ -214,11 +221,12 @@ impl<'r> Study<'r> {
             None => gram.add(rows),
             Some(fitted) => {
                 let mut rows = rows.to_vec();
-                subtract(&fitted.part, &mut rows, columns);
+                subtract(&fitted.part.part, &mut rows, columns);
                 gram.add(&rows);
             }
         };
-        let mut shares = self.fold(|| Gram::new(columns, block), add)?.into_iter();
+        let limit = rows_for_basis(block);
+        let mut shares = self.fold(limit, || Gram::new(columns, block), add)?.into_iter();
         let Some(mut gram) = shares.next() else { return Ok(None) };
         shares.for_each(|share| gram.merge(&share));
         Ok(Basis::learn(&gram))
@@ -237,15 +245,21 @@ const EXTREME: f64 = 1e4;
 /// Times all rows are read to find the loudest axes.
 const SUBSPACE_TURNS: usize = 4;
 
+/// Rows that are read to find them, at most about: the loudest axes show in few.
+const ENOUGH_FOR_AXES: usize = 1 << 14;
+
+/// Rows that a basis is learned from, at most: with 64 for each column of a block it is within a
+/// hundredth of a bit of the best, and no more than some 10^11 multiplications are spent on it.
+fn rows_for_basis(block: usize) -> usize {
+    (64 * block).min(50_000_000_000 / (block * block).max(1)).max(16 * block)
+}
+
 /// Bits of a stored number of the low-dimensional part, about.
 const STORED_BITS: f64 = 4.5;
 
-/// A low-dimensional part, and the coefficients of the sample.
-pub(crate) struct FittedPart {
-    part: LowRank,
-    /// By axis.
-    coefficients: Vec<(u32, Profile)>,
-    /// Bits of a row's coefficients.
+/// A low-dimensional part, and the bits of a row's coefficients.
+struct FittedPart {
+    part: Arc<LowRankPart>,
     row_bits: f64,
 }
 
@@ -281,7 +295,7 @@ fn take_away(part: LowRank, rows: &mut [f32], columns: usize) -> FittedPart {
             (bypass, profile)
         })
         .collect();
-    FittedPart { part, coefficients, row_bits }
+    FittedPart { part: Arc::new(LowRankPart { part, coefficients }), row_bits }
 }
 
 /// How coefficients like these are coded: low bits apart, the profile, bits of one.
@@ -320,7 +334,7 @@ fn scale_rows(scaler: RowScaler, rows: &mut [f32], columns: usize) -> RowTable {
 
 /// A tensor's sample in the axes of a choice.
 pub(crate) struct Fitted {
-    rotation: Rotation,
+    rotation: Arc<Rotation>,
     low_rank: Option<FittedPart>,
     scaler: Option<RowScaler>,
     row_scales: Option<RowTable>,
@@ -361,12 +375,13 @@ impl Fitted {
     /// Bits a weight of what goes with the axes.
     fn side_bits(&self) -> f64 {
         let mut out = BitWriter::default();
-        super::parameters::write_rotation(&self.rotation, &mut out);
+        write_rotation(&self.rotation, &mut out);
         let mut bits = 8.0 * out.finish().len() as f64;
         if let Some(fitted) = &self.low_rank {
             let mut out = BitWriter::default();
-            fitted.part.rows().for_each(|row| super::parameters::put_i16s(row, &mut out));
-            fitted.coefficients.iter().for_each(|(_, profile)| profile.write(&mut out));
+            let LowRankPart { part, coefficients } = &*fitted.part;
+            part.rows().for_each(|row| put_i16s(row, &mut out));
+            coefficients.iter().for_each(|(_, profile)| profile.write(&mut out));
             bits += 8.0 * out.finish().len() as f64 + fitted.row_bits * self.rows as f64;
         }
         bits / self.weights()
@@ -397,7 +412,7 @@ impl Fitted {
 
     /// The encoder of the tensor at a step. `gain` is what the axes save, in bits a weight.
     pub(crate) fn encoder(
-        self,
+        &self,
         dtype: Dtype,
         step: f32,
         effort: Effort,
@@ -408,17 +423,14 @@ impl Fitted {
         let quantiser = self.quantiser(step, trellis);
         let trained =
             train(&self.sample, &classes, &classifier, quantiser, effort.passes, effort.sample);
-        let low_rank = self
-            .low_rank
-            .map(|fitted| LowRankPart { part: fitted.part, coefficients: fitted.coefficients });
         let parameters = Parameters {
             columns: self.sample.columns,
             step,
             trellis,
             bypass: quantiser.bypass,
-            rotation: self.rotation,
-            low_rank,
-            row_scales: self.row_scales,
+            rotation: Arc::clone(&self.rotation),
+            low_rank: self.low_rank.as_ref().map(|fitted| Arc::clone(&fitted.part)),
+            row_scales: self.row_scales.clone(),
             classes,
             profiles: trained.profiles,
             gain: (gain * 256.0).round() as i16,
