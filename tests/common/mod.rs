@@ -1,6 +1,8 @@
 //! Made-up tensors and files that several tests share.
 #![allow(dead_code)] // no test uses all of it
 
+pub mod lossy;
+
 use occ::{Dtype, WriteOptions, Writer};
 
 /// A tensor to be written.
