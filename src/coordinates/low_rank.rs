@@ -22,6 +22,9 @@ impl LowRank {
     /// The largest coefficient.
     pub(crate) const MAX_COEFFICIENT: i32 = i16::MAX as i32;
 
+    /// The largest scale, 2^64: times integers below 2^31 it stays finite.
+    const MAX_SCALE: f32 = 18_446_744_073_709_551_616.0;
+
     /// From stored integers: the mean, if there is one, then the axes, row by row.
     ///
     /// # Errors
@@ -55,7 +58,8 @@ impl LowRank {
             0 => (12.0 * share * found.residual(0)).sqrt(),
             _ => 6.0 * share * found.residual(rank) / total,
         };
-        if !(scale.is_normal() && scale > 0.0) {
+        let single = scale as f32;
+        if !(single.is_normal() && single > 0.0 && single <= Self::MAX_SCALE) {
             return None;
         }
         let mut entries: Vec<f64> = Vec::new();
@@ -68,8 +72,7 @@ impl LowRank {
             entries.extend(found.axes[k].iter().map(|x| x * size));
         }
         let axes = IntegerMatrix::round(columns, &entries, 1.0)?;
-        let scale = scale as f32;
-        Some(Self { scale, has_mean: with_mean, axes, projector: OnceLock::new() })
+        Some(Self { scale: single, has_mean: with_mean, axes, projector: OnceLock::new() })
     }
 
     pub(crate) fn scale(&self) -> f32 {
