@@ -208,7 +208,7 @@ impl<'r> Study<'r> {
         };
         rotation.as_coordinates().forward(&mut values);
         let rotation = Arc::new(rotation);
-        let scaler = choice.row_scales.then(|| RowScaler { rms: rms(&values) });
+        let scaler = choice.row_scales.then(|| RowScaler::new(&values, columns));
         let row_scales = scaler.map(|scaler| scale_rows(scaler, &mut values, columns));
         let weight = rows as f64 / self.sampled.max(1) as f64;
         let sample = Sample { columns, values, weight };
@@ -314,11 +314,6 @@ fn coefficient_table(values: impl Iterator<Item = i32> + Clone) -> (u32, Profile
     };
     let bits: f64 = values.map(|k| f64::from(bits(k))).sum();
     (bypass, profile, bits / total.max(1) as f64 + f64::from(bypass))
-}
-
-fn rms(values: &[f32]) -> f32 {
-    let sum: f64 = values.iter().map(|&x| f64::from(x).powi(2)).sum();
-    ((sum / values.len().max(1) as f64).sqrt() as f32).max(f32::MIN_POSITIVE)
 }
 
 /// Divides rows by their factors, and makes the table of those.
