@@ -274,12 +274,12 @@ fn share(drafts: &mut [Draft], bits: f64, other_bytes: u64) -> Result<()> {
 }
 
 /// Changes a tensor's step by a factor, and what it takes; loses nothing of a tensor where that
-/// takes no more. Returns whether it stayed lossy.
+/// takes no more, or the step is one that the codec has not. Returns whether it stayed lossy.
 fn settle(tensor: &mut TensorPlan, lossless_bytes: u64, factor: f64) -> bool {
     let Some(plan) = &mut tensor.lossy else { return true };
     let step = f64::from(plan.step).log2() + factor;
     let bytes = (plan.bits_at(step) * tensor.weights as f64 / 8.0) as u64;
-    if lossless_bytes <= bytes {
+    if lossless_bytes <= bytes || !tensor::is_step(step.exp2()) {
         (tensor.lossy, tensor.bytes) = (None, lossless_bytes);
         return false;
     }

@@ -162,7 +162,7 @@ pub(crate) fn study<S: ByteSource + ?Sized>(
     let study = Study::new(&matrix, effort.sample)?;
     let rms = study.rms();
     let expected = rms * relative_step;
-    if !(MIN_STEP..MAX_STEP).contains(&expected) {
+    if !is_step(expected) {
         return Ok(None);
     }
     let chosen = choose(&study, encoding, expected as f32)?;
@@ -190,6 +190,11 @@ pub(crate) fn study<S: ByteSource + ?Sized>(
 /// Steps so small or large that `f32` gets into trouble around them.
 const MIN_STEP: f64 = 1e-30;
 const MAX_STEP: f64 = 1e18;
+
+/// Whether steps like this are free of such trouble.
+pub(super) fn is_step(step: f64) -> bool {
+    (MIN_STEP..MAX_STEP).contains(&step)
+}
 
 struct Chosen {
     choice: Choice,
