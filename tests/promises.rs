@@ -197,6 +197,25 @@ fn plans_that_no_planner_makes_do_no_harm() {
     assert!(refused > 10, "{refused}");
 }
 
+/// A mean and axes so loud, or so quiet, that their scale is out of range.
+#[test]
+fn means_and_axes_of_any_magnitude_do_no_harm() {
+    let ordinary = singles(&[64, 64], &normal(7, 4096));
+    let mut plan = plan(&ordinary, &Encoding::lossless().bits_for("*", 3.0));
+    let lossy = plan.lossy.as_mut().unwrap();
+    (lossy.mean, lossy.rank) = (true, 3);
+    let mut lost = 0;
+    for exponent in (-44..=38).step_by(2) {
+        let scaled = |&x: &f32| (f64::from(x) * 10f64.powi(exponent)) as f32;
+        let values: Vec<f32> = normal(7, 4096).iter().map(scaled).collect();
+        let sample = singles(&[64, 64], &values);
+        let file = coded(&sample, &plan, small_chunks(1));
+        let file = file.unwrap_or_else(|error| panic!("1e{exponent}: {error}"));
+        lost += usize::from(is_lossy(&file));
+    }
+    assert!(lost > 10, "{lost}");
+}
+
 #[test]
 fn files_and_memory_make_the_same() {
     let sample = singles(&[300, 64], &normal(6, 300 * 64));
