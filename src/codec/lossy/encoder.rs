@@ -315,7 +315,7 @@ impl Encoder {
 const MAX_WEIGHT: f32 = 1e30;
 
 /// The largest coordinate the search is given, in steps.
-const MAX_SEARCHED: f32 = (MAX_POINT - 4) as f32;
+pub(super) const MAX_SEARCHED: f32 = (MAX_POINT - 4) as f32;
 
 /// Rows as columns of 16, in lattice steps; what is missing is zero.
 pub(super) fn by_column(rows: &[f32], columns: usize, inverse_step: f32) -> Vec<[f32; ROWS]> {

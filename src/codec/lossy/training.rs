@@ -1,7 +1,7 @@
 //! What the tables of a tensor are made of: classes and profiles, from a sample of its rows.
 
 use super::classes::{Classes, MAX_CLASS, MAX_PROFILES};
-use super::encoder::by_column;
+use super::encoder::{MAX_SEARCHED, by_column};
 use super::model::{Model, SCALE_ONE};
 use super::row_table::RowTable;
 use crate::entropy::{Alphabet, Coset, MAX_MAGNITUDE, MagnitudeCounts, Profile};
@@ -361,7 +361,7 @@ fn first_counts(
     let (inverse, alphabets) = (1.0 / quantiser.step, quantiser.alphabets());
     for (row, &row_class) in sample.rows().zip(row_classes) {
         for (column, x) in row.iter().enumerate() {
-            let point = (x * inverse).round() as i32;
+            let point = (x * inverse).clamp(-MAX_SEARCHED, MAX_SEARCHED).round() as i32;
             let k = quantiser.trellis.index(point);
             let half = if quantiser.trellis.is_scalar() { 0 } else { point & 1 };
             let profile = classes.profile(row_class, column);
