@@ -46,7 +46,7 @@ fn other_bytes(checkpoint: &Checkpoint) -> u64 {
 const OTHER_BYTES: u64 = 512;
 
 /// How often a tensor is measured to fit what is left of the budget.
-const ATTEMPTS: usize = 8;
+const ATTEMPTS: usize = 16;
 
 /// Bytes of its allowance that a measured tensor may leave.
 const SLACK: f64 = 0.998;
@@ -145,34 +145,55 @@ fn steer(
     let ready = ready.ok_or_else(|| here("a plan that does not suit it".into()))?;
     let step = match bytes {
         None => Some(plan.step),
-        Some(allowed) => step_within(writer, incoming, &ready, plan.step, allowed)?,
+        Some(allowed) => {
+            let weights = incoming.shape.iter().product();
+            let measure = |step| writer.measure(incoming, &ready, step);
+            step_within(plan.step, allowed, weights, measure)?
+        }
     };
     let step = step.ok_or_else(|| here("a budget that the last tensors cannot keep".into()))?;
     Ok(Some((ready, step)))
 }
 
-/// A step at which a tensor takes the bytes it may, or a little less.
+/// A step at which a tensor takes the bytes it may, or a little less; by false position and halving
+/// once there are steps on both sides. `None` when none is found.
 fn step_within(
-    writer: &Writer<'_>,
-    incoming: &Incoming<'_, FileSection<'_>>,
-    ready: &Ready,
-    mut step: f32,
+    first: f32,
     allowed: u64,
+    weights: usize,
+    measure: impl Fn(f32) -> Result<u64>,
 ) -> Result<Option<f32>> {
-    let weights: usize = incoming.shape.iter().product();
     let aim = allowed as f64 * (1.0 + SLACK) / 2.0;
-    let mut best = None;
-    for _ in 0..ATTEMPTS {
-        let bytes = writer.measure(incoming, ready, step)?;
-        if bytes <= allowed {
-            best = Some(step);
+    let mut at = f64::from(first).log2();
+    // Binary logarithms of steps, and the bytes they lead to: too many, and few enough.
+    let (mut fine, mut coarse) = (None, None);
+    // Twice the step saves a bit a weight, less at low rates.
+    let most_saved = weights as f64 / 8.0;
+    let mut before = None;
+    for attempt in 0..ATTEMPTS {
+        let bytes = measure(at.exp2() as f32)?;
+        let point = (at, bytes as f64);
+        if bytes > allowed {
+            fine = Some(point);
+        } else {
+            coarse = Some(point);
             if bytes as f64 >= allowed as f64 * SLACK {
                 break;
             }
         }
-        // Twice the step saves a bit a weight, a little less at low rates.
-        let excess = (bytes as f64 - aim) * 8.0 / weights as f64;
-        step = (f64::from(step).log2() + excess).exp2() as f32;
+        at = match (fine, coarse) {
+            (Some((low, most)), Some((high, least))) => {
+                // Halving the interval now and then: what lies between may be no line.
+                let share = if attempt % 2 == 0 { 0.5 } else { (most - aim) / (most - least) };
+                low + share.clamp(0.05, 0.95) * (high - low)
+            }
+            _ => {
+                let slope =
+                    before.replace(point).map(|(x, y): (f64, f64)| (y - point.1) / (at - x));
+                let saved = slope.unwrap_or(most_saved).clamp(0.05 * most_saved, most_saved);
+                at + ((point.1 - aim) / saved).clamp(-4.0, 4.0)
+            }
+        };
     }
-    Ok(best)
+    Ok(coarse.map(|(step, _)| step.exp2() as f32))
 }
