@@ -165,3 +165,80 @@ fn shards_share_a_plan() {
     let spent = bytes as f64 * 8.0 / whole.weights() as f64;
     assert!((spent - 3.0).abs() < 0.02, "{spent}");
 }
+
+/// Even where headers take half of it, and where the rate hardly falls with the step.
+#[test]
+fn small_files_and_low_rates_keep_to_their_budgets() {
+    let folder = tempfile::tempdir().unwrap();
+    let small = [matrix("w", 64, 64, 5)];
+    let middling = [matrix("w", 96, 96, 5)];
+    let large = [matrix("w", 256, 256, 5)];
+    let mixed = [vector("a.norm", 256), matrix("b", 100, 160, 1), matrix("c", 113, 160, 2)];
+    for (samples, budgets) in [
+        (&small[..], &[2.0, 4.0, 8.0][..]),
+        (&middling, &[1.0, 1.5, 2.0, 6.0]),
+        (&large, &[0.2, 0.4, 0.7, 1.0, 2.0, 4.0]),
+        (&mixed, &[1.5, 2.0, 4.0]),
+    ] {
+        let checkpoint = checkpoint(folder.path(), samples);
+        for bits in budgets {
+            let file = compressed(&checkpoint, &Encoding::bits(*bits).effort(2)).unwrap();
+            let weights = checkpoint.weights();
+            let spent = file.len() as f64 * 8.0 / weights as f64;
+            // Half a per cent of the smallest is some bytes: a step more or less.
+            let least = if weights < 16384 { 0.99 } else { 0.995 };
+            assert!((least * bits..=*bits).contains(&spent), "{weights} at {bits}: {spent}");
+        }
+    }
+}
+
+/// Tensors that no lattice suits, or only part of them: the others make up for it, or it is said
+/// that they cannot.
+#[test]
+fn awkward_tensors_never_break_a_budget() {
+    let folder = tempfile::tempdir().unwrap();
+    let values = |name: &str, value: &dyn Fn(usize, f32) -> f32| {
+        let mut random = Random(9);
+        let numbers = (0..64 * 96).map(|i| value(i, 50.0 * random.weight()));
+        let bytes = numbers.flat_map(f32::to_le_bytes).collect();
+        Sample::new(name, Dtype::F32, &[64, 96], bytes)
+    };
+    let some = |i: usize, x: f32| if i % 50 == 3 { x } else { f32::NAN };
+    let awkward = [
+        values("constant", &|_, _| 0.1),
+        values("zero", &|_, _| 0.0),
+        values("nan", &|_, _| f32::NAN),
+        values("mostly nan", &some),
+        values("some nan", &|i, x| if i % 50 == 3 { f32::NAN } else { x }),
+        values("sparse", &|i, x| if i % 50 == 3 { x } else { 0.0 }),
+        values("huge", &|_, x| x * 1e30),
+        values("large", &|_, x| x * 1e17),
+        values("tiny", &|_, x| x * 1e-29),
+        values("giants", &|i, x| if i % 1000 == 3 { x * 1e25 } else { x }),
+        values("heavy tail", &|_, x| x.powi(7)),
+        values("near one", &|_, x| 1.0 + x * 1e-5),
+    ];
+    let mut kept = 0;
+    for tensor in awkward {
+        let name = tensor.name.clone();
+        for samples in [
+            vec![matrix("a", 256, 128, 5), tensor.clone()],
+            vec![tensor.clone(), matrix("z", 256, 128, 5)],
+            vec![tensor],
+        ] {
+            let checkpoint = checkpoint(folder.path(), &samples);
+            for bits in [0.5, 3.0, 9.0] {
+                match compressed(&checkpoint, &Encoding::bits(bits).effort(1)) {
+                    Ok(file) => {
+                        let spent = file.len() as f64 * 8.0 / checkpoint.weights() as f64;
+                        assert!(spent <= bits, "{name} at {bits}: {spent}");
+                        kept += 1;
+                    }
+                    Err(Error::InvalidArgument { .. }) => {}
+                    Err(error) => panic!("{name} at {bits}: {error}"),
+                }
+            }
+        }
+    }
+    assert!(kept > 70, "{kept}");
+}

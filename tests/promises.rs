@@ -103,6 +103,28 @@ fn specials_come_back_and_their_neighbours_do_not_suffer() {
     }
 }
 
+/// A single giant is too rare to make low bits worth it: its point is the largest there is.
+#[test]
+fn a_single_giant_comes_back() {
+    for giant in [1e30, -1e30, f32::MAX, 1e20] {
+        let mut original = normal(8, 4096);
+        original[1234] = giant;
+        let sample = singles(&[64, 64], &original);
+        for encoding in encodings(20.0) {
+            for effort in [1, 4] {
+                let mut plan = plan(&sample, &encoding.clone().effort(effort));
+                let lossy = plan.lossy.as_mut().unwrap();
+                // The giant's own energy would allow any loss of the others.
+                (lossy.step, lossy.max_noise) = (0.25, None);
+                let back = values(&decoded(&coded(&sample, &plan, small_chunks(1)).unwrap()));
+                for (a, b) in original.iter().zip(&back) {
+                    assert!((a - b).abs() <= 1e-6 * a.abs() + 2.0, "{encoding:?}: {a} {b}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn denormals_and_negative_zeros_keep_the_promise() {
     let tiny: Vec<f32> = normal(2, 4096).iter().map(|x| x * 1e-42).collect();
