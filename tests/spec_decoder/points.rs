@@ -1,0 +1,141 @@
+//! From a chunk of codec 2 to its points and coefficients (7.3).
+
+use super::bits::Bits;
+use super::rans::{Rans, Table};
+use super::trellis::{Params, RowTable};
+use super::{Cursor, Res, dtype_bits, ensure, to_size};
+
+/// h1 and h0 for 2^2, 2^3 … 2^8 states.
+const POLYNOMIALS: [(u32, u32); 7] = [
+    (0o2, 0o5),
+    (0o4, 0o13),
+    (0o4, 0o23),
+    (0o10, 0o45),
+    (0o24, 0o103),
+    (0o126, 0o235),
+    (0o362, 0o515),
+];
+
+/// What a band tells of one row.
+#[derive(Default)]
+pub struct Row {
+    pub factor: u8,
+    pub coefficients: Vec<i64>,
+    pub points: Vec<i64>,
+    class: u8,
+    state: u32,
+}
+
+/// All that indices are read from.
+pub struct Streams<'a> {
+    pub rans: Rans<'a>,
+    pub escaped: Cursor<'a>,
+    pub low: Bits<'a>,
+}
+
+impl Params {
+    /// Turns the coded bytes of a chunk into its `len` decoded bytes.
+    pub fn decode(&self, dtype: u8, coded: &[u8], len: usize) -> Res<Vec<u8>> {
+        let width = to_size(dtype_bits(dtype)? / 8)?;
+        let elements = len / width;
+        ensure(elements.is_multiple_of(self.columns), "a chunk is not of whole rows")?;
+        let rows = elements / self.columns;
+        let mut input = Cursor { bytes: coded, at: 0 };
+        let (escapes, exceptions) = (input.u32()?, input.u32()?);
+        let escaped = input.part(escapes.into(), 2)?;
+        let exceptions = input.part(exceptions.into(), 4 + width as u64)?;
+        let low = input.part((rows as u64 * self.bits_beside()).div_ceil(8), 1)?;
+        let rans = Rans::new(input.rest())?;
+        let mut streams = Streams { rans, escaped, low: Bits::new(low) };
+        let mut decoded = Vec::new();
+        for first in (0..rows).step_by(32) {
+            for row in self.read_band(&mut streams, (rows - first).min(32))? {
+                decoded.extend(self.rebuild_row(&row, dtype)?);
+            }
+        }
+        streams.escaped.finish("the escaped integers")?;
+        streams.low.end()?.finish("the low bits")?;
+        streams.rans.end()?;
+        put_exceptions(exceptions, width, &mut decoded)?;
+        Ok(decoded)
+    }
+
+    /// β: the bits beside the symbols of one row.
+    pub fn bits_beside(&self) -> u64 {
+        let axes = self.low.iter().flat_map(|low| &low.axes);
+        let of_axes: u64 = axes.map(|axis| u64::from(axis.bypass)).sum();
+        self.columns as u64 * u64::from(self.bypass) + of_axes
+    }
+
+    pub fn read_band(&self, streams: &mut Streams, lanes: usize) -> Res<Vec<Row>> {
+        let mut band: Vec<Row> = (0..lanes).map(|_| Row::default()).collect();
+        if let Some(factors) = &self.factors {
+            for (lane, row) in band.iter_mut().enumerate() {
+                row.factor = streams.row_byte(lane, factors)?;
+            }
+        }
+        for (lane, row) in band.iter_mut().enumerate() {
+            row.class = streams.row_byte(lane, &self.row_classes)?;
+        }
+        for axis in self.low.iter().flat_map(|low| &low.axes) {
+            for (lane, row) in band.iter_mut().enumerate() {
+                let index = streams.index(lane, &axis.table, axis.bypass)?;
+                ensure(index.abs() <= 32_767, "a coefficient is too large")?;
+                row.coefficients.push(index);
+            }
+        }
+        for column_class in &self.column_classes {
+            for (lane, row) in band.iter_mut().enumerate() {
+                let class = usize::from(row.class) + *column_class as usize;
+                let half = row.state % 2;
+                let table = &self.tables[self.profile_of[class]][half as usize];
+                let k = streams.index(lane, table, self.bypass)?;
+                let point = if self.log_states == 0 { k } else { 2 * k + i64::from(half) };
+                ensure(point.abs() <= 32_767, "a point is too large")?;
+                row.points.push(point);
+                row.state = self.next_state(row.state, k);
+            }
+        }
+        Ok(band)
+    }
+
+    fn next_state(&self, s: u32, k: i64) -> u32 {
+        if self.log_states == 0 {
+            return 0;
+        }
+        let (h1, h0) = POLYNOMIALS[self.log_states as usize - 2];
+        let of_state = if s % 2 == 1 { h0 / 2 } else { 0 };
+        let of_index = if k.rem_euclid(2) == 1 { h1 / 2 } else { 0 };
+        (s / 2) ^ of_state ^ of_index
+    }
+}
+
+impl Streams<'_> {
+    fn row_byte(&mut self, lane: usize, table: &RowTable) -> Res<u8> {
+        match table {
+            RowTable::Constant(value) => Ok(*value),
+            RowTable::Coded(table) => self.rans.symbol(lane, table),
+        }
+    }
+
+    fn index(&mut self, lane: usize, table: &Table, bypass: u32) -> Res<i64> {
+        let q = match self.rans.symbol(lane, table)? {
+            0 => i64::from(self.escaped.u16()?.cast_signed()),
+            symbol => i64::from(symbol) - 128,
+        };
+        Ok(q * (1 << bypass) + i64::from(self.low.take(bypass)?))
+    }
+}
+
+fn put_exceptions(mut exceptions: Cursor, width: usize, decoded: &mut [u8]) -> Res<()> {
+    let mut least = 0;
+    while !exceptions.rest().is_empty() {
+        let position = to_size(exceptions.u32()?.into())?;
+        ensure(position >= least, "positions of exceptions do not rise")?;
+        let place = decoded.chunks_exact_mut(width).nth(position);
+        let place = place.ok_or("an exception is outside its chunk")?;
+        place.copy_from_slice(exceptions.take(width)?);
+        least = position + 1;
+    }
+    Ok(())
+}
