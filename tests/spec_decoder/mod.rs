@@ -5,6 +5,8 @@
 mod bits;
 pub mod checksums;
 mod index;
+pub mod made;
+pub mod maker;
 mod planes;
 mod points;
 mod rans;
