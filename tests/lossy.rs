@@ -181,7 +181,10 @@ fn what_is_not_finite_or_far_out_poisons_nothing() {
                 if x.is_finite() {
                     assert!(y.is_finite(), "{x} became {y}");
                     // Deviations are about 0.1: the giants among them are no excuse.
-                    assert!((x - y).abs() < 2.0 || (x - y).abs() < 0.01 * x.abs(), "{x} {y}");
+                    assert!(
+                        (x - y).abs() < 2.0 || (x - y).abs() < 0.01 * x.abs(),
+                        "{dtype} {encoding:?}: {x} {y}"
+                    );
                 } else {
                     assert_eq!(a, b);
                 }

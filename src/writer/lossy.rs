@@ -58,7 +58,7 @@ const CHUNK_FACTOR: u64 = 2;
 const BAND: u64 = 32;
 
 /// How often a step is made smaller before nothing is lost instead.
-const ATTEMPTS: usize = 6;
+const ATTEMPTS: usize = 10;
 
 /// A tensor that is ready to be coded at any step.
 pub(crate) struct Ready {
@@ -154,15 +154,17 @@ impl Ready {
     where
         S: ByteSource + ?Sized,
     {
-        for _ in 0..ATTEMPTS {
+        for attempt in 0..ATTEMPTS {
             let encoder = self.prepared.encoder(step)?;
             let Distortion { signal, noise } = measure(&self.geometry, source, &encoder)?.1;
             let allowed = share * signal;
             if noise <= allowed {
                 return Ok(Some(step));
             }
-            // The error goes with the square of the step, nearly.
-            step *= ((allowed / noise).sqrt() * 0.998) as f32;
+            // The error goes with the square of the step, nearly; but hardly with the step at all
+            // where nearly nothing of the residual is left, so patience ends.
+            let patience = (1.0 - 0.05 * (attempt * attempt) as f64).max(0.25);
+            step *= ((allowed / noise).sqrt() * 0.998).min(patience) as f32;
             if !(step.is_normal() && step > 1e-30) {
                 break;
             }

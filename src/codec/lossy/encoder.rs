@@ -44,8 +44,17 @@ pub(crate) struct Encoder {
     parameters: Vec<u8>,
     tables: Vec<EncodeTable>,
     costs: Vec<Costs>,
-    classifier: RowClassifier,
-    scaler: Option<RowScaler>,
+    habits: Habits,
+}
+
+/// What an encoder goes by and a decoder need not know.
+pub(super) struct Habits {
+    pub(super) classifier: RowClassifier,
+    pub(super) scaler: Option<RowScaler>,
+    /// What a bit is worth, in squared lattice steps.
+    pub(super) lambda: f32,
+    /// Weights beyond are stored as they are.
+    pub(super) giant: f32,
 }
 
 /// The symbols of a chunk and what goes beside them, in the order of decoding.
@@ -58,19 +67,12 @@ struct Parts {
 }
 
 impl Encoder {
-    /// `lambda` in squared lattice steps weighs bits against distortion.
-    pub(super) fn new(
-        dtype: Dtype,
-        model: &Model,
-        classifier: RowClassifier,
-        scaler: Option<RowScaler>,
-        lambda: f32,
-    ) -> Result<Self> {
+    pub(super) fn new(dtype: Dtype, model: &Model, habits: Habits) -> Result<Self> {
         let parameters = model.parameters.to_bytes();
-        let (tables, costs) = (model.encode_tables(), costs(model, lambda));
+        let (tables, costs) = (model.encode_tables(), costs(model, habits.lambda));
         // What is written is what a decoder makes of it.
         let decoder = Decoder::new(dtype, &parameters)?;
-        Ok(Self { dtype, decoder, parameters, tables, costs, classifier, scaler })
+        Ok(Self { dtype, decoder, parameters, tables, costs, habits })
     }
 
     pub(crate) fn parameters(&self) -> &[u8] {
@@ -134,7 +136,7 @@ impl Encoder {
                 }
             }
         };
-        take(rows, 0, MAX_WEIGHT);
+        take(rows, 0, self.habits.giant.min(MAX_WEIGHT));
         let moved = parameters.row_scales.is_some() || parameters.low_rank.is_some();
         if !moved && rows.iter().all(|value| value.abs() <= safe) {
             return Ok(exceptions);
@@ -185,7 +187,7 @@ impl Encoder {
         let mut classes = [0; BAND];
         if let Some(table) = &parameters.classes.rows {
             for (class, row) in classes.iter_mut().zip(rows.chunks_exact(columns)) {
-                *class = table.nearest(self.classifier.class(row));
+                *class = table.nearest(self.habits.classifier.class(row));
             }
             put_row_bytes(table, numbers.row_class(), &classes[..lanes], parts);
         }
@@ -210,7 +212,7 @@ impl Encoder {
         let coefficients = self.take_low_rank(rows);
         parameters.rotation.as_coordinates().forward(rows);
         let mut scales = [SCALE_ONE; BAND];
-        if let (Some(scaler), Some(table)) = (&self.scaler, &parameters.row_scales) {
+        if let (Some(scaler), Some(table)) = (&self.habits.scaler, &parameters.row_scales) {
             for (scale, row) in scales.iter_mut().zip(rows.chunks_exact_mut(parameters.columns)) {
                 *scale = table.nearest(scaler.scale(row));
                 let inverse = 1.0 / row_factor(*scale);

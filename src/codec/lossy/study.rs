@@ -2,7 +2,7 @@
 
 use super::classes::Classes;
 use super::coding::Axes;
-use super::encoder::Encoder;
+use super::encoder::{Encoder, Habits};
 use super::model::{Model, row_factor};
 use super::parameters::{
     LowRankPart, MAX_BASIS, MAX_RANK, Parameters, Rotation, put_i16s, write_rotation,
@@ -59,6 +59,8 @@ pub(crate) struct Study<'r> {
     /// Row by row, evenly spread over the tensor.
     sample: Vec<f32>,
     sampled: usize,
+    /// Weights beyond are out of all proportion: they are stored as they are, and count for 0.
+    giant: f32,
     subspace: OnceLock<Result<Subspace>>,
 }
 
@@ -90,7 +92,9 @@ impl<'r> Study<'r> {
             source.read(at..at + 1, &mut row)?;
             sample.extend_from_slice(&row);
         }
-        Ok(Self { source, sample, sampled, subspace: OnceLock::new() })
+        let giant = proportion(&sample);
+        silence(&mut sample, giant);
+        Ok(Self { source, sample, sampled, giant, subspace: OnceLock::new() })
     }
 
     pub(crate) fn rows(&self) -> usize {
@@ -108,16 +112,8 @@ impl<'r> Study<'r> {
     /// The root mean square of the sample's weights, without the few that are out of all
     /// proportion.
     pub(crate) fn rms(&self) -> f64 {
-        let mut magnitudes: Vec<f32> = self.sample.iter().map(|x| x.abs()).collect();
-        if magnitudes.is_empty() {
-            return 0.0;
-        }
-        let at = magnitudes.len() * 9 / 10;
-        let (_, typical, _) = magnitudes.select_nth_unstable_by(at, f32::total_cmp);
-        let limit = f64::from(*typical) * EXTREME;
-        let square = |x: &f32| Some(f64::from(*x).powi(2)).filter(|_| f64::from(x.abs()) <= limit);
-        let sum: f64 = self.sample.iter().filter_map(square).sum();
-        (sum / self.sample.len() as f64).sqrt()
+        let sum: f64 = self.sample.iter().map(|&x| f64::from(x).powi(2)).sum();
+        (sum / self.sample.len().max(1) as f64).sqrt()
     }
 
     /// Sums over the tensor's rows, or over about `limit` of them, evenly spread: each share's in
@@ -137,6 +133,7 @@ impl<'r> Study<'r> {
             for at in wanted * number / SHARES..wanted * (number + 1) / SHARES {
                 let start = at * pieces / wanted * piece;
                 self.source.read(start..(start + piece).min(rows), &mut buffer)?;
+                silence(&mut buffer, self.giant);
                 add(&mut sums, &buffer);
             }
             Ok(sums)
@@ -212,7 +209,7 @@ impl<'r> Study<'r> {
         let row_scales = scaler.map(|scaler| scale_rows(scaler, &mut values, columns));
         let weight = rows as f64 / self.sampled.max(1) as f64;
         let sample = Sample { columns, values, weight };
-        Ok(Some(Fitted { rotation, low_rank, scaler, row_scales, sample, rows }))
+        Ok(Some(Fitted { rotation, low_rank, scaler, row_scales, sample, rows, giant: self.giant }))
     }
 
     fn learn_basis(&self, block: usize, low_rank: Option<&FittedPart>) -> Result<Option<Basis>> {
@@ -240,7 +237,24 @@ const ENOUGH_ROWS: usize = 256;
 const MAX_SAMPLE: usize = 1 << 21;
 
 /// So many times the typical weight is out of all proportion.
-const EXTREME: f64 = 1e4;
+const EXTREME: f32 = 1e4;
+
+/// What weights beyond are out of all proportion: beside them, or in a row with them, all others
+/// would seem silent.
+fn proportion(sample: &[f32]) -> f32 {
+    let mut magnitudes: Vec<f32> = sample.iter().map(|x| x.abs()).collect();
+    if magnitudes.is_empty() {
+        return f32::MAX;
+    }
+    let at = magnitudes.len() * 9 / 10;
+    let (_, typical, _) = magnitudes.select_nth_unstable_by(at, f32::total_cmp);
+    if *typical > 0.0 { *typical * EXTREME } else { f32::MAX }
+}
+
+/// Puts zeros in place of what is beyond.
+fn silence(weights: &mut [f32], giant: f32) {
+    weights.iter_mut().filter(|x| x.abs() > giant).for_each(|x| *x = 0.0);
+}
 
 /// Times all rows are read to find the loudest axes.
 const SUBSPACE_TURNS: usize = 4;
@@ -335,6 +349,7 @@ pub(crate) struct Fitted {
     row_scales: Option<RowTable>,
     sample: Sample,
     rows: usize,
+    giant: f32,
 }
 
 impl Fitted {
@@ -430,7 +445,9 @@ impl Fitted {
             profiles: trained.profiles,
             gain: (gain * 256.0).round() as i16,
         };
-        Encoder::new(dtype, &Model::new(parameters), classifier, self.scaler, quantiser.lambda)
+        let habits =
+            Habits { classifier, scaler: self.scaler, lambda: quantiser.lambda, giant: self.giant };
+        Encoder::new(dtype, &Model::new(parameters), habits)
     }
 }
 
