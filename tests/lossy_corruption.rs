@@ -34,7 +34,7 @@ fn problems(file: &[u8], deep: bool) -> Vec<Error> {
 fn streamed(file: &[u8]) -> Result<Vec<u8>, Error> {
     let mut tensors = StreamReader::new(file)?.tensors();
     let tensor = tensors.next().ok_or_else(|| Error::from(std::io::Error::other("none")))??;
-    tensors.next().map_or(Ok(tensor.bytes), |more| Err(more.err().expect("one tensor")))
+    tensors.next().map_or(Ok(tensor.bytes), |more| Err(more.expect_err("one tensor")))
 }
 
 /// Whether an error is one that damage may lead to, and names the tensor.
@@ -202,7 +202,7 @@ fn damage_behind_mended_checksums_is_an_error_or_other_numbers() {
         for _ in 0..150 {
             let runs: Vec<(usize, Vec<u8>)> = (0..1 + random.next() % 3)
                 .map(|_| {
-                    let area = if random.next() % 2 == 0 { &parameters } else { &chunk };
+                    let area = if random.next().is_multiple_of(2) { &parameters } else { &chunk };
                     let at = area.start + random.next() as usize % area.len();
                     let count = 1 + random.next() as usize % 8;
                     (at, random.bytes(count.min(area.end - at)))
