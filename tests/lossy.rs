@@ -15,8 +15,9 @@ const FLOATS: [Dtype; 4] = [Dtype::F16, Dtype::Bf16, Dtype::F32, Dtype::F64];
 fn to_bytes(dtype: Dtype, values: &[f64]) -> Vec<u8> {
     let bytes = |value: &f64| -> Vec<u8> {
         match dtype {
-            Dtype::F16 => f16::from_f64(*value).to_le_bytes().into(),
-            Dtype::Bf16 => bf16::from_f64(*value).to_le_bytes().into(),
+            // By way of F32: `half` drops the last bits of an F64 before it rounds.
+            Dtype::F16 => f16::from_f32(*value as f32).to_le_bytes().into(),
+            Dtype::Bf16 => bf16::from_f32(*value as f32).to_le_bytes().into(),
             Dtype::F32 => (*value as f32).to_le_bytes().into(),
             _ => value.to_le_bytes().into(),
         }
