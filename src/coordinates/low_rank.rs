@@ -104,7 +104,7 @@ impl LowRank {
     }
 
     /// The coefficients that bring the part nearest to a row.
-    pub(crate) fn coefficients(&self, row: &[f32]) -> Vec<i32> {
+    fn coefficients(&self, row: &[f32]) -> Vec<i32> {
         let projector = self.projector();
         let skip = usize::from(self.has_mean);
         let mean = |c: usize| if self.has_mean { self.axes.entry(0, c) as f32 } else { 0.0 };
@@ -118,6 +118,31 @@ impl LowRank {
                 sum.round().clamp(-limit, limit) as i32
             })
             .collect()
+    }
+
+    /// Takes the part away from whole rows, as a decoder will add it; returns each row's
+    /// coefficients.
+    pub(crate) fn take_away(&self, rows: &mut [f32]) -> Vec<Vec<i32>> {
+        let columns = self.axes.columns();
+        let mut all = Vec::with_capacity(rows.len() / columns);
+        let mut product = vec![[0; BAND]; columns];
+        for band in rows.chunks_mut(BAND * columns) {
+            let mut transposed = vec![[0; BAND]; self.rank()];
+            for (lane, row) in band.chunks_exact(columns).enumerate() {
+                let coefficients = self.coefficients(row);
+                for (out, &coefficient) in transposed.iter_mut().zip(&coefficients) {
+                    out[lane] = coefficient;
+                }
+                all.push(coefficients);
+            }
+            self.product(&transposed, &mut product);
+            for (lane, row) in band.chunks_exact_mut(columns).enumerate() {
+                for (value, product) in row.iter_mut().zip(&product) {
+                    *value -= product[lane] as f32 * self.scale;
+                }
+            }
+        }
+        all
     }
 
     /// `Jᵀ (J Jᵀ)⁻¹`.

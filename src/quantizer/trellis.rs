@@ -49,6 +49,11 @@ impl Trellis {
         self.states_log2 == 0
     }
 
+    /// How far apart points are that a row may choose between, given the step: those of one half.
+    pub(crate) fn pace(self, step: f32) -> f32 {
+        if self.is_scalar() { step } else { 2.0 * step }
+    }
+
     /// The lattice point that `k` stands for in a state.
     #[inline]
     pub(crate) fn point(self, state: State, k: i32) -> i32 {

@@ -42,12 +42,16 @@ pub struct Added {
 impl Added {
     /// ‖W − Ŵ‖ ÷ ‖W‖; 0 when nothing was lost.
     pub fn rel_error(&self) -> f64 {
-        if self.noise > 0.0 { (self.noise / self.signal).sqrt() } else { 0.0 }
+        self.distortion().rel_error()
     }
 
     /// 20 · log10(‖W‖ ÷ ‖W − Ŵ‖) in decibels; `None` when nothing was lost.
     pub fn snr_db(&self) -> Option<f64> {
-        (self.noise > 0.0).then(|| 10.0 * (self.signal / self.noise).log10())
+        self.distortion().snr_db()
+    }
+
+    fn distortion(&self) -> Distortion {
+        Distortion { signal: self.signal, noise: self.noise }
     }
 }
 

@@ -1,5 +1,6 @@
 //! How a tensor was coded, for people.
 
+use super::encoder::Distortion;
 use super::parameters::{Parameters, Rotation};
 use crate::coordinates::LowRank;
 use serde::{Deserialize, Serialize};
@@ -90,11 +91,15 @@ impl Coding {
 
     /// ‖W − Ŵ‖ ÷ ‖W‖.
     pub fn rel_error(&self) -> f64 {
-        if self.noise > 0.0 { (self.noise / self.signal).sqrt() } else { 0.0 }
+        self.distortion().rel_error()
     }
 
     /// 20 · log10(‖W‖ ÷ ‖W − Ŵ‖) in decibels; `None` when nothing was lost after all.
     pub fn snr_db(&self) -> Option<f64> {
-        (self.noise > 0.0).then(|| 10.0 * (self.signal / self.noise).log10())
+        self.distortion().snr_db()
+    }
+
+    fn distortion(&self) -> Distortion {
+        Distortion { signal: self.signal, noise: self.noise }
     }
 }

@@ -35,6 +35,16 @@ impl Distortion {
         self.signal += other.signal;
         self.noise += other.noise;
     }
+
+    /// ‖W − Ŵ‖ ÷ ‖W‖; 0 without noise.
+    pub(crate) fn rel_error(self) -> f64 {
+        if self.noise > 0.0 { (self.noise / self.signal).sqrt() } else { 0.0 }
+    }
+
+    /// 20 · log10(‖W‖ ÷ ‖W − Ŵ‖) in decibels; `None` without noise.
+    pub(crate) fn snr_db(self) -> Option<f64> {
+        (self.noise > 0.0).then(|| 10.0 * (self.signal / self.noise).log10())
+    }
 }
 
 /// Codes chunks of one tensor.
@@ -209,7 +219,8 @@ impl Encoder {
     /// and factors.
     fn to_coordinates(&self, rows: &mut [f32]) -> (Vec<Vec<i32>>, [u8; BAND]) {
         let parameters = &self.model().parameters;
-        let coefficients = self.take_low_rank(rows);
+        let low_rank = self.model().low_rank();
+        let coefficients = low_rank.map_or_else(Vec::new, |low_rank| low_rank.part.take_away(rows));
         parameters.rotation.as_coordinates().forward(rows);
         let mut scales = [SCALE_ONE; BAND];
         if let (Some(scaler), Some(table)) = (&self.habits.scaler, &parameters.row_scales) {
@@ -220,31 +231,6 @@ impl Encoder {
             }
         }
         (coefficients, scales)
-    }
-
-    /// Takes the low-dimensional part away from the rows, as a decoder will add it.
-    fn take_low_rank(&self, rows: &mut [f32]) -> Vec<Vec<i32>> {
-        let Some(low_rank) = self.model().low_rank() else { return Vec::new() };
-        let columns = self.model().parameters.columns;
-        let part = &low_rank.part;
-        let mut transposed = vec![[0; BAND]; part.rank()];
-        let mut coefficients = Vec::with_capacity(BAND);
-        for (lane, row) in rows.chunks_exact(columns).enumerate() {
-            let row = part.coefficients(row);
-            for (out, &coefficient) in transposed.iter_mut().zip(&row) {
-                out[lane] = coefficient;
-            }
-            coefficients.push(row);
-        }
-        let mut product = vec![[0; BAND]; columns];
-        part.product(&transposed, &mut product);
-        let scale = part.scale();
-        for (lane, row) in rows.chunks_exact_mut(columns).enumerate() {
-            for (value, product) in row.iter_mut().zip(&product) {
-                *value -= product[lane] as f32 * scale;
-            }
-        }
-        coefficients
     }
 
     /// The lattice points of up to 32 rows, by column.

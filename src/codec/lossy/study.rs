@@ -8,7 +8,7 @@ use super::parameters::{
     LowRankPart, MAX_BASIS, MAX_RANK, Parameters, Rotation, put_i16s, write_rotation,
 };
 use super::row_table::RowTable;
-use super::training::{Quantiser, RowClassifier, RowScaler, Sample, classify, train};
+use super::training::{Quantiser, RowClassifier, RowScaler, Sample, Trained, classify, train};
 use crate::coordinates::{BAND, Basis, Gram, Hadamard, Identity, LowRank, Subspace};
 use crate::dtype::Dtype;
 use crate::entropy::{Alphabet, BitWriter, Coset, MagnitudeCounts, Profile};
@@ -189,7 +189,7 @@ impl<'r> Study<'r> {
             }
         };
         let mut values = self.sample.clone();
-        let low_rank = low_rank.map(|part| take_away(part, &mut values, columns));
+        let low_rank = low_rank.map(|part| take_away(part, &mut values));
         let rotation = match choice.axes {
             Axes::Identity => Rotation::Identity(Identity { columns }),
             Axes::Hadamard { block_log2, signed: false } => {
@@ -218,7 +218,7 @@ impl<'r> Study<'r> {
             None => gram.add(rows),
             Some(fitted) => {
                 let mut rows = rows.to_vec();
-                subtract(&fitted.part.part, &mut rows, columns);
+                fitted.part.part.take_away(&mut rows);
                 gram.add(&rows);
             }
         };
@@ -277,30 +277,8 @@ struct FittedPart {
     row_bits: f64,
 }
 
-fn subtract(part: &LowRank, rows: &mut [f32], columns: usize) -> Vec<Vec<i32>> {
-    let mut all = Vec::with_capacity(rows.len() / columns);
-    let mut product = vec![[0; BAND]; columns];
-    for band in rows.chunks_mut(BAND * columns) {
-        let mut transposed = vec![[0; BAND]; part.rank()];
-        for (lane, row) in band.chunks_exact(columns).enumerate() {
-            let coefficients = part.coefficients(row);
-            for (out, &coefficient) in transposed.iter_mut().zip(&coefficients) {
-                out[lane] = coefficient;
-            }
-            all.push(coefficients);
-        }
-        part.product(&transposed, &mut product);
-        for (lane, row) in band.chunks_exact_mut(columns).enumerate() {
-            for (value, product) in row.iter_mut().zip(&product) {
-                *value -= product[lane] as f32 * part.scale();
-            }
-        }
-    }
-    all
-}
-
-fn take_away(part: LowRank, rows: &mut [f32], columns: usize) -> FittedPart {
-    let all = subtract(&part, rows, columns);
+fn take_away(part: LowRank, rows: &mut [f32]) -> FittedPart {
+    let all = part.take_away(rows);
     let mut row_bits = 0.0;
     let coefficients = (0..part.rank())
         .map(|axis| {
@@ -341,6 +319,14 @@ fn scale_rows(scaler: RowScaler, rows: &mut [f32], columns: usize) -> RowTable {
     table
 }
 
+/// What a sample's points are coded by.
+struct Tables {
+    classes: Classes,
+    classifier: RowClassifier,
+    quantiser: Quantiser,
+    trained: Trained,
+}
+
 /// A tensor's sample in the axes of a choice.
 pub(crate) struct Fitted {
     rotation: Arc<Rotation>,
@@ -355,15 +341,13 @@ pub(crate) struct Fitted {
 impl Fitted {
     /// The best kinds of classes at a step, and about what the whole tensor then takes.
     fn classes(&self, step: f32, trellis: Trellis) -> (Classes, RowClassifier, f64) {
-        // A trellis codes which multiple of two steps it is; the half comes for nothing.
-        let pace = if trellis.is_scalar() { step } else { 2.0 * step };
-        classify(&self.sample, pace)
+        classify(&self.sample, trellis.pace(step))
     }
 
     /// Bits a weight at a step, about, without a search: to compare axes at equal distortion.
     pub(crate) fn estimate(&self, step: f32, effort: Effort) -> f64 {
         let trellis = trellis(effort);
-        let pace = f64::from(if trellis.is_scalar() { step } else { 2.0 * step });
+        let pace = f64::from(trellis.pace(step));
         let (_, _, bits) = self.classes(step, trellis);
         let noise: f64 = self
             .sample
@@ -399,11 +383,7 @@ impl Fitted {
 
     /// The rate at a step, all told, and the error, as the sample has it.
     pub(crate) fn rate(&self, step: f32, effort: Effort, overhead_bits: f64) -> Rate {
-        let trellis = trellis(effort);
-        let (classes, classifier, _) = self.classes(step, trellis);
-        let quantiser = self.quantiser(step, trellis);
-        let trained =
-            train(&self.sample, &classes, &classifier, quantiser, effort.passes, effort.sample);
+        let Tables { classes, trained, .. } = self.tables(step, effort);
         let mut out = BitWriter::default();
         classes.write(&mut out);
         trained.profiles.iter().for_each(|profile| profile.write(&mut out));
@@ -415,9 +395,15 @@ impl Fitted {
         Rate { bits: trained.bits + side, noise: trained.noise, side }
     }
 
-    fn quantiser(&self, step: f32, trellis: Trellis) -> Quantiser {
+    /// Classes and profiles for a step.
+    fn tables(&self, step: f32, effort: Effort) -> Tables {
+        let trellis = trellis(effort);
+        let (classes, classifier, _) = self.classes(step, trellis);
         let bypass = Quantiser::bypass_for(&self.sample, trellis, step);
-        Quantiser { trellis, bypass, step, lambda: lambda(trellis) }
+        let quantiser = Quantiser { trellis, bypass, step, lambda: lambda(trellis) };
+        let trained =
+            train(&self.sample, &classes, &classifier, quantiser, effort.passes, effort.sample);
+        Tables { classes, classifier, quantiser, trained }
     }
 
     /// The encoder of the tensor at a step. `gain` is what the axes save, in bits a weight.
@@ -428,15 +414,11 @@ impl Fitted {
         effort: Effort,
         gain: f64,
     ) -> Result<Encoder> {
-        let trellis = trellis(effort);
-        let (classes, classifier, _) = self.classes(step, trellis);
-        let quantiser = self.quantiser(step, trellis);
-        let trained =
-            train(&self.sample, &classes, &classifier, quantiser, effort.passes, effort.sample);
+        let Tables { classes, classifier, quantiser, trained } = self.tables(step, effort);
         let parameters = Parameters {
             columns: self.sample.columns,
             step,
-            trellis,
+            trellis: quantiser.trellis,
             bypass: quantiser.bypass,
             rotation: Arc::clone(&self.rotation),
             low_rank: self.low_rank.as_ref().map(|fitted| Arc::clone(&fitted.part)),

@@ -301,7 +301,7 @@ impl Quantiser {
 
     /// Low bits to store apart, so that symbols reach all but a few values.
     pub(super) fn bypass_for(sample: &Sample, trellis: Trellis, step: f32) -> u32 {
-        let pace = if trellis.is_scalar() { step } else { 2.0 * step };
+        let pace = trellis.pace(step);
         let mut beyond = [0u32; 9];
         for x in &sample.values {
             let k = (x.abs() / pace) as u32;
