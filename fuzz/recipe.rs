@@ -129,11 +129,12 @@ fn plan(bytes: &mut Bytes<'_>) -> TensorPlan {
     let max_noise = if more & 4 == 0 { "null" } else { "0.03" };
     let plan = format!(
         r#"{{"tensors":{{"":{{"weights":0,"bytes":0,"lossy":{{"step":{step},"axes":{axes},
-        "mean":{},"rank":{},"row_scales":{},"effort":{effort},"gain":0.0,"max_noise":{max_noise},
+        "mean":{},"rank":{},"row_scales":"{}","column_scales":{},"effort":{effort},"gain":0.0,"max_noise":{max_noise},
         "shares_budget":false,"floor":0.0,"curve":[[0.0,3.0],[1.0,2.0],[2.0,1.0]]}}}}}}}}"#,
         more & 1 == 1,
         more / 8 % 4,
-        more & 2 == 2,
+        ["none", "loudness", "rank"][usize::from(more / 2 % 2 + more / 64 % 2)],
+        more & 32 == 32,
     );
     let mut plan = Plan::from_json(&plan).expect("a plan");
     plan.tensors.remove("").expect("its tensor")

@@ -56,7 +56,7 @@ mod survey;
 mod verify;
 mod writer;
 
-pub use codec::{Axes, Codec, Coding};
+pub use codec::{Axes, Codec, Coding, RowScales};
 pub use compare::{Comparison, Distortion, TensorComparison, TotalComparison, compare};
 pub use dtype::Dtype;
 pub use error::{Error, Location, Result};

@@ -74,7 +74,7 @@ fn budgets_are_spent_and_never_exceeded() {
         for bits in [1.5, 3.0, 6.0] {
             for encoding in [
                 Encoding::bits(bits).effort(3),
-                Encoding::bits(bits).effort(1).weighting(Weighting::ParameterCount),
+                Encoding::bits(bits).effort(1).weighting(Weighting::RelativeError),
             ] {
                 let file = match compressed(&checkpoint, &encoding) {
                     Ok(file) => file,

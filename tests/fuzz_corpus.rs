@@ -108,7 +108,8 @@ fn files() -> Seeds {
         ("hadamard", lossy_file("hadamard")),
         ("aligned", lossy_file("aligned")),
         ("low_rank", lossy_file("low_rank")),
-        ("row_factors", lossy_file("row_factors")),
+        ("row_scales", lossy_file("row_scales")),
+        ("column_scales", lossy_file("column_scales")),
     ]
 }
 
@@ -210,13 +211,15 @@ fn recipes() -> Seeds {
 
 /// Matrices that lose something: dtype, rows and columns; axes, what else, effort, step; pattern.
 #[rustfmt::skip]
-const LOSSY: [(&str, [u8; 15]); 7] = [
+const LOSSY: [(&str, [u8; 15]); 9] = [
     ("identity", [8, 60, 1, 0, 0xe2, 3, 0, 0, 0, 3, 18, 100, 0, 0, 0]),
     ("hadamard", [8, 255, 1, 1, 0xe1, 7, 3, 25, 0, 5, 19, 101, 1, 2, 3]),
     ("signed_hadamard", [8, 9, 1, 2, 0xe3, 0, 1, 22, 4, 9, 19, 102, 1, 2, 3]),
     ("aligned", [8, 60, 1, 3, 0xe2, 3, 0, 95, 0, 4, 18, 103, 9, 9, 9]),
     ("low_rank", [8, 60, 1, 0, 0xe0, 5, 2, 0, 17, 2, 17, 105, 9, 9, 9]),
-    ("row_factors", [8, 60, 1, 0, 0xe2, 6, 1, 25, 2, 1, 18, 106, 0, 0, 0]),
+    ("row_scales", [8, 60, 1, 0, 0xe2, 6, 1, 25, 2, 1, 18, 106, 0, 0, 0]),
+    ("column_scales", [8, 60, 1, 0, 0xe2, 3, 0, 25, 32, 3, 18, 100, 0, 0, 0]),
+    ("rank_scales", [8, 60, 1, 0, 0xe2, 6, 1, 24, 66, 3, 18, 107, 0, 0, 0]),
     ("low_bits", [8, 60, 1, 0, 0xe2, 6, 1, 25, 0, 3, 6, 108, 0, 0, 0]),
 ];
 
@@ -242,8 +245,9 @@ fn lossy_seeds_are_what_their_names_say() {
     assert_eq!(coding("aligned").0.axes, Axes::Aligned { block: 24 });
     let low_rank = coding("low_rank").0;
     assert!(low_rank.mean && low_rank.rank == 2 && low_rank.states == 4);
-    let row_factors = coding("row_factors").0;
-    assert!(row_factors.row_scales && row_factors.states == 1);
+    let row_scales = coding("row_scales").0;
+    assert!(row_scales.row_scales && row_scales.states == 1);
+    assert!(coding("column_scales").0.column_scales && coding("rank_scales").0.row_scales);
     assert!(coding("low_bits").1 > 9);
 }
 

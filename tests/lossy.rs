@@ -85,10 +85,10 @@ fn loss(dtype: Dtype, original: &[u8], decoded: &[u8]) -> (f64, f64) {
 /// What the coding must be like.
 type Expected = fn(&occ::Coding) -> bool;
 
-/// Encodings that lead to every kind of coordinates and coding.
-fn kinds() -> Vec<(Encoding, Expected)> {
+/// Names and encodings that lead to every kind of coordinates and coding.
+fn kinds() -> Vec<(&'static str, Encoding, Expected)> {
     let plain = |coordinates| Encoding::snr(18.0).max_rank(0).coordinates(coordinates);
-    vec![
+    let kinds: Vec<(Encoding, Expected)> = vec![
         (plain(Coordinates::Identity), |c| c.axes == Axes::Identity && c.classes > 1),
         (plain(Coordinates::Hadamard), |c| matches!(c.axes, Axes::Hadamard { .. })),
         (plain(Coordinates::Aligned), |c| matches!(c.axes, Axes::Aligned { .. })),
@@ -98,17 +98,23 @@ fn kinds() -> Vec<(Encoding, Expected)> {
         (plain(Coordinates::Identity).effort(9), |c| c.states == 256),
         (Encoding::snr(66.0), |c| c.snr_db().is_some_and(|snr| snr > 66.0)),
         (Encoding::snr(3.0), |c| c.snr_db().is_some_and(|snr| snr > 3.0)),
-    ]
+    ];
+    let budget = || Encoding::lossless().bits_for("*", 3.0);
+    let named: [(_, _, Expected); 2] = [
+        ("wte", budget(), |c| c.row_scales && !c.column_scales),
+        ("v_proj", budget(), |c| c.column_scales && !c.row_scales),
+    ];
+    kinds.into_iter().map(|(encoding, expected)| ("w", encoding, expected)).chain(named).collect()
 }
 
 #[test]
 fn every_way_of_decoding_finds_the_same() {
-    let sample = sample(Dtype::F32, &[1111, 100], 3);
-    for (number, (encoding, expected)) in kinds().into_iter().enumerate() {
+    for (number, (name, encoding, expected)) in kinds().into_iter().enumerate() {
+        let sample = Sample { name: name.into(), ..sample(Dtype::F32, &[1111, 100], 3) };
         let file = coded(&sample, &encoding, small_chunks(9000));
         assert_sound(&file);
         let reader = Reader::from_bytes(&file).unwrap();
-        let tensor = reader.tensor("w").unwrap();
+        let tensor = reader.tensor(name).unwrap();
         let coding = tensor.coding().unwrap().expect("something was lost");
         assert!(expected(&coding), "{number}: {coding:?}");
         assert!(tensor.chunks() > 2);
@@ -135,7 +141,7 @@ fn every_way_of_decoding_finds_the_same() {
         let path = folder.path().join("a.occ");
         std::fs::write(&path, &file).unwrap();
         let mapped = Reader::open(&path).unwrap();
-        assert!(mapped.tensor("w").unwrap().decode().unwrap() == whole);
+        assert!(mapped.tensor(name).unwrap().decode().unwrap() == whole);
     }
 }
 
@@ -164,18 +170,17 @@ fn other_types_are_rounded_once() {
 fn what_is_not_finite_or_far_out_poisons_nothing() {
     let specials = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0, 1e-40, 5e-324, 60000.0];
     for dtype in FLOATS {
-        for (encoding, _) in kinds() {
-            let plain = sample(dtype, &[70, 90], 7);
+        for (name, encoding, _) in kinds() {
+            let plain = Sample { name: name.into(), ..sample(dtype, &[190, 90], 7) };
             let mut values = to_values(dtype, &plain.bytes);
             for (i, special) in specials.iter().cycle().take(40).enumerate() {
-                values[(i * 577 + 13) % 6300] = *special;
+                values[(i * 577 + 13) % 17_100] = *special;
             }
             let original = Sample { bytes: to_bytes(dtype, &values), ..plain };
             let file = coded(&original, &encoding, WriteOptions::default());
             assert_sound(&file);
             let reader = Reader::from_bytes(&file).unwrap();
-            let tensor = reader.tensor("w").unwrap();
-            let bytes = tensor.decode().unwrap();
+            let bytes = reader.tensor(name).unwrap().decode().unwrap();
             let size = dtype.bits() as usize / 8;
             for (a, b) in original.bytes.chunks(size).zip(bytes.chunks(size)) {
                 let (x, y) = (to_values(dtype, a)[0], to_values(dtype, b)[0]);

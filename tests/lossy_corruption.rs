@@ -68,6 +68,7 @@ fn exhibits_show_what_their_names_say() {
             "escapes" => escapes >= 2 && exceptions == 0,
             "exceptions" => exceptions >= 4,
             "row scales" => coding.row_scales && coding.states == 1,
+            "column scales" => coding.column_scales && !coding.row_scales,
             "bypass" => bypass > 0,
             "aligned" => coding.axes == Axes::Aligned { block: 24 },
             "low rank" => coding.mean && coding.rank == 2,
@@ -77,7 +78,7 @@ fn exhibits_show_what_their_names_say() {
         assert!(problems(&file, true).is_empty());
         seen.push(sample.name);
     }
-    assert_eq!(seen.len(), 9);
+    assert_eq!(seen.len(), 10);
 }
 
 #[test]

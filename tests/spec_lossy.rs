@@ -15,6 +15,9 @@ use std::ops::Range;
 
 const FLOATS: [Dtype; 4] = [Dtype::F16, Dtype::Bf16, Dtype::F32, Dtype::F64];
 
+/// With a budget, tall matrices of this name have rows scaled by their rank, others columns.
+const NAME: &str = "wte.v_proj";
+
 /// Rows that share a mean and two directions, loud columns and rows, and noise.
 fn sample(dtype: Dtype, rows: usize, columns: usize, specials: &[f64]) -> Sample {
     let mut random = Random(columns as u64);
@@ -40,7 +43,7 @@ fn sample(dtype: Dtype, rows: usize, columns: usize, specials: &[f64]) -> Sample
             _ => value.to_le_bytes().into(),
         }
     });
-    Sample::new("w", dtype, &[rows, columns], bytes.collect())
+    Sample::new(NAME, dtype, &[rows, columns], bytes.collect())
 }
 
 /// A file with the sample alone, in chunks of 64 rows.
@@ -90,7 +93,7 @@ struct Told {
 impl Told {
     fn by(file: &[u8], name: &str) -> Self {
         let reader = Reader::from_bytes(file).unwrap();
-        let coding = reader.tensor("w").unwrap().coding().unwrap().expect(name);
+        let coding = reader.tensor(NAME).unwrap().coding().unwrap().expect(name);
         let chunk = first_chunk(file).start;
         Told {
             coding,
@@ -108,6 +111,7 @@ fn cases(dtype: Dtype) -> Vec<Case> {
     // BF16 holds too few digits for more.
     let fine = if dtype == Dtype::Bf16 { 44.0 } else { 60.0 };
     let plain = |coordinates| Encoding::snr(18.0).max_rank(0).coordinates(coordinates);
+    let budget = || Encoding::lossless().bits_for("*", 3.0);
     let (identity, hadamard, aligned) =
         (Coordinates::Identity, Coordinates::Hadamard, Coordinates::Aligned);
     vec![
@@ -122,6 +126,11 @@ fn cases(dtype: Dtype) -> Vec<Case> {
         ("row scales", plain(identity).row_scales(true), 70, 90, |t| t.coding.row_scales),
         ("all", plain(hadamard).max_rank(8).row_scales(true), 300, 70, |t| {
             t.coding.row_scales && t.coding.rank > 0 && is_hadamard(&t.coding)
+        }),
+        ("rank scales", budget(), 300, 90, |t| t.coding.row_scales),
+        ("column scales", budget(), 90, 90, |t| t.coding.column_scales),
+        ("column scales, mixed", budget().coordinates(hadamard).max_rank(8), 130, 70, |t| {
+            t.coding.column_scales && t.coding.rank > 0 && is_hadamard(&t.coding)
         }),
         ("effort 1", plain(identity).effort(1), 70, 90, |t| t.coding.states == 1),
         ("effort 2", plain(hadamard).effort(2), 70, 90, |t| t.coding.states == 4),
@@ -167,7 +176,7 @@ fn signal_and_noise(dtype: Dtype, original: &[u8], decoded: &[u8]) -> [f64; 2] {
 
 fn assert_same(file: &[u8], original: &Sample, name: &str) {
     let reader = Reader::from_bytes(file).unwrap();
-    let decoded = reader.tensor("w").unwrap().decode().unwrap();
+    let decoded = reader.tensor(NAME).unwrap().decode().unwrap();
     for objects in [decode_stream(file), decode_indexed(file)] {
         let [object] = <[_; 1]>::try_from(objects.unwrap()).ok().unwrap();
         assert_eq!((object.dtype, object.codec), (original.dtype.id(), 2));
@@ -230,7 +239,7 @@ fn worked_example() -> (Made, Vec<u8>) {
         kinds: [1, Dtype::F32.id(), 2, 0],
         shape: [2, 6],
         chunk_elements: 12,
-        params: hex("05000000803e0200004909808027448e04"),
+        params: hex("05000000803e020000490900014f881c09"),
         chunks: vec![hex(chunk)],
         foot: [1.0, 0.5],
     };

@@ -8,7 +8,7 @@ mod lossless;
 pub(crate) mod lossy;
 mod split;
 
-pub use lossy::{Axes, Coding};
+pub use lossy::{Axes, Coding, RowScales};
 
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};

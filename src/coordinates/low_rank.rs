@@ -22,8 +22,9 @@ impl LowRank {
     /// The largest coefficient.
     pub(crate) const MAX_COEFFICIENT: i32 = i16::MAX as i32;
 
-    /// The largest scale, 2^64: times integers below 2^31 it stays finite.
-    const MAX_SCALE: f32 = 18_446_744_073_709_551_616.0;
+    /// The largest scale, 2^56: times integers below 2^31, and scales of rows and columns, it
+    /// stays finite.
+    const MAX_SCALE: f32 = 72_057_594_037_927_936.0;
 
     /// From stored integers: the mean, if there is one, then the axes, row by row.
     ///

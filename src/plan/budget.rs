@@ -90,7 +90,7 @@ fn flexible(tensor: &TensorPlan) -> Option<(&LossyPlan, u64)> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::codec::lossy::Axes;
+    use crate::codec::lossy::{Axes, RowScales};
 
     /// A tensor of variance 1 whose rate is that of a Gaussian's at high rates.
     fn gaussian(weights: u64) -> TensorPlan {
@@ -100,7 +100,8 @@ pub(super) mod tests {
             axes: Axes::Identity,
             mean: false,
             rank: 0,
-            row_scales: false,
+            row_scales: RowScales::None,
+            column_scales: false,
             effort: 5,
             gain: 0.0,
             max_noise: None,

@@ -6,6 +6,7 @@
 mod budget;
 mod encoding;
 mod matrix;
+mod role;
 mod tensor;
 
 pub(crate) use budget::{Allowance, Steering};
@@ -14,6 +15,7 @@ pub(crate) use matrix::matrix_shape;
 pub use tensor::{LossyPlan, TensorPlan};
 pub(crate) use tensor::{Prepared, Subject, prepare};
 
+use crate::codec::lossy::{RowScales, Scaling};
 use crate::container::{CHUNK_OVERHEAD, Geometry, object_overhead};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
@@ -22,6 +24,7 @@ use crate::limits::Limits;
 use crate::survey::survey;
 use encoding::{Target, TensorTarget};
 use rayon::prelude::*;
+use role::Role;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tensor::Finding;
@@ -182,14 +185,16 @@ fn lossy_plan(
         TensorTarget::Noise(share) => tensor::step_for_noise(encoding.effort, share),
     };
     let relative_step = relative_step.clamp(1e-4, 4.0);
-    let Some(finding) = tensor::study(subject, encoding, relative_step)? else { return Ok(None) };
+    let scaling = scaling(encoding, target, name, subject);
+    let finding = tensor::study(subject, encoding, scaling, relative_step)?;
+    let Some(finding) = finding else { return Ok(None) };
     let Finding { mut plan, rms, noise } = finding;
     match target {
         TensorTarget::Lossless => return Ok(None),
         TensorTarget::SharedBits(_) => {
             plan.shares_budget = true;
             let weights = subject.rows as f64 * subject.columns as f64;
-            let factor = relative_weight(encoding.weighting, name, weights);
+            let factor = relative_weight(encoding.weighting, weights);
             plan.step = (f64::from(plan.step) * factor) as f32;
         }
         TensorTarget::OwnBits(bits) => {
@@ -219,24 +224,41 @@ fn step_for([(x0, y0), (x1, y1), (x2, y2)]: [(f64, f64); 3], noise: f64) -> f64 
     x + (noise - y) / slope.clamp(0.5, 2.5)
 }
 
+/// What rows and columns are scaled by. Scales shift errors about within a tensor, so they are not
+/// for promises about its error.
+fn scaling(
+    encoding: &Encoding,
+    target: TensorTarget,
+    name: &str,
+    subject: &Subject<'_, dyn ByteSource + '_>,
+) -> Scaling {
+    let (rows, columns) = (subject.rows, subject.columns);
+    let weighs = encoding.weighting == Weighting::Operator;
+    let weighs = weighs && !matches!(target, TensorTarget::Noise(_));
+    let role = if weighs { Role::of(name, rows, columns) } else { Role::Other };
+    Scaling {
+        rows: match role {
+            _ if encoding.row_scales => RowScales::Loudness,
+            Role::Vocabulary => RowScales::Rank,
+            _ => RowScales::None,
+        },
+        columns: role == Role::Reader && rows >= ROWS_FOR_COLUMN_SCALES,
+    }
+}
+
+/// With fewer rows scales of columns take more than they save.
+const ROWS_FOR_COLUMN_SCALES: usize = 64;
+
 /// How much larger than the others' a tensor's step is, relative to its deviation.
-fn relative_weight(weighting: Weighting, name: &str, weights: f64) -> f64 {
+fn relative_weight(weighting: Weighting, weights: f64) -> f64 {
     match weighting {
+        Weighting::Operator => (weights / MANY).min(1.0).powf(0.125),
         Weighting::RelativeError => 1.0,
-        Weighting::SmallTensors => (weights / MANY).min(1.0).powf(0.125),
-        Weighting::ParameterCount => (weights / MANY).powf(0.125),
-        Weighting::Embeddings if is_embedding(name) => 0.5,
-        Weighting::Embeddings => 1.0,
     }
 }
 
 /// Weights of a large tensor.
-const MANY: f64 = (1 << 20) as f64;
-
-/// Names that embeddings and output heads go by.
-fn is_embedding(name: &str) -> bool {
-    ["embed", "lm_head", "wte", "wpe", "output.weight"].iter().any(|part| name.contains(part))
-}
+const MANY: f64 = (1 << 22) as f64;
 
 /// Lets the tensors that share a budget of so many bits a weight have what the others leave.
 fn share(drafts: &mut [Draft], bits: f64, other_bytes: u64) -> Result<()> {

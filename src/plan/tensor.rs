@@ -2,7 +2,9 @@
 
 use super::encoding::{Coordinates, Encoding};
 use super::matrix::Matrix;
-use crate::codec::lossy::{self, Axes, Choice, Effort, Fitted, Study, candidates};
+use crate::codec::lossy::{
+    self, Axes, Choice, Effort, Fitted, RowScales, Scaling, Study, candidates,
+};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::io::ByteSource;
@@ -33,8 +35,10 @@ pub struct LossyPlan {
     pub mean: bool,
     /// Axes of the low-dimensional part.
     pub rank: usize,
-    /// Whether rows have factors.
-    pub row_scales: bool,
+    /// What rows are scaled by.
+    pub row_scales: RowScales,
+    /// Whether columns are scaled by their loudness.
+    pub column_scales: bool,
     /// From 1 to 9.
     pub effort: u8,
     /// Bits a weight that the axes save, about.
@@ -88,7 +92,11 @@ const OFFSETS: [f64; 3] = [-0.6, 0.0, 0.6];
 
 impl LossyPlan {
     pub(crate) fn choice(&self) -> Choice {
-        Choice { axes: self.axes, mean: self.mean, rank: self.rank, row_scales: self.row_scales }
+        Choice { axes: self.axes, mean: self.mean, rank: self.rank }
+    }
+
+    fn scaling(&self) -> Scaling {
+        Scaling { rows: self.row_scales, columns: self.column_scales }
     }
 
     /// Plans come from files, too.
@@ -154,12 +162,13 @@ pub(crate) struct Finding {
 pub(crate) fn study<S: ByteSource + ?Sized>(
     subject: &Subject<'_, S>,
     encoding: &Encoding,
+    scaling: Scaling,
     relative_step: f64,
 ) -> Result<Option<Finding>> {
     let Subject { source, dtype, rows, columns, overhead_bits } = *subject;
     let matrix = Matrix { source, dtype, rows, columns };
     let effort = planning(encoding.effort);
-    let study = Study::new(&matrix, effort.sample)?;
+    let study = Study::new(&matrix, scaling, effort.sample)?;
     let rms = study.rms();
     let expected = rms * relative_step;
     if !is_step(expected) {
@@ -176,7 +185,8 @@ pub(crate) fn study<S: ByteSource + ?Sized>(
         axes: choice.axes,
         mean: choice.mean,
         rank: choice.rank,
-        row_scales: choice.row_scales,
+        row_scales: scaling.rows,
+        column_scales: scaling.columns,
         effort: encoding.effort,
         gain,
         max_noise: None,
@@ -189,7 +199,7 @@ pub(crate) fn study<S: ByteSource + ?Sized>(
 
 /// Steps so small or large that `f32` gets into trouble around them.
 const MIN_STEP: f64 = 1e-30;
-const MAX_STEP: f64 = 1e18;
+const MAX_STEP: f64 = 1e16;
 
 /// Whether steps like this are free of such trouble.
 pub(super) fn is_step(step: f64) -> bool {
@@ -204,8 +214,7 @@ struct Chosen {
 
 /// The choice that takes the fewest bits for the same error.
 fn choose(study: &Study<'_>, encoding: &Encoding, step: f32) -> Result<Option<Chosen>> {
-    let row_scales = encoding.row_scales;
-    let plain = |axes| Choice { axes, mean: false, rank: 0, row_scales };
+    let plain = |axes| Choice { axes, mean: false, rank: 0 };
     let estimate = |choice: Choice| -> Result<Option<(f64, Choice, Fitted)>> {
         let fitted = study.fit(choice)?;
         Ok(fitted.map(|fitted| (fitted.estimate(step, planning(encoding.effort)), choice, fitted)))
@@ -273,7 +282,7 @@ pub(crate) fn prepare<S: ByteSource + ?Sized>(
     plan.check()?;
     let matrix = Matrix { source, dtype, rows, columns };
     let (effort, gain) = (effort(plan.effort), plan.gain);
-    let fitted = Study::new(&matrix, effort.sample)?.fit(plan.choice())?;
+    let fitted = Study::new(&matrix, plan.scaling(), effort.sample)?.fit(plan.choice())?;
     Ok(fitted.map(|fitted| Prepared { fitted, dtype, effort, gain }))
 }
 

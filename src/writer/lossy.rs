@@ -67,6 +67,7 @@ const ATTEMPTS: usize = 10;
 /// A tensor that is ready to be coded at any step.
 pub(crate) struct Ready {
     geometry: Geometry,
+    columns: usize,
     prepared: Prepared,
 }
 
@@ -90,7 +91,7 @@ impl Writer<'_> {
         let geometry = self.admit(Kind::Tensor, name, dtype, shape, chunk_elements, source)?;
         let subject = Subject { source, dtype, rows, columns, overhead_bits: 0.0 };
         let prepared = plan::prepare(&subject, plan)?;
-        Ok(prepared.map(|prepared| Ready { geometry, prepared }))
+        Ok(prepared.map(|prepared| Ready { geometry, columns, prepared }))
     }
 
     /// Adds a tensor as planned, once the plan's promise holds; `None` when it cannot be kept and
@@ -124,7 +125,7 @@ impl Writer<'_> {
         S: ByteSource + ?Sized,
     {
         let encoder = ready.prepared.encoder(step)?;
-        let (chunks, _) = measure(&ready.geometry, incoming.source, &encoder)?;
+        let (chunks, _) = ready.measure(incoming.source, &encoder)?;
         let frame = object_overhead(incoming.shape.len(), incoming.name.len());
         Ok(frame + encoder.parameters().len() as u64 + chunks)
     }
@@ -146,7 +147,8 @@ impl Writer<'_> {
         let object = Object::new(Kind::Tensor, name, geometry, codec, Layout::Chunked)?;
         let parameters = encoder.parameters().to_vec();
         let header = FrameHeader { object, parameters, chunk_crcs: Vec::new() };
-        let encode = |_, chunk: &[u8]| encoder.encode(chunk);
+        let rows = ready.rows_in_chunk();
+        let encode = |number, chunk: &[u8]| encoder.encode(number as usize * rows, chunk);
         self.write_frame(header, incoming.source, encode, observe)
     }
 }
@@ -160,7 +162,7 @@ impl Ready {
     {
         for attempt in 0..ATTEMPTS {
             let encoder = self.prepared.encoder(step)?;
-            let Distortion { signal, noise } = measure(&self.geometry, source, &encoder)?.1;
+            let Distortion { signal, noise } = self.measure(source, &encoder)?.1;
             let allowed = share * signal;
             if noise <= allowed {
                 return Ok(Some(step));
@@ -175,19 +177,24 @@ impl Ready {
         }
         Ok(None)
     }
-}
 
-/// Codes all chunks and keeps none: their bytes, and how near they come.
-fn measure<S>(geometry: &Geometry, source: &S, encoder: &Encoder) -> Result<(u64, Distortion)>
-where
-    S: ByteSource + ?Sized,
-{
-    let (mut bytes, mut distortion) = (0, Distortion::default());
-    let encode = |_, chunk: &[u8]| encoder.encode(chunk);
-    encode_chunks(geometry, source, encode, |encoded: Encoded, _| {
-        bytes += encoded.bytes.len() as u64 + CHUNK_OVERHEAD;
-        distortion.add(encoded.distortion);
-        Ok(())
-    })?;
-    Ok((bytes, distortion))
+    fn rows_in_chunk(&self) -> usize {
+        self.geometry.chunk_elements() as usize / self.columns
+    }
+
+    /// Codes all chunks and keeps none: their bytes, and how near they come.
+    fn measure<S>(&self, source: &S, encoder: &Encoder) -> Result<(u64, Distortion)>
+    where
+        S: ByteSource + ?Sized,
+    {
+        let (mut bytes, mut distortion) = (0, Distortion::default());
+        let rows = self.rows_in_chunk();
+        let encode = |number, chunk: &[u8]| encoder.encode(number as usize * rows, chunk);
+        encode_chunks(&self.geometry, source, encode, |encoded: Encoded, _| {
+            bytes += encoded.bytes.len() as u64 + CHUNK_OVERHEAD;
+            distortion.add(encoded.distortion);
+            Ok(())
+        })?;
+        Ok((bytes, distortion))
+    }
 }

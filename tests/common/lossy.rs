@@ -2,7 +2,7 @@
 
 use super::{Random, Sample};
 use half::bf16;
-use occ::{Axes, Dtype, Encoding, Plan, TensorPlan, WriteOptions, Writer};
+use occ::{Axes, Dtype, Encoding, Plan, RowScales, TensorPlan, WriteOptions, Writer};
 
 /// A tensor, and the plan by which it shows what its name says.
 pub struct Exhibit {
@@ -73,8 +73,10 @@ pub fn simple_exhibits() -> Vec<Exhibit> {
         exhibit(halves("exceptions", &[64, 64], &broken), signed, 0.8, 2),
         exhibit(singles("row scales", &[64, 64], &quiet), Axes::Identity, 1.0, 1),
         exhibit(singles("bypass", &[64, 64], &noise(7, 64)), Axes::Identity, 1.0 / 256.0, 4),
+        exhibit(halves("column scales", &[64, 64], &loud), signed, 1.0, 4),
     ];
-    exhibits[5].plan.lossy.as_mut().unwrap().row_scales = true;
+    exhibits[5].plan.lossy.as_mut().unwrap().row_scales = RowScales::Loudness;
+    exhibits[7].plan.lossy.as_mut().unwrap().column_scales = true;
     exhibits
 }
 

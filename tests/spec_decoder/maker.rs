@@ -138,7 +138,7 @@ impl Draft {
         let mean = dice.below(2);
         self.put(axes, 8);
         self.put(mean, 1);
-        self.positive(2f32.powi(64), dice);
+        self.positive(2f32.powi(56), dice);
         if axes + mean > 0 {
             self.matrix((axes + mean) as usize, columns, dice);
         }
@@ -171,6 +171,13 @@ impl Draft {
             self.put(length.into(), 4);
             self.put(f, length.max(1) - 1);
         }
+    }
+
+    fn column_scales(&mut self, columns: usize, dice: &mut Dice) {
+        let bytes: Vec<i64> = (0..columns).map(|_| 64 + dice.below(128) as i64).collect();
+        let before = [128].iter().chain(&bytes);
+        let steps: Vec<i64> = bytes.iter().zip(before).map(|(a, b)| a - b).collect();
+        self.list(&steps, dice);
     }
 
     fn classes(&mut self, columns: usize, dice: &mut Dice) -> u64 {
@@ -222,7 +229,7 @@ pub fn make_params(dice: &mut Dice) -> (Vec<u8>, usize) {
     let most = dice.one_of(&[8, 80, 600]);
     let columns = 1 + dice.below(most) as usize;
     draft.put(columns as u64 - 1, 16);
-    draft.positive(2f32.powi(64), dice);
+    draft.positive(2f32.powi(56), dice);
     draft.put(dice.one_of(&[0, 2, 3, 4, 5, 6, 7, 8]), 4);
     let bypass = dice.below(2) * dice.below(9);
     draft.put(bypass, 4);
@@ -233,10 +240,15 @@ pub fn make_params(dice: &mut Dice) -> (Vec<u8>, usize) {
     if low == 1 {
         draft.low_part(columns, dice);
     }
-    let factors = dice.below(2);
-    draft.put(factors, 1);
-    if factors == 1 {
+    let row_scales = dice.below(2);
+    draft.put(row_scales, 1);
+    if row_scales == 1 {
         draft.row_table(255, dice);
+    }
+    let column_scales = dice.below(2);
+    draft.put(column_scales, 1);
+    if column_scales == 1 {
+        draft.column_scales(columns, dice);
     }
     for _ in 0..draft.classes(columns, dice) {
         // Points of larger symbols would not fit.

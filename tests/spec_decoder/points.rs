@@ -19,7 +19,7 @@ const POLYNOMIALS: [(u32, u32); 7] = [
 /// What a band tells of one row.
 #[derive(Default)]
 pub struct Row {
-    pub factor: u8,
+    pub scale: u8,
     pub coefficients: Vec<i64>,
     pub points: Vec<i64>,
     class: u8,
@@ -69,9 +69,9 @@ impl Params {
 
     pub fn read_band(&self, streams: &mut Streams, lanes: usize) -> Res<Vec<Row>> {
         let mut band: Vec<Row> = (0..lanes).map(|_| Row::default()).collect();
-        if let Some(factors) = &self.factors {
+        if let Some(scales) = &self.row_scales {
             for (lane, row) in band.iter_mut().enumerate() {
-                row.factor = streams.row_byte(lane, factors)?;
+                row.scale = streams.row_byte(lane, scales)?;
             }
         }
         for (lane, row) in band.iter_mut().enumerate() {

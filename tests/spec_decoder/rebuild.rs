@@ -11,14 +11,19 @@ impl Params {
         for (c, (v, u)) in rotated.into_iter().enumerate() {
             // As written: Rust never fuses, and keeps subnormal numbers.
             let mut f = self.step * u;
-            if self.factors.is_some() {
-                f *= rho(row.factor);
+            let mut g = self.low.as_ref().map_or(0.0, |low| low.scale);
+            if let Some(bytes) = &self.column_scales {
+                f *= rho(bytes[c]);
+                g *= rho(bytes[c]);
             }
             let mut a = v as f32 * f;
             if let Some(low) = &self.low {
                 let along = low.axes.iter().zip(&row.coefficients);
                 let sum: i64 = along.map(|(axis, k)| k * axis.entries[c]).sum();
-                a += to_i32(low.mean[c] + sum)? as f32 * low.scale;
+                a += to_i32(low.mean[c] + sum)? as f32 * g;
+            }
+            if self.row_scales.is_some() {
+                a *= rho(row.scale);
             }
             match dtype {
                 14 => bytes.extend(narrow(a, 10, -14, 15).to_le_bytes()),

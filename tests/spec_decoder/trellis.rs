@@ -4,7 +4,7 @@ use super::bits::Bits;
 use super::rans::Table;
 use super::{Cursor, Res, ensure};
 
-const TWO_TO_64: f32 = 18_446_744_073_709_551_616.0;
+const TWO_TO_56: f32 = 72_057_594_037_927_936.0;
 
 pub struct Params {
     pub columns: usize,
@@ -13,7 +13,8 @@ pub struct Params {
     pub bypass: u32,
     pub rotation: Rotation,
     pub low: Option<LowPart>,
-    pub factors: Option<RowTable>,
+    pub row_scales: Option<RowTable>,
+    pub column_scales: Option<Vec<u8>>,
     pub column_classes: Vec<i64>,
     pub row_classes: RowTable,
     /// For each sum of classes, the number of its profile.
@@ -60,14 +61,16 @@ impl Params {
         ensure(matches!(dtype, 14 | 15 | 18 | 20), "the codec trellis for another dtype")?;
         let mut bits = Bits::new(Cursor { bytes: params, at: 0 });
         let columns = bits.take(16)? as usize + 1;
-        let step = bits.positive(TWO_TO_64)?;
+        let step = bits.positive(TWO_TO_56)?;
         let log_states = bits.take(4)?;
         ensure(matches!(log_states, 0 | 2..=8), "no such number of states")?;
         let bypass = read_bypass(&mut bits)?;
         bits.take(16)?; // the gain is for people
         let rotation = Rotation::read(&mut bits, columns)?;
         let low = if bits.flag()? { Some(LowPart::read(&mut bits, columns)?) } else { None };
-        let factors = if bits.flag()? { Some(RowTable::read(&mut bits, 255)?) } else { None };
+        let row_scales = if bits.flag()? { Some(RowTable::read(&mut bits, 255)?) } else { None };
+        let column_scales =
+            if bits.flag()? { Some(read_column_scales(&mut bits, columns)?) } else { None };
         let column_classes = read_column_classes(&mut bits, columns)?;
         let row_classes =
             if bits.flag()? { RowTable::read(&mut bits, 15)? } else { RowTable::Constant(0) };
@@ -83,11 +86,22 @@ impl Params {
         bits.end()?.finish("the codec parameters")?;
         #[rustfmt::skip]
         let params = Params {
-            columns, step, log_states, bypass, rotation, low, factors,
+            columns, step, log_states, bypass, rotation, low, row_scales, column_scales,
             column_classes, row_classes, profile_of, tables,
         };
         Ok(params)
     }
+}
+
+fn read_column_scales(bits: &mut Bits, columns: usize) -> Res<Vec<u8>> {
+    let mut byte = 128;
+    let mut bytes = Vec::new();
+    for difference in bits.list(columns)? {
+        byte += difference;
+        ensure((64..=191).contains(&byte), "a column's scale is out of range")?;
+        bytes.push(byte as u8);
+    }
+    Ok(bytes)
 }
 
 fn read_bypass(bits: &mut Bits) -> Res<u32> {
@@ -151,7 +165,7 @@ impl LowPart {
         let count = bits.take(8)?;
         ensure(count <= 128, "more than 128 axes")?;
         let has_mean = bits.flag()?;
-        let scale = bits.positive(TWO_TO_64)?;
+        let scale = bits.positive(TWO_TO_56)?;
         let mean = if has_mean { bits.list(columns)? } else { vec![0; columns] };
         let mut rows = vec![mean];
         for _ in 0..count {

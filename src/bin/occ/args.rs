@@ -86,12 +86,12 @@ pub struct Loss {
           value_parser = clap::value_parser!(u8).range(0..=128))]
     pub max_rank: u8,
 
-    /// Give each row a factor of its own: quiet rows come as near as loud ones
+    /// Scale each row by its loudness: quiet rows come as near as loud ones
     #[arg(long, help_heading = LOSS)]
     pub row_scales: bool,
 
-    /// How the budget is spread over tensors
-    #[arg(long, value_name = "HOW", default_value = "small-tensors", help_heading = LOSS)]
+    /// How the budget is spread
+    #[arg(long, value_name = "HOW", default_value = "operator", help_heading = LOSS)]
     pub weighting: Spread,
 
     /// Write the plan, as JSON, too
@@ -120,14 +120,10 @@ pub enum Axes {
 
 #[derive(Clone, Copy, ValueEnum)]
 pub enum Spread {
+    /// By likely use: errors in loud columns, rare words and large tensors count less
+    Operator,
     /// By relative error, all weights alike
     RelativeError,
-    /// Small tensors count for more
-    SmallTensors,
-    /// Large tensors count for less, however large
-    ParameterCount,
-    /// Embeddings and output heads count more
-    Embeddings,
 }
 
 fn glob_and_bits(text: &str) -> Result<(String, f64), String> {

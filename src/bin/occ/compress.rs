@@ -87,10 +87,8 @@ fn encoding(loss: &Loss) -> Encoding {
             Axes::Aligned => Coordinates::Aligned,
         })
         .weighting(match loss.weighting {
+            Spread::Operator => Weighting::Operator,
             Spread::RelativeError => Weighting::RelativeError,
-            Spread::SmallTensors => Weighting::SmallTensors,
-            Spread::ParameterCount => Weighting::ParameterCount,
-            Spread::Embeddings => Weighting::Embeddings,
         });
     for (pattern, bits) in &loss.bits_for {
         encoding = encoding.bits_for(pattern, *bits);

@@ -185,6 +185,7 @@ fn lossy_json(coding: &Coding) -> Value {
         "mean": coding.mean,
         "rank": coding.rank,
         "row_scales": coding.row_scales,
+        "column_scales": coding.column_scales,
         "states": coding.states,
         "step": coding.step,
         "classes": coding.classes,

@@ -47,8 +47,10 @@ pub struct Coding {
     pub mean: bool,
     /// Axes of the low-dimensional part.
     pub rank: usize,
-    /// Whether rows have factors.
+    /// Whether rows have scales.
     pub row_scales: bool,
+    /// Whether columns have scales.
+    pub column_scales: bool,
     /// States of the trellis; 1 for the plain scalar quantiser.
     pub states: usize,
     /// The lattice step, in the tensor's own units.
@@ -80,6 +82,7 @@ impl Coding {
             mean: part.is_some_and(LowRank::has_mean),
             rank: part.map_or(0, LowRank::rank),
             row_scales: parameters.row_scales.is_some(),
+            column_scales: parameters.column_scales.is_some(),
             states: parameters.trellis.states(),
             step: parameters.step,
             classes: parameters.profiles.len(),

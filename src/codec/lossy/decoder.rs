@@ -1,9 +1,10 @@
 //! Chunks to weights.
 
 use super::coding::Coding;
-use super::model::{Band, Model, SCALE_ONE, TableNumbers};
+use super::model::{Band, Model, TableNumbers};
 use super::parameters::Parameters;
 use super::row_table::RowTable;
+use super::scales::SCALE_ONE;
 use crate::coordinates::{BAND, LowRank};
 use crate::dtype::Dtype;
 use crate::entropy::rans::{self, DecodeTables, LANES};

@@ -1,10 +1,11 @@
 //! Weights to chunks.
 
 use super::decoder::{Decoder, MAX_POINT};
-use super::model::{Model, SCALE_ONE, TableNumbers, row_factor};
+use super::model::{Model, TableNumbers};
 use super::parameters::Rotation;
 use super::row_table::RowTable;
-use super::training::{RowClassifier, RowScaler, costs};
+use super::scales::Scales;
+use super::training::{RowClassifier, costs};
 use crate::coordinates::BAND;
 use crate::dtype::Dtype;
 use crate::entropy::rans::{self, Coded, EncodeTable};
@@ -12,6 +13,7 @@ use crate::entropy::{Alphabet, BitWriter, Coset, ESCAPE, Profile};
 use crate::error::{Error, Result};
 use crate::floats;
 use crate::quantizer::{Costs, ROWS, Search};
+use std::sync::Arc;
 
 /// A coded chunk, and how near it comes.
 pub(crate) struct Encoded {
@@ -60,7 +62,7 @@ pub(crate) struct Encoder {
 /// What an encoder goes by and a decoder need not know.
 pub(super) struct Habits {
     pub(super) classifier: RowClassifier,
-    pub(super) scaler: Option<RowScaler>,
+    pub(super) scales: Arc<Scales>,
     /// What a bit is worth, in squared lattice steps.
     pub(super) lambda: f32,
     /// Weights beyond are stored as they are.
@@ -93,16 +95,26 @@ impl Encoder {
         &self.decoder.model
     }
 
-    /// Codes one chunk of whole rows.
+    /// Codes one chunk of whole rows, the first of which has this number in the tensor.
     ///
     /// Elements that are not finite, or too far out for the lattice, are stored as they are; so
     /// are those whose decoded value would overflow the dtype. Neighbours do not notice.
-    pub(crate) fn encode(&self, chunk: &[u8]) -> Result<Encoded> {
+    pub(crate) fn encode(&self, first_row: usize, chunk: &[u8]) -> Result<Encoded> {
         let mut values = Vec::new();
         floats::to_f32(self.dtype, chunk, &mut values);
+        let columns = self.model().parameters.columns;
+        if !values.len().is_multiple_of(columns) {
+            return Err(Error::invalid("a chunk that does not hold whole rows"));
+        }
         let original = values.clone();
-        let mut exceptions = self.take_exceptions(&mut values)?;
-        let parts = self.parts(&mut values)?;
+        let mut exceptions = Vec::new();
+        take(&mut values, self.habits.giant.min(MAX_WEIGHT), 0, &mut exceptions);
+        let rows = values.chunks_exact_mut(columns).zip(first_row..);
+        let scales: Vec<u8> =
+            rows.map(|(row, number)| self.habits.scales.divide_row(number, row)).collect();
+        self.take_remote(&mut values, &mut exceptions);
+        exceptions.sort_unstable();
+        let parts = self.parts(&mut values, &scales)?;
         let mut decoded = vec![0; chunk.len()];
         let mut back = Vec::new();
         loop {
@@ -125,9 +137,8 @@ impl Encoder {
         }
     }
 
-    /// Takes out what the lattice cannot hold, and returns its positions: what is not finite, and
-    /// of rows with a coordinate out of range the weights that may have led to it.
-    fn take_exceptions(&self, rows: &mut [f32]) -> Result<Vec<usize>> {
+    /// Takes weights out of rows with a coordinate beyond the lattice: those that may have led to it.
+    fn take_remote(&self, rows: &mut [f32], exceptions: &mut Vec<usize>) {
         let parameters = &self.model().parameters;
         let columns = parameters.columns;
         let block = match &*parameters.rotation {
@@ -137,41 +148,26 @@ impl Encoder {
         };
         // Weights up to here cannot add up to a coordinate out of range, in orthogonal axes.
         let safe = 0.9 * MAX_SEARCHED * parameters.step / (block as f32).sqrt();
-        let mut exceptions = Vec::new();
-        let mut take = |rows: &mut [f32], start: usize, limit: f32| {
-            for (position, value) in rows.iter_mut().enumerate() {
-                if value.is_nan() || value.abs() > limit {
-                    exceptions.push(start + position);
-                    *value = 0.0;
-                }
-            }
-        };
-        take(rows, 0, self.habits.giant.min(MAX_WEIGHT));
-        let moved = parameters.row_scales.is_some() || parameters.low_rank.is_some();
-        if !moved && rows.iter().all(|value| value.abs() <= safe) {
-            return Ok(exceptions);
+        if parameters.low_rank.is_none() && rows.iter().all(|value| value.abs() <= safe) {
+            return;
         }
-        let mut coordinates = rows.to_vec();
-        for (number, band) in coordinates.chunks_mut(BAND * columns).enumerate() {
-            self.to_coordinates(band);
-            for (lane, row) in band.chunks_exact(columns).enumerate() {
-                let largest = row.iter().fold(0.0, |largest: f32, value| largest.max(value.abs()));
+        for (number, band) in rows.chunks_mut(BAND * columns).enumerate() {
+            let mut coordinates = band.to_vec();
+            self.to_coordinates(&mut coordinates);
+            let rows = band.chunks_exact_mut(columns).zip(coordinates.chunks_exact(columns));
+            for (lane, (row, coordinates)) in rows.enumerate() {
+                let largest =
+                    coordinates.iter().fold(0.0, |most: f32, value| most.max(value.abs()));
                 if largest > MAX_SEARCHED * parameters.step {
-                    let start = (number * BAND + lane) * columns;
-                    take(&mut rows[start..start + columns], start, safe);
+                    take(row, safe, (number * BAND + lane) * columns, exceptions);
                 }
             }
         }
-        exceptions.sort_unstable();
-        Ok(exceptions)
     }
 
     /// Chooses lattice points, and what codes them.
-    fn parts(&self, rows: &mut [f32]) -> Result<Parts> {
+    fn parts(&self, rows: &mut [f32], scales: &[u8]) -> Result<Parts> {
         let columns = self.model().parameters.columns;
-        if !rows.len().is_multiple_of(columns) {
-            return Err(Error::invalid("a chunk that does not hold whole rows"));
-        }
         let mut parts = Parts {
             escapes: Vec::new(),
             bypass: BitWriter::default(),
@@ -179,20 +175,26 @@ impl Encoder {
             bands: Vec::new(),
         };
         let mut search = Search::new(self.model().parameters.trellis);
-        for band in rows.chunks_mut(BAND * columns) {
-            self.band(band, &mut search, &mut parts)?;
+        for (band, scales) in rows.chunks_mut(BAND * columns).zip(scales.chunks(BAND)) {
+            self.band(band, scales, &mut search, &mut parts)?;
         }
         Ok(parts)
     }
 
     /// Codes up to 32 rows.
-    fn band(&self, rows: &mut [f32], search: &mut Search, parts: &mut Parts) -> Result<()> {
+    fn band(
+        &self,
+        rows: &mut [f32],
+        scales: &[u8],
+        search: &mut Search,
+        parts: &mut Parts,
+    ) -> Result<()> {
         let model = self.model();
         let (parameters, numbers) = (&model.parameters, model.numbers());
-        let (columns, lanes) = (parameters.columns, rows.len() / parameters.columns);
-        let (coefficients, scales) = self.to_coordinates(rows);
+        let (columns, lanes) = (parameters.columns, scales.len());
+        let coefficients = self.to_coordinates(rows);
         if let Some(table) = &parameters.row_scales {
-            put_row_bytes(table, numbers.row_scale(), &scales[..lanes], parts);
+            put_row_bytes(table, numbers.row_scale(), scales, parts);
         }
         let mut classes = [0; BAND];
         if let Some(table) = &parameters.classes.rows {
@@ -215,22 +217,12 @@ impl Encoder {
         Ok(())
     }
 
-    /// Turns up to 32 rows into their coordinates, divided by their factors; returns coefficients
-    /// and factors.
-    fn to_coordinates(&self, rows: &mut [f32]) -> (Vec<Vec<i32>>, [u8; BAND]) {
-        let parameters = &self.model().parameters;
+    /// Turns rows, divided by their scales, into their coordinates; returns coefficients.
+    fn to_coordinates(&self, rows: &mut [f32]) -> Vec<Vec<i32>> {
         let low_rank = self.model().low_rank();
         let coefficients = low_rank.map_or_else(Vec::new, |low_rank| low_rank.part.take_away(rows));
-        parameters.rotation.as_coordinates().forward(rows);
-        let mut scales = [SCALE_ONE; BAND];
-        if let (Some(scaler), Some(table)) = (&self.habits.scaler, &parameters.row_scales) {
-            for (scale, row) in scales.iter_mut().zip(rows.chunks_exact_mut(parameters.columns)) {
-                *scale = table.nearest(scaler.scale(row));
-                let inverse = 1.0 / row_factor(*scale);
-                row.iter_mut().for_each(|value| *value *= inverse);
-            }
-        }
-        (coefficients, scales)
+        self.model().parameters.rotation.as_coordinates().forward(rows);
+        coefficients
     }
 
     /// The lattice points of up to 32 rows, by column.
@@ -296,6 +288,17 @@ impl Encoder {
             bands.iter().flat_map(|(band, lanes)| band.chunks(*lanes)).collect();
         rans::encode_groups(&self.tables, groups.iter().copied(), &mut out)?;
         Ok(out)
+    }
+}
+
+/// Puts zeros in place of what is beyond a limit, or not a number, and adds its positions, counted
+/// from `start`.
+fn take(weights: &mut [f32], limit: f32, start: usize, positions: &mut Vec<usize>) {
+    for (position, value) in weights.iter_mut().enumerate() {
+        if value.is_nan() || value.abs() > limit {
+            positions.push(start + position);
+            *value = 0.0;
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The lossy codec: rows in coordinates of their own, less a low-dimensional part, on a lattice.
 //!
-//! A weight is `row factor · step · (lattice integers, rotated back) + scale · (mean + θ J)`. A
-//! trellis says which lattice points may follow one another along a row; they are entropy-coded
+//! A weight is `step · (lattice integers, rotated back) + scale · (mean + θ J)`, times the scales of
+//! its row and its column. A trellis says which lattice points may follow one another along a row; they are entropy-coded
 //! by tables that row and column choose. `spec/codec.md` tells why.
 
 mod classes;
@@ -11,6 +11,7 @@ mod encoder;
 mod model;
 mod parameters;
 mod row_table;
+mod scales;
 mod study;
 mod training;
 
@@ -21,4 +22,6 @@ pub use coding::{Axes, Coding};
 pub(crate) use decoder::Decoder;
 pub(crate) use encoder::{Distortion, Encoded, Encoder};
 pub(crate) use parameters::MAX_COLUMNS;
+pub use scales::RowScales;
+pub(crate) use scales::Scaling;
 pub(crate) use study::{Choice, Effort, Fitted, Rows, Study, candidates};

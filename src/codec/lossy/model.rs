@@ -1,6 +1,7 @@
 //! From lattice integers to weights: the arithmetic that every decoder does alike.
 
 use super::parameters::{LowRankPart, Parameters};
+use super::scales::{SCALE_ONE, scale};
 use crate::coordinates::BAND;
 use crate::entropy::rans::{DecodeTables, EncodeTable};
 use crate::entropy::{Alphabet, Coset, Frequencies, Profile};
@@ -8,8 +9,9 @@ use crate::entropy::{Alphabet, Coset, Frequencies, Profile};
 /// Parameters, and what follows from them.
 pub(super) struct Model {
     pub(super) parameters: Parameters,
-    /// By column: what an integer counts for, the step included.
-    factors: Vec<f32>,
+    /// By column: what a rotated lattice integer counts for, and one of the low-dimensional part.
+    units: Vec<f32>,
+    part_units: Vec<f32>,
 }
 
 /// The integers of up to 32 rows.
@@ -18,7 +20,7 @@ pub(super) struct Band {
     pub(super) lattice: Vec<[i32; BAND]>,
     /// By axis, in every lane.
     pub(super) coefficients: Vec<[i32; BAND]>,
-    /// In every lane: the row's factor, as a byte.
+    /// In every lane: the byte of the row's scale.
     pub(super) scales: [u8; BAND],
     /// Scratch for the low-dimensional part.
     product: Vec<[i32; BAND]>,
@@ -29,16 +31,6 @@ impl Band {
         self.lattice.fill([0; BAND]);
         self.coefficients.fill([0; BAND]);
     }
-}
-
-/// The byte of the factor 1.
-pub(super) const SCALE_ONE: u8 = 128;
-
-/// A row's factor: eighths between powers of two, (8 + byte mod 8) · 2^(byte div 8 − 19).
-pub(super) fn row_factor(byte: u8) -> f32 {
-    // The bits of such a number: a biased exponent, and the eighths atop the fraction.
-    let (exponent, eighths) = (127 - 16 + u32::from(byte >> 3), u32::from(byte & 7));
-    f32::from_bits(exponent << 23 | eighths << 20)
 }
 
 /// Which table codes what.
@@ -70,8 +62,16 @@ impl TableNumbers {
 impl Model {
     pub(super) fn new(parameters: Parameters) -> Self {
         let units = parameters.rotation.as_coordinates().units();
-        let factors = units.iter().map(|unit| parameters.step * unit).collect();
-        Self { parameters, factors }
+        let mut units: Vec<f32> = units.iter().map(|unit| parameters.step * unit).collect();
+        let part_scale = parameters.low_rank.as_ref().map(|low_rank| low_rank.part.scale());
+        let mut part_units = vec![part_scale.unwrap_or(0.0); parameters.columns];
+        if let Some(bytes) = &parameters.column_scales {
+            for ((unit, part_unit), &byte) in units.iter_mut().zip(&mut part_units).zip(bytes) {
+                *unit *= scale(byte);
+                *part_unit *= scale(byte);
+            }
+        }
+        Self { parameters, units, part_units }
     }
 
     /// The alphabet of residual integers in a half of the lattice.
@@ -142,44 +142,31 @@ impl Model {
 
     /// Weights of the first rows of a band, as many as `out` has room for, row by row.
     ///
-    /// Integers up to the last step: a multiplication for each term, an addition, in `f32`, each
-    /// rounded to nearest. So all machines find the same.
+    /// Integers up to the last steps: a multiplication for each term, an addition, and where rows
+    /// have scales another multiplication, in `f32`, each rounded to nearest. So all machines find
+    /// the same.
     pub(super) fn reconstruct(&self, band: &mut Band, out: &mut [f32]) {
         let columns = self.parameters.columns;
         self.parameters.rotation.as_coordinates().inverse(&mut band.lattice);
-        let row_factors = band.scales.map(row_factor);
         for (lane, row) in out.chunks_exact_mut(columns).enumerate() {
-            let terms = row.iter_mut().zip(&band.lattice).zip(&self.factors);
-            if self.parameters.row_scales.is_none() {
-                terms.for_each(|((out, values), &factor)| *out = values[lane] as f32 * factor);
-            } else {
-                let scale = row_factors[lane];
-                terms.for_each(|((out, values), &factor)| {
-                    *out = values[lane] as f32 * (factor * scale);
-                });
+            for ((out, values), unit) in row.iter_mut().zip(&band.lattice).zip(&self.units) {
+                *out = values[lane] as f32 * unit;
             }
         }
-        let Some(LowRankPart { part, .. }) = self.low_rank() else { return };
-        part.product(&band.coefficients, &mut band.product);
-        let scale = part.scale();
-        for (lane, row) in out.chunks_exact_mut(columns).enumerate() {
-            for (out, values) in row.iter_mut().zip(&band.product) {
-                *out += values[lane] as f32 * scale;
+        if let Some(LowRankPart { part, .. }) = self.low_rank() {
+            part.product(&band.coefficients, &mut band.product);
+            for (lane, row) in out.chunks_exact_mut(columns).enumerate() {
+                for ((out, values), unit) in row.iter_mut().zip(&band.product).zip(&self.part_units)
+                {
+                    *out += values[lane] as f32 * unit;
+                }
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn row_factors_are_eighths_between_powers_of_two() {
-        assert_eq!(row_factor(SCALE_ONE), 1.0);
-        for byte in 0..=255u8 {
-            let exact = f64::from(8 + byte % 8) * f64::from(byte / 8).exp2() / 524_288.0;
-            assert_eq!(f64::from(row_factor(byte)), exact);
+        if self.parameters.row_scales.is_some() {
+            for (row, &byte) in out.chunks_exact_mut(columns).zip(&band.scales) {
+                let scale = scale(byte);
+                row.iter_mut().for_each(|out| *out *= scale);
+            }
         }
     }
 }

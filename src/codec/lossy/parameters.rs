@@ -2,6 +2,7 @@
 
 use super::classes::Classes;
 use super::row_table::RowTable;
+use super::scales::{COLUMN_SCALES, SCALE_ONE};
 use crate::coordinates::{Basis, Coordinates, Hadamard, Identity, LowRank};
 use crate::entropy::{BitReader, BitWriter, Profile};
 use crate::error::{Error, Result};
@@ -17,9 +18,9 @@ pub(super) const MAX_RANK: usize = 128;
 /// The largest block of a basis: a decoder multiplies as often for every weight.
 pub(super) const MAX_BASIS: usize = 2048;
 
-/// The largest step and scale, 2^64, and unit, 2^16: times integers below 2^31 and row factors
-/// below 2^16 they stay finite.
-pub(super) const MAX_STEP: f32 = 18_446_744_073_709_551_616.0;
+/// The largest step, 2^56, and unit, 2^16: times integers below 2^31, scales of columns below 2^8
+/// and of rows below 2^16 they stay finite.
+pub(super) const MAX_STEP: f32 = 72_057_594_037_927_936.0;
 const MAX_UNIT: f32 = 65_536.0;
 
 /// Low bits of an integer that may be stored beside its symbol, at most.
@@ -63,8 +64,10 @@ pub(super) struct Parameters {
     pub(super) bypass: u32,
     pub(super) rotation: Arc<Rotation>,
     pub(super) low_rank: Option<Arc<LowRankPart>>,
-    /// How factors of rows are coded, where they have any.
+    /// How the bytes of rows' scales are coded, where they have any.
     pub(super) row_scales: Option<RowTable>,
+    /// The bytes of columns' scales, where they have any.
+    pub(super) column_scales: Option<Vec<u8>>,
     pub(super) classes: Classes,
     pub(super) profiles: Vec<Profile>,
     /// What the coordinates save against none, in 1/256 bits a weight; for people only.
@@ -87,6 +90,10 @@ impl Parameters {
         out.put(u32::from(self.row_scales.is_some()), 1);
         if let Some(table) = &self.row_scales {
             table.write(&mut out);
+        }
+        out.put(u32::from(self.column_scales.is_some()), 1);
+        if let Some(bytes) = &self.column_scales {
+            write_column_scales(bytes, &mut out);
         }
         self.classes.write(&mut out);
         self.profiles.iter().for_each(|profile| profile.write(&mut out));
@@ -112,6 +119,10 @@ impl Parameters {
             0 => None,
             _ => Some(RowTable::read(&mut input, u8::MAX)?),
         };
+        let column_scales = match input.take(1)? {
+            0 => None,
+            _ => Some(read_column_scales(&mut input, columns)?),
+        };
         let classes = Classes::read(&mut input, columns)?;
         let profiles = (0..classes.profile_count()).map(|_| Profile::read(&mut input));
         let profiles = profiles.collect::<Result<_>>()?;
@@ -126,6 +137,7 @@ impl Parameters {
             rotation,
             low_rank,
             row_scales,
+            column_scales,
             classes,
             profiles,
             gain,
@@ -211,6 +223,26 @@ fn read_rotation(input: &mut BitReader<'_>, columns: usize) -> Result<Rotation> 
         }
         _ => return Err(Error::corrupt("unknown coordinates")),
     })
+}
+
+/// Each byte less the one before it.
+pub(super) fn write_column_scales(bytes: &[u8], out: &mut BitWriter) {
+    let before = std::iter::once(&SCALE_ONE).chain(bytes);
+    let differences: Vec<i32> =
+        before.zip(bytes).map(|(&before, &byte)| i32::from(byte) - i32::from(before)).collect();
+    out.put_row(&differences);
+}
+
+fn read_column_scales(input: &mut BitReader<'_>, columns: usize) -> Result<Vec<u8>> {
+    let mut differences = Vec::new();
+    input.take_row(columns, &mut differences)?;
+    let mut byte = i16::from(SCALE_ONE);
+    let bytes = differences.into_iter().map(|difference| {
+        byte = byte.saturating_add(difference);
+        let found = u8::try_from(byte).ok().filter(|byte| COLUMN_SCALES.contains(byte));
+        found.ok_or_else(|| Error::corrupt("a column's scale out of range"))
+    });
+    bytes.collect()
 }
 
 fn write_low_rank(low_rank: &LowRankPart, out: &mut BitWriter) {

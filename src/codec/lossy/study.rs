@@ -3,12 +3,13 @@
 use super::classes::Classes;
 use super::coding::Axes;
 use super::encoder::{Encoder, Habits};
-use super::model::{Model, row_factor};
+use super::model::Model;
 use super::parameters::{
-    LowRankPart, MAX_BASIS, MAX_RANK, Parameters, Rotation, put_i16s, write_rotation,
+    LowRankPart, MAX_BASIS, MAX_RANK, Parameters, Rotation, put_i16s, write_column_scales,
+    write_rotation,
 };
-use super::row_table::RowTable;
-use super::training::{Quantiser, RowClassifier, RowScaler, Sample, Trained, classify, train};
+use super::scales::{Scales, Scaling};
+use super::training::{Quantiser, RowClassifier, Sample, Trained, classify, train};
 use crate::coordinates::{BAND, Basis, Gram, Hadamard, Identity, LowRank, Subspace};
 use crate::dtype::Dtype;
 use crate::entropy::{Alphabet, BitWriter, Coset, MagnitudeCounts, Profile};
@@ -35,7 +36,6 @@ pub(crate) struct Choice {
     pub(crate) mean: bool,
     /// How many axes' coefficients are coded apart.
     pub(crate) rank: usize,
-    pub(crate) row_scales: bool,
 }
 
 /// How hard to look.
@@ -56,12 +56,15 @@ fn lambda(trellis: Trellis) -> f32 {
 /// One tensor under study.
 pub(crate) struct Study<'r> {
     source: &'r dyn Rows,
-    /// Row by row, evenly spread over the tensor.
+    /// The root mean square of a sample's weights, without the few that are out of all proportion.
+    rms: f64,
+    scales: Arc<Scales>,
+    /// Rows evenly spread over the tensor, divided by their scales.
     sample: Vec<f32>,
     sampled: usize,
     /// Weights beyond are out of all proportion: they are stored as they are, and count for 0.
     giant: f32,
-    subspace: OnceLock<Result<Subspace>>,
+    subspace: OnceLock<Subspace>,
 }
 
 /// A rate, in bits a weight with everything that goes with it, and a mean squared error.
@@ -79,22 +82,27 @@ const SHARES: usize = 4;
 
 impl<'r> Study<'r> {
     /// Reads about `weights` of a tensor's weights.
-    pub(crate) fn new(source: &'r dyn Rows, weights: usize) -> Result<Self> {
+    pub(crate) fn new(source: &'r dyn Rows, scaling: Scaling, weights: usize) -> Result<Self> {
         let (rows, columns) = (source.rows(), source.columns());
         // Enough rows to tell how loud columns are, unless that is too much to hold.
         let enough = ENOUGH_ROWS.min(MAX_SAMPLE / columns);
         let sampled = weights.div_ceil(columns).max(enough).next_multiple_of(BAND).min(rows);
         let mut sample = Vec::with_capacity(sampled * columns);
         let mut row = Vec::new();
-        for number in 0..sampled {
-            // In the middle of equal parts; 128 bits hold any product.
-            let at = ((2 * number + 1) as u128 * rows as u128 / (2 * sampled) as u128) as usize;
+        // In the middle of equal parts; 128 bits hold any product.
+        let place = |number: usize| {
+            ((2 * number + 1) as u128 * rows as u128 / (2 * sampled) as u128) as usize
+        };
+        for at in (0..sampled).map(place) {
             source.read(at..at + 1, &mut row)?;
             sample.extend_from_slice(&row);
         }
         let giant = proportion(&sample);
         silence(&mut sample, giant);
-        Ok(Self { source, sample, sampled, giant, subspace: OnceLock::new() })
+        let sum: f64 = sample.iter().map(|&x| f64::from(x).powi(2)).sum();
+        let rms = (sum / sample.len().max(1) as f64).sqrt();
+        let scales = Arc::new(Scales::new(scaling, rows, columns, &mut sample, place));
+        Ok(Self { source, rms, scales, sample, sampled, giant, subspace: OnceLock::new() })
     }
 
     pub(crate) fn rows(&self) -> usize {
@@ -109,11 +117,9 @@ impl<'r> Study<'r> {
         self.rows() as f64 * self.columns() as f64
     }
 
-    /// The root mean square of the sample's weights, without the few that are out of all
-    /// proportion.
+    /// The root mean square of the tensor's weights, about.
     pub(crate) fn rms(&self) -> f64 {
-        let sum: f64 = self.sample.iter().map(|&x| f64::from(x).powi(2)).sum();
-        (sum / self.sample.len().max(1) as f64).sqrt()
+        self.rms
     }
 
     /// Sums over the tensor's rows, or over about `limit` of them, evenly spread: each share's in
@@ -134,6 +140,9 @@ impl<'r> Study<'r> {
                 let start = at * pieces / wanted * piece;
                 self.source.read(start..(start + piece).min(rows), &mut buffer)?;
                 silence(&mut buffer, self.giant);
+                for (row, number) in buffer.chunks_exact_mut(self.columns()).zip(start..) {
+                    self.scales.divide_row(number, row);
+                }
                 add(&mut sums, &buffer);
             }
             Ok(sums)
@@ -141,29 +150,27 @@ impl<'r> Study<'r> {
         (0..SHARES).into_par_iter().map(share).collect()
     }
 
-    /// The loudest axes of the tensor.
-    fn subspace(&self) -> Result<&Subspace> {
-        let search = || {
-            let rank = MAX_RANK.min(self.source.rows().min(self.source.columns()) / 4).min(32);
-            let mut subspace = Subspace::new(self.source.columns(), rank);
-            for _ in 0..SUBSPACE_TURNS {
-                let shares = self.fold(ENOUGH_FOR_AXES, || subspace.clone(), Subspace::add)?;
-                shares.iter().for_each(|share| subspace.merge(share));
-                subspace.turn();
-            }
-            Ok(subspace)
-        };
-        match self.subspace.get_or_init(search) {
-            Ok(subspace) => Ok(subspace),
-            // Reading failed: it will fail again, and tell why.
-            Err(_) => search().map(|_| unreachable!("a source that reads only sometimes")),
+    /// The loudest axes of the tensor: so many, at least, if it has as many, when asked for the
+    /// first time.
+    fn subspace(&self, axes: usize) -> Result<&Subspace> {
+        if let Some(known) = self.subspace.get() {
+            return Ok(known);
         }
+        let (rows, columns) = (self.source.rows(), self.source.columns());
+        let rank = axes.clamp(USUAL_AXES, MAX_RANK).min(rows.min(columns) / 4);
+        let mut subspace = Subspace::new(columns, rank);
+        for _ in 0..SUBSPACE_TURNS {
+            let shares = self.fold(ENOUGH_FOR_AXES, || subspace.clone(), Subspace::add)?;
+            shares.iter().for_each(|share| subspace.merge(share));
+            subspace.turn();
+        }
+        Ok(self.subspace.get_or_init(|| subspace))
     }
 
     /// The mean and the axes that are worth their bits, if there are any.
     pub(crate) fn worthwhile(&self, max_rank: usize) -> Result<(bool, usize)> {
         let (m, n) = (self.source.rows() as f64, self.source.columns() as f64);
-        let subspace = self.subspace()?;
+        let subspace = self.subspace(max_rank)?;
         // A share f of the energy is worth about f / (2 ln 2) bits a weight.
         let worth = |share: f64| share / (2.0 * std::f64::consts::LN_2) * m * n;
         let mean = worth(subspace.mean_share()) > STORED_BITS * n;
@@ -180,7 +187,7 @@ impl<'r> Study<'r> {
         let low_rank = match choice {
             Choice { mean: false, rank: 0, .. } => None,
             Choice { mean, rank, .. } => {
-                let subspace = self.subspace()?;
+                let subspace = self.subspace(rank)?;
                 let rank = rank.min(subspace.rank());
                 let share = (rank as f64 + 0.5) * (rows + columns) as f64 / self.weights();
                 let part = LowRank::round(subspace, rank, mean, share.clamp(0.002, 0.1));
@@ -205,11 +212,10 @@ impl<'r> Study<'r> {
         };
         rotation.as_coordinates().forward(&mut values);
         let rotation = Arc::new(rotation);
-        let scaler = choice.row_scales.then(|| RowScaler::new(&values, columns));
-        let row_scales = scaler.map(|scaler| scale_rows(scaler, &mut values, columns));
         let weight = rows as f64 / self.sampled.max(1) as f64;
         let sample = Sample { columns, values, weight };
-        Ok(Some(Fitted { rotation, low_rank, scaler, row_scales, sample, rows, giant: self.giant }))
+        let (scales, giant) = (Arc::clone(&self.scales), self.giant);
+        Ok(Some(Fitted { rotation, low_rank, scales, sample, rows, giant }))
     }
 
     fn learn_basis(&self, block: usize, low_rank: Option<&FittedPart>) -> Result<Option<Basis>> {
@@ -255,6 +261,9 @@ fn proportion(sample: &[f32]) -> f32 {
 fn silence(weights: &mut [f32], giant: f32) {
     weights.iter_mut().filter(|x| x.abs() > giant).for_each(|x| *x = 0.0);
 }
+
+/// Axes that are looked for, at least: the last of those found are not quite the loudest.
+const USUAL_AXES: usize = 32;
 
 /// Times all rows are read to find the loudest axes.
 const SUBSPACE_TURNS: usize = 4;
@@ -308,17 +317,6 @@ fn coefficient_table(values: impl Iterator<Item = i32> + Clone) -> (u32, Profile
     (bypass, profile, bits / total.max(1) as f64 + f64::from(bypass))
 }
 
-/// Divides rows by their factors, and makes the table of those.
-fn scale_rows(scaler: RowScaler, rows: &mut [f32], columns: usize) -> RowTable {
-    let bytes: Vec<u8> = rows.chunks_exact(columns).map(|row| scaler.scale(row)).collect();
-    let table = RowTable::new(&bytes);
-    for (row, &byte) in rows.chunks_exact_mut(columns).zip(&bytes) {
-        let inverse = 1.0 / row_factor(byte);
-        row.iter_mut().for_each(|x| *x *= inverse);
-    }
-    table
-}
-
 /// What a sample's points are coded by.
 struct Tables {
     classes: Classes,
@@ -331,8 +329,7 @@ struct Tables {
 pub(crate) struct Fitted {
     rotation: Arc<Rotation>,
     low_rank: Option<FittedPart>,
-    scaler: Option<RowScaler>,
-    row_scales: Option<RowTable>,
+    scales: Arc<Scales>,
     sample: Sample,
     rows: usize,
     giant: f32,
@@ -387,8 +384,11 @@ impl Fitted {
         let mut out = BitWriter::default();
         classes.write(&mut out);
         trained.profiles.iter().for_each(|profile| profile.write(&mut out));
+        if let Some(bytes) = self.scales.columns() {
+            write_column_scales(bytes, &mut out);
+        }
         let mut side = 8.0 * out.finish().len() as f64 + overhead_bits;
-        for table in [&classes.rows, &self.row_scales] {
+        for table in [classes.rows.as_ref(), self.scales.rows()] {
             side += 2.0 * self.rows as f64 * f64::from(u8::from(table.is_some()));
         }
         let side = self.side_bits() + side / self.weights();
@@ -422,13 +422,14 @@ impl Fitted {
             bypass: quantiser.bypass,
             rotation: Arc::clone(&self.rotation),
             low_rank: self.low_rank.as_ref().map(|fitted| Arc::clone(&fitted.part)),
-            row_scales: self.row_scales.clone(),
+            row_scales: self.scales.rows().cloned(),
+            column_scales: self.scales.columns().map(<[u8]>::to_vec),
             classes,
             profiles: trained.profiles,
             gain: (gain * 256.0).round() as i16,
         };
-        let habits =
-            Habits { classifier, scaler: self.scaler, lambda: quantiser.lambda, giant: self.giant };
+        let scales = Arc::clone(&self.scales);
+        let habits = Habits { classifier, scales, lambda: quantiser.lambda, giant: self.giant };
         Encoder::new(dtype, &Model::new(parameters), habits)
     }
 }

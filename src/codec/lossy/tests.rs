@@ -48,7 +48,7 @@ fn gaussian(rows: usize, columns: usize) -> Matrix {
     Matrix { columns, values }
 }
 
-const PLAIN: Choice = Choice { axes: Axes::Identity, mean: false, rank: 0, row_scales: false };
+const PLAIN: Choice = Choice { axes: Axes::Identity, mean: false, rank: 0 };
 
 fn effort(states_log2: u32) -> Effort {
     Effort { states_log2, passes: 4, sample: 1 << 17 }
@@ -57,15 +57,16 @@ fn effort(states_log2: u32) -> Effort {
 /// Bits a weight, parameters included, and mean squared error, of a matrix coded as F32 and
 /// decoded again.
 fn coded(matrix: &Matrix, choice: Choice, step: f32, effort: Effort) -> (f64, f64) {
-    let study = Study::new(matrix, effort.sample).unwrap();
+    let study = Study::new(matrix, Scaling::default(), effort.sample).unwrap();
     let fitted = study.fit(choice).unwrap().unwrap();
     let encoder = fitted.encoder(Dtype::F32, step, effort, 0.0).unwrap();
     let mut bytes = vec![0; matrix.values.len() * 4];
     floats::from_f32(Dtype::F32, &matrix.values, &mut bytes);
     let decoder = Decoder::new(Dtype::F32, encoder.parameters()).unwrap();
     let (mut length, mut noise) = (encoder.parameters().len(), 0.0);
-    for chunk in bytes.chunks((1 << 18) / matrix.columns * matrix.columns * 4) {
-        let encoded = encoder.encode(chunk).unwrap();
+    let rows = (1 << 18) / matrix.columns;
+    for (number, chunk) in bytes.chunks(rows * matrix.columns * 4).enumerate() {
+        let encoded = encoder.encode(number * rows, chunk).unwrap();
         let mut back = vec![0x5a; chunk.len()];
         decoder.decode(&encoded.bytes, &mut back).unwrap();
         assert_eq!(crc32fast::hash(&back), encoded.decoded_crc);

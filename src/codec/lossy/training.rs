@@ -2,7 +2,7 @@
 
 use super::classes::{Classes, MAX_CLASS, MAX_PROFILES};
 use super::encoder::{MAX_SEARCHED, by_column};
-use super::model::{Model, SCALE_ONE};
+use super::model::Model;
 use super::row_table::RowTable;
 use crate::entropy::{Alphabet, Coset, MAX_MAGNITUDE, MagnitudeCounts, Profile};
 use crate::quantizer::{Costs, ROWS, Search, Trellis};
@@ -62,42 +62,6 @@ impl RowClassifier {
 fn class(loudness: f32, base: f32, spacing: f32) -> u8 {
     // NaN and what is below become 0.
     ((loudness - base) / spacing).round().min(f32::from(MAX_CLASS)) as u8
-}
-
-/// Finds a row's factor: its deviation over the tensor's.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct RowScaler {
-    rms: f64,
-}
-
-/// Rows so many times as loud as the one in the middle are out of all proportion.
-const EXTREME_ROW: f64 = 1e4;
-
-impl RowScaler {
-    /// For rows like these. The few that are out of all proportion do not count: all others would
-    /// seem silent beside them.
-    pub(super) fn new(values: &[f32], columns: usize) -> Self {
-        let mut squares: Vec<f64> = values.chunks_exact(columns).map(mean_square).collect();
-        squares.sort_unstable_by(f64::total_cmp);
-        let middle = squares.get(squares.len() / 2).copied().unwrap_or(0.0);
-        let ordinary = squares.partition_point(|&x| x <= middle * EXTREME_ROW * EXTREME_ROW);
-        let mean = squares[..ordinary].iter().sum::<f64>() / ordinary.max(1) as f64;
-        Self { rms: mean.sqrt().max(f32::MIN_POSITIVE.into()) }
-    }
-
-    /// The byte whose factor is nearest.
-    pub(super) fn scale(&self, row: &[f32]) -> u8 {
-        let ratio = mean_square(row).sqrt() / self.rms;
-        let bits = ratio.max(f32::MIN_POSITIVE.into()).log2();
-        let exponent = bits.floor();
-        let eighths = ((bits - exponent).exp2() * 8.0 - 8.0).round();
-        (f64::from(SCALE_ONE) + 8.0 * exponent + eighths).clamp(0.0, 255.0) as u8
-    }
-}
-
-/// In double precision: squares of any F32 are finite there.
-fn mean_square(row: &[f32]) -> f64 {
-    row.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / row.len().max(1) as f64
 }
 
 /// Logarithms of deviations that make a class: neighbouring classes are a fifth apart.
