@@ -116,6 +116,9 @@ pub(crate) struct Profile {
     escape: u8,
 }
 
+/// Bits of an integer beside its escape.
+const ESCAPED_BITS: f32 = 16.0;
+
 impl Profile {
     /// The profile of a distribution. With `mirrored_zero`, magnitude 0 stands for as many
     /// symbols as the others do (where low bits are apart); else for one, where they stand for
@@ -170,6 +173,14 @@ impl Profile {
     /// Whether the alphabet has a symbol for `k`; if not, it is escaped.
     pub(crate) fn reaches(&self, alphabet: Alphabet, k: i32) -> bool {
         alphabet.magnitude_of(k) < self.levels.len()
+    }
+
+    /// Bits that an integer takes by a table of this profile's, without those beside its symbol.
+    pub(crate) fn bits(&self, table: &Frequencies, alphabet: Alphabet, k: i32) -> f32 {
+        match self.reaches(alphabet, k) {
+            true => table.bits(alphabet.symbol(k)),
+            false => table.bits(ESCAPE) + ESCAPED_BITS,
+        }
     }
 
     /// The frequencies of an alphabet's symbols.

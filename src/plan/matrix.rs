@@ -70,11 +70,6 @@ impl<S: ByteSource + ?Sized> Rows for Matrix<'_, S> {
         let mut scratch = Vec::new();
         let range = rows.start as u64 * row..rows.end as u64 * row;
         floats::to_f32(self.dtype, self.source.bytes(range, &mut scratch)?, out);
-        for value in out {
-            if !value.is_finite() {
-                *value = 0.0;
-            }
-        }
         Ok(())
     }
 }

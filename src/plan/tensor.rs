@@ -135,6 +135,9 @@ impl LossyPlan {
     }
 }
 
+/// Bits of the place of a weight that is stored as it is.
+const EXCEPTION_BITS: u32 = 32;
+
 /// Bits a weight that even a lattice of zeros takes.
 const LEAST: f64 = 0.02;
 
@@ -176,6 +179,8 @@ pub(crate) fn study<S: ByteSource + ?Sized>(
     }
     let chosen = choose(&study, encoding, expected as f32)?;
     let Some(Chosen { choice, fitted, gain }) = chosen else { return Ok(None) };
+    let exception_bits = study.exceptions() * f64::from(EXCEPTION_BITS + dtype.bits());
+    let overhead_bits = overhead_bits + exception_bits;
     let steps = OFFSETS.map(|offset| expected.log2() + offset);
     let rates = steps.map(|step| fitted.rate(step.exp2() as f32, effort, overhead_bits));
     let curve = [0, 1, 2].map(|i| (steps[i], rates[i].bits));

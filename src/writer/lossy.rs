@@ -2,7 +2,7 @@
 
 use super::{Writer, encode_chunks};
 use crate::codec::Codec;
-use crate::codec::lossy::{Distortion, Encoded, Encoder};
+use crate::codec::lossy::{BAND, Distortion, Encoded, Encoder};
 use crate::container::{
     CHUNK_OVERHEAD, FrameHeader, Geometry, Kind, Layout, Object, object_overhead,
 };
@@ -58,9 +58,6 @@ impl Added {
 /// Lossy chunks take few bytes, so they hold more elements.
 const CHUNK_FACTOR: u64 = 2;
 
-/// Rows of a band: chunks are made of whole ones.
-const BAND: u64 = 32;
-
 /// How often a step is made smaller before nothing is lost instead.
 const ATTEMPTS: usize = 10;
 
@@ -84,7 +81,8 @@ impl Writer<'_> {
         let Incoming { name, dtype, source, .. } = *incoming;
         let shape = incoming.native_shape();
         let Some((rows, columns)) = matrix_shape(dtype, &shape) else { return Ok(None) };
-        let band = BAND * columns as u64;
+        // Chunks are made of whole bands.
+        let band = (BAND * columns) as u64;
         let target = CHUNK_FACTOR.saturating_mul(self.options.chunk_elements);
         let target = target.min(super::MAX_CHUNK_BYTES * 8 / u64::from(dtype.bits()));
         let chunk_elements = (target / band).max(1) * band;

@@ -182,7 +182,7 @@ impl Decoder {
         lanes: usize,
     ) -> Result<()> {
         let Parameters { trellis, classes: by_class, .. } = &self.model.parameters;
-        let alphabets = [0, 1].map(|half| self.model.alphabet(half));
+        let alphabets = self.model.alphabets();
         let mut states = [0u32; BAND];
         for (column, out) in lattice.iter_mut().enumerate() {
             let bases: [u32; BAND] = std::array::from_fn(|lane| {

@@ -247,7 +247,7 @@ impl Encoder {
 
     fn put_lattice(&self, points: &[[i16; BAND]], classes: &[u8], parts: &mut Parts) -> Result<()> {
         let parameters = &self.model().parameters;
-        let alphabets = [0, 1].map(|half| self.model().alphabet(half));
+        let alphabets = self.model().alphabets();
         let mut states = [0u32; BAND];
         for (column, points) in points.iter().enumerate() {
             for ((&class, &point), state) in classes.iter().zip(points).zip(&mut states) {

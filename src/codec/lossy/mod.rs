@@ -18,6 +18,7 @@ mod training;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use crate::coordinates::BAND;
 pub use coding::{Axes, Coding};
 pub(crate) use decoder::Decoder;
 pub(crate) use encoder::{Distortion, Encoded, Encoder};

@@ -5,6 +5,7 @@ use super::scales::{SCALE_ONE, scale};
 use crate::coordinates::BAND;
 use crate::entropy::rans::{DecodeTables, EncodeTable};
 use crate::entropy::{Alphabet, Coset, Frequencies, Profile};
+use crate::quantizer::Trellis;
 
 /// Parameters, and what follows from them.
 pub(super) struct Model {
@@ -59,6 +60,15 @@ impl TableNumbers {
     }
 }
 
+/// The alphabets of indices in the halves of a trellis's lattice.
+pub(super) fn alphabets(trellis: Trellis, bypass: u32) -> [Alphabet; 2] {
+    let cosets = match trellis.is_scalar() {
+        true => [Coset::Whole; 2],
+        false => [Coset::Even, Coset::Odd],
+    };
+    cosets.map(|coset| Alphabet { coset, bypass })
+}
+
 impl Model {
     pub(super) fn new(parameters: Parameters) -> Self {
         let units = parameters.rotation.as_coordinates().units();
@@ -74,14 +84,9 @@ impl Model {
         Self { parameters, units, part_units }
     }
 
-    /// The alphabet of residual integers in a half of the lattice.
-    pub(super) fn alphabet(&self, half: u32) -> Alphabet {
-        let coset = match (self.parameters.trellis.is_scalar(), half) {
-            (true, _) => Coset::Whole,
-            (false, 0) => Coset::Even,
-            (false, _) => Coset::Odd,
-        };
-        Alphabet { coset, bypass: self.parameters.bypass }
+    /// The alphabets of residual integers in the halves of the lattice.
+    pub(super) fn alphabets(&self) -> [Alphabet; 2] {
+        alphabets(self.parameters.trellis, self.parameters.bypass)
     }
 
     pub(super) fn numbers(&self) -> TableNumbers {
@@ -106,7 +111,7 @@ impl Model {
     }
 
     fn table(&self, profile: usize, half: u32) -> Frequencies {
-        self.parameters.profiles[profile].frequencies(self.alphabet(half))
+        self.parameters.profiles[profile].frequencies(self.alphabets()[half as usize])
     }
 
     pub(super) fn decode_tables(&self) -> DecodeTables {

@@ -19,8 +19,7 @@ use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-/// A matrix that can be read by rows, more than once, from several threads. What is not finite
-/// reads as zero.
+/// A matrix that can be read by rows, more than once, from several threads.
 pub(crate) trait Rows: Sync {
     fn rows(&self) -> usize;
     fn columns(&self) -> usize;
@@ -64,6 +63,8 @@ pub(crate) struct Study<'r> {
     sampled: usize,
     /// Weights beyond are out of all proportion: they are stored as they are, and count for 0.
     giant: f32,
+    /// The share of the sample's weights that is stored so, or not finite.
+    exceptional: f64,
     subspace: OnceLock<Subspace>,
 }
 
@@ -98,11 +99,12 @@ impl<'r> Study<'r> {
             sample.extend_from_slice(&row);
         }
         let giant = proportion(&sample);
-        silence(&mut sample, giant);
+        let exceptional = silence(&mut sample, giant) as f64 / sample.len().max(1) as f64;
         let sum: f64 = sample.iter().map(|&x| f64::from(x).powi(2)).sum();
         let rms = (sum / sample.len().max(1) as f64).sqrt();
         let scales = Arc::new(Scales::new(scaling, rows, columns, &mut sample, place));
-        Ok(Self { source, rms, scales, sample, sampled, giant, subspace: OnceLock::new() })
+        let subspace = OnceLock::new();
+        Ok(Self { source, rms, scales, sample, sampled, giant, exceptional, subspace })
     }
 
     pub(crate) fn rows(&self) -> usize {
@@ -115,6 +117,11 @@ impl<'r> Study<'r> {
 
     fn weights(&self) -> f64 {
         self.rows() as f64 * self.columns() as f64
+    }
+
+    /// Weights of the tensor that are stored as they are, about.
+    pub(crate) fn exceptions(&self) -> f64 {
+        self.exceptional * self.weights()
     }
 
     /// The root mean square of the tensor's weights, about.
@@ -248,7 +255,8 @@ const EXTREME: f32 = 1e4;
 /// What weights beyond are out of all proportion: beside them, or in a row with them, all others
 /// would seem silent.
 fn proportion(sample: &[f32]) -> f32 {
-    let mut magnitudes: Vec<f32> = sample.iter().map(|x| x.abs()).collect();
+    let mut magnitudes: Vec<f32> =
+        sample.iter().map(|x| x.abs()).filter(|x| x.is_finite()).collect();
     if magnitudes.is_empty() {
         return f32::MAX;
     }
@@ -257,9 +265,10 @@ fn proportion(sample: &[f32]) -> f32 {
     if *typical > 0.0 { *typical * EXTREME } else { f32::MAX }
 }
 
-/// Puts zeros in place of what is beyond.
-fn silence(weights: &mut [f32], giant: f32) {
-    weights.iter_mut().filter(|x| x.abs() > giant).for_each(|x| *x = 0.0);
+/// Puts zeros in place of what is beyond or not a number; returns how many.
+fn silence(weights: &mut [f32], giant: f32) -> usize {
+    let beyond = weights.iter_mut().filter(|x| x.is_nan() || x.abs() > giant);
+    beyond.map(|x| *x = 0.0).count()
 }
 
 /// Axes that are looked for, at least: the last of those found are not quite the loudest.
@@ -309,11 +318,7 @@ fn coefficient_table(values: impl Iterator<Item = i32> + Clone) -> (u32, Profile
     values.clone().for_each(|k| counts.add(alphabet.magnitude_of(k)));
     let profile = Profile::from_counts(&counts, bypass > 0, false);
     let table = profile.frequencies(alphabet);
-    let bits = |k: i32| match profile.reaches(alphabet, k) {
-        true => table.bits(alphabet.symbol(k)),
-        false => table.bits(crate::entropy::ESCAPE) + 16.0,
-    };
-    let bits: f64 = values.map(|k| f64::from(bits(k))).sum();
+    let bits: f64 = values.map(|k| f64::from(profile.bits(&table, alphabet, k))).sum();
     (bypass, profile, bits / total.max(1) as f64 + f64::from(bypass))
 }
 

@@ -2,9 +2,9 @@
 
 use super::classes::{Classes, MAX_CLASS, MAX_PROFILES};
 use super::encoder::{MAX_SEARCHED, by_column};
-use super::model::Model;
+use super::model::{Model, alphabets};
 use super::row_table::RowTable;
-use crate::entropy::{Alphabet, Coset, MAX_MAGNITUDE, MagnitudeCounts, Profile};
+use crate::entropy::{Alphabet, MAX_MAGNITUDE, MagnitudeCounts, Profile};
 use crate::quantizer::{Costs, ROWS, Search, Trellis};
 
 /// Rows of a tensor in its coordinates.
@@ -256,11 +256,7 @@ pub(super) struct Quantiser {
 
 impl Quantiser {
     fn alphabets(self) -> [Alphabet; 2] {
-        let cosets = match self.trellis.is_scalar() {
-            true => [Coset::Whole; 2],
-            false => [Coset::Even, Coset::Odd],
-        };
-        cosets.map(|coset| Alphabet { coset, bypass: self.bypass })
+        alphabets(self.trellis, self.bypass)
     }
 
     /// Low bits to store apart, so that symbols reach all but a few values.
@@ -391,11 +387,7 @@ fn profile_costs(profile: &Profile, quantiser: Quantiser) -> Costs {
     let bits = |point: i32| {
         let half = if scalar { 0 } else { (point & 1) as usize };
         let k = quantiser.trellis.index(point);
-        let bits = match profile.reaches(alphabets[half], k) {
-            true => tables[half].bits(alphabets[half].symbol(k)),
-            false => tables[half].bits(crate::entropy::ESCAPE) + 16.0,
-        };
-        bits + quantiser.bypass as f32
+        profile.bits(&tables[half], alphabets[half], k) + quantiser.bypass as f32
     };
     let last = 260 << quantiser.bypass;
     Costs::new((0..last).map(bits), quantiser.lambda)
