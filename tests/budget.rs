@@ -92,6 +92,21 @@ fn budgets_are_spent_and_never_exceeded() {
     }
 }
 
+/// What is stored raw is aligned: how many bytes that takes depends on all that went before.
+#[test]
+fn padding_at_the_end_is_foreseen() {
+    let folder = tempfile::tempdir().unwrap();
+    let noise = |name: &str, seed| Sample::new(name, Dtype::F32, &[900], Random(seed).bytes(3600));
+    let samples = [matrix("large", 1500, 256, 77), noise("y", 1), noise("z", 2)];
+    let checkpoint = checkpoint(folder.path(), &samples);
+    for step in 0..24 {
+        let bits = 2.0 + 0.01 * f64::from(step);
+        let file = compressed(&checkpoint, &Encoding::bits(bits).effort(1)).unwrap();
+        let spent = file.len() as f64 * 8.0 / checkpoint.weights() as f64;
+        assert!((0.99 * bits..=bits).contains(&spent), "{spent} of {bits}");
+    }
+}
+
 #[test]
 fn rules_come_first_and_the_rest_keeps_to_the_budget() {
     let folder = tempfile::tempdir().unwrap();

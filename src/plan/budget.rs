@@ -52,6 +52,11 @@ pub(crate) struct Allowance {
 /// The part of the budget that is aimed at; the rest is for what cannot be foreseen.
 const AIM: f64 = 0.9985;
 
+/// What a tensor that loses nothing may take beyond its estimate: a thousandth, and the padding
+/// before one that is stored raw, which depends on its place.
+const SPARE_SHARE: u64 = 1000;
+const PADDING: u64 = 255;
+
 impl Steering {
     /// For tensors in the order of writing, and all bytes of the file.
     pub(crate) fn new(budget: u64, tensors: impl DoubleEndedIterator<Item = TensorPlan>) -> Self {
@@ -63,8 +68,9 @@ impl Steering {
     pub(crate) fn next(&mut self, length: u64) -> Result<Option<Allowance>, u64> {
         let Some(tensor) = self.rest.pop() else { return Ok(None) };
         let Some(plan) = tensor.lossy.filter(|plan| plan.shares_budget) else { return Ok(None) };
-        let fixed: u64 = self.rest.iter().filter(|t| flexible(t).is_none()).map(|t| t.bytes).sum();
-        let left = self.budget.saturating_sub(length).saturating_sub(fixed);
+        let fixed = || self.rest.iter().filter(|t| flexible(t).is_none());
+        let left = self.budget.saturating_sub(length);
+        let left = left.saturating_sub(fixed().map(|t| t.bytes).sum());
         let after = || self.rest.iter().filter_map(flexible);
         let all = || std::iter::once((&plan, tensor.weights)).chain(after());
         let aim = left as f64 * 8.0 * AIM;
@@ -75,7 +81,9 @@ impl Steering {
         })?;
         let later: f64 = after().map(|(plan, n)| bits_with(plan, factor) * n as f64 / 8.0).sum();
         let alone = (later as u64) < left / 4;
-        let bytes = alone.then(|| left - later as u64);
+        // Nothing after it makes up for what cannot be foreseen.
+        let spare = fixed().map(|t| t.bytes / SPARE_SHARE + PADDING).sum();
+        let bytes = alone.then(|| (left - later as u64).saturating_sub(spare));
         let step = (f64::from(plan.step).log2() + factor).exp2() as f32;
         let plan = LossyPlan { step, ..plan };
         Ok(Some(Allowance { plan, bytes }))
