@@ -46,6 +46,7 @@ mod error;
 #[allow(dead_code)] // lossy coding will use the rest
 mod floats;
 mod io;
+mod kernel;
 mod limits;
 mod pipeline;
 mod plan;

@@ -380,6 +380,25 @@ fn json(output: &Output) -> Value {
     serde_json::from_slice(succeeded(output)).unwrap()
 }
 
+/// Portable code writes and reads the same bytes as the kernels of this machine.
+#[test]
+fn kernels_are_not_to_be_told_apart() {
+    let folder = lossy_folder();
+    let both = |args: &[&str], file: &str| {
+        ["", "scalar"].map(|kernel| {
+            succeeded(&folder.command(args).env("OCC_KERNEL", kernel).output().unwrap());
+            folder.read(file)
+        })
+    };
+    for loss in [&["--bits-for", "none=1"][..], &["--snr", "12"]] {
+        let compress = ["compress", "l.safetensors", "-o", "l.occ", "-f"];
+        let [fast, portable] = both(&[&compress, loss].concat(), "l.occ");
+        assert!(fast == portable);
+        let [fast, portable] = both(&["decompress", "l.occ", "-o", "back", "-f"], "back");
+        assert!(fast == portable);
+    }
+}
+
 impl Folder {
     /// Compresses `l.safetensors` to `l.occ` and reports.
     fn lossy(&self, options: &[&str]) -> Value {

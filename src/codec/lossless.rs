@@ -5,6 +5,7 @@ use crate::dtype::Dtype;
 use crate::entropy::rans::{self, DecodeTable, EncodeTable, LANES, STATES_BYTES};
 use crate::entropy::{BitReader, BitWriter, Frequencies, Histogram, entropy_bits};
 use crate::error::{Error, Result};
+use crate::kernel::Kernel;
 
 /// A plane is entropy-coded when that saves at least this fraction of it: less is a mantissa's
 /// noise, and leaving it raw makes decoding much faster.
@@ -231,7 +232,7 @@ impl Decoder {
                     let length = u32::from_le_bytes(*length) as usize;
                     let (stream, after) = after.split_at_checked(length).ok_or_else(short)?;
                     rest = after;
-                    Feed::Coded(rans::Decoder::new(stream)?, table)
+                    Feed::Coded(rans::Decoder::new(stream, Kernel::best())?, table)
                 }
             };
             feeds.push(feed);

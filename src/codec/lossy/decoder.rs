@@ -11,6 +11,7 @@ use crate::entropy::rans::{self, DecodeTables, LANES};
 use crate::entropy::{Alphabet, BitReader, Coset, ESCAPE};
 use crate::error::{Error, Result};
 use crate::floats;
+use crate::kernel::Kernel;
 use zerocopy::FromBytes;
 use zerocopy::little_endian::{I16, U32};
 
@@ -100,7 +101,8 @@ impl Decoder {
         }
         let bits = elements / columns * self.bypass_bits();
         let (bypass, stream) = rest.split_at_checked(bits.div_ceil(8)).ok_or_else(short)?;
-        let (bypass, stream) = (BitReader::new(bypass), rans::Decoder::new(stream)?);
+        let (bypass, stream) =
+            (BitReader::new(bypass), rans::Decoder::new(stream, Kernel::best())?);
         Ok(Chunk { escapes, exceptions, bypass, stream })
     }
 

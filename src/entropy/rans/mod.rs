@@ -5,10 +5,14 @@
 //! symbols. Probabilities have 12 bits. A stream is the 32 states, then the words, little-endian;
 //! after the last symbol every state is back at 2^16 and no word is left.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+mod decoder;
 mod scalar;
 mod tables;
 
-pub(crate) use scalar::{Coded, Decoder, encode, encode_groups};
+pub(crate) use decoder::Decoder;
+pub(crate) use scalar::{Coded, encode, encode_groups};
 pub(crate) use tables::{DecodeTable, DecodeTables, EncodeTable};
 
 /// Interleaved states.

@@ -1,10 +1,9 @@
 //! The portable coder. It is the truth that every kernel must agree with.
 
-use super::tables::{DecodeTable, DecodeTables, EncodeEntry, EncodeTable};
-use super::{LANES, PRECISION, STATE_MIN, STATES_BYTES};
+use super::tables::{EncodeEntry, EncodeTable};
+use super::{LANES, PRECISION, STATE_MIN};
 use crate::error::{Error, Result};
-use zerocopy::FromBytes;
-use zerocopy::little_endian::{U16, U32};
+use zerocopy::little_endian::U16;
 
 /// Codes `symbols` into a stream appended to `out`.
 ///
@@ -88,131 +87,52 @@ fn slot(state: u32) -> usize {
     (state & ((1 << PRECISION) - 1)) as usize
 }
 
-/// A stream being decoded, a run of symbols at a time.
-pub(crate) struct Decoder<'a> {
-    states: [u32; LANES],
-    words: &'a [U16],
+/// Decodes 32 symbols with at least 32 words at hand; returns how many were taken.
+#[inline(always)]
+pub(super) fn decode_window(
+    states: &mut [u32; LANES],
+    entry: impl Fn(usize, usize) -> u32,
+    window: &[U16; LANES],
+    group: &mut [u8; LANES],
+) -> usize {
+    // All look-ups, then all updates, then all renormalisations: three loops without a
+    // branch. LLVM would turn `if x < STATE_MIN` into one that is mispredicted.
+    let entries: [u32; LANES] = std::array::from_fn(|lane| entry(lane, slot(states[lane])));
+    for ((symbol, x), entry) in group.iter_mut().zip(&mut *states).zip(entries) {
+        *symbol = entry as u8;
+        *x = (entry >> 20) * (*x >> PRECISION) + (entry >> 8 & 0xfff);
+    }
+    let mut used = 0;
+    for x in states {
+        let takes = u32::from(*x < STATE_MIN);
+        let word = u32::from(window[used % LANES].get());
+        *x = *x << (16 * takes) | word & takes.wrapping_neg();
+        used += takes as usize;
+    }
+    used
 }
 
-impl<'a> Decoder<'a> {
-    /// Reads the states at the head of `stream`.
-    ///
-    /// # Errors
-    /// `Corrupt` when it is too short, holds half a word or a state out of range.
-    pub(crate) fn new(stream: &'a [u8]) -> Result<Self> {
-        let Some((head, words)) = stream.split_at_checked(STATES_BYTES) else {
-            return Err(Error::corrupt("a rANS stream shorter than its states"));
-        };
-        let mut states = [0; LANES];
-        for (state, bytes) in states.iter_mut().zip(head.as_chunks::<4>().0) {
-            *state = U32::from_bytes(*bytes).get();
-            if *state < STATE_MIN {
-                return Err(Error::corrupt("a rANS state out of range"));
-            }
+/// Decodes up to 32 symbols where fewer than 32 words may be left; takes words as it goes.
+///
+/// # Errors
+/// `Corrupt` when the words run out.
+pub(super) fn decode_near_end(
+    states: &mut [u32; LANES],
+    entry: impl Fn(usize, usize) -> u32,
+    words: &mut &[U16],
+    group: &mut [u8],
+) -> Result<()> {
+    for (lane, (symbol, x)) in group.iter_mut().zip(states).enumerate() {
+        let entry = entry(lane, slot(*x));
+        *symbol = entry as u8;
+        *x = (entry >> 20) * (*x >> PRECISION) + (entry >> 8 & 0xfff);
+        if *x < STATE_MIN {
+            let Some((word, rest)) = words.split_first() else {
+                return Err(Error::corrupt("a rANS stream ends too early"));
+            };
+            *x = *x << 16 | u32::from(word.get());
+            *words = rest;
         }
-        let words = <[U16]>::ref_from_bytes(words)
-            .map_err(|_| Error::corrupt("a rANS stream ends within a word"))?;
-        Ok(Self { states, words })
     }
-
-    /// Decodes the next `out.len()` symbols: a multiple of 32, except in the last call.
-    ///
-    /// # Errors
-    /// `Corrupt` when the words run out.
-    pub(crate) fn decode(&mut self, table: &DecodeTable, out: &mut [u8]) -> Result<()> {
-        let (groups, rest) = out.as_chunks_mut::<LANES>();
-        let mut groups = groups.iter_mut();
-        while let Some(window) = self.words.first_chunk::<LANES>() {
-            let Some(group) = groups.next() else { break };
-            let used = self.decode_window(|_, slot| table.0[slot], window, group);
-            self.words = &self.words[used..];
-        }
-        for group in groups {
-            self.decode_near_end(|_, slot| table.0[slot], group)?;
-        }
-        self.decode_near_end(|_, slot| table.0[slot], rest)
-    }
-
-    /// Decodes the next group: a symbol for each of the first `group.len()` lanes, at most 32,
-    /// from the table that starts at the lane's base.
-    ///
-    /// # Errors
-    /// `Corrupt` when the words run out.
-    #[inline]
-    pub(crate) fn decode_group(
-        &mut self,
-        tables: &DecodeTables,
-        bases: &[u32; LANES],
-        group: &mut [u8],
-    ) -> Result<()> {
-        let entry = |lane: usize, slot: usize| tables.0[bases[lane] as usize + slot];
-        let whole = <&mut [u8; LANES]>::try_from(&mut *group).ok();
-        if let (Some(window), Some(group)) = (self.words.first_chunk(), whole) {
-            let used = self.decode_window(entry, window, group);
-            self.words = &self.words[used..];
-            return Ok(());
-        }
-        self.decode_near_end(entry, group)
-    }
-
-    /// Decodes 32 symbols with at least 32 words at hand; returns how many were taken.
-    #[inline(always)]
-    fn decode_window(
-        &mut self,
-        entry: impl Fn(usize, usize) -> u32,
-        window: &[U16; LANES],
-        group: &mut [u8; LANES],
-    ) -> usize {
-        // All look-ups, then all updates, then all renormalisations: three loops without a
-        // branch. LLVM would turn `if x < STATE_MIN` into one that is mispredicted.
-        let entries: [u32; LANES] =
-            std::array::from_fn(|lane| entry(lane, slot(self.states[lane])));
-        for ((symbol, x), entry) in group.iter_mut().zip(&mut self.states).zip(entries) {
-            *symbol = entry as u8;
-            *x = (entry >> 20) * (*x >> PRECISION) + (entry >> 8 & 0xfff);
-        }
-        let mut used = 0;
-        for x in &mut self.states {
-            let takes = u32::from(*x < STATE_MIN);
-            let word = u32::from(window[used % LANES].get());
-            *x = *x << (16 * takes) | word & takes.wrapping_neg();
-            used += takes as usize;
-        }
-        used
-    }
-
-    /// Decodes up to 32 symbols where fewer than 32 words may be left.
-    fn decode_near_end(
-        &mut self,
-        entry: impl Fn(usize, usize) -> u32,
-        group: &mut [u8],
-    ) -> Result<()> {
-        for (lane, (symbol, x)) in group.iter_mut().zip(&mut self.states).enumerate() {
-            let entry = entry(lane, slot(*x));
-            *symbol = entry as u8;
-            *x = (entry >> 20) * (*x >> PRECISION) + (entry >> 8 & 0xfff);
-            if *x < STATE_MIN {
-                let Some((word, rest)) = self.words.split_first() else {
-                    return Err(Error::corrupt("a rANS stream ends too early"));
-                };
-                *x = *x << 16 | u32::from(word.get());
-                self.words = rest;
-            }
-        }
-        Ok(())
-    }
-
-    /// Checks that the stream ends here, as the encoder began it.
-    ///
-    /// # Errors
-    /// `Corrupt` when a state is not 2^16 or words are left.
-    pub(crate) fn finish(self) -> Result<()> {
-        if !self.words.is_empty() {
-            return Err(Error::corrupt("a rANS stream has words left"));
-        }
-        if self.states != [STATE_MIN; LANES] {
-            return Err(Error::corrupt("a rANS stream does not end in its first state"));
-        }
-        Ok(())
-    }
+    Ok(())
 }

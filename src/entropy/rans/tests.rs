@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::entropy::{Frequencies, Histogram};
+use crate::error::Result;
+use crate::kernel::Kernel;
 use constriction::stream::model::{
     NonContiguousCategoricalDecoderModel as DecoderModel,
     NonContiguousCategoricalEncoderModel as EncoderModel,
@@ -24,19 +26,42 @@ fn encoded(frequencies: &Frequencies, symbols: &[u8]) -> Vec<u8> {
     stream
 }
 
-fn decoded(
-    frequencies: &Frequencies,
-    stream: &[u8],
-    count: usize,
-) -> crate::error::Result<Vec<u8>> {
+/// What a stream decodes to, by every kernel, in one run and in short ones, and by tables for each
+/// lane: always the same.
+fn decoded(frequencies: &Frequencies, stream: &[u8], count: usize) -> Result<Vec<u8>> {
     let table = DecodeTable::new(frequencies);
-    let mut decoder = Decoder::new(stream)?;
-    let mut symbols = vec![0xaa; count];
-    for run in symbols.chunks_mut(2 * LANES) {
-        decoder.decode(&table, run)?;
+    let tables = DecodeTables::new([frequencies; 3]);
+    let bases = std::array::from_fn(|lane| DecodeTables::base(lane % 3));
+    let mut all = Vec::new();
+    for kernel in Kernel::all() {
+        for run in [count.max(1), 2 * LANES, LANES] {
+            // At any alignment.
+            let mut symbols = vec![0xaa; run % 61 + count];
+            let symbols = &mut symbols[run % 61..];
+            let mut decode = || -> Result<Vec<u8>> {
+                let mut decoder = Decoder::new(stream, kernel)?;
+                symbols.chunks_mut(run).try_for_each(|run| decoder.decode(&table, run))?;
+                decoder.finish()?;
+                Ok(symbols.to_vec())
+            };
+            all.push(decode());
+        }
+        let mut symbols = vec![0x55; count];
+        let decode = || -> Result<Vec<u8>> {
+            let mut decoder = Decoder::new(stream, kernel)?;
+            let mut groups = symbols.chunks_mut(LANES);
+            groups.try_for_each(|group| decoder.decode_group(&tables, &bases, group))?;
+            decoder.finish()?;
+            Ok(symbols)
+        };
+        all.push(decode());
     }
-    decoder.finish()?;
-    Ok(symbols)
+    let told = |result: &Result<Vec<u8>>| match result {
+        Ok(symbols) => Ok(symbols.clone()),
+        Err(error) => Err(error.to_string()),
+    };
+    assert!(all.iter().all(|other| told(other) == told(&all[0])));
+    all.swap_remove(0)
 }
 
 /// The stream as 32 of constriction's coders write it over one shared stack of words.
@@ -134,6 +159,44 @@ fn every_length_around_the_lanes() {
         assert_eq!(stream, encoded_by_reference(&frequencies, &message[..length]));
         assert_eq!(decoded(&frequencies, &stream, length).unwrap(), &message[..length]);
         assert!(decoded(&frequencies, &stream, length + 1).is_err());
+    }
+}
+
+#[test]
+fn lanes_with_tables_of_their_own() {
+    let skewed: Vec<u8> = (0..=255).flat_map(|x: u8| vec![x % 16; usize::from(x % 16)]).collect();
+    let all: Vec<Frequencies> =
+        [&b"abracadabra"[..], &skewed, b"ab"].map(|of| frequencies_of(of).unwrap()).into();
+    let encode_tables: Vec<EncodeTable> = all.iter().map(EncodeTable::new).collect();
+    let decode_tables = DecodeTables::new(&all);
+    let of = |table: usize, i: usize| match table {
+        0 => b"abracadabra"[i % 11],
+        1 => skewed[i * 7 % skewed.len()],
+        _ => b"ab"[i % 2],
+    };
+    let groups: Vec<Vec<Coded>> = (0..200)
+        .map(|group| {
+            let lanes = if group == 199 { 5 } else { LANES };
+            let table = |lane: usize| (lane * lane + group) % 3;
+            let coded = |lane| Coded {
+                table: table(lane) as u8,
+                symbol: of(table(lane), group * 31 + lane),
+            };
+            (0..lanes).map(coded).collect()
+        })
+        .collect();
+    let mut stream = Vec::new();
+    encode_groups(&encode_tables, groups.iter().map(Vec::as_slice), &mut stream).unwrap();
+    for kernel in Kernel::all() {
+        let mut decoder = Decoder::new(&stream, kernel).unwrap();
+        for group in &groups {
+            let table = |lane: usize| group.get(lane).map_or(0, |coded| coded.table.into());
+            let bases = std::array::from_fn(|lane| DecodeTables::base(table(lane)));
+            let mut symbols = vec![0xaa; group.len()];
+            decoder.decode_group(&decode_tables, &bases, &mut symbols).unwrap();
+            assert!(symbols.iter().zip(group).all(|(&symbol, coded)| symbol == coded.symbol));
+        }
+        decoder.finish().unwrap();
     }
 }
 

@@ -1,0 +1,115 @@
+//! A stream being decoded, by whichever kernel.
+
+#[cfg(target_arch = "x86_64")]
+use super::avx2;
+use super::scalar::{decode_near_end, decode_window};
+use super::tables::{DecodeTable, DecodeTables};
+use super::{LANES, STATE_MIN, STATES_BYTES};
+use crate::error::{Error, Result};
+use crate::kernel::Kernel;
+use zerocopy::FromBytes;
+use zerocopy::little_endian::{U16, U32};
+
+/// A stream being decoded, a run of symbols at a time.
+pub(crate) struct Decoder<'a> {
+    states: [u32; LANES],
+    words: &'a [U16],
+    kernel: Kernel,
+}
+
+impl<'a> Decoder<'a> {
+    /// Reads the states at the head of `stream`.
+    ///
+    /// # Errors
+    /// `Corrupt` when it is too short, holds half a word or a state out of range.
+    pub(crate) fn new(stream: &'a [u8], kernel: Kernel) -> Result<Self> {
+        let Some((head, words)) = stream.split_at_checked(STATES_BYTES) else {
+            return Err(Error::corrupt("a rANS stream shorter than its states"));
+        };
+        let mut states = [0; LANES];
+        for (state, bytes) in states.iter_mut().zip(head.as_chunks::<4>().0) {
+            *state = U32::from_bytes(*bytes).get();
+            if *state < STATE_MIN {
+                return Err(Error::corrupt("a rANS state out of range"));
+            }
+        }
+        let words = <[U16]>::ref_from_bytes(words)
+            .map_err(|_| Error::corrupt("a rANS stream ends within a word"))?;
+        Ok(Self { states, words, kernel })
+    }
+
+    /// Decodes the next `out.len()` symbols: a multiple of 32, except in the last call.
+    ///
+    /// # Errors
+    /// `Corrupt` when the words run out.
+    pub(crate) fn decode(&mut self, table: &DecodeTable, out: &mut [u8]) -> Result<()> {
+        let (groups, rest) = out.as_chunks_mut::<LANES>();
+        let done = match self.kernel {
+            Kernel::Scalar => self.decode_windows(table, groups),
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx2(token) => {
+                let (done, used) =
+                    avx2::decode_windows(token, &mut self.states, self.words, &table.0, groups);
+                self.words = &self.words[used..];
+                done
+            }
+        };
+        let entry = |_, slot: usize| table.0[slot];
+        for group in &mut groups[done..] {
+            decode_near_end(&mut self.states, entry, &mut self.words, group)?;
+        }
+        decode_near_end(&mut self.states, entry, &mut self.words, rest)
+    }
+
+    /// Decodes groups while there are words enough for any; returns how many.
+    fn decode_windows(&mut self, table: &DecodeTable, groups: &mut [[u8; LANES]]) -> usize {
+        for (done, group) in groups.iter_mut().enumerate() {
+            let Some(window) = self.words.first_chunk() else { return done };
+            let used = decode_window(&mut self.states, |_, slot| table.0[slot], window, group);
+            self.words = &self.words[used..];
+        }
+        groups.len()
+    }
+
+    /// Decodes the next group: a symbol for each of the first `group.len()` lanes, at most 32,
+    /// from the table that starts at the lane's base.
+    ///
+    /// # Errors
+    /// `Corrupt` when the words run out.
+    #[inline]
+    pub(crate) fn decode_group(
+        &mut self,
+        tables: &DecodeTables,
+        bases: &[u32; LANES],
+        group: &mut [u8],
+    ) -> Result<()> {
+        let entry = |lane: usize, slot: usize| tables.0[bases[lane] as usize + slot];
+        let whole = <&mut [u8; LANES]>::try_from(&mut *group).ok();
+        if let (Some(window), Some(group)) = (self.words.first_chunk(), whole) {
+            let used = match self.kernel {
+                Kernel::Scalar => decode_window(&mut self.states, entry, window, group),
+                #[cfg(target_arch = "x86_64")]
+                Kernel::Avx2(token) => {
+                    avx2::decode_window(token, &mut self.states, &tables.0, bases, window, group)
+                }
+            };
+            self.words = &self.words[used..];
+            return Ok(());
+        }
+        decode_near_end(&mut self.states, entry, &mut self.words, group)
+    }
+
+    /// Checks that the stream ends here, as the encoder began it.
+    ///
+    /// # Errors
+    /// `Corrupt` when a state is not 2^16 or words are left.
+    pub(crate) fn finish(self) -> Result<()> {
+        if !self.words.is_empty() {
+            return Err(Error::corrupt("a rANS stream has words left"));
+        }
+        if self.states != [STATE_MIN; LANES] {
+            return Err(Error::corrupt("a rANS stream does not end in its first state"));
+        }
+        Ok(())
+    }
+}
