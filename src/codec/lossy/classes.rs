@@ -39,7 +39,13 @@ impl Classes {
     /// The profile for a column of a row of this class.
     #[inline]
     pub(super) fn profile(&self, row_class: u8, column: usize) -> u8 {
-        self.profiles[usize::from(row_class + self.of_column(column))]
+        self.profile_of(row_class, self.of_column(column))
+    }
+
+    /// The profile for a row and a column of these classes.
+    #[inline]
+    pub(super) fn profile_of(&self, row_class: u8, column_class: u8) -> u8 {
+        self.profiles[usize::from(row_class + column_class)]
     }
 
     pub(super) fn write(&self, out: &mut BitWriter) {

@@ -1,5 +1,6 @@
 //! Chunks to weights.
 
+use super::classes::MAX_CLASS;
 use super::coding::Coding;
 use super::model::{Band, Model, TableNumbers};
 use super::parameters::Parameters;
@@ -185,14 +186,32 @@ impl Decoder {
     ) -> Result<()> {
         let Parameters { trellis, classes: by_class, .. } = &self.model.parameters;
         let alphabets = self.model.alphabets();
+        // By class of column: where the tables of each lane's even half start; odd ones follow.
+        let starts: [[u32; BAND]; MAX_CLASS as usize + 1] = std::array::from_fn(|column_class| {
+            classes.map(|class| {
+                let profile = by_class.profile_of(class, column_class as u8);
+                DecodeTables::base(TableNumbers::weight(profile, 0))
+            })
+        });
         let mut states = [0u32; BAND];
         for (column, out) in lattice.iter_mut().enumerate() {
-            let bases: [u32; BAND] = std::array::from_fn(|lane| {
-                let profile = by_class.profile(classes[lane], column);
-                DecodeTables::base(TableNumbers::weight(profile, states[lane] & 1))
+            let starts = &starts[usize::from(by_class.of_column(column))];
+            let bases = std::array::from_fn(|lane| {
+                starts[lane] + DecodeTables::base(1) * (states[lane] & 1)
             });
-            let mut symbols = [0; BAND];
+            // Lanes without a row stay at point 0.
+            let mut symbols = [alphabets[0].symbol(0); BAND];
             chunk.stream.decode_group(&self.tables, &bases, &mut symbols[..lanes])?;
+            // Nearly always there is nothing beside the symbols, and the loop has no branches.
+            let plain = alphabets[0].bypass == 0 && !symbols[..lanes].contains(&ESCAPE);
+            if plain {
+                for ((point, &symbol), state) in out.iter_mut().zip(&symbols).zip(&mut states) {
+                    let k = alphabets[0].integer(symbol);
+                    *point = trellis.point(*state, k);
+                    *state = trellis.next(*state, k);
+                }
+                continue;
+            }
             let rows = out[..lanes].iter_mut().zip(&symbols).zip(&mut states);
             for ((point, &symbol), state) in rows {
                 let k = chunk.integer(alphabets[(*state & 1) as usize], symbol)?;

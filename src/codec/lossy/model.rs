@@ -153,24 +153,37 @@ impl Model {
     pub(super) fn reconstruct(&self, band: &mut Band, out: &mut [f32]) {
         let columns = self.parameters.columns;
         self.parameters.rotation.as_coordinates().inverse(&mut band.lattice);
-        for (lane, row) in out.chunks_exact_mut(columns).enumerate() {
-            for ((out, values), unit) in row.iter_mut().zip(&band.lattice).zip(&self.units) {
-                *out = values[lane] as f32 * unit;
-            }
-        }
+        transpose(&band.lattice, &self.units, out, |out, term| *out = term);
         if let Some(LowRankPart { part, .. }) = self.low_rank() {
             part.product(&band.coefficients, &mut band.product);
-            for (lane, row) in out.chunks_exact_mut(columns).enumerate() {
-                for ((out, values), unit) in row.iter_mut().zip(&band.product).zip(&self.part_units)
-                {
-                    *out += values[lane] as f32 * unit;
-                }
-            }
+            transpose(&band.product, &self.part_units, out, |out, term| *out += term);
         }
         if self.parameters.row_scales.is_some() {
             for (row, &byte) in out.chunks_exact_mut(columns).zip(&band.scales) {
                 let scale = scale(byte);
                 row.iter_mut().for_each(|out| *out *= scale);
+            }
+        }
+    }
+}
+
+/// Columns that are turned into pieces of rows at a time: all of them stay in the first-level cache.
+const TILE: usize = 16;
+
+/// Hands integers by column, times what they count for, to the places of rows.
+fn transpose(
+    columns: &[[i32; BAND]],
+    units: &[f32],
+    rows: &mut [f32],
+    put: impl Fn(&mut f32, f32),
+) {
+    let width = columns.len();
+    let tiles = columns.chunks(TILE).zip(units.chunks(TILE)).enumerate();
+    for (tile, (columns, units)) in tiles {
+        for (lane, row) in rows.chunks_exact_mut(width).enumerate() {
+            let row = &mut row[tile * TILE..][..columns.len()];
+            for ((out, values), unit) in row.iter_mut().zip(columns).zip(units) {
+                put(out, values[lane] as f32 * unit);
             }
         }
     }
