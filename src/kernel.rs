@@ -1,4 +1,8 @@
 //! Which instructions the kernels use. All kernels find the same bits; portable ones are the truth.
+//!
+//! Some kernels are written with intrinsics, beside the portable code. Others are the portable code
+//! itself, compiled once more: [`Kernel::run`].
+#![allow(unsafe_code)]
 
 use std::sync::OnceLock;
 
@@ -16,7 +20,30 @@ pub(crate) enum Kernel {
     Avx2(Avx2),
 }
 
+#[cfg(target_arch = "x86_64")]
+impl Avx2 {
+    fn run<R>(self, work: impl FnOnce() -> R) -> R {
+        #[target_feature(enable = "avx2,popcnt")]
+        fn compiled_for_avx2<R>(work: impl FnOnce() -> R) -> R {
+            work()
+        }
+        // SAFETY: this is proof of AVX2 and POPCNT.
+        unsafe { compiled_for_avx2(work) }
+    }
+}
+
 impl Kernel {
+    /// Does portable work as it is compiled for these instructions: `work`, and what is inlined
+    /// into it. Rust never fuses or reorders floating-point operations, so results are the same.
+    #[inline(always)]
+    pub(crate) fn run<R>(self, work: impl FnOnce() -> R) -> R {
+        match self {
+            Self::Scalar => work(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(proof) => proof.run(work),
+        }
+    }
+
     /// All that this machine has, the fastest last.
     pub(crate) fn all() -> Vec<Self> {
         #[allow(unused_mut, reason = "other processors have but one")]

@@ -4,6 +4,7 @@
 use super::integers::IntegerMatrix;
 use super::{BAND, Coordinates};
 use crate::error::{Error, Result};
+use crate::kernel::Kernel;
 use faer::linalg::matmul::matmul;
 use faer::linalg::solvers::DenseSolveCore;
 use faer::{Accum, Mat, MatRef, Par, Side};
@@ -126,14 +127,14 @@ impl Coordinates for Basis {
         }
     }
 
-    fn inverse(&self, band: &mut [[i32; BAND]]) {
+    fn inverse(&self, kernel: Kernel, band: &mut [[i32; BAND]]) {
         let mut lattice = vec![[0; BAND]; self.block];
         let mut rest = band;
         for block in &self.blocks {
             let (columns, after) = rest.split_at_mut(block.columns());
             let lattice = &mut lattice[..columns.len()];
             lattice.copy_from_slice(columns);
-            block.combine(lattice, columns);
+            block.combine(kernel, lattice, columns);
             rest = after;
         }
     }
@@ -218,7 +219,7 @@ mod tests {
                     value[lane] = (x * 1000.0).round() as i32;
                 }
             }
-            basis.inverse(&mut band);
+            basis.inverse(Kernel::best(), &mut band);
             for lane in 0..BAND {
                 for (c, (values, unit)) in band.iter().zip(basis.units()).enumerate() {
                     let back = values[lane] as f32 * unit / 1000.0;

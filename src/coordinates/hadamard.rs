@@ -2,6 +2,7 @@
 //! block, so that what was loud in one of them is spread over all.
 
 use super::{BAND, Coordinates};
+use crate::kernel::Kernel;
 use std::ops::Range;
 
 /// 2^(-k/2), rounded to `f32`: what makes a Hadamard matrix of 2^k rows orthogonal.
@@ -84,13 +85,12 @@ impl Coordinates for Hadamard {
         }
     }
 
-    fn inverse(&self, band: &mut [[i32; BAND]]) {
+    fn inverse(&self, kernel: Kernel, band: &mut [[i32; BAND]]) {
         for (block, _) in self.blocks() {
-            butterflies(&mut band[block], |a, b| {
-                for (a, b) in a.iter_mut().zip(b) {
-                    (*a, *b) = (*a + *b, *a - *b);
-                }
-            });
+            kernel.run(
+                #[inline(always)]
+                || inverse_block(&mut band[block]),
+            );
         }
         for (column, &flip) in band.iter_mut().zip(&self.flips) {
             if flip {
@@ -114,6 +114,46 @@ fn butterflies<T>(block: &mut [T], step: impl Fn(&mut T, &mut T)) {
             low.iter_mut().zip(high).for_each(|(a, b)| step(a, b));
         }
         half *= 2;
+    }
+}
+
+/// Lanes that are transformed at a time: a block's stay in the first-level cache.
+const LANES: usize = 16;
+
+/// The same in every lane of integers, two stages at a time.
+#[inline(always)]
+fn inverse_block(block: &mut [[i32; BAND]]) {
+    for first in (0..BAND).step_by(LANES) {
+        let lanes = |column: &[i32; BAND]| -> [i32; LANES] {
+            std::array::from_fn(|lane| column[first + lane])
+        };
+        let mut quarter = 1;
+        while 4 * quarter <= block.len() {
+            for four in block.chunks_exact_mut(4 * quarter) {
+                let (low, high) = four.split_at_mut(2 * quarter);
+                let ((a, b), (c, d)) = (low.split_at_mut(quarter), high.split_at_mut(quarter));
+                for (((a, b), c), d) in a.iter_mut().zip(b).zip(c).zip(d) {
+                    let [w, x, y, z] = [&*a, &*b, &*c, &*d].map(lanes);
+                    for lane in 0..LANES {
+                        let (sum, difference) = (w[lane] + x[lane], w[lane] - x[lane]);
+                        let (other_sum, other_difference) = (y[lane] + z[lane], y[lane] - z[lane]);
+                        a[first + lane] = sum + other_sum;
+                        b[first + lane] = difference + other_difference;
+                        c[first + lane] = sum - other_sum;
+                        d[first + lane] = difference - other_difference;
+                    }
+                }
+            }
+            quarter *= 4;
+        }
+        if quarter < block.len() {
+            let (low, high) = block.split_at_mut(quarter);
+            for (a, b) in low.iter_mut().zip(high) {
+                for (a, b) in a[first..][..LANES].iter_mut().zip(&mut b[first..][..LANES]) {
+                    (*a, *b) = (*a + *b, *a - *b);
+                }
+            }
+        }
     }
 }
 
@@ -154,8 +194,16 @@ mod tests {
             let energy = |row: &[f32]| row.iter().map(|x| x * x).sum::<f32>();
             assert!((energy(&coordinates) / energy(&row).max(1e-9) - 1.0).abs() < 1e-5);
             // Integers in, and the same matrix in floating point.
-            let mut band: Vec<_> = row.iter().map(|&x| [x as i32; BAND]).collect();
-            rotation.inverse(&mut band);
+            let band: Vec<_> = row.iter().map(|&x| [x as i32; BAND]).collect();
+            let bands = Kernel::all().into_iter().map(|kernel| {
+                let mut band = band.clone();
+                rotation.inverse(kernel, &mut band);
+                band
+            });
+            let bands: Vec<_> = bands.collect();
+            assert!(bands.iter().all(|band| *band == bands[0]));
+            let band = &bands[0];
+            assert!(band.iter().all(|lanes| lanes.iter().all(|x| *x == lanes[0])));
             let mut back: Vec<f32> = band
                 .iter()
                 .zip(rotation.units())

@@ -2,6 +2,7 @@
 
 use super::BAND;
 use crate::error::{Error, Result};
+use crate::kernel::Kernel;
 
 /// Row-major integers, `columns` to a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +51,15 @@ impl IntegerMatrix {
     }
 
     /// `out[c] = Σ weights[k] · self[k][c]` in every lane; weights fit 16 bits.
-    pub(super) fn combine(&self, weights: &[[i32; BAND]], out: &mut [[i32; BAND]]) {
+    pub(super) fn combine(&self, kernel: Kernel, weights: &[[i32; BAND]], out: &mut [[i32; BAND]]) {
+        kernel.run(
+            #[inline(always)]
+            || self.combine_inlined(weights, out),
+        );
+    }
+
+    #[inline(always)]
+    fn combine_inlined(&self, weights: &[[i32; BAND]], out: &mut [[i32; BAND]]) {
         // Products of 16 bits each are what every machine multiplies fastest; and sums of a few
         // columns at a time stay in the first-level cache.
         let weights: Vec<[i16; BAND]> =
@@ -79,9 +88,12 @@ mod tests {
     #[test]
     fn the_largest_products_fit() {
         let matrix = IntegerMatrix::new(1, vec![i16::MIN, 16384, -16383]).unwrap();
-        let (mut out, far) = ([[0; BAND]], i32::from(i16::MAX));
-        matrix.combine(&[[-far; BAND], [far; BAND], [-far; BAND]], &mut out);
-        assert_eq!(out[0][3], far * MAX_COLUMN_SUM as i32);
+        let far = i32::from(i16::MAX);
+        for kernel in Kernel::all() {
+            let mut out = [[0; BAND]];
+            matrix.combine(kernel, &[[-far; BAND], [far; BAND], [-far; BAND]], &mut out);
+            assert_eq!(out[0], [far * MAX_COLUMN_SUM as i32; BAND]);
+        }
         assert!(IntegerMatrix::new(1, vec![i16::MIN, 16384, -16384]).is_err());
         assert!(IntegerMatrix::new(2, vec![i16::MIN, 16384, 0, -16383, 1, i16::MIN]).is_ok());
     }

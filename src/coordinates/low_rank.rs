@@ -3,6 +3,7 @@
 use super::BAND;
 use super::integers::IntegerMatrix;
 use crate::error::Result;
+use crate::kernel::Kernel;
 use faer::linalg::solvers::DenseSolveCore;
 use faer::{Mat, Side};
 use std::sync::OnceLock;
@@ -96,11 +97,16 @@ impl LowRank {
 
     /// The integers that coefficients of a band make along the columns; times
     /// [`scale`](Self::scale), the part itself.
-    pub(crate) fn product(&self, coefficients: &[[i32; BAND]], out: &mut [[i32; BAND]]) {
+    pub(crate) fn product(
+        &self,
+        kernel: Kernel,
+        coefficients: &[[i32; BAND]],
+        out: &mut [[i32; BAND]],
+    ) {
         if self.has_mean {
-            self.axes.combine(&[&[[1; BAND]], coefficients].concat(), out);
+            self.axes.combine(kernel, &[&[[1; BAND]], coefficients].concat(), out);
         } else {
-            self.axes.combine(coefficients, out);
+            self.axes.combine(kernel, coefficients, out);
         }
     }
 
@@ -136,7 +142,7 @@ impl LowRank {
                 }
                 all.push(coefficients);
             }
-            self.product(&transposed, &mut product);
+            self.product(Kernel::best(), &transposed, &mut product);
             for (lane, row) in band.chunks_exact_mut(columns).enumerate() {
                 for (value, product) in row.iter_mut().zip(&product) {
                     *value -= product[lane] as f32 * self.scale;

@@ -10,6 +10,8 @@ mod hadamard;
 mod integers;
 mod low_rank;
 
+use crate::kernel::Kernel;
+
 pub(crate) use basis::{Basis, Gram};
 pub(crate) use hadamard::Hadamard;
 pub(crate) use low_rank::{LowRank, Subspace};
@@ -25,7 +27,7 @@ pub(crate) trait Coordinates: Send + Sync {
     /// Lattice integers of a band, by column, to integers along the original columns.
     ///
     /// Integers of magnitude below 2^15 give results that fit: nothing ever wraps.
-    fn inverse(&self, band: &mut [[i32; BAND]]);
+    fn inverse(&self, kernel: Kernel, band: &mut [[i32; BAND]]);
 
     /// What integers that [`inverse`](Self::inverse) made count for, by column, in lattice steps.
     fn units(&self) -> Vec<f32>;
@@ -40,7 +42,7 @@ pub(crate) struct Identity {
 impl Coordinates for Identity {
     fn forward(&self, _: &mut [f32]) {}
 
-    fn inverse(&self, _: &mut [[i32; BAND]]) {}
+    fn inverse(&self, _: Kernel, _: &mut [[i32; BAND]]) {}
 
     fn units(&self) -> Vec<f32> {
         vec![1.0; self.columns]

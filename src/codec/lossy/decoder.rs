@@ -26,6 +26,7 @@ pub(crate) struct Decoder {
     dtype: Dtype,
     pub(super) model: Model,
     tables: DecodeTables,
+    kernel: Kernel,
 }
 
 impl Decoder {
@@ -37,7 +38,7 @@ impl Decoder {
         }
         let model = Model::new(Parameters::read(parameters)?);
         let tables = model.decode_tables();
-        Ok(Self { dtype, model, tables })
+        Ok(Self { dtype, model, tables, kernel: Kernel::best() })
     }
 
     /// Decodes a chunk in the tensor's own dtype.
@@ -102,8 +103,7 @@ impl Decoder {
         }
         let bits = elements / columns * self.bypass_bits();
         let (bypass, stream) = rest.split_at_checked(bits.div_ceil(8)).ok_or_else(short)?;
-        let (bypass, stream) =
-            (BitReader::new(bypass), rans::Decoder::new(stream, Kernel::best())?);
+        let (bypass, stream) = (BitReader::new(bypass), rans::Decoder::new(stream, self.kernel)?);
         Ok(Chunk { escapes, exceptions, bypass, stream })
     }
 
@@ -139,7 +139,7 @@ impl Decoder {
                 band.clear();
             }
             self.read_band(&mut chunk, &mut band, values.len() / columns)?;
-            self.model.reconstruct(&mut band, values);
+            self.model.reconstruct(self.kernel, &mut band, values);
             sink(start, values);
         }
         chunk.finish()

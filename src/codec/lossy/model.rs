@@ -5,6 +5,7 @@ use super::scales::{SCALE_ONE, scale};
 use crate::coordinates::BAND;
 use crate::entropy::rans::{DecodeTables, EncodeTable};
 use crate::entropy::{Alphabet, Coset, Frequencies, Profile};
+use crate::kernel::Kernel;
 use crate::quantizer::Trellis;
 
 /// Parameters, and what follows from them.
@@ -150,13 +151,17 @@ impl Model {
     /// Integers up to the last steps: a multiplication for each term, an addition, and where rows
     /// have scales another multiplication, in `f32`, each rounded to nearest. So all machines find
     /// the same.
-    pub(super) fn reconstruct(&self, band: &mut Band, out: &mut [f32]) {
+    pub(super) fn reconstruct(&self, kernel: Kernel, band: &mut Band, out: &mut [f32]) {
         let columns = self.parameters.columns;
-        self.parameters.rotation.as_coordinates().inverse(&mut band.lattice);
-        transpose(&band.lattice, &self.units, out, |out, term| *out = term);
+        self.parameters.rotation.as_coordinates().inverse(kernel, &mut band.lattice);
+        kernel.run(
+            #[inline(always)]
+            || transpose(&band.lattice, &self.units, out, |out, term| *out = term),
+        );
         if let Some(LowRankPart { part, .. }) = self.low_rank() {
-            part.product(&band.coefficients, &mut band.product);
-            transpose(&band.product, &self.part_units, out, |out, term| *out += term);
+            part.product(kernel, &band.coefficients, &mut band.product);
+            kernel
+                .run(|| transpose(&band.product, &self.part_units, out, |out, term| *out += term));
         }
         if self.parameters.row_scales.is_some() {
             for (row, &byte) in out.chunks_exact_mut(columns).zip(&band.scales) {
@@ -171,6 +176,7 @@ impl Model {
 const TILE: usize = 16;
 
 /// Hands integers by column, times what they count for, to the places of rows.
+#[inline(always)]
 fn transpose(
     columns: &[[i32; BAND]],
     units: &[f32],
