@@ -2,7 +2,6 @@
 //! by dynamic programming over states (Viterbi, 1967).
 
 use super::trellis::{State, Trellis};
-use crate::kernel::Kernel;
 
 /// Rows that are searched side by side.
 pub(crate) const ROWS: usize = 16;
@@ -35,7 +34,6 @@ impl Costs {
 /// A search over rows of one width, its memory kept from one to the next.
 pub(crate) struct Search {
     trellis: Trellis,
-    kernel: Kernel,
     /// For each state, the two that lead to it.
     previous: Vec<[u16; 2]>,
     metrics: Vec<[f32; ROWS]>,
@@ -47,12 +45,11 @@ pub(crate) struct Search {
 }
 
 impl Search {
-    pub(crate) fn new(trellis: Trellis, kernel: Kernel) -> Self {
+    pub(crate) fn new(trellis: Trellis) -> Self {
         let states = if trellis.is_scalar() { 0 } else { trellis.states() };
         let previous = |state| trellis.previous(state as State).map(|state| state as u16);
         Self {
             trellis,
-            kernel,
             previous: (0..states).map(previous).collect(),
             metrics: vec![[0.0; ROWS]; states],
             next_metrics: vec![[0.0; ROWS]; states],
@@ -66,19 +63,6 @@ impl Search {
     /// `values` and `out` are by column, in lattice steps; magnitudes must stay below 2^15 − 4.
     /// `costs` tells what points cost in a column of a row. O(states) for each value.
     pub(crate) fn run<'c>(
-        &mut self,
-        values: &[[f32; ROWS]],
-        costs: impl Fn(usize, usize) -> &'c Costs,
-        out: &mut [[i16; ROWS]],
-    ) {
-        self.kernel.run(
-            #[inline(always)]
-            || self.run_inlined(values, costs, out),
-        );
-    }
-
-    #[inline(always)]
-    fn run_inlined<'c>(
         &mut self,
         values: &[[f32; ROWS]],
         costs: impl Fn(usize, usize) -> &'c Costs,
@@ -111,7 +95,6 @@ impl Search {
     }
 
     /// Adds, compares and selects: the better way to each state.
-    #[inline(always)]
     fn step(&mut self, column: usize, distances: &[[f32; ROWS]; 4]) {
         let states = self.previous.len();
         let strip = &mut self.decisions[column / STRIP * states..][..states];
@@ -162,7 +145,7 @@ impl Search {
 ///
 /// Of a coset's points only the two on either side of the value can be best, and the one away
 /// from zero only when it is nearer by half.
-#[inline(always)]
+#[inline]
 fn nearest(value: f32, costs: &Costs) -> [(f32, i16); 4] {
     let magnitude = value.abs();
     let floor = magnitude as i32;
@@ -187,7 +170,6 @@ fn nearest(value: f32, costs: &Costs) -> [(f32, i16); 4] {
 }
 
 /// One state: every value on its own.
-#[inline(always)]
 fn scalar<'c>(
     values: &[[f32; ROWS]],
     costs: impl Fn(usize, usize) -> &'c Costs,
@@ -244,14 +226,8 @@ mod tests {
         let columns = rows[0].len();
         let value = |column: usize| std::array::from_fn(|row| rows[row % rows.len()][column]);
         let values: Vec<[f32; ROWS]> = (0..columns).map(value).collect();
-        let found = Kernel::all().into_iter().map(|kernel| {
-            let mut out = vec![[0; ROWS]; columns];
-            Search::new(trellis, kernel).run(&values, |_, _| costs, &mut out);
-            out
-        });
-        let mut found: Vec<_> = found.collect();
-        assert!(found.iter().all(|points| *points == found[0]));
-        let out = found.swap_remove(0);
+        let mut out = vec![[0; ROWS]; columns];
+        Search::new(trellis).run(&values, |_, _| costs, &mut out);
         (0..rows.len()).map(|row| out.iter().map(|points| points[row]).collect()).collect()
     }
 

@@ -12,7 +12,6 @@ use crate::entropy::rans::{self, Coded, EncodeTable};
 use crate::entropy::{Alphabet, BitWriter, Coset, ESCAPE, Profile};
 use crate::error::{Error, Result};
 use crate::floats;
-use crate::kernel::Kernel;
 use crate::quantizer::{Costs, ROWS, Search};
 use std::sync::Arc;
 
@@ -175,7 +174,7 @@ impl Encoder {
             groups: Vec::with_capacity(rows.len() + rows.len() / columns * 4),
             bands: Vec::new(),
         };
-        let mut search = Search::new(self.model().parameters.trellis, Kernel::best());
+        let mut search = Search::new(self.model().parameters.trellis);
         for (band, scales) in rows.chunks_mut(BAND * columns).zip(scales.chunks(BAND)) {
             self.band(band, scales, &mut search, &mut parts)?;
         }

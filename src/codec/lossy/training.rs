@@ -5,7 +5,6 @@ use super::encoder::{MAX_SEARCHED, by_column};
 use super::model::{Model, alphabets};
 use super::row_table::RowTable;
 use crate::entropy::{Alphabet, MAX_MAGNITUDE, MagnitudeCounts, Profile};
-use crate::kernel::Kernel;
 use crate::quantizer::{Costs, ROWS, Search, Trellis};
 
 /// Rows of a tensor in its coordinates.
@@ -296,7 +295,7 @@ pub(super) fn train(
     let row_classes = row_classes(sample, classes, classifier);
     let mut counts = first_counts(sample, classes, &row_classes, quantiser);
     let mut trained = None;
-    let mut search = Search::new(quantiser.trellis, Kernel::best());
+    let mut search = Search::new(quantiser.trellis);
     for _ in 0..passes.max(1) {
         let profiles = profiles(&counts, quantiser);
         let costs: Vec<Costs> =
