@@ -79,7 +79,7 @@ impl Coordinates for Hadamard {
             }
             for (block, log2) in self.blocks() {
                 let block = &mut row[block];
-                butterflies(block, |a, b| (*a, *b) = (*a + *b, *a - *b));
+                butterflies(block);
                 block.iter_mut().for_each(|value| *value *= SCALES[log2 as usize]);
             }
         }
@@ -105,13 +105,13 @@ impl Coordinates for Hadamard {
     }
 }
 
-/// The fast Walsh-Hadamard transform, in natural order: `step` makes a sum and a difference.
-fn butterflies<T>(block: &mut [T], step: impl Fn(&mut T, &mut T)) {
+/// The fast Walsh-Hadamard transform, in natural order.
+fn butterflies(block: &mut [f32]) {
     let mut half = 1;
     while half < block.len() {
         for pair in block.chunks_exact_mut(2 * half) {
             let (low, high) = pair.split_at_mut(half);
-            low.iter_mut().zip(high).for_each(|(a, b)| step(a, b));
+            low.iter_mut().zip(high).for_each(|(a, b)| (*a, *b) = (*a + *b, *a - *b));
         }
         half *= 2;
     }

@@ -145,9 +145,7 @@ impl Writer<'_> {
         let object = Object::new(Kind::Tensor, name, geometry, codec, Layout::Chunked)?;
         let parameters = encoder.parameters().to_vec();
         let header = FrameHeader { object, parameters, chunk_crcs: Vec::new() };
-        let rows = ready.rows_in_chunk();
-        let encode = |number, chunk: &[u8]| encoder.encode(number as usize * rows, chunk);
-        self.write_frame(header, incoming.source, encode, observe)
+        self.write_frame(header, incoming.source, ready.coding(&encoder), observe)
     }
 }
 
@@ -176,8 +174,10 @@ impl Ready {
         Ok(None)
     }
 
-    fn rows_in_chunk(&self) -> usize {
-        self.geometry.chunk_elements() as usize / self.columns
+    /// Codes the chunk of a number.
+    fn coding(&self, encoder: &Encoder) -> impl Fn(u64, &[u8]) -> Result<Encoded> + Sync {
+        let rows = self.geometry.chunk_elements() as usize / self.columns;
+        move |number, chunk| encoder.encode(number as usize * rows, chunk)
     }
 
     /// Codes all chunks and keeps none: their bytes, and how near they come.
@@ -186,9 +186,7 @@ impl Ready {
         S: ByteSource + ?Sized,
     {
         let (mut bytes, mut distortion) = (0, Distortion::default());
-        let rows = self.rows_in_chunk();
-        let encode = |number, chunk: &[u8]| encoder.encode(number as usize * rows, chunk);
-        encode_chunks(&self.geometry, source, encode, |encoded: Encoded, _| {
+        encode_chunks(&self.geometry, source, self.coding(encoder), |encoded: Encoded, _| {
             bytes += encoded.bytes.len() as u64 + CHUNK_OVERHEAD;
             distortion.add(encoded.distortion);
             Ok(())

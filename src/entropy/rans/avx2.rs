@@ -117,10 +117,9 @@ fn store(vectors: [__m256i; 4], states: &mut [u32; LANES]) {
 #[inline]
 #[target_feature(enable = "avx2,popcnt")]
 fn look_up(states: __m256i, entry: impl Fn(usize, usize) -> u32) -> __m256i {
-    let slots = _mm256_and_si256(states, _mm256_set1_epi32((1 << PRECISION) - 1));
     let mut each = [0u32; WIDTH];
     // SAFETY: a vector is written over eight integers, at any alignment.
-    unsafe { _mm256_storeu_si256(each.as_mut_ptr().cast(), slots) };
+    unsafe { _mm256_storeu_si256(each.as_mut_ptr().cast(), states) };
     let at = |lane: usize| entry(lane, (each[lane] & ((1 << PRECISION) - 1)) as usize) as i32;
     _mm256_setr_epi32(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7))
 }
