@@ -2,12 +2,13 @@
 //! (Karhunen, 1947; Loève, 1948).
 
 use super::integers::IntegerMatrix;
-use super::{BAND, Coordinates};
+use super::{BAND, Coordinates, Integers};
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
 use faer::linalg::matmul::matmul;
 use faer::linalg::solvers::DenseSolveCore;
 use faer::{Accum, Mat, MatRef, Par, Side};
+use std::ops::Range;
 use std::sync::OnceLock;
 
 /// A rotation by stored matrices along the diagonal, all of the same size but the last.
@@ -127,16 +128,20 @@ impl Coordinates for Basis {
         }
     }
 
-    fn inverse(&self, kernel: Kernel, band: &mut [[i32; BAND]]) {
-        let mut lattice = vec![[0; BAND]; self.block];
-        let mut rest = band;
-        for block in &self.blocks {
-            let (columns, after) = rest.split_at_mut(block.columns());
-            let lattice = &mut lattice[..columns.len()];
-            lattice.copy_from_slice(columns);
-            block.combine(kernel, lattice, columns);
-            rest = after;
-        }
+    fn tiles(&self) -> Vec<Range<usize>> {
+        let columns = self.columns();
+        (0..columns).step_by(self.block).map(|at| at..columns.min(at + self.block)).collect()
+    }
+
+    fn inverse<'i>(
+        &self,
+        kernel: Kernel,
+        tile: Range<usize>,
+        points: &'i mut [[i16; BAND]],
+        wide: &'i mut [[i32; BAND]],
+    ) -> Integers<'i> {
+        self.blocks[tile.start / self.block].combine(kernel, points, 0, wide);
+        Integers::Long(wide)
     }
 
     fn units(&self) -> Vec<f32> {
@@ -213,17 +218,22 @@ mod tests {
             assert!(first > 0.4 * energy(&rows));
             assert!((energy(&coordinates) / energy(&rows) - 1.0).abs() < 0.02);
             // In steps of 1/1000 back again.
-            let mut band = vec![[0; BAND]; columns];
-            for (lane, row) in coordinates.chunks(columns).take(BAND).enumerate() {
-                for (value, x) in band.iter_mut().zip(row) {
-                    value[lane] = (x * 1000.0).round() as i32;
+            for tile in basis.tiles() {
+                let mut points = vec![[0; BAND]; tile.len()];
+                for (lane, row) in coordinates.chunks(columns).take(BAND).enumerate() {
+                    for (value, x) in points.iter_mut().zip(&row[tile.clone()]) {
+                        value[lane] = (x * 1000.0).round() as i16;
+                    }
                 }
-            }
-            basis.inverse(Kernel::best(), &mut band);
-            for lane in 0..BAND {
-                for (c, (values, unit)) in band.iter().zip(basis.units()).enumerate() {
-                    let back = values[lane] as f32 * unit / 1000.0;
-                    assert!((back - rows[lane * columns + c]).abs() < 0.003);
+                let mut wide =
+                    points.iter().map(|values| values.map(i32::from)).collect::<Vec<_>>();
+                let integers = basis.inverse(Kernel::best(), tile.clone(), &mut points, &mut wide);
+                let Integers::Long(wide) = integers else { panic!("products are long") };
+                for (values, column) in wide.iter().zip(tile) {
+                    for (lane, &value) in values.iter().enumerate() {
+                        let back = value as f32 * basis.unit() / 1000.0;
+                        assert!((back - rows[lane * columns + column]).abs() < 0.003);
+                    }
                 }
             }
         }

@@ -1,9 +1,9 @@
 //! Block-diagonal Hadamard rotations with signs: every coordinate is a sum of all columns of its
 //! block, so that what was loud in one of them is spread over all.
 
-use super::{BAND, Coordinates};
+use super::{BAND, Coordinates, Integers, merged};
 use crate::kernel::Kernel;
-use std::ops::Range;
+use std::ops::{Add, Neg, Range, Sub};
 
 /// 2^(-k/2), rounded to `f32`: what makes a Hadamard matrix of 2^k rows orthogonal.
 const SCALES: [f32; 9] = [
@@ -58,10 +58,28 @@ impl Hadamard {
         &self.flips
     }
 
+    /// The transform of all blocks of a tile, then the signs.
+    #[inline(always)]
+    fn inverse_tile<N: Number>(&self, tile: Range<usize>, columns: &mut [[N; BAND]]) {
+        let blocks = self.blocks_from(tile.start).map(|(block, _)| block);
+        for block in blocks.take_while(|block| block.end <= tile.end) {
+            inverse_block(&mut columns[block.start - tile.start..block.end - tile.start]);
+        }
+        for (column, &flip) in columns.iter_mut().zip(&self.flips[tile]) {
+            if flip {
+                column.iter_mut().for_each(|value| *value = -*value);
+            }
+        }
+    }
+
     /// The blocks and the binary logarithms of their sizes.
     fn blocks(&self) -> impl Iterator<Item = (Range<usize>, u32)> {
+        self.blocks_from(0)
+    }
+
+    /// The same from the start of one of them.
+    fn blocks_from(&self, mut start: usize) -> impl Iterator<Item = (Range<usize>, u32)> {
         let (columns, largest) = (self.flips.len(), self.block_log2);
-        let mut start = 0;
         std::iter::from_fn(move || {
             let log2 = (columns - start).checked_ilog2()?.min(largest);
             let block = start..start + (1 << log2);
@@ -85,18 +103,32 @@ impl Coordinates for Hadamard {
         }
     }
 
-    fn inverse(&self, kernel: Kernel, band: &mut [[i32; BAND]]) {
-        for (block, _) in self.blocks() {
+    fn tiles(&self) -> Vec<Range<usize>> {
+        merged(self.blocks().map(|(block, _)| block))
+    }
+
+    fn inverse<'i>(
+        &self,
+        kernel: Kernel,
+        tile: Range<usize>,
+        points: &'i mut [[i16; BAND]],
+        wide: &'i mut [[i32; BAND]],
+    ) -> Integers<'i> {
+        if kernel.run(|| largest(points)) << self.block_log2 <= i16::MAX as u32 {
             kernel.run(
                 #[inline(always)]
-                || inverse_block(&mut band[block]),
+                || self.inverse_tile(tile, points),
             );
+            return Integers::Short(points);
         }
-        for (column, &flip) in band.iter_mut().zip(&self.flips) {
-            if flip {
-                column.iter_mut().for_each(|value| *value = -*value);
-            }
+        for (wide, points) in wide.iter_mut().zip(points) {
+            *wide = points.map(i32::from);
         }
+        kernel.run(
+            #[inline(always)]
+            || self.inverse_tile(tile, wide),
+        );
+        Integers::Long(wide)
     }
 
     fn units(&self) -> Vec<f32> {
@@ -117,16 +149,33 @@ fn butterflies(block: &mut [f32]) {
     }
 }
 
+/// The largest magnitude.
+#[inline(always)]
+fn largest(points: &[[i16; BAND]]) -> u32 {
+    let mut most = [0u16; BAND];
+    for column in points {
+        for (most, point) in most.iter_mut().zip(column) {
+            *most = (*most).max(point.unsigned_abs());
+        }
+    }
+    most.into_iter().max().unwrap_or(0).into()
+}
+
+/// What butterflies need of a number.
+trait Number: Copy + Add<Output = Self> + Sub<Output = Self> + Neg<Output = Self> {}
+
+impl Number for i16 {}
+impl Number for i32 {}
+
 /// Lanes that are transformed at a time: a block's stay in the first-level cache.
 const LANES: usize = 16;
 
-/// The same in every lane of integers, two stages at a time.
+/// The fast Walsh-Hadamard transform in every lane, two stages at a time.
 #[inline(always)]
-fn inverse_block(block: &mut [[i32; BAND]]) {
+fn inverse_block<N: Number>(block: &mut [[N; BAND]]) {
     for first in (0..BAND).step_by(LANES) {
-        let lanes = |column: &[i32; BAND]| -> [i32; LANES] {
-            std::array::from_fn(|lane| column[first + lane])
-        };
+        let lanes =
+            |column: &[N; BAND]| -> [N; LANES] { std::array::from_fn(|lane| column[first + lane]) };
         let mut quarter = 1;
         while 4 * quarter <= block.len() {
             for four in block.chunks_exact_mut(4 * quarter) {
@@ -193,27 +242,42 @@ mod tests {
             rotation.forward(&mut coordinates);
             let energy = |row: &[f32]| row.iter().map(|x| x * x).sum::<f32>();
             assert!((energy(&coordinates) / energy(&row).max(1e-9) - 1.0).abs() < 1e-5);
-            // Integers in, and the same matrix in floating point.
-            let band: Vec<_> = row.iter().map(|&x| [x as i32; BAND]).collect();
-            let bands = Kernel::all().into_iter().map(|kernel| {
-                let mut band = band.clone();
-                rotation.inverse(kernel, &mut band);
-                band
-            });
-            let bands: Vec<_> = bands.collect();
-            assert!(bands.iter().all(|band| *band == bands[0]));
-            let band = &bands[0];
-            assert!(band.iter().all(|lanes| lanes.iter().all(|x| *x == lanes[0])));
-            let mut back: Vec<f32> = band
-                .iter()
-                .zip(rotation.units())
-                .map(|(values, unit)| values[BAND - 1] as f32 * unit)
-                .collect();
-            rotation.forward(&mut back);
-            for (a, b) in back.iter().zip(&row) {
-                assert!((a - b).abs() < 1e-4, "{a} {b}");
+            // Integers in, short ones and long ones, and the same matrix in floating point.
+            for loudness in [1, 1000] {
+                let mut back = Vec::new();
+                for tile in rotation.tiles() {
+                    let points = row[tile.clone()].iter();
+                    let points: Vec<_> = points.map(|&x| [x as i16 * loudness; BAND]).collect();
+                    let all = Kernel::all().into_iter();
+                    let all: Vec<_> =
+                        all.map(|k| inverse(&rotation, k, tile.clone(), &points)).collect();
+                    assert!(all.iter().all(|integers| *integers == all[0]));
+                    back.extend(all[0].iter().map(|&x| x as f32 / f32::from(loudness)));
+                }
+                back.iter_mut().zip(rotation.units()).for_each(|(x, unit)| *x *= unit);
+                rotation.forward(&mut back);
+                for (a, b) in back.iter().zip(&row) {
+                    assert!((a - b).abs() < 1e-4, "{a} {b}");
+                }
             }
         }
+    }
+
+    /// Integers of the last lane; all others must be the same.
+    fn inverse(
+        rotation: &Hadamard,
+        kernel: Kernel,
+        tile: Range<usize>,
+        points: &[[i16; BAND]],
+    ) -> Vec<i32> {
+        let (mut points, mut wide) = (points.to_vec(), vec![[9; BAND]; points.len()]);
+        let integers = rotation.inverse(kernel, tile, &mut points, &mut wide);
+        let lanes: Vec<[i32; BAND]> = match integers {
+            Integers::Short(columns) => columns.iter().map(|lanes| lanes.map(i32::from)).collect(),
+            Integers::Long(columns) => columns.to_vec(),
+        };
+        assert!(lanes.iter().all(|lanes| lanes.iter().all(|x| *x == lanes[0])));
+        lanes.iter().map(|lanes| lanes[BAND - 1]).collect()
     }
 
     #[test]

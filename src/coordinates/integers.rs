@@ -50,23 +50,27 @@ impl IntegerMatrix {
         self.entries[row * self.columns + column].into()
     }
 
-    /// `out[c] = Σ weights[k] · self[k][c]` in every lane; weights fit 16 bits.
-    pub(super) fn combine(&self, kernel: Kernel, weights: &[[i32; BAND]], out: &mut [[i32; BAND]]) {
+    /// `out[c] = Σ weights[k] · self[k][first + c]` in every lane.
+    pub(super) fn combine(
+        &self,
+        kernel: Kernel,
+        weights: &[[i16; BAND]],
+        first: usize,
+        out: &mut [[i32; BAND]],
+    ) {
         kernel.run(
             #[inline(always)]
-            || self.combine_inlined(weights, out),
+            || self.combine_inlined(weights, first, out),
         );
     }
 
+    /// Products of 16 bits each are what every machine multiplies fastest; and sums of a few
+    /// columns at a time stay in the first-level cache.
     #[inline(always)]
-    fn combine_inlined(&self, weights: &[[i32; BAND]], out: &mut [[i32; BAND]]) {
-        // Products of 16 bits each are what every machine multiplies fastest; and sums of a few
-        // columns at a time stay in the first-level cache.
-        let weights: Vec<[i16; BAND]> =
-            weights.iter().map(|weights| weights.map(|weight| weight as i16)).collect();
+    fn combine_inlined(&self, weights: &[[i16; BAND]], first: usize, out: &mut [[i32; BAND]]) {
         for (tile, out) in out.chunks_mut(TILE).enumerate() {
             out.fill([0; BAND]);
-            let first = tile * TILE;
+            let first = first + tile * TILE;
             for (weights, row) in weights.iter().zip(self.rows()) {
                 for (sums, &entry) in out.iter_mut().zip(&row[first..]) {
                     for (sum, &weight) in sums.iter_mut().zip(weights) {
@@ -88,11 +92,11 @@ mod tests {
     #[test]
     fn the_largest_products_fit() {
         let matrix = IntegerMatrix::new(1, vec![i16::MIN, 16384, -16383]).unwrap();
-        let far = i32::from(i16::MAX);
+        let far = i16::MAX;
         for kernel in Kernel::all() {
             let mut out = [[0; BAND]];
-            matrix.combine(kernel, &[[-far; BAND], [far; BAND], [-far; BAND]], &mut out);
-            assert_eq!(out[0], [far * MAX_COLUMN_SUM as i32; BAND]);
+            matrix.combine(kernel, &[[-far; BAND], [far; BAND], [-far; BAND]], 0, &mut out);
+            assert_eq!(out[0], [i32::from(far) * MAX_COLUMN_SUM as i32; BAND]);
         }
         assert!(IntegerMatrix::new(1, vec![i16::MIN, 16384, -16384]).is_err());
         assert!(IntegerMatrix::new(2, vec![i16::MIN, 16384, 0, -16383, 1, i16::MIN]).is_ok());

@@ -21,7 +21,7 @@ pub(crate) struct LowRank {
 
 impl LowRank {
     /// The largest coefficient.
-    pub(crate) const MAX_COEFFICIENT: i32 = i16::MAX as i32;
+    pub(crate) const MAX_COEFFICIENT: i16 = i16::MAX;
 
     /// The largest scale, 2^56: times integers below 2^31, and scales of rows and columns, it
     /// stays finite.
@@ -95,23 +95,24 @@ impl LowRank {
         self.axes.rows()
     }
 
-    /// The integers that coefficients of a band make along the columns; times
+    /// The integers that coefficients of a band make along the columns from `first` on; times
     /// [`scale`](Self::scale), the part itself.
     pub(crate) fn product(
         &self,
         kernel: Kernel,
-        coefficients: &[[i32; BAND]],
+        coefficients: &[[i16; BAND]],
+        first: usize,
         out: &mut [[i32; BAND]],
     ) {
         if self.has_mean {
-            self.axes.combine(kernel, &[&[[1; BAND]], coefficients].concat(), out);
+            self.axes.combine(kernel, &[&[[1; BAND]], coefficients].concat(), first, out);
         } else {
-            self.axes.combine(kernel, coefficients, out);
+            self.axes.combine(kernel, coefficients, first, out);
         }
     }
 
     /// The coefficients that bring the part nearest to a row.
-    fn coefficients(&self, row: &[f32]) -> Vec<i32> {
+    fn coefficients(&self, row: &[f32]) -> Vec<i16> {
         let projector = self.projector();
         let skip = usize::from(self.has_mean);
         let mean = |c: usize| if self.has_mean { self.axes.entry(0, c) as f32 } else { 0.0 };
@@ -121,15 +122,15 @@ impl LowRank {
             .map(|k| {
                 let column = projector.col(k - skip);
                 let sum: f32 = centred.iter().zip(column.iter()).map(|(x, p)| x * p).sum();
-                let limit = Self::MAX_COEFFICIENT as f32;
-                sum.round().clamp(-limit, limit) as i32
+                let limit = f32::from(Self::MAX_COEFFICIENT);
+                sum.round().clamp(-limit, limit) as i16
             })
             .collect()
     }
 
     /// Takes the part away from whole rows, as a decoder will add it; returns each row's
     /// coefficients.
-    pub(crate) fn take_away(&self, rows: &mut [f32]) -> Vec<Vec<i32>> {
+    pub(crate) fn take_away(&self, rows: &mut [f32]) -> Vec<Vec<i16>> {
         let columns = self.axes.columns();
         let mut all = Vec::with_capacity(rows.len() / columns);
         let mut product = vec![[0; BAND]; columns];
@@ -142,7 +143,7 @@ impl LowRank {
                 }
                 all.push(coefficients);
             }
-            self.product(Kernel::best(), &transposed, &mut product);
+            self.product(Kernel::best(), &transposed, 0, &mut product);
             for (lane, row) in band.chunks_exact_mut(columns).enumerate() {
                 for (value, product) in row.iter_mut().zip(&product) {
                     *value -= product[lane] as f32 * self.scale;

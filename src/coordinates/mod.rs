@@ -9,12 +9,15 @@ mod basis;
 mod hadamard;
 mod integers;
 mod low_rank;
+mod transpose;
 
 use crate::kernel::Kernel;
+use std::ops::Range;
 
 pub(crate) use basis::{Basis, Gram};
 pub(crate) use hadamard::Hadamard;
 pub(crate) use low_rank::{LowRank, Subspace};
+pub(crate) use transpose::transpose;
 
 /// Rows that are decoded side by side, one in each lane.
 pub(crate) const BAND: usize = 32;
@@ -24,14 +27,33 @@ pub(crate) trait Coordinates: Send + Sync {
     /// Whole rows, one after the other, to coordinates, in place.
     fn forward(&self, rows: &mut [f32]);
 
-    /// Lattice integers of a band, by column, to integers along the original columns.
+    /// Columns that can be taken back together, without the others, in their order.
+    fn tiles(&self) -> Vec<Range<usize>>;
+
+    /// Lattice points of a band in a tile, by column, to integers along the original columns: in
+    /// place, or over `wide`, which is as long.
     ///
-    /// Integers of magnitude below 2^15 give results that fit: nothing ever wraps.
-    fn inverse(&self, kernel: Kernel, band: &mut [[i32; BAND]]);
+    /// Magnitudes below 2^15 give results that fit: nothing ever wraps.
+    fn inverse<'i>(
+        &self,
+        kernel: Kernel,
+        tile: Range<usize>,
+        points: &'i mut [[i16; BAND]],
+        wide: &'i mut [[i32; BAND]],
+    ) -> Integers<'i>;
 
     /// What integers that [`inverse`](Self::inverse) made count for, by column, in lattice steps.
     fn units(&self) -> Vec<f32>;
 }
+
+/// Integers along a band's columns: short ones where all fit.
+pub(crate) enum Integers<'i> {
+    Short(&'i [[i16; BAND]]),
+    Long(&'i [[i32; BAND]]),
+}
+
+/// Columns of a tile, if nothing asks for more: a band of them stays in the first-level cache.
+const TILE: usize = 256;
 
 /// The axes as they are.
 #[derive(Clone, Debug)]
@@ -42,9 +64,33 @@ pub(crate) struct Identity {
 impl Coordinates for Identity {
     fn forward(&self, _: &mut [f32]) {}
 
-    fn inverse(&self, _: Kernel, _: &mut [[i32; BAND]]) {}
+    fn tiles(&self) -> Vec<Range<usize>> {
+        merged((0..self.columns).map(|column| column..column + 1))
+    }
+
+    fn inverse<'i>(
+        &self,
+        _: Kernel,
+        _: Range<usize>,
+        points: &'i mut [[i16; BAND]],
+        _: &'i mut [[i32; BAND]],
+    ) -> Integers<'i> {
+        Integers::Short(points)
+    }
 
     fn units(&self) -> Vec<f32> {
         vec![1.0; self.columns]
     }
+}
+
+/// Neighbouring blocks together, as long as they make no more than a tile.
+fn merged(blocks: impl Iterator<Item = Range<usize>>) -> Vec<Range<usize>> {
+    let mut tiles: Vec<Range<usize>> = Vec::new();
+    for block in blocks {
+        match tiles.last_mut() {
+            Some(tile) if block.end - tile.start <= TILE => tile.end = block.end,
+            _ => tiles.push(block),
+        }
+    }
+    tiles
 }

@@ -11,4 +11,6 @@ pub(crate) mod rans;
 pub(crate) use bits::{BitReader, BitWriter};
 pub(crate) use frequencies::{Frequencies, entropy_bits};
 pub(crate) use histogram::Histogram;
-pub(crate) use profile::{Alphabet, Coset, ESCAPE, MAX_MAGNITUDE, MagnitudeCounts, Profile};
+pub(crate) use profile::{
+    Alphabet, CENTRE, Coset, ESCAPE, MAX_MAGNITUDE, MagnitudeCounts, Profile,
+};

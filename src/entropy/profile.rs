@@ -23,7 +23,7 @@ pub(crate) const MAX_MAGNITUDE: usize = 254;
 pub(crate) const ESCAPE: u8 = 0;
 
 /// The symbol of the integer 0; integer `k` has symbol `CENTRE + k`.
-const CENTRE: i32 = 128;
+pub(crate) const CENTRE: i32 = 128;
 
 /// 2^24 · 2^(-j/8).
 const POWERS: [u32; 8] =

@@ -73,6 +73,11 @@ impl Trellis {
         (state >> 1) ^ (self.h0 & z0.wrapping_neg()) ^ (self.h1 & z1.wrapping_neg())
     }
 
+    /// What the state's lowest bit, and that of `k`, flip in the next one.
+    pub(crate) fn taps(self) -> [u8; 2] {
+        [self.h0 as u8, self.h1 as u8]
+    }
+
     /// The two states that lead to `state`: by an even `k`, and by an odd one. Both choose from
     /// the same half of the lattice, which is the highest bit of `state`.
     pub(super) fn previous(self, state: State) -> [State; 2] {

@@ -2,24 +2,25 @@
 
 use super::classes::MAX_CLASS;
 use super::coding::Coding;
-use super::model::{Band, Model, TableNumbers};
+use super::model::{Band, Model, Scratch, TableNumbers};
 use super::parameters::Parameters;
 use super::row_table::RowTable;
 use super::scales::SCALE_ONE;
 use crate::coordinates::{BAND, LowRank};
 use crate::dtype::Dtype;
-use crate::entropy::rans::{self, DecodeTables, LANES};
+use crate::entropy::rans::{self, DecodeTables, LANES, Machine, Run};
 use crate::entropy::{Alphabet, BitReader, Coset, ESCAPE};
 use crate::error::{Error, Result};
 use crate::floats;
 use crate::kernel::Kernel;
+use std::ops::Range;
 use zerocopy::FromBytes;
 use zerocopy::little_endian::{I16, U32};
 
 const _: () = assert!(BAND == LANES);
 
 /// The largest magnitude of a lattice point: the integers of a rotation then fit 32 bits.
-pub(super) const MAX_POINT: i32 = i16::MAX as i32;
+pub(super) const MAX_POINT: i16 = i16::MAX;
 
 /// Decodes chunks of one tensor.
 pub(crate) struct Decoder {
@@ -122,7 +123,8 @@ impl Decoder {
         })
     }
 
-    /// Decodes band by band, handing weights to `sink` with their position.
+    /// Decodes band by band and tile by tile, handing pieces of rows to `sink` with the positions
+    /// of their first weights.
     fn rows(
         &self,
         mut chunk: Chunk<'_>,
@@ -130,23 +132,26 @@ impl Decoder {
         mut sink: impl FnMut(usize, &[f32]),
     ) -> Result<()> {
         let columns = self.model.parameters.columns;
-        let mut band = self.model.band();
-        let mut values = vec![0.0; BAND.min(elements / columns) * columns];
+        let widest = self.model.tiles().iter().map(Range::len).max();
+        let mut scratch = Scratch::new(widest.unwrap_or(0));
         for start in (0..elements).step_by(BAND * columns) {
-            let values = &mut values[..(elements - start).min(BAND * columns)];
-            if values.len() < BAND * columns {
-                // What an earlier band left in lanes without a row could overflow in a rotation.
-                band.clear();
+            let lanes = ((elements - start) / columns).min(BAND);
+            let band = self.read_band(&mut chunk, lanes)?;
+            let starts = self.starts(&band.classes);
+            let mut states = [0; BAND];
+            for tile in self.model.tiles() {
+                let points = &mut scratch.points[..tile.len()];
+                self.read_points(&mut chunk, &band, &starts, tile, &mut states, points)?;
+                self.model.reconstruct(self.kernel, &band, tile, &mut scratch, |lane, values| {
+                    sink(start + lane * columns + tile.start, values);
+                });
             }
-            self.read_band(&mut chunk, &mut band, values.len() / columns)?;
-            self.model.reconstruct(self.kernel, &mut band, values);
-            sink(start, values);
         }
         chunk.finish()
     }
 
-    /// Reads the integers of the next band, of `lanes` rows.
-    fn read_band(&self, chunk: &mut Chunk<'_>, band: &mut Band, lanes: usize) -> Result<()> {
+    /// Reads what goes before the points of a band of so many rows.
+    fn read_band(&self, chunk: &mut Chunk<'_>, lanes: usize) -> Result<Band> {
         let (parameters, numbers) = (&self.model.parameters, self.model.numbers());
         let mut row_byte = |table: Option<&RowTable>, number, absent| match table {
             None => Ok([absent; BAND]),
@@ -158,73 +163,101 @@ impl Decoder {
                 Ok::<_, Error>(bytes)
             }
         };
-        band.scales = row_byte(parameters.row_scales.as_ref(), numbers.row_scale(), SCALE_ONE)?;
+        let scales = row_byte(parameters.row_scales.as_ref(), numbers.row_scale(), SCALE_ONE)?;
         let classes = row_byte(parameters.classes.rows.as_ref(), numbers.row_class(), 0)?;
-        let axes = self.model.coefficients().iter();
-        for (axis, ((bypass, _), out)) in axes.zip(&mut band.coefficients).enumerate() {
+        let mut coefficients = Vec::with_capacity(self.model.coefficients().len());
+        for (axis, (bypass, _)) in self.model.coefficients().iter().enumerate() {
             let alphabet = Alphabet { coset: Coset::Whole, bypass: *bypass };
             let bases = [DecodeTables::base(numbers.coefficient(axis)); BAND];
             let mut symbols = [0; BAND];
             chunk.stream.decode_group(&self.tables, &bases, &mut symbols[..lanes])?;
-            for (out, &symbol) in out[..lanes].iter_mut().zip(&symbols) {
-                *out = chunk.integer(alphabet, symbol)?;
-                if out.abs() > LowRank::MAX_COEFFICIENT {
-                    return Err(Error::corrupt("a coefficient out of range"));
-                }
+            let mut of_axis = [0; BAND];
+            for (out, &symbol) in of_axis[..lanes].iter_mut().zip(&symbols) {
+                let integer = i16::try_from(chunk.integer(alphabet, symbol)?);
+                let valid = integer.ok().filter(|&k| k >= -LowRank::MAX_COEFFICIENT);
+                *out = valid.ok_or_else(|| Error::corrupt("a coefficient out of range"))?;
             }
+            coefficients.push(of_axis);
         }
-        self.read_lattice(chunk, &mut band.lattice, &classes, lanes)
+        Ok(Band { lanes, scales, classes, coefficients })
     }
 
-    /// Follows the trellis along each row.
-    fn read_lattice(
-        &self,
-        chunk: &mut Chunk<'_>,
-        lattice: &mut [[i32; BAND]],
-        classes: &[u8; BAND],
-        lanes: usize,
-    ) -> Result<()> {
-        let Parameters { trellis, classes: by_class, .. } = &self.model.parameters;
-        let alphabets = self.model.alphabets();
-        // By class of column: where the tables of each lane's even half start; odd ones follow.
-        let starts: [[u32; BAND]; MAX_CLASS as usize + 1] = std::array::from_fn(|column_class| {
-            classes.map(|class| {
-                let profile = by_class.profile_of(class, column_class as u8);
+    /// By class of column: where the tables of each lane's even half start; odd ones follow.
+    fn starts(&self, row_classes: &[u8; BAND]) -> Starts {
+        std::array::from_fn(|column_class| {
+            row_classes.map(|class| {
+                let classes = &self.model.parameters.classes;
+                let profile = classes.profile_of(class, column_class as u8);
                 DecodeTables::base(TableNumbers::weight(profile, 0))
             })
-        });
-        let mut states = [0u32; BAND];
-        for (column, out) in lattice.iter_mut().enumerate() {
-            let starts = &starts[usize::from(by_class.of_column(column))];
-            let bases = std::array::from_fn(|lane| {
-                starts[lane] + DecodeTables::base(1) * (states[lane] & 1)
-            });
-            // Lanes without a row stay at point 0.
-            let mut symbols = [alphabets[0].symbol(0); BAND];
-            chunk.stream.decode_group(&self.tables, &bases, &mut symbols[..lanes])?;
-            // Nearly always there is nothing beside the symbols, and the loop has no branches.
-            let plain = alphabets[0].bypass == 0 && !symbols[..lanes].contains(&ESCAPE);
-            if plain {
-                for ((point, &symbol), state) in out.iter_mut().zip(&symbols).zip(&mut states) {
-                    let k = alphabets[0].integer(symbol);
-                    *point = trellis.point(*state, k);
-                    *state = trellis.next(*state, k);
+        })
+    }
+
+    /// Reads the points of a tile, following the trellis along each row.
+    fn read_points(
+        &self,
+        chunk: &mut Chunk<'_>,
+        band: &Band,
+        starts: &Starts,
+        tile: &Range<usize>,
+        states: &mut [u8; BAND],
+        points: &mut [[i16; BAND]],
+    ) -> Result<()> {
+        let trellis = self.model.parameters.trellis;
+        let classes = &self.model.column_classes()[tile.clone()];
+        let machine = Machine { taps: trellis.taps() };
+        let mut at = 0;
+        while at < points.len() {
+            // Nearly always there is nothing beside the symbols.
+            if band.lanes == BAND && self.model.parameters.bypass == 0 {
+                let run = Run { machine, starts, classes: &classes[at..] };
+                let points = &mut points[at..];
+                let done = chunk.stream.decode_run(&self.tables, &run, states, points);
+                if trellis.is_scalar() {
+                    points[..done].iter_mut().flatten().for_each(|point| *point >>= 1);
                 }
-                continue;
+                at += done;
             }
-            let rows = out[..lanes].iter_mut().zip(&symbols).zip(&mut states);
-            for ((point, &symbol), state) in rows {
-                let k = chunk.integer(alphabets[(*state & 1) as usize], symbol)?;
-                *point = trellis.point(*state, k);
-                if point.abs() > MAX_POINT {
-                    return Err(Error::corrupt("a lattice point out of range"));
-                }
-                *state = trellis.next(*state, k);
+            if let Some(points) = points.get_mut(at) {
+                let starts = &starts[usize::from(classes[at])];
+                self.read_column(chunk, band.lanes, starts, states, points)?;
+                at += 1;
             }
         }
         Ok(())
     }
+
+    /// Reads the points of a column that may have more to them than symbols.
+    fn read_column(
+        &self,
+        chunk: &mut Chunk<'_>,
+        lanes: usize,
+        starts: &[u32; BAND],
+        states: &mut [u8; BAND],
+        points: &mut [i16; BAND],
+    ) -> Result<()> {
+        let (trellis, alphabets) = (self.model.parameters.trellis, self.model.alphabets());
+        let bases = std::array::from_fn(|lane| {
+            starts[lane] + DecodeTables::base(1) * u32::from(states[lane] & 1)
+        });
+        let mut symbols = [0; BAND];
+        chunk.stream.decode_group(&self.tables, &bases, &mut symbols[..lanes])?;
+        // Lanes without a row have points, too, which must not make others overflow.
+        *points = [0; BAND];
+        for lane in 0..lanes {
+            let state = u32::from(states[lane]);
+            let k = chunk.integer(alphabets[(state & 1) as usize], symbols[lane])?;
+            let point = i16::try_from(trellis.point(state, k)).ok();
+            let valid = point.filter(|&point| point >= -MAX_POINT);
+            points[lane] = valid.ok_or_else(|| Error::corrupt("a lattice point out of range"))?;
+            states[lane] = trellis.next(state, k) as u8;
+        }
+        Ok(())
+    }
 }
+
+/// By class of column and lane: where the first of two tables starts.
+type Starts = [[u32; BAND]; MAX_CLASS as usize + 1];
 
 /// The parts of a chunk not yet read.
 struct Chunk<'a> {

@@ -206,7 +206,7 @@ impl Encoder {
         for (axis, (bypass, profile)) in model.coefficients().iter().enumerate() {
             let alphabet = Alphabet { coset: Coset::Whole, bypass: *bypass };
             for row in &coefficients {
-                let symbol = put_integer(alphabet, profile, row[axis], parts)?;
+                let symbol = put_integer(alphabet, profile, row[axis].into(), parts)?;
                 let table = numbers.coefficient(axis) as u8;
                 parts.groups.push(Coded { table, symbol });
             }
@@ -218,7 +218,7 @@ impl Encoder {
     }
 
     /// Turns rows, divided by their scales, into their coordinates; returns coefficients.
-    fn to_coordinates(&self, rows: &mut [f32]) -> Vec<Vec<i32>> {
+    fn to_coordinates(&self, rows: &mut [f32]) -> Vec<Vec<i16>> {
         let low_rank = self.model().low_rank();
         let coefficients = low_rank.map_or_else(Vec::new, |low_rank| low_rank.part.take_away(rows));
         self.model().parameters.rotation.as_coordinates().forward(rows);

@@ -1,12 +1,13 @@
 //! From lattice integers to weights: the arithmetic that every decoder does alike.
 
 use super::parameters::{LowRankPart, Parameters};
-use super::scales::{SCALE_ONE, scale};
-use crate::coordinates::BAND;
+use super::scales::scale;
+use crate::coordinates::{BAND, Integers, transpose};
 use crate::entropy::rans::{DecodeTables, EncodeTable};
 use crate::entropy::{Alphabet, Coset, Frequencies, Profile};
 use crate::kernel::Kernel;
 use crate::quantizer::Trellis;
+use std::ops::Range;
 
 /// Parameters, and what follows from them.
 pub(super) struct Model {
@@ -14,24 +15,42 @@ pub(super) struct Model {
     /// By column: what a rotated lattice integer counts for, and one of the low-dimensional part.
     units: Vec<f32>,
     part_units: Vec<f32>,
+    column_classes: Vec<u8>,
+    tiles: Vec<Range<usize>>,
 }
 
-/// The integers of up to 32 rows.
+/// What up to 32 rows have besides their lattice points.
 pub(super) struct Band {
-    /// By column, in every lane: a lattice point; after [`Model::reconstruct`], anything.
-    pub(super) lattice: Vec<[i32; BAND]>,
-    /// By axis, in every lane.
-    pub(super) coefficients: Vec<[i32; BAND]>,
-    /// In every lane: the byte of the row's scale.
+    pub(super) lanes: usize,
+    /// In every lane: the byte of the row's scale, and the row's class.
     pub(super) scales: [u8; BAND],
-    /// Scratch for the low-dimensional part.
-    product: Vec<[i32; BAND]>,
+    pub(super) classes: [u8; BAND],
+    /// By axis, in every lane.
+    pub(super) coefficients: Vec<[i16; BAND]>,
 }
 
-impl Band {
-    pub(super) fn clear(&mut self) {
-        self.lattice.fill([0; BAND]);
-        self.coefficients.fill([0; BAND]);
+/// The integers of a band in a tile: room for the largest.
+pub(super) struct Scratch {
+    /// By column, in every lane.
+    pub(super) points: Vec<[i16; BAND]>,
+    wide: Vec<[i32; BAND]>,
+    /// Row by row.
+    short_rows: Vec<i16>,
+    rows: Vec<i32>,
+    part_rows: Vec<i32>,
+    values: Vec<f32>,
+}
+
+impl Scratch {
+    pub(super) fn new(columns: usize) -> Self {
+        Self {
+            points: vec![[0; BAND]; columns],
+            wide: vec![[0; BAND]; columns],
+            short_rows: vec![0; BAND * columns],
+            rows: vec![0; BAND * columns],
+            part_rows: vec![0; BAND * columns],
+            values: vec![0.0; columns],
+        }
     }
 }
 
@@ -82,7 +101,10 @@ impl Model {
                 *part_unit *= scale(byte);
             }
         }
-        Self { parameters, units, part_units }
+        let classes = &parameters.classes;
+        let column_classes = (0..parameters.columns).map(|c| classes.of_column(c)).collect();
+        let tiles = parameters.rotation.as_coordinates().tiles();
+        Self { parameters, units, part_units, column_classes, tiles }
     }
 
     /// The alphabets of residual integers in the halves of the lattice.
@@ -132,65 +154,98 @@ impl Model {
         self.low_rank().map_or(&[], |part| &part.coefficients)
     }
 
-    pub(super) fn rank(&self) -> usize {
-        self.coefficients().len()
+    /// The classes of columns, every one of them.
+    pub(super) fn column_classes(&self) -> &[u8] {
+        &self.column_classes
     }
 
-    pub(super) fn band(&self) -> Band {
-        let columns = self.parameters.columns;
-        Band {
-            lattice: vec![[0; BAND]; columns],
-            coefficients: vec![[0; BAND]; self.rank()],
-            scales: [SCALE_ONE; BAND],
-            product: vec![[0; BAND]; if self.low_rank().is_some() { columns } else { 0 }],
-        }
+    /// Columns that are decoded together, in their order.
+    pub(super) fn tiles(&self) -> &[Range<usize>] {
+        &self.tiles
     }
 
-    /// Weights of the first rows of a band, as many as `out` has room for, row by row.
+    /// Weights of a band in a tile, from the points in `scratch`; `sink` gets a piece of each row.
     ///
     /// Integers up to the last steps: a multiplication for each term, an addition, and where rows
     /// have scales another multiplication, in `f32`, each rounded to nearest. So all machines find
     /// the same.
-    pub(super) fn reconstruct(&self, kernel: Kernel, band: &mut Band, out: &mut [f32]) {
-        let columns = self.parameters.columns;
-        self.parameters.rotation.as_coordinates().inverse(kernel, &mut band.lattice);
-        kernel.run(
-            #[inline(always)]
-            || transpose(&band.lattice, &self.units, out, |out, term| *out = term),
-        );
-        if let Some(LowRankPart { part, .. }) = self.low_rank() {
-            part.product(kernel, &band.coefficients, &mut band.product);
-            kernel
-                .run(|| transpose(&band.product, &self.part_units, out, |out, term| *out += term));
-        }
-        if self.parameters.row_scales.is_some() {
-            for (row, &byte) in out.chunks_exact_mut(columns).zip(&band.scales) {
-                let scale = scale(byte);
-                row.iter_mut().for_each(|out| *out *= scale);
+    pub(super) fn reconstruct(
+        &self,
+        kernel: Kernel,
+        band: &Band,
+        tile: &Range<usize>,
+        scratch: &mut Scratch,
+        mut sink: impl FnMut(usize, &[f32]),
+    ) {
+        let width = tile.len();
+        let Scratch { points, wide, short_rows, rows, part_rows, values } = scratch;
+        let (points, wide) = (&mut points[..width], &mut wide[..width]);
+        let rotation = self.parameters.rotation.as_coordinates();
+        let short = match rotation.inverse(kernel, tile.clone(), points, wide) {
+            Integers::Short(columns) => {
+                transpose(kernel, columns, &mut short_rows[..BAND * width]);
+                true
             }
+            Integers::Long(columns) => {
+                transpose(kernel, columns, &mut rows[..BAND * width]);
+                false
+            }
+        };
+        let part = self.low_rank().map(|low_rank| {
+            low_rank.part.product(kernel, &band.coefficients, tile.start, wide);
+            transpose(kernel, wide, &mut part_rows[..BAND * width]);
+        });
+        let (units, part_units) = (&self.units[tile.clone()], &self.part_units[tile.clone()]);
+        let values = &mut values[..width];
+        for lane in 0..band.lanes {
+            let row = lane * width..(lane + 1) * width;
+            kernel.run(
+                #[inline(always)]
+                || {
+                    match short {
+                        true => scaled(&short_rows[row.clone()], units, values, |out, x| *out = x),
+                        false => scaled(&rows[row.clone()], units, values, |out, x| *out = x),
+                    }
+                    if part.is_some() {
+                        scaled(&part_rows[row], part_units, values, |out, x| *out += x);
+                    }
+                    if self.parameters.row_scales.is_some() {
+                        let scale = scale(band.scales[lane]);
+                        values.iter_mut().for_each(|value| *value *= scale);
+                    }
+                },
+            );
+            sink(lane, values);
         }
     }
 }
 
-/// Columns that are turned into pieces of rows at a time: all of them stay in the first-level cache.
-const TILE: usize = 16;
-
-/// Hands integers by column, times what they count for, to the places of rows.
+/// Hands integers, times what they count for, to the places of a row.
 #[inline(always)]
-fn transpose(
-    columns: &[[i32; BAND]],
+fn scaled<N: Copy + Real>(
+    integers: &[N],
     units: &[f32],
-    rows: &mut [f32],
+    values: &mut [f32],
     put: impl Fn(&mut f32, f32),
 ) {
-    let width = columns.len();
-    let tiles = columns.chunks(TILE).zip(units.chunks(TILE)).enumerate();
-    for (tile, (columns, units)) in tiles {
-        for (lane, row) in rows.chunks_exact_mut(width).enumerate() {
-            let row = &mut row[tile * TILE..][..columns.len()];
-            for ((out, values), unit) in row.iter_mut().zip(columns).zip(units) {
-                put(out, values[lane] as f32 * unit);
-            }
-        }
+    for ((value, &integer), unit) in values.iter_mut().zip(integers).zip(units) {
+        put(value, integer.real() * unit);
+    }
+}
+
+/// Integers as real numbers, the nearest.
+trait Real {
+    fn real(self) -> f32;
+}
+
+impl Real for i16 {
+    fn real(self) -> f32 {
+        self.into()
+    }
+}
+
+impl Real for i32 {
+    fn real(self) -> f32 {
+        self as f32
     }
 }

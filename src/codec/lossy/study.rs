@@ -300,7 +300,7 @@ fn take_away(part: LowRank, rows: &mut [f32]) -> FittedPart {
     let mut row_bits = 0.0;
     let coefficients = (0..part.rank())
         .map(|axis| {
-            let (bypass, profile, bits) = coefficient_table(all.iter().map(|row| row[axis]));
+            let (bypass, profile, bits) = coefficient_table(all.iter().map(|row| row[axis].into()));
             row_bits += bits;
             (bypass, profile)
         })

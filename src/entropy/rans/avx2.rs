@@ -1,7 +1,8 @@
 //! Decoding with AVX2: eight lanes a vector, four vectors a group.
 #![allow(unsafe_code)]
 
-use super::{LANES, PRECISION};
+use super::{LANES, PRECISION, Run};
+use crate::entropy::{CENTRE, ESCAPE};
 use crate::kernel::Avx2;
 use std::arch::x86_64::*;
 use zerocopy::little_endian::U16;
@@ -43,18 +44,18 @@ pub(super) fn decode_windows(
     unsafe { windows(states, words, table, groups) }
 }
 
-/// Decodes 32 symbols, each lane's from the table at its base; returns how many words were taken.
-#[inline]
-pub(super) fn decode_window(
+/// As [`decode_run`](super::machine::decode_run).
+pub(super) fn decode_run(
     _: Avx2,
     states: &mut [u32; LANES],
+    words: &[U16],
     tables: &[u32],
-    bases: &[u32; LANES],
-    window: &[U16; LANES],
-    group: &mut [u8; LANES],
-) -> usize {
+    run: &Run<'_>,
+    machines: &mut [u8; LANES],
+    out: &mut [[i16; LANES]],
+) -> (usize, usize) {
     // SAFETY: the token is proof of AVX2 and POPCNT.
-    unsafe { window_of_tables(states, tables, bases, window, group) }
+    unsafe { run_of_groups(states, words, tables, run, machines, out) }
 }
 
 #[target_feature(enable = "avx2,popcnt")]
@@ -69,8 +70,12 @@ fn windows(
     let mut done = 0;
     for group in groups {
         let Some(window) = words[used..].first_chunk() else { break };
-        let entries = vectors.map(|x| look_up(x, |_, slot| table[slot]));
-        used += advance(&mut vectors, entries, window, group);
+        let slots = _mm256_set1_epi32((1 << PRECISION) - 1);
+        let entry = |slot: u32| table[slot as usize % (1 << PRECISION)];
+        let entries = vectors.map(|x| look_up(_mm256_and_si256(x, slots), entry));
+        used += advance(&mut vectors, entries, window);
+        // SAFETY: a vector is written over 32 bytes, at any alignment.
+        unsafe { _mm256_storeu_si256(group.as_mut_ptr().cast(), narrow(entries)) };
         done += 1;
     }
     store(vectors, states);
@@ -78,22 +83,94 @@ fn windows(
 }
 
 #[target_feature(enable = "avx2,popcnt")]
-fn window_of_tables(
+fn run_of_groups(
     states: &mut [u32; LANES],
+    words: &[U16],
     tables: &[u32],
-    bases: &[u32; LANES],
-    window: &[U16; LANES],
-    group: &mut [u8; LANES],
-) -> usize {
+    run: &Run<'_>,
+    machines: &mut [u8; LANES],
+    out: &mut [[i16; LANES]],
+) -> (usize, usize) {
+    let last = run.starts.iter().flatten().max().map_or(0, |&start| start as usize);
+    assert!(last + (2 << PRECISION) <= tables.len(), "two tables from every start");
+    // SAFETY: below, an index is a start, a half times 2^12, and a slot below 2^12.
+    let entry = |index: u32| unsafe { *tables.get_unchecked(index as usize) };
+    let [by_state, by_symbol] = run.machine.taps.map(|taps| _mm256_set1_epi8(taps as i8));
+    let one = _mm256_set1_epi8(1);
     let mut vectors = load(states);
-    let mut entries = vectors;
-    for (number, entries) in entries.iter_mut().enumerate() {
-        let entry = |lane, slot| tables[bases[WIDTH * number + lane] as usize + slot];
-        *entries = look_up(*entries, entry);
+    // SAFETY: a vector is read from 32 bytes, at any alignment.
+    let mut machine = unsafe { _mm256_loadu_si256(machines.as_ptr().cast()) };
+    let (mut done, mut used) = (0, 0);
+    for (&class, out) in run.classes.iter().zip(out) {
+        let Some(window) = words[used..].first_chunk() else { break };
+        let starts = load(&run.starts[usize::from(class)]);
+        let bits = _mm256_and_si256(machine, one);
+        let tables = widen(bits).map(|bits| _mm256_slli_epi32::<{ PRECISION as i32 }>(bits));
+        let mut entries = vectors;
+        for ((x, start), table) in entries.iter_mut().zip(starts).zip(tables) {
+            let slot = _mm256_and_si256(*x, _mm256_set1_epi32((1 << PRECISION) - 1));
+            *x = look_up(_mm256_add_epi32(_mm256_add_epi32(start, table), slot), entry);
+        }
+        let symbols = narrow(entries);
+        let escapes = _mm256_cmpeq_epi8(symbols, _mm256_set1_epi8(ESCAPE as i8));
+        if _mm256_movemask_epi8(escapes) != 0 {
+            break;
+        }
+        used += advance(&mut vectors, entries, window);
+        put_points(symbols, bits, out);
+        // Bytes have no shifts of their own.
+        let shifted = _mm256_srli_epi16::<1>(_mm256_andnot_si256(one, machine));
+        let flips_by_state = _mm256_and_si256(_mm256_cmpeq_epi8(bits, one), by_state);
+        let odd = _mm256_cmpeq_epi8(_mm256_and_si256(symbols, one), one);
+        let flips = _mm256_xor_si256(flips_by_state, _mm256_and_si256(odd, by_symbol));
+        machine = _mm256_xor_si256(shifted, flips);
+        done += 1;
     }
-    let used = advance(&mut vectors, entries, window, group);
     store(vectors, states);
-    used
+    // SAFETY: a vector is written over 32 bytes, at any alignment.
+    unsafe { _mm256_storeu_si256(machines.as_mut_ptr().cast(), machine) };
+    (done, used)
+}
+
+/// Bytes of 32 lanes as integers of four bytes.
+#[inline]
+#[target_feature(enable = "avx2,popcnt")]
+fn widen(bytes: __m256i) -> [__m256i; 4] {
+    let (low, high) = (_mm256_castsi256_si128(bytes), _mm256_extracti128_si256::<1>(bytes));
+    [low, _mm_srli_si128::<8>(low), high, _mm_srli_si128::<8>(high)]
+        .map(|bytes| _mm256_cvtepu8_epi32(bytes))
+}
+
+/// The lowest byte of each lane.
+#[inline]
+#[target_feature(enable = "avx2,popcnt")]
+fn narrow(entries: [__m256i; 4]) -> __m256i {
+    let symbols = entries.map(|entries| _mm256_and_si256(entries, _mm256_set1_epi32(0xff)));
+    // Packing works on the halves of vectors; the last step puts fours of lanes in their order.
+    let low = _mm256_packus_epi32(symbols[0], symbols[1]);
+    let high = _mm256_packus_epi32(symbols[2], symbols[3]);
+    let packed = _mm256_packus_epi16(low, high);
+    let order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    _mm256_permutevar8x32_epi32(packed, order)
+}
+
+/// Puts `2 (symbol − 128) + bit` of each lane.
+#[inline]
+#[target_feature(enable = "avx2,popcnt")]
+fn put_points(symbols: __m256i, bits: __m256i, out: &mut [i16; LANES]) {
+    // 2 s + 1 b: of bytes side by side, without sign by with sign.
+    let weights = _mm256_set1_epi16(0x0102);
+    let centre = _mm256_set1_epi16(2 * CENTRE as i16);
+    let low = _mm256_maddubs_epi16(_mm256_unpacklo_epi8(symbols, bits), weights);
+    let high = _mm256_maddubs_epi16(_mm256_unpackhi_epi8(symbols, bits), weights);
+    // Each holds eight lanes of either half of the bytes.
+    let first = _mm256_permute2x128_si256::<0x20>(low, high);
+    let second = _mm256_permute2x128_si256::<0x31>(low, high);
+    for (points, out) in [first, second].into_iter().zip(out.as_chunks_mut::<16>().0) {
+        let points = _mm256_sub_epi16(points, centre);
+        // SAFETY: a vector is written over sixteen integers, at any alignment.
+        unsafe { _mm256_storeu_si256(out.as_mut_ptr().cast(), points) }
+    }
 }
 
 #[inline]
@@ -116,23 +193,18 @@ fn store(vectors: [__m256i; 4], states: &mut [u32; LANES]) {
 /// Table entries of eight lanes, one at a time: faster than to gather them.
 #[inline]
 #[target_feature(enable = "avx2,popcnt")]
-fn look_up(states: __m256i, entry: impl Fn(usize, usize) -> u32) -> __m256i {
+fn look_up(indices: __m256i, entry: impl Fn(u32) -> u32) -> __m256i {
     let mut each = [0u32; WIDTH];
     // SAFETY: a vector is written over eight integers, at any alignment.
-    unsafe { _mm256_storeu_si256(each.as_mut_ptr().cast(), states) };
-    let at = |lane: usize| entry(lane, (each[lane] & ((1 << PRECISION) - 1)) as usize) as i32;
+    unsafe { _mm256_storeu_si256(each.as_mut_ptr().cast(), indices) };
+    let at = |lane: usize| entry(each[lane]) as i32;
     _mm256_setr_epi32(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7))
 }
 
 /// Updates and renormalises all lanes by their table entries; returns how many words were taken.
 #[inline]
 #[target_feature(enable = "avx2,popcnt")]
-fn advance(
-    states: &mut [__m256i; 4],
-    entries: [__m256i; 4],
-    window: &[U16; LANES],
-    group: &mut [u8; LANES],
-) -> usize {
+fn advance(states: &mut [__m256i; 4], entries: [__m256i; 4], window: &[U16; LANES]) -> usize {
     let mut used = 0;
     for (x, entries) in states.iter_mut().zip(entries) {
         let frequency = _mm256_srli_epi32::<20>(entries);
@@ -156,14 +228,5 @@ fn advance(
         *x = _mm256_blendv_epi8(next, shifted, takes);
         used += takers.count_ones() as usize;
     }
-    let symbols = entries.map(|entries| _mm256_and_si256(entries, _mm256_set1_epi32(0xff)));
-    // Packing works on the halves of vectors; the last step puts fours of lanes in their order.
-    let low = _mm256_packus_epi32(symbols[0], symbols[1]);
-    let high = _mm256_packus_epi32(symbols[2], symbols[3]);
-    let packed = _mm256_packus_epi16(low, high);
-    let order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-    let packed = _mm256_permutevar8x32_epi32(packed, order);
-    // SAFETY: a vector is written over 32 bytes, at any alignment.
-    unsafe { _mm256_storeu_si256(group.as_mut_ptr().cast(), packed) };
     used
 }

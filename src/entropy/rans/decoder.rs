@@ -2,6 +2,7 @@
 
 #[cfg(target_arch = "x86_64")]
 use super::avx2;
+use super::machine::{Run, decode_run};
 use super::scalar::{decode_near_end, decode_window};
 use super::tables::{DecodeTable, DecodeTables};
 use super::{LANES, STATE_MIN, STATES_BYTES};
@@ -76,7 +77,6 @@ impl<'a> Decoder<'a> {
     ///
     /// # Errors
     /// `Corrupt` when the words run out.
-    #[inline]
     pub(crate) fn decode_group(
         &mut self,
         tables: &DecodeTables,
@@ -84,19 +84,30 @@ impl<'a> Decoder<'a> {
         group: &mut [u8],
     ) -> Result<()> {
         let entry = |lane: usize, slot: usize| tables.0[bases[lane] as usize + slot];
-        let whole = <&mut [u8; LANES]>::try_from(&mut *group).ok();
-        if let (Some(window), Some(group)) = (self.words.first_chunk(), whole) {
-            let used = match self.kernel {
-                Kernel::Scalar => decode_window(&mut self.states, entry, window, group),
-                #[cfg(target_arch = "x86_64")]
-                Kernel::Avx2(token) => {
-                    avx2::decode_window(token, &mut self.states, &tables.0, bases, window, group)
-                }
-            };
-            self.words = &self.words[used..];
-            return Ok(());
-        }
         decode_near_end(&mut self.states, entry, &mut self.words, group)
+    }
+
+    /// Decodes groups as a run says, each over one of `out`, until one has an escape or the end of
+    /// the stream is near; returns how many. See [`Machine`](super::Machine) for `machines`.
+    ///
+    /// Of each lane with symbol `s` and lowest bit `b`, `out` gets `2 (s − 128) + b`.
+    pub(crate) fn decode_run(
+        &mut self,
+        tables: &DecodeTables,
+        run: &Run<'_>,
+        machines: &mut [u8; LANES],
+        out: &mut [[i16; LANES]],
+    ) -> usize {
+        let (states, words) = (&mut self.states, self.words);
+        let (done, used) = match self.kernel {
+            Kernel::Scalar => decode_run(states, words, &tables.0, run, machines, out),
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx2(token) => {
+                avx2::decode_run(token, states, words, &tables.0, run, machines, out)
+            }
+        };
+        self.words = &self.words[used..];
+        done
     }
 
     /// Checks that the stream ends here, as the encoder began it.

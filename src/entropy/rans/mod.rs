@@ -8,10 +8,12 @@
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 mod decoder;
+mod machine;
 mod scalar;
 mod tables;
 
 pub(crate) use decoder::Decoder;
+pub(crate) use machine::{Machine, Run};
 pub(crate) use scalar::{Coded, encode, encode_groups};
 pub(crate) use tables::{DecodeTable, DecodeTables, EncodeTable};
 

@@ -83,7 +83,8 @@ impl Encoder {
 }
 
 /// A state's slot in a table.
-fn slot(state: u32) -> usize {
+#[inline(always)]
+pub(super) fn slot(state: u32) -> usize {
     (state & ((1 << PRECISION) - 1)) as usize
 }
 
@@ -95,11 +96,21 @@ pub(super) fn decode_window(
     window: &[U16; LANES],
     group: &mut [u8; LANES],
 ) -> usize {
-    // All look-ups, then all updates, then all renormalisations: three loops without a
-    // branch. LLVM would turn `if x < STATE_MIN` into one that is mispredicted.
     let entries: [u32; LANES] = std::array::from_fn(|lane| entry(lane, slot(states[lane])));
-    for ((symbol, x), entry) in group.iter_mut().zip(&mut *states).zip(entries) {
-        *symbol = entry as u8;
+    *group = entries.map(|entry| entry as u8);
+    advance(states, entries, window)
+}
+
+/// Updates and renormalises all lanes by their table entries; returns how many words were taken.
+#[inline(always)]
+pub(super) fn advance(
+    states: &mut [u32; LANES],
+    entries: [u32; LANES],
+    window: &[U16; LANES],
+) -> usize {
+    // All updates, then all renormalisations: loops without a branch. LLVM would turn
+    // `if x < STATE_MIN` into one that is mispredicted.
+    for (x, entry) in states.iter_mut().zip(entries) {
         *x = (entry >> 20) * (*x >> PRECISION) + (entry >> 8 & 0xfff);
     }
     let mut used = 0;
