@@ -1,8 +1,9 @@
 //! The numbers that a tensor's bytes stand for, and back.
 
 use crate::dtype::Dtype;
+use crate::kernel::Kernel;
+use half::f16;
 use half::slice::HalfFloatSliceExt;
-use half::{bf16, f16};
 
 /// Whether these are binary floats of at least 16 bits: what [`to_f32`] and [`from_f32`] convert.
 pub(crate) const fn is_float(dtype: Dtype) -> bool {
@@ -30,11 +31,14 @@ pub(crate) fn to_f32(dtype: Dtype, bytes: &[u8], out: &mut Vec<f32>) {
 
 /// Writes `values` over `out`, which has room for exactly as many elements of a float dtype,
 /// rounding to nearest, ties to even. What is too large becomes infinite; NaN stays NaN.
-pub(crate) fn from_f32(dtype: Dtype, values: &[f32], out: &mut [u8]) {
+pub(crate) fn from_f32(kernel: Kernel, dtype: Dtype, values: &[f32], out: &mut [u8]) {
     debug_assert_eq!(dtype.byte_len(values.len() as u64), Some(out.len() as u64));
     match dtype {
         Dtype::F16 => narrow_f16(values, out),
-        Dtype::Bf16 => store(values, out, |value| bf16::from_f32(value).to_le_bytes()),
+        Dtype::Bf16 => kernel.run(
+            #[inline(always)]
+            || store(values, out, f32_to_bf16),
+        ),
         Dtype::F32 => store(values, out, f32::to_le_bytes),
         Dtype::F64 => store(values, out, |value| f64::from(value).to_le_bytes()),
         _ => unreachable!("callers ask is_float"),
@@ -83,6 +87,7 @@ fn each<const N: usize, T>(bytes: &[u8], out: &mut Vec<T>, value: impl Fn([u8; N
 }
 
 /// Writes the `N` bytes of each value.
+#[inline(always)]
 fn store<const N: usize>(values: &[f32], out: &mut [u8], bytes: impl Fn(f32) -> [u8; N]) {
     for (element, &value) in out.as_chunks_mut().0.iter_mut().zip(values) {
         *element = bytes(value);
@@ -92,6 +97,17 @@ fn store<const N: usize>(values: &[f32], out: &mut [u8], bytes: impl Fn(f32) -> 
 /// A BF16 is the upper half of an F32.
 fn bf16_to_f32(bytes: [u8; 2]) -> f32 {
     f32::from_bits(u32::from(u16::from_le_bytes(bytes)) << 16)
+}
+
+/// Rounded to nearest, ties to even, without a branch.
+#[inline(always)]
+fn f32_to_bf16(value: f32) -> [u8; 2] {
+    let bits = value.to_bits();
+    let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1));
+    // Rounding could turn a NaN into an infinity; a quiet one stays a NaN.
+    let nan = bits | 0x0040_0000;
+    let bits = if value.is_nan() { nan } else { rounded };
+    ((bits >> 16) as u16).to_le_bytes()
 }
 
 /// F16 elements converted at once: by slices, since only those use the processor's instructions
@@ -171,7 +187,13 @@ mod tests {
 
     fn rounded(dtype: Dtype, values: &[f32]) -> Vec<u8> {
         let mut out = vec![9; values.len() * dtype.bits() as usize / 8];
-        from_f32(dtype, values, &mut out);
+        let mut all = Kernel::all().into_iter().map(|kernel| {
+            let mut out = vec![9; values.len() * dtype.bits() as usize / 8];
+            from_f32(kernel, dtype, values, &mut out);
+            out
+        });
+        let out = all.next().unwrap();
+        assert!(all.all(|other| other == out));
         out
     }
 

@@ -17,7 +17,7 @@ use std::ops::Range;
 pub(crate) use basis::{Basis, Gram};
 pub(crate) use hadamard::Hadamard;
 pub(crate) use low_rank::{LowRank, Subspace};
-pub(crate) use transpose::transpose;
+pub(crate) use transpose::{transpose_long, transpose_short};
 
 /// Rows that are decoded side by side, one in each lane.
 pub(crate) const BAND: usize = 32;

@@ -7,6 +7,7 @@ use crate::container::{Chunk, Foot, FrameHeader, IndexEntry, Layout, header_leng
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::floats;
+use crate::kernel::Kernel;
 use rayon::prelude::*;
 use std::fmt;
 use std::ops::Range;
@@ -148,7 +149,7 @@ impl<'r> Tensor<'r> {
         let decoder = self.decoder().map_err(|error| self.here(error))?;
         let decode = |(number, out): (usize, &mut [u8])| {
             let chunk = self.chunk(decoder.header(), number as u64)?;
-            floats::from_f32(dtype, &decoder.decode_f32(&chunk)?, out);
+            floats::from_f32(Kernel::best(), dtype, &decoder.decode_f32(&chunk)?, out);
             Ok(())
         };
         // A chunk decoded fits memory, so its elements do.

@@ -49,7 +49,7 @@ impl Decoder {
         let exceptions = chunk.exceptions;
         self.rows(chunk, out.len() / size, |start, values| {
             let bytes = &mut out[start * size..(start + values.len()) * size];
-            floats::from_f32(self.dtype, values, bytes);
+            floats::from_f32(self.kernel, self.dtype, values, bytes);
         })?;
         for (position, value) in self.exceptions(exceptions) {
             out[position * size..][..size].copy_from_slice(value);

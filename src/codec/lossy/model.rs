@@ -2,7 +2,7 @@
 
 use super::parameters::{LowRankPart, Parameters};
 use super::scales::scale;
-use crate::coordinates::{BAND, Integers, transpose};
+use crate::coordinates::{BAND, Integers, transpose_long, transpose_short};
 use crate::entropy::rans::{DecodeTables, EncodeTable};
 use crate::entropy::{Alphabet, Coset, Frequencies, Profile};
 use crate::kernel::Kernel;
@@ -183,17 +183,17 @@ impl Model {
         let rotation = self.parameters.rotation.as_coordinates();
         let short = match rotation.inverse(kernel, tile.clone(), points, wide) {
             Integers::Short(columns) => {
-                transpose(kernel, columns, &mut short_rows[..BAND * width]);
+                transpose_short(kernel, columns, &mut short_rows[..BAND * width]);
                 true
             }
             Integers::Long(columns) => {
-                transpose(kernel, columns, &mut rows[..BAND * width]);
+                transpose_long(kernel, columns, &mut rows[..BAND * width]);
                 false
             }
         };
         let part = self.low_rank().map(|low_rank| {
             low_rank.part.product(kernel, &band.coefficients, tile.start, wide);
-            transpose(kernel, wide, &mut part_rows[..BAND * width]);
+            transpose_long(kernel, wide, &mut part_rows[..BAND * width]);
         });
         let (units, part_units) = (&self.units[tile.clone()], &self.part_units[tile.clone()]);
         let values = &mut values[..width];

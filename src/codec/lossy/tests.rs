@@ -4,6 +4,7 @@ use super::*;
 use crate::dtype::Dtype;
 use crate::error::Result;
 use crate::floats;
+use crate::kernel::Kernel;
 use std::ops::Range;
 
 /// A matrix in memory.
@@ -61,7 +62,7 @@ fn coded(matrix: &Matrix, choice: Choice, step: f32, effort: Effort) -> (f64, f6
     let fitted = study.fit(choice).unwrap().unwrap();
     let encoder = fitted.encoder(Dtype::F32, step, effort, 0.0).unwrap();
     let mut bytes = vec![0; matrix.values.len() * 4];
-    floats::from_f32(Dtype::F32, &matrix.values, &mut bytes);
+    floats::from_f32(Kernel::best(), Dtype::F32, &matrix.values, &mut bytes);
     let decoder = Decoder::new(Dtype::F32, encoder.parameters()).unwrap();
     let (mut length, mut noise) = (encoder.parameters().len(), 0.0);
     let rows = (1 << 18) / matrix.columns;

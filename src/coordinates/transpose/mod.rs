@@ -1,0 +1,70 @@
+//! Columns of a band to rows.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+
+use super::BAND;
+use crate::kernel::Kernel;
+
+/// Turns short integers by column, in every lane, into rows as long as there are columns.
+pub(crate) fn transpose_short(kernel: Kernel, columns: &[[i16; BAND]], rows: &mut [i16]) {
+    let done = match kernel {
+        Kernel::Scalar => 0,
+        #[cfg(target_arch = "x86_64")]
+        Kernel::Avx2(token) => avx2::short(token, columns, rows),
+    };
+    portable(columns, done, rows);
+}
+
+/// The same of long ones.
+pub(crate) fn transpose_long(kernel: Kernel, columns: &[[i32; BAND]], rows: &mut [i32]) {
+    let done = match kernel {
+        Kernel::Scalar => 0,
+        #[cfg(target_arch = "x86_64")]
+        Kernel::Avx2(token) => avx2::long(token, columns, rows),
+    };
+    portable(columns, done, rows);
+}
+
+/// Columns that are turned at a time: pieces of all rows stay in the first-level cache.
+const TILE: usize = 16;
+
+/// Turns columns from `first` on.
+fn portable<N: Copy>(columns: &[[N; BAND]], first: usize, rows: &mut [N]) {
+    let width = columns.len();
+    for start in (first..width).step_by(TILE) {
+        let columns = &columns[start..width.min(start + TILE)];
+        for (lane, row) in rows.chunks_exact_mut(width).enumerate() {
+            for (out, values) in row[start..].iter_mut().zip(columns) {
+                *out = values[lane];
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_width_by_every_kernel() {
+        for width in 0..70usize {
+            let value = |column: usize, lane: usize| (column * 100 + lane) as i16 - 300;
+            let column = |column| std::array::from_fn(|lane| value(column, lane));
+            let columns: Vec<[i16; BAND]> = (0..width).map(column).collect();
+            let long: Vec<[i32; BAND]> =
+                columns.iter().map(|lanes| lanes.map(|x| i32::from(x) << 12)).collect();
+            let row = |lane| (0..width).map(move |column| value(column, lane));
+            let expected: Vec<i16> = (0..BAND).flat_map(row).collect();
+            let long_expected: Vec<i32> = expected.iter().map(|&x| i32::from(x) << 12).collect();
+            for kernel in Kernel::all() {
+                let mut rows = vec![0x55; width * BAND];
+                transpose_short(kernel, &columns, &mut rows);
+                assert_eq!(rows, expected, "{width}");
+                let mut rows = vec![0x55; width * BAND];
+                transpose_long(kernel, &long, &mut rows);
+                assert_eq!(rows, long_expected, "{width}");
+            }
+        }
+    }
+}
