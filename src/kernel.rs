@@ -4,12 +4,19 @@
 //! itself, compiled once more: [`Kernel::run`].
 #![allow(unsafe_code)]
 
+#[cfg(target_arch = "x86_64")]
+use std::arch::is_x86_feature_detected;
 use std::sync::OnceLock;
 
 /// Proof that the processor has AVX2 and POPCNT.
 #[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Avx2(());
+
+/// Proof that the processor has AVX-512 F, BW and VL besides.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Avx512(Avx2);
 
 /// A set of instructions that this machine has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +25,8 @@ pub(crate) enum Kernel {
     Scalar,
     #[cfg(target_arch = "x86_64")]
     Avx2(Avx2),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(Avx512),
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -32,6 +41,14 @@ impl Avx2 {
     }
 }
 
+#[cfg(target_arch = "x86_64")]
+impl Avx512 {
+    /// What has these instructions has those.
+    pub(crate) fn avx2(self) -> Avx2 {
+        self.0
+    }
+}
+
 impl Kernel {
     /// Does portable work as it is compiled for these instructions: `work`, and what is inlined
     /// into it. Rust never fuses or reorders floating-point operations, so results are the same.
@@ -41,6 +58,8 @@ impl Kernel {
             Self::Scalar => work(),
             #[cfg(target_arch = "x86_64")]
             Self::Avx2(proof) => proof.run(work),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(proof) => proof.avx2().run(work),
         }
     }
 
@@ -49,21 +68,38 @@ impl Kernel {
         #[allow(unused_mut, reason = "other processors have but one")]
         let mut all = vec![Self::Scalar];
         #[cfg(target_arch = "x86_64")]
-        if std::arch::is_x86_feature_detected!("avx2")
-            && std::arch::is_x86_feature_detected!("popcnt")
-        {
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("popcnt") {
             all.push(Self::Avx2(Avx2(())));
+            if is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512vl")
+            {
+                all.push(Self::Avx512(Avx512(Avx2(()))));
+            }
         }
         all
     }
 
-    /// The fastest, unless the environment variable `OCC_KERNEL` is `scalar`; decided once.
+    /// As the environment variable `OCC_KERNEL` has it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Scalar => "scalar",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(_) => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(_) => "avx512",
+        }
+    }
+
+    /// The fastest, unless the environment variable `OCC_KERNEL` names another that there is;
+    /// decided once.
     pub(crate) fn best() -> Self {
         static BEST: OnceLock<Kernel> = OnceLock::new();
         *BEST.get_or_init(|| {
-            let scalar = std::env::var_os("OCC_KERNEL").is_some_and(|name| name == "scalar");
-            let fastest = Self::all().pop();
-            fastest.filter(|_| !scalar).unwrap_or(Self::Scalar)
+            let asked = std::env::var_os("OCC_KERNEL");
+            let mut all = Self::all();
+            let asked = all.iter().find(|kernel| asked.as_deref() == Some(kernel.name().as_ref()));
+            asked.copied().or_else(|| all.pop()).unwrap_or(Self::Scalar)
         })
     }
 }

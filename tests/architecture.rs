@@ -34,6 +34,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 const UNSAFE: &[&str] = &[
     "src/coordinates/transpose/avx2.rs",
     "src/entropy/rans/avx2.rs",
+    "src/entropy/rans/avx512.rs",
     "src/io/map.rs",
     "src/kernel.rs",
 ];

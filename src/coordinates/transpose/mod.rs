@@ -12,6 +12,8 @@ pub(crate) fn transpose_short(kernel: Kernel, columns: &[[i16; BAND]], rows: &mu
         Kernel::Scalar => 0,
         #[cfg(target_arch = "x86_64")]
         Kernel::Avx2(token) => avx2::short(token, columns, rows),
+        #[cfg(target_arch = "x86_64")]
+        Kernel::Avx512(token) => avx2::short(token.avx2(), columns, rows),
     };
     portable(columns, done, rows);
 }
@@ -22,6 +24,8 @@ pub(crate) fn transpose_long(kernel: Kernel, columns: &[[i32; BAND]], rows: &mut
         Kernel::Scalar => 0,
         #[cfg(target_arch = "x86_64")]
         Kernel::Avx2(token) => avx2::long(token, columns, rows),
+        #[cfg(target_arch = "x86_64")]
+        Kernel::Avx512(token) => avx2::long(token.avx2(), columns, rows),
     };
     portable(columns, done, rows);
 }

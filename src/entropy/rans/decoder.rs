@@ -1,11 +1,11 @@
 //! A stream being decoded, by whichever kernel.
 
-#[cfg(target_arch = "x86_64")]
-use super::avx2;
 use super::machine::{Run, decode_run};
 use super::scalar::{decode_near_end, decode_window};
 use super::tables::{DecodeTable, DecodeTables};
 use super::{LANES, STATE_MIN, STATES_BYTES};
+#[cfg(target_arch = "x86_64")]
+use super::{avx2, avx512};
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
 use zerocopy::FromBytes;
@@ -51,6 +51,13 @@ impl<'a> Decoder<'a> {
             Kernel::Avx2(token) => {
                 let (done, used) =
                     avx2::decode_windows(token, &mut self.states, self.words, &table.0, groups);
+                self.words = &self.words[used..];
+                done
+            }
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx512(token) => {
+                let (done, used) =
+                    avx512::decode_windows(token, &mut self.states, self.words, &table.0, groups);
                 self.words = &self.words[used..];
                 done
             }
@@ -104,6 +111,10 @@ impl<'a> Decoder<'a> {
             #[cfg(target_arch = "x86_64")]
             Kernel::Avx2(token) => {
                 avx2::decode_run(token, states, words, &tables.0, run, machines, out)
+            }
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx512(token) => {
+                avx512::decode_run(token, states, words, &tables.0, run, machines, out)
             }
         };
         self.words = &self.words[used..];
