@@ -137,6 +137,7 @@ impl Coordinates for Basis {
         &self,
         kernel: Kernel,
         tile: Range<usize>,
+        _: u32,
         points: &'i mut [[i16; BAND]],
         wide: &'i mut [[i32; BAND]],
     ) -> Integers<'i> {
@@ -227,7 +228,8 @@ mod tests {
                 }
                 let mut wide =
                     points.iter().map(|values| values.map(i32::from)).collect::<Vec<_>>();
-                let integers = basis.inverse(Kernel::best(), tile.clone(), &mut points, &mut wide);
+                let integers =
+                    basis.inverse(Kernel::best(), tile.clone(), 9000, &mut points, &mut wide);
                 let Integers::Long(wide) = integers else { panic!("products are long") };
                 for (values, column) in wide.iter().zip(tile) {
                     for (lane, &value) in values.iter().enumerate() {

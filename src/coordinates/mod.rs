@@ -33,11 +33,12 @@ pub(crate) trait Coordinates: Send + Sync {
     /// Lattice points of a band in a tile, by column, to integers along the original columns: in
     /// place, or over `wide`, which is as long.
     ///
-    /// Magnitudes below 2^15 give results that fit: nothing ever wraps.
+    /// No magnitude exceeds `largest`, which is below 2^15; results then fit, and nothing wraps.
     fn inverse<'i>(
         &self,
         kernel: Kernel,
         tile: Range<usize>,
+        largest: u32,
         points: &'i mut [[i16; BAND]],
         wide: &'i mut [[i32; BAND]],
     ) -> Integers<'i>;
@@ -72,6 +73,7 @@ impl Coordinates for Identity {
         &self,
         _: Kernel,
         _: Range<usize>,
+        _: u32,
         points: &'i mut [[i16; BAND]],
         _: &'i mut [[i32; BAND]],
     ) -> Integers<'i> {

@@ -170,6 +170,11 @@ impl Profile {
         Self { levels, escape: escape.max(0) as u8 }
     }
 
+    /// The largest magnitude with a level.
+    pub(crate) fn largest(&self) -> usize {
+        self.levels.len().saturating_sub(1)
+    }
+
     /// Whether the alphabet has a symbol for `k`; if not, it is escaped.
     pub(crate) fn reaches(&self, alphabet: Alphabet, k: i32) -> bool {
         alphabet.magnitude_of(k) < self.levels.len()

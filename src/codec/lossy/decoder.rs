@@ -140,8 +140,7 @@ impl Decoder {
             let starts = self.starts(&band.classes);
             let mut states = [0; BAND];
             for tile in self.model.tiles() {
-                let points = &mut scratch.points[..tile.len()];
-                self.read_points(&mut chunk, &band, &starts, tile, &mut states, points)?;
+                self.read_points(&mut chunk, &band, &starts, tile, &mut states, &mut scratch)?;
                 self.model.reconstruct(self.kernel, &band, tile, &mut scratch, |lane, values| {
                     sink(start + lane * columns + tile.start, values);
                 });
@@ -201,9 +200,11 @@ impl Decoder {
         starts: &Starts,
         tile: &Range<usize>,
         states: &mut [u8; BAND],
-        points: &mut [[i16; BAND]],
+        scratch: &mut Scratch,
     ) -> Result<()> {
         let trellis = self.model.parameters.trellis;
+        let points = &mut scratch.points[..tile.len()];
+        scratch.largest = self.model.reach();
         let classes = &self.model.column_classes()[tile.clone()];
         let machine = Machine { taps: trellis.taps() };
         let mut at = 0;
@@ -221,6 +222,8 @@ impl Decoder {
             if let Some(points) = points.get_mut(at) {
                 let starts = &starts[usize::from(classes[at])];
                 self.read_column(chunk, band.lanes, starts, states, points)?;
+                let largest = points.iter().map(|point| point.unsigned_abs()).max();
+                scratch.largest = scratch.largest.max(largest.unwrap_or(0).into());
                 at += 1;
             }
         }

@@ -17,6 +17,7 @@ pub(super) struct Model {
     part_units: Vec<f32>,
     column_classes: Vec<u8>,
     tiles: Vec<Range<usize>>,
+    reach: u32,
 }
 
 /// What up to 32 rows have besides their lattice points.
@@ -31,6 +32,8 @@ pub(super) struct Band {
 
 /// The integers of a band in a tile: room for the largest.
 pub(super) struct Scratch {
+    /// No magnitude among the points exceeds this.
+    pub(super) largest: u32,
     /// By column, in every lane.
     pub(super) points: Vec<[i16; BAND]>,
     wide: Vec<[i32; BAND]>,
@@ -44,6 +47,7 @@ pub(super) struct Scratch {
 impl Scratch {
     pub(super) fn new(columns: usize) -> Self {
         Self {
+            largest: 0,
             points: vec![[0; BAND]; columns],
             wide: vec![[0; BAND]; columns],
             short_rows: vec![0; BAND * columns],
@@ -104,7 +108,8 @@ impl Model {
         let classes = &parameters.classes;
         let column_classes = (0..parameters.columns).map(|c| classes.of_column(c)).collect();
         let tiles = parameters.rotation.as_coordinates().tiles();
-        Self { parameters, units, part_units, column_classes, tiles }
+        let reach = parameters.profiles.iter().map(Profile::largest).max().unwrap_or(0) as u32;
+        Self { parameters, units, part_units, column_classes, tiles, reach }
     }
 
     /// The alphabets of residual integers in the halves of the lattice.
@@ -154,6 +159,11 @@ impl Model {
         self.low_rank().map_or(&[], |part| &part.coefficients)
     }
 
+    /// The largest magnitude of a point with a symbol of its own and no low bits beside it.
+    pub(super) fn reach(&self) -> u32 {
+        self.reach
+    }
+
     /// The classes of columns, every one of them.
     pub(super) fn column_classes(&self) -> &[u8] {
         &self.column_classes
@@ -178,10 +188,10 @@ impl Model {
         mut sink: impl FnMut(usize, &[f32]),
     ) {
         let width = tile.len();
-        let Scratch { points, wide, short_rows, rows, part_rows, values } = scratch;
+        let Scratch { largest, points, wide, short_rows, rows, part_rows, values } = scratch;
         let (points, wide) = (&mut points[..width], &mut wide[..width]);
         let rotation = self.parameters.rotation.as_coordinates();
-        let short = match rotation.inverse(kernel, tile.clone(), points, wide) {
+        let short = match rotation.inverse(kernel, tile.clone(), *largest, points, wide) {
             Integers::Short(columns) => {
                 transpose_short(kernel, columns, &mut short_rows[..BAND * width]);
                 true

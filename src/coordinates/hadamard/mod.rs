@@ -1,6 +1,9 @@
 //! Block-diagonal Hadamard rotations with signs: every coordinate is a sum of all columns of its
 //! block, so that what was loud in one of them is spread over all.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+
 use super::{BAND, Coordinates, Integers, merged};
 use crate::kernel::Kernel;
 use std::ops::{Add, Neg, Range, Sub};
@@ -60,7 +63,12 @@ impl Hadamard {
 
     /// The transform of all blocks of a tile, then the signs.
     #[inline(always)]
-    fn inverse_tile<N: Number>(&self, tile: Range<usize>, columns: &mut [[N; BAND]]) {
+    fn inverse_tile<N: Number>(
+        &self,
+        tile: Range<usize>,
+        columns: &mut [[N; BAND]],
+        inverse_block: impl Fn(&mut [[N; BAND]]),
+    ) {
         let blocks = self.blocks_from(tile.start).map(|(block, _)| block);
         for block in blocks.take_while(|block| block.end <= tile.end) {
             inverse_block(&mut columns[block.start - tile.start..block.end - tile.start]);
@@ -111,13 +119,14 @@ impl Coordinates for Hadamard {
         &self,
         kernel: Kernel,
         tile: Range<usize>,
+        largest: u32,
         points: &'i mut [[i16; BAND]],
         wide: &'i mut [[i32; BAND]],
     ) -> Integers<'i> {
-        if kernel.run(|| largest(points)) << self.block_log2 <= i16::MAX as u32 {
+        if largest << self.block_log2 <= i16::MAX as u32 {
             kernel.run(
                 #[inline(always)]
-                || self.inverse_tile(tile, points),
+                || self.inverse_tile(tile, points, |block| inverse_short(kernel, block)),
             );
             return Integers::Short(points);
         }
@@ -126,7 +135,7 @@ impl Coordinates for Hadamard {
         }
         kernel.run(
             #[inline(always)]
-            || self.inverse_tile(tile, wide),
+            || self.inverse_tile(tile, wide, inverse_block),
         );
         Integers::Long(wide)
     }
@@ -149,16 +158,15 @@ fn butterflies(block: &mut [f32]) {
     }
 }
 
-/// The largest magnitude.
-#[inline(always)]
-fn largest(points: &[[i16; BAND]]) -> u32 {
-    let mut most = [0u16; BAND];
-    for column in points {
-        for (most, point) in most.iter_mut().zip(column) {
-            *most = (*most).max(point.unsigned_abs());
-        }
+/// The transform of short integers.
+fn inverse_short(kernel: Kernel, block: &mut [[i16; BAND]]) {
+    match kernel {
+        Kernel::Scalar => inverse_block(block),
+        #[cfg(target_arch = "x86_64")]
+        Kernel::Avx2(token) => avx2::inverse_block(token, block),
+        #[cfg(target_arch = "x86_64")]
+        Kernel::Avx512(token) => avx2::inverse_block(token.avx2(), block),
     }
-    most.into_iter().max().unwrap_or(0).into()
 }
 
 /// What butterflies need of a number.
@@ -271,7 +279,8 @@ mod tests {
         points: &[[i16; BAND]],
     ) -> Vec<i32> {
         let (mut points, mut wide) = (points.to_vec(), vec![[9; BAND]; points.len()]);
-        let integers = rotation.inverse(kernel, tile, &mut points, &mut wide);
+        let largest = points.iter().flatten().map(|x| u32::from(x.unsigned_abs())).max().unwrap();
+        let integers = rotation.inverse(kernel, tile, largest, &mut points, &mut wide);
         let lanes: Vec<[i32; BAND]> = match integers {
             Integers::Short(columns) => columns.iter().map(|lanes| lanes.map(i32::from)).collect(),
             Integers::Long(columns) => columns.to_vec(),
