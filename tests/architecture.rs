@@ -33,6 +33,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 /// The only files with `unsafe` in them.
 const UNSAFE: &[&str] = &[
     "src/coordinates/hadamard/avx2.rs",
+    "src/coordinates/integers/avx2.rs",
     "src/coordinates/transpose/avx2.rs",
     "src/entropy/rans/avx2.rs",
     "src/entropy/rans/avx512.rs",
