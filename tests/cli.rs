@@ -399,6 +399,28 @@ fn kernels_are_not_to_be_told_apart() {
     }
 }
 
+#[test]
+fn threads_do_not_change_a_byte() {
+    let folder = lossy_folder();
+    let with_each = |args: &[&str], file: &str| {
+        ["1", "3"].map(|threads| {
+            succeeded(&folder.run(&[args, &["--threads", threads]].concat()));
+            folder.read(file)
+        })
+    };
+    for loss in [&["--bits-for", "none=1"][..], &["--bits", "4"]] {
+        let compress = ["compress", "l.safetensors", "-o", "l.occ", "-f"];
+        let [one, three] = with_each(&[&compress, loss].concat(), "l.occ");
+        assert!(one == three, "{loss:?}");
+        let [one, three] = with_each(&["decompress", "l.occ", "-o", "back", "-f"], "back");
+        assert!(one == three, "{loss:?}");
+    }
+    succeeded(&folder.run(&["--threads", "2", "verify", "l.occ"]));
+    for none in ["0", "many", "65535"] {
+        failed(&folder.run(&["verify", "l.occ", "--threads", none]), 2, "--threads");
+    }
+}
+
 impl Folder {
     /// Compresses `l.safetensors` to `l.occ` and reports.
     fn lossy(&self, options: &[&str]) -> Value {

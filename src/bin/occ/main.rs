@@ -17,19 +17,31 @@ use failure::Failure;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    let result = match &args.command {
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(args: &Args) -> Result<(), Failure> {
+    if let Some(threads) = args.threads {
+        work_with(threads)?;
+    }
+    match &args.command {
         Command::Compress(args) => compress::run(args),
         Command::Decompress(args) => decompress::run(args),
         Command::Compare(args) => compare::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Demo(args) => demo::run(args),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
     }
+}
+
+/// Makes rayon's global pool, on which all work is done, one of so many threads.
+fn work_with(threads: u16) -> Result<(), Failure> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.into());
+    // More than the system allows, say.
+    pool.build_global().map_err(|error| occ::Error::from(std::io::Error::other(error)).into())
 }
 
 /// Prints to standard output; a reader that has gone away is no failure.
