@@ -1,6 +1,7 @@
 //! The command `occ`: compresses neural-network weights into `.occ` files and back.
 
 mod args;
+mod bench;
 mod compare;
 mod compress;
 mod decompress;
@@ -33,6 +34,7 @@ fn run(args: &Args) -> Result<(), Failure> {
         Command::Compare(args) => compare::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Verify(args) => verify::run(args),
+        Command::Bench(args) => bench::run(args),
         Command::Demo(args) => demo::run(args),
     }
 }

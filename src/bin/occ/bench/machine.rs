@@ -1,0 +1,16 @@
+//! What the figures were measured on.
+
+use std::env;
+
+/// The processor's model where the system tells it, else its architecture.
+pub fn processor() -> String {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let line = info.lines().find(|line| line.starts_with("model name"));
+    let model = line.and_then(|line| line.split_once(':')).map(|(_, model)| model.trim());
+    model.unwrap_or(env::consts::ARCH).to_owned()
+}
+
+/// The kernel asked for.
+pub fn kernel() -> &'static str {
+    if env::var_os("OCC_KERNEL").is_some_and(|name| name == "scalar") { "scalar" } else { "best" }
+}

@@ -1,0 +1,99 @@
+//! What this crate offers.
+
+use super::contestants::Contestant;
+use super::weights::{Selection, Weights};
+use occ::{Coordinates, Encoding, Plan, Reader, Result, WriteOptions, Writer};
+use rayon::ThreadPool;
+
+/// What those with loss spend, in bits a weight.
+const BITS: f64 = 3.0;
+
+/// Those with loss: their axes and effort.
+const LOSSY: [(&str, Coordinates, u8); 3] = [
+    ("hadamard 8 states", Coordinates::Hadamard, 5),
+    ("identity 8 states", Coordinates::Identity, 5),
+    ("hadamard 256 states", Coordinates::Hadamard, 9),
+];
+
+pub fn contestants<'w>(weights: &'w Weights, pool: &'w ThreadPool) -> Vec<Contestant<'w>> {
+    let mut contestants = lossless(&weights.all(), pool);
+    let matrices = weights.matrices();
+    if matrices.byte_len() > 0 {
+        for (name, coordinates, effort) in LOSSY {
+            // A budget for each tensor, so that one too small for it is no failure.
+            let encoding = Encoding::lossless().bits_for("*", BITS);
+            let encoding = encoding.coordinates(coordinates).effort(effort);
+            contestants.extend(lossy(name, &encoding, &matrices, pool));
+        }
+    }
+    contestants
+}
+
+fn lossless<'w>(original: &Selection<'w>, pool: &'w ThreadPool) -> Vec<Contestant<'w>> {
+    let (encoded, decoded) = (original.clone(), original.clone());
+    vec![
+        Contestant::new("lossless encode", pool, original, move |desk| {
+            encode(&encoded, &Plan::default(), &mut desk.coded)
+        }),
+        Contestant::new("lossless decode", pool, original, move |desk| {
+            decode(&desk.coded, &decoded, &mut desk.decoded)
+        }),
+    ]
+}
+
+fn lossy<'w>(
+    name: &str,
+    encoding: &Encoding,
+    original: &Selection<'w>,
+    pool: &'w ThreadPool,
+) -> Vec<Contestant<'w>> {
+    let [planned, encoded, decoded] = [(); 3].map(|()| original.clone());
+    let encoding = encoding.clone();
+    let plan = Contestant::new(format!("{name} plan"), pool, original, move |desk| {
+        desk.plan = plan(&planned, &encoding)?;
+        Ok(())
+    });
+    vec![
+        plan.without_ratio(),
+        Contestant::new(format!("{name} encode"), pool, original, move |desk| {
+            encode(&encoded, &desk.plan, &mut desk.coded)
+        }),
+        Contestant::new(format!("{name} decode"), pool, original, move |desk| {
+            decode(&desk.coded, &decoded, &mut desk.decoded)
+        }),
+    ]
+}
+
+fn plan(original: &Selection<'_>, encoding: &Encoding) -> Result<Plan> {
+    let mut plan = Plan::default();
+    for (tensor, bytes) in original.tensors() {
+        let found = Plan::of(&tensor.name, tensor.dtype, &tensor.shape, bytes, encoding)?;
+        plan.tensors.insert(tensor.name.clone(), found);
+    }
+    Ok(plan)
+}
+
+/// Writes a file over `coded`; tensors that are not in the plan lose nothing.
+fn encode(original: &Selection<'_>, plan: &Plan, coded: &mut Vec<u8>) -> Result<()> {
+    coded.clear();
+    let mut writer = Writer::new(coded, WriteOptions::default())?;
+    for (tensor, bytes) in original.tensors() {
+        match plan.get(&tensor.name) {
+            Some(plan) => {
+                writer.add_planned(&tensor.name, tensor.dtype, &tensor.shape, bytes, plan)?;
+            }
+            None => writer.add(&tensor.name, tensor.dtype, &tensor.shape, bytes)?,
+        }
+    }
+    writer.finish()?;
+    Ok(())
+}
+
+/// Decodes every tensor to where it lay.
+fn decode(coded: &[u8], original: &Selection<'_>, decoded: &mut [u8]) -> Result<()> {
+    let reader = Reader::from_bytes(coded)?;
+    for (tensor, _) in original.tensors() {
+        reader.tensor(&tensor.name)?.decode_into(&mut decoded[tensor.range.clone()])?;
+    }
+    Ok(())
+}
