@@ -186,7 +186,6 @@ mod tests {
     }
 
     fn rounded(dtype: Dtype, values: &[f32]) -> Vec<u8> {
-        let mut out = vec![9; values.len() * dtype.bits() as usize / 8];
         let mut all = Kernel::all().into_iter().map(|kernel| {
             let mut out = vec![9; values.len() * dtype.bits() as usize / 8];
             from_f32(kernel, dtype, values, &mut out);

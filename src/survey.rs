@@ -12,14 +12,14 @@ pub(crate) fn survey<S>(geometry: &Geometry, source: &S) -> Result<(Survey, Vec<
 where
     S: ByteSource + ?Sized,
 {
-    let count = |state: &mut (Survey, Vec<u8>, Vec<u8>), number: u64| {
-        let (survey, bytes, scratch) = state;
+    let count = |state: &mut (Survey, Vec<u8>), number: u64| {
+        let (survey, bytes) = state;
         let chunk = source.bytes(geometry.chunk_range(number), bytes)?;
-        survey.count(chunk, scratch);
+        survey.count(chunk);
         Ok(crc32fast::hash(chunk))
     };
     let share = |range: Range<u64>| {
-        let mut state = (Survey::new(geometry.dtype()), Vec::new(), Vec::new());
+        let mut state = (Survey::new(geometry.dtype()), Vec::new());
         let crcs: Result<Vec<u32>> = range.map(|number| count(&mut state, number)).collect();
         Ok((state.0, crcs?))
     };

@@ -2,7 +2,7 @@
 
 use super::split::Split;
 use crate::dtype::Dtype;
-use crate::entropy::rans::{self, DecodeTable, EncodeTable, LANES, STATES_BYTES};
+use crate::entropy::rans::{self, DecodeTable, EncodeTables, LANES, STATES_BYTES};
 use crate::entropy::{BitReader, BitWriter, Frequencies, Histogram, entropy_bits};
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
@@ -16,6 +16,9 @@ const STREAM_HEAD: u64 = (size_of::<u32>() + STATES_BYTES) as u64;
 
 /// Words decoded at a time: all planes of a tile stay in the first-level cache.
 const TILE: usize = 64 * LANES;
+
+/// Words counted at a time: they stay near, and counts are seldom summed up.
+const COUNTED: usize = 1 << 15;
 
 /// How one plane is stored, without its tables.
 const MODE_RAW: u8 = 0;
@@ -35,10 +38,15 @@ impl Survey {
         Self { split, planes: vec![Histogram::default(); split.width] }
     }
 
-    pub(super) fn count(&mut self, chunk: &[u8], scratch: &mut Vec<u8>) {
-        for (plane, histogram) in self.planes.iter_mut().enumerate() {
-            self.split.extract(plane, chunk, scratch);
-            histogram.count(scratch);
+    pub(super) fn count(&mut self, chunk: &[u8]) {
+        let (width, kernel) = (self.split.width, Kernel::best());
+        let mut buffer = [0; COUNTED];
+        for tile in chunk.chunks(width * COUNTED) {
+            let symbols = &mut buffer[..tile.len() / width];
+            for (plane, histogram) in self.planes.iter_mut().enumerate() {
+                self.split.extract(kernel, plane, tile, symbols);
+                histogram.count(symbols);
+            }
         }
     }
 
@@ -61,7 +69,7 @@ enum Plane<Table> {
     Coded(Table),
 }
 
-impl Plane<(Frequencies, EncodeTable)> {
+impl Plane<(Frequencies, EncodeTables)> {
     /// The cheapest way to store bytes with this histogram.
     fn choose(histogram: &Histogram) -> Self {
         let mut present = histogram.present();
@@ -78,7 +86,7 @@ impl Plane<(Frequencies, EncodeTable)> {
         }
         match Frequencies::from_histogram(histogram) {
             Some(frequencies) if worthwhile(frequencies.cost_bits(histogram)) => {
-                let table = EncodeTable::new(&frequencies);
+                let table = EncodeTables::new([&frequencies]);
                 Self::Coded((frequencies, table))
             }
             _ => Self::Raw,
@@ -89,7 +97,7 @@ impl Plane<(Frequencies, EncodeTable)> {
 /// Codes chunks with one set of tables.
 pub(crate) struct Encoder {
     split: Split,
-    planes: Vec<Plane<(Frequencies, EncodeTable)>>,
+    planes: Vec<Plane<(Frequencies, EncodeTables)>>,
 }
 
 impl Encoder {
@@ -134,21 +142,30 @@ impl Encoder {
     /// The planes in order: raw bytes, nothing for a constant, or the length (`u32`) of a rANS
     /// stream and the stream.
     pub(super) fn encode(&self, chunk: &[u8]) -> Result<Vec<u8>> {
+        let (kernel, words) = (Kernel::best(), chunk.len() / self.split.width);
         let mut out = Vec::with_capacity(chunk.len());
-        let mut symbols = Vec::with_capacity(chunk.len() / self.split.width);
+        let mut symbols = vec![0; words];
         for (number, plane) in self.planes.iter().enumerate() {
-            self.split.extract(number, chunk, &mut symbols);
+            if let Plane::Raw = plane {
+                let start = out.len();
+                out.resize(start + words, 0);
+                self.split.extract(kernel, number, chunk, &mut out[start..]);
+                continue;
+            }
+            self.split.extract(kernel, number, chunk, &mut symbols);
             match plane {
                 Plane::Constant(value) if symbols.iter().all(|symbol| symbol == value) => {}
                 Plane::Constant(_) => {
                     return Err(Error::invalid("a value that the survey did not see"));
                 }
-                Plane::Raw => out.extend_from_slice(&symbols),
-                Plane::Coded((_, table)) => {
+                Plane::Raw => {}
+                Plane::Coded((_, tables)) => {
                     let head = out.len();
                     out.extend([0; size_of::<u32>()]);
                     let start = out.len();
-                    rans::encode(table, &symbols, &mut out)?;
+                    let mut encoder = rans::Encoder::new(tables, words, kernel);
+                    encoder.put(&symbols);
+                    encoder.finish(&mut out)?;
                     let length = u32::try_from(out.len() - start)
                         .map_err(|_| Error::invalid("a chunk of more than 4 GiB"))?;
                     out[head..start].copy_from_slice(&length.to_le_bytes());
@@ -209,7 +226,7 @@ impl Decoder {
             for ((feed, plane), buffer) in feeds.iter_mut().zip(&mut planes).zip(buffers) {
                 *plane = feed.next(&mut buffer[..words])?;
             }
-            self.split.join(&planes[..width], tile);
+            self.split.join(Kernel::best(), &planes[..width], tile);
         }
         feeds.into_iter().try_for_each(Feed::finish)
     }
@@ -284,7 +301,7 @@ mod tests {
         let mut survey = Survey::new(dtype);
         for chunk in chunks {
             let mut part = Survey::new(dtype);
-            part.count(chunk, &mut Vec::new());
+            part.count(chunk);
             survey.merge(&part);
         }
         let encoder = Encoder::new(&survey);

@@ -68,9 +68,9 @@ impl Survey {
         Self(lossless::Survey::new(dtype))
     }
 
-    /// Adds one chunk's statistics; `scratch` is overwritten.
-    pub(crate) fn count(&mut self, chunk: &[u8], scratch: &mut Vec<u8>) {
-        self.0.count(chunk, scratch);
+    /// Adds one chunk's statistics.
+    pub(crate) fn count(&mut self, chunk: &[u8]) {
+        self.0.count(chunk);
     }
 
     pub(crate) fn merge(&mut self, other: &Self) {

@@ -1,6 +1,7 @@
 //! Words to byte planes and back: where a float's exponent and its noise part ways.
 
 use crate::dtype::Dtype;
+use crate::kernel::Kernel;
 
 /// How elements of a dtype split into planes: plane `p` holds byte `p`, from the least
 /// significant, of every word.
@@ -33,49 +34,60 @@ impl Split {
         self.rotate as u32
     }
 
-    /// Copies plane `plane` of the words in `bytes` over `out`, one byte a word.
-    pub(crate) fn extract(self, plane: usize, bytes: &[u8], out: &mut Vec<u8>) {
-        out.clear();
+    /// Writes plane `plane` of the words in `bytes` over `out`, one byte a word.
+    pub(crate) fn extract(self, kernel: Kernel, plane: usize, bytes: &[u8], out: &mut [u8]) {
         let (shift, rotation) = (8 * plane as u32, self.rotation());
-        match self.width {
-            1 => out.extend_from_slice(bytes),
-            2 => {
-                let word = |&word| u16::from_le_bytes(word).rotate_left(rotation);
-                out.extend(bytes.as_chunks().0.iter().map(|bytes| (word(bytes) >> shift) as u8));
-            }
-            4 => {
-                let word = |&word| u32::from_le_bytes(word).rotate_left(rotation);
-                out.extend(bytes.as_chunks().0.iter().map(|bytes| (word(bytes) >> shift) as u8));
-            }
-            _ => {
-                let word = |&word| u64::from_le_bytes(word).rotate_left(rotation);
-                out.extend(bytes.as_chunks().0.iter().map(|bytes| (word(bytes) >> shift) as u8));
-            }
-        }
+        kernel.run(
+            #[inline(always)]
+            || match self.width {
+                1 => out.copy_from_slice(bytes),
+                2 => each_word(bytes, out, |word| {
+                    (u16::from_le_bytes(word).rotate_left(rotation) >> shift) as u8
+                }),
+                4 => each_word(bytes, out, |word| {
+                    (u32::from_le_bytes(word).rotate_left(rotation) >> shift) as u8
+                }),
+                _ => each_word(bytes, out, |word| {
+                    (u64::from_le_bytes(word).rotate_left(rotation) >> shift) as u8
+                }),
+            },
+        );
     }
 
     /// Reassembles words from their planes into `out`, whose length is `width` times a plane's.
-    pub(crate) fn join(self, planes: &[&[u8]], out: &mut [u8]) {
+    pub(crate) fn join(self, kernel: Kernel, planes: &[&[u8]], out: &mut [u8]) {
         let rotation = self.rotation();
-        match *planes {
-            [plane] => out.copy_from_slice(plane),
-            [p0, p1] => join_words([p0, p1], out, |word| {
-                u16::from_le_bytes(word).rotate_right(rotation).to_le_bytes()
-            }),
-            [p0, p1, p2, p3] => join_words([p0, p1, p2, p3], out, |word| {
-                u32::from_le_bytes(word).rotate_right(rotation).to_le_bytes()
-            }),
-            [p0, p1, p2, p3, p4, p5, p6, p7] => {
-                join_words([p0, p1, p2, p3, p4, p5, p6, p7], out, |word| {
-                    u64::from_le_bytes(word).rotate_right(rotation).to_le_bytes()
-                });
-            }
-            _ => unreachable!("a split has 1, 2, 4 or 8 planes"),
-        }
+        kernel.run(
+            #[inline(always)]
+            || match *planes {
+                [plane] => out.copy_from_slice(plane),
+                [p0, p1] => join_words([p0, p1], out, |word| {
+                    u16::from_le_bytes(word).rotate_right(rotation).to_le_bytes()
+                }),
+                [p0, p1, p2, p3] => join_words([p0, p1, p2, p3], out, |word| {
+                    u32::from_le_bytes(word).rotate_right(rotation).to_le_bytes()
+                }),
+                [p0, p1, p2, p3, p4, p5, p6, p7] => {
+                    join_words([p0, p1, p2, p3, p4, p5, p6, p7], out, |word| {
+                        u64::from_le_bytes(word).rotate_right(rotation).to_le_bytes()
+                    });
+                }
+                _ => unreachable!("a split has 1, 2, 4 or 8 planes"),
+            },
+        );
+    }
+}
+
+/// Hands each word to `byte`.
+#[inline(always)]
+fn each_word<const W: usize>(bytes: &[u8], out: &mut [u8], byte: impl Fn([u8; W]) -> u8) {
+    for (out, &word) in out.iter_mut().zip(bytes.as_chunks().0) {
+        *out = byte(word);
     }
 }
 
 /// Interleaves planes into words, each of which `finish` sees last.
+#[inline(always)]
 fn join_words<const W: usize>(
     planes: [&[u8]; W],
     out: &mut [u8],
@@ -96,8 +108,13 @@ mod tests {
     fn planes_of(split: Split, bytes: &[u8]) -> Vec<Vec<u8>> {
         (0..split.width)
             .map(|plane| {
-                let mut out = vec![9; 3];
-                split.extract(plane, bytes, &mut out);
+                let mut all = Kernel::all().into_iter().map(|kernel| {
+                    let mut out = vec![9; bytes.len() / split.width];
+                    split.extract(kernel, plane, bytes, &mut out);
+                    out
+                });
+                let out = all.next().unwrap();
+                assert!(all.all(|other| other == out));
                 out
             })
             .collect()
@@ -129,9 +146,11 @@ mod tests {
             let split = Split::of(dtype);
             let planes = planes_of(split, &bytes);
             let planes: Vec<&[u8]> = planes.iter().map(Vec::as_slice).collect();
-            let mut out = vec![0xee; bytes.len()];
-            split.join(&planes, &mut out);
-            assert_eq!(out, bytes, "{dtype}");
+            for kernel in Kernel::all() {
+                let mut out = vec![0xee; bytes.len()];
+                split.join(kernel, &planes, &mut out);
+                assert_eq!(out, bytes, "{dtype}");
+            }
         }
     }
 }

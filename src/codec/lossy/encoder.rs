@@ -8,10 +8,11 @@ use super::scales::Scales;
 use super::training::{RowClassifier, costs};
 use crate::coordinates::BAND;
 use crate::dtype::Dtype;
-use crate::entropy::rans::{self, Coded, EncodeTable};
+use crate::entropy::rans::{self, Coded, EncodeTables};
 use crate::entropy::{Alphabet, BitWriter, Coset, ESCAPE, Profile};
 use crate::error::{Error, Result};
 use crate::floats;
+use crate::kernel::Kernel;
 use crate::quantizer::{Costs, ROWS, Search};
 use std::sync::Arc;
 
@@ -54,7 +55,7 @@ pub(crate) struct Encoder {
     dtype: Dtype,
     decoder: Decoder,
     parameters: Vec<u8>,
-    tables: Vec<EncodeTable>,
+    tables: EncodeTables,
     costs: Vec<Costs>,
     habits: Habits,
 }
@@ -208,7 +209,7 @@ impl Encoder {
             for row in &coefficients {
                 let symbol = put_integer(alphabet, profile, row[axis].into(), parts)?;
                 let table = numbers.coefficient(axis) as u8;
-                parts.groups.push(Coded { table, symbol });
+                parts.groups.push(Coded::new(table, symbol));
             }
         }
         let points = self.points(rows, &classes, search);
@@ -257,7 +258,7 @@ impl Encoder {
                 let known = &parameters.profiles[usize::from(profile)];
                 let symbol = put_integer(alphabets[half as usize], known, k, parts)?;
                 let table = TableNumbers::weight(profile, half) as u8;
-                parts.groups.push(Coded { table, symbol });
+                parts.groups.push(Coded::new(table, symbol));
                 *state = parameters.trellis.next(*state, k);
             }
         }
@@ -280,13 +281,12 @@ impl Encoder {
         }
         out.extend(parts.bypass.clone().finish());
         let starts = std::iter::once(0).chain(parts.bands.iter().map(|band| band.0));
-        let bands: Vec<(&[Coded], usize)> = starts
-            .zip(&parts.bands)
-            .map(|(start, &(end, lanes))| (&parts.groups[start..end], lanes))
-            .collect();
-        let groups: Vec<&[Coded]> =
-            bands.iter().flat_map(|(band, lanes)| band.chunks(*lanes)).collect();
-        rans::encode_groups(&self.tables, groups.iter().copied(), &mut out)?;
+        let mut encoder = rans::Encoder::new(&self.tables, parts.groups.len(), Kernel::best());
+        for (start, &(end, lanes)) in starts.zip(&parts.bands).collect::<Vec<_>>().into_iter().rev()
+        {
+            encoder.put_groups(lanes, &parts.groups[start..end]);
+        }
+        encoder.finish(&mut out)?;
         Ok(out)
     }
 }
@@ -321,7 +321,7 @@ pub(super) fn by_column(rows: &[f32], columns: usize, inverse_step: f32) -> Vec<
 
 fn put_row_bytes(table: &RowTable, number: usize, bytes: &[u8], parts: &mut Parts) {
     if let RowTable::Coded(_) = table {
-        let coded = |&symbol| Coded { table: number as u8, symbol };
+        let coded = |&symbol| Coded::new(number as u8, symbol);
         parts.groups.extend(bytes.iter().map(coded));
     }
 }

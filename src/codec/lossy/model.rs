@@ -3,7 +3,7 @@
 use super::parameters::{LowRankPart, Parameters};
 use super::scales::scale;
 use crate::coordinates::{BAND, Integers, transpose_long, transpose_short};
-use crate::entropy::rans::{DecodeTables, EncodeTable};
+use crate::entropy::rans::{DecodeTables, EncodeTables};
 use crate::entropy::{Alphabet, Coset, Frequencies, Profile};
 use crate::kernel::Kernel;
 use crate::quantizer::Trellis;
@@ -146,8 +146,8 @@ impl Model {
         DecodeTables::new(&self.frequencies())
     }
 
-    pub(super) fn encode_tables(&self) -> Vec<EncodeTable> {
-        self.frequencies().iter().map(EncodeTable::new).collect()
+    pub(super) fn encode_tables(&self) -> EncodeTables {
+        EncodeTables::new(&self.frequencies())
     }
 
     pub(super) fn low_rank(&self) -> Option<&LowRankPart> {

@@ -1,4 +1,4 @@
-//! Decoding with AVX2: eight lanes a vector, four vectors a group.
+//! Coding and decoding with AVX2: eight lanes a vector, four vectors a group.
 #![allow(unsafe_code)]
 
 use super::{LANES, PRECISION, Run};
@@ -32,6 +32,42 @@ const fn places() -> [[u8; 16]; 256] {
     all
 }
 
+/// For each set of lanes that shed a word: which of the eight words goes where, so that those shed
+/// are the last ones, in order.
+static GATHERED: [[u8; 16]; 256] = gathered();
+
+const fn gathered() -> [[u8; 16]; 256] {
+    let mut all = [[0x80; 16]; 256];
+    let mut shedders = 0;
+    while shedders < 256 {
+        let (mut lane, mut word) = (WIDTH, WIDTH);
+        while lane > 0 {
+            lane -= 1;
+            if shedders >> lane & 1 == 1 {
+                word -= 1;
+                all[shedders][2 * word] = 2 * lane as u8;
+                all[shedders][2 * word + 1] = 2 * lane as u8 + 1;
+            }
+        }
+        shedders += 1;
+    }
+    all
+}
+
+/// Puts groups, last first, before the end of `words`, where there are eight words more than
+/// symbols; returns where words then start, and whether a symbol had no frequency. `entry` is what an
+/// [`EncodeEntry`](super::tables::EncodeEntry) holds.
+pub(super) fn encode<S: Copy>(
+    _: Avx2,
+    states: &mut [u32; LANES],
+    groups: &[[S; LANES]],
+    entry: impl Fn(S) -> u64,
+    words: &mut [U16],
+) -> (usize, bool) {
+    // SAFETY: the token is proof of AVX2 and POPCNT.
+    unsafe { put_groups(states, groups, entry, words) }
+}
+
 /// Decodes groups while there are words enough for any; returns how many, and the words taken.
 pub(super) fn decode_windows(
     _: Avx2,
@@ -56,6 +92,76 @@ pub(super) fn decode_run(
 ) -> (usize, usize) {
     // SAFETY: the token is proof of AVX2 and POPCNT.
     unsafe { run_of_groups(states, words, tables, run, machines, out) }
+}
+
+#[target_feature(enable = "avx2,popcnt")]
+fn put_groups<S: Copy>(
+    states: &mut [u32; LANES],
+    groups: &[[S; LANES]],
+    entry: impl Fn(S) -> u64,
+    words: &mut [U16],
+) -> (usize, bool) {
+    let mut vectors = load(states);
+    let mut cursor = words.len();
+    let mut rarest = _mm256_set1_epi32(i32::MAX);
+    for group in groups.iter().rev() {
+        for (x, symbols) in vectors.iter_mut().zip(group.as_chunks::<WIDTH>().0).rev() {
+            // Halves of entries part below, each in the order of lanes.
+            let [a, b, c, d] = [[0, 1], [4, 5], [2, 3], [6, 7]].map(|[first, second]| {
+                _mm_set_epi64x(entry(symbols[second]) as i64, entry(symbols[first]) as i64)
+            });
+            let low = _mm256_castsi256_ps(_mm256_set_m128i(b, a));
+            let high = _mm256_castsi256_ps(_mm256_set_m128i(d, c));
+            let reciprocals = _mm256_castps_si256(_mm256_shuffle_ps::<0b10_00_10_00>(low, high));
+            let rest = _mm256_castps_si256(_mm256_shuffle_ps::<0b11_01_11_01>(low, high));
+            let frequencies = _mm256_and_si256(rest, _mm256_set1_epi32(0xfff));
+            rarest = _mm256_min_epi32(rarest, frequencies);
+            let (next, shed, count) = put(*x, reciprocals, frequencies, rest);
+            *x = next;
+            let out = words[..cursor].last_chunk_mut::<WIDTH>();
+            let Some(out) = out else { unreachable!("eight words more than symbols") };
+            // SAFETY: 16 bytes are written over eight words, at any alignment.
+            unsafe { _mm_storeu_si128(out.as_mut_ptr().cast(), shed) };
+            cursor -= count;
+        }
+    }
+    store(vectors, states);
+    let none = _mm256_cmpeq_epi32(rarest, _mm256_setzero_si256());
+    (cursor, _mm256_movemask_epi8(none) != 0)
+}
+
+/// The next states of eight lanes; the words they shed, at the end; and how many.
+#[inline]
+#[target_feature(enable = "avx2,popcnt")]
+fn put(
+    x: __m256i,
+    reciprocals: __m256i,
+    frequency: __m256i,
+    rest: __m256i,
+) -> (__m256i, __m128i, usize) {
+    let cumulative = _mm256_and_si256(_mm256_srli_epi32::<12>(rest), _mm256_set1_epi32(0xfff));
+    let shift = _mm256_and_si256(_mm256_srli_epi32::<24>(rest), _mm256_set1_epi32(0xf));
+    let summand = _mm256_srli_epi32::<28>(rest);
+    let top = _mm256_srli_epi32::<{ 32 - PRECISION as i32 }>(x);
+    let keeps = _mm256_cmpgt_epi32(frequency, top);
+    let shedders = !_mm256_movemask_ps(_mm256_castsi256_ps(keeps)) as usize & 0xff;
+    // The low words of all lanes, next to each other, then those that are shed.
+    let low = _mm256_set1_epi64x(0x0d0c_0908_0504_0100);
+    let low = _mm256_permute4x64_epi64::<0b10_00>(_mm256_shuffle_epi8(x, low));
+    // SAFETY: sixteen bytes are read from a row of the table.
+    let gathered = unsafe { _mm_loadu_si128(GATHERED[shedders].as_ptr().cast()) };
+    let shed = _mm_shuffle_epi8(_mm256_castsi256_si128(low), gathered);
+    let x = _mm256_blendv_epi8(_mm256_srli_epi32::<16>(x), x, keeps);
+    // Products of 32 bits each, of the even lanes and of the odd ones.
+    let sum = _mm256_add_epi32(x, summand);
+    let even = _mm256_mul_epu32(sum, reciprocals);
+    let odd = _mm256_mul_epu32(_mm256_srli_epi64::<32>(sum), _mm256_srli_epi64::<32>(reciprocals));
+    let product = _mm256_blend_epi32::<0b1010_1010>(_mm256_srli_epi64::<32>(even), odd);
+    let quotient = _mm256_srlv_epi32(product, shift);
+    // quotient << 12 | the remainder, and the symbol's first slot.
+    let others = _mm256_sub_epi32(_mm256_set1_epi32(1 << PRECISION), frequency);
+    let moved = _mm256_add_epi32(x, _mm256_mullo_epi32(quotient, others));
+    (_mm256_add_epi32(moved, cumulative), shed, shedders.count_ones() as usize)
 }
 
 #[target_feature(enable = "avx2,popcnt")]

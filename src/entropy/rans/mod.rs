@@ -10,14 +10,15 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod decoder;
+mod encoder;
 mod machine;
 mod scalar;
 mod tables;
 
 pub(crate) use decoder::Decoder;
+pub(crate) use encoder::{Coded, Encoder};
 pub(crate) use machine::{Machine, Run};
-pub(crate) use scalar::{Coded, encode, encode_groups};
-pub(crate) use tables::{DecodeTable, DecodeTables, EncodeTable};
+pub(crate) use tables::{DecodeTable, DecodeTables, EncodeTables};
 
 /// Interleaved states.
 pub(crate) const LANES: usize = 32;

@@ -1,85 +1,20 @@
 //! The portable coder. It is the truth that every kernel must agree with.
 
-use super::tables::{EncodeEntry, EncodeTable};
+use super::tables::EncodeEntry;
 use super::{LANES, PRECISION, STATE_MIN};
 use crate::error::{Error, Result};
 use zerocopy::little_endian::U16;
 
-/// Codes `symbols` into a stream appended to `out`.
-///
-/// # Errors
-/// `InvalidArgument` when a symbol has no frequency in the table.
-pub(crate) fn encode(table: &EncodeTable, symbols: &[u8], out: &mut Vec<u8>) -> Result<()> {
-    let mut encoder = Encoder::new(symbols.len());
-    for group in symbols.chunks(LANES).rev() {
-        for (lane, &symbol) in group.iter().enumerate().rev() {
-            encoder.put(lane, table.0[usize::from(symbol)]);
-        }
-    }
-    encoder.finish(out)
-}
-
-/// A symbol and the number of its table.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Coded {
-    pub(crate) table: u8,
-    pub(crate) symbol: u8,
-}
-
-/// Codes groups of up to 32 symbols, one for each of the first lanes, each by its own table.
-///
-/// # Errors
-/// As [`encode`].
-pub(crate) fn encode_groups<'g>(
-    tables: &[EncodeTable],
-    groups: impl DoubleEndedIterator<Item = &'g [Coded]> + Clone,
-    out: &mut Vec<u8>,
-) -> Result<()> {
-    let mut encoder = Encoder::new(groups.clone().map(<[Coded]>::len).sum());
-    for group in groups.rev() {
-        for (lane, coded) in group.iter().enumerate().rev() {
-            encoder.put(lane, tables[usize::from(coded.table)].0[usize::from(coded.symbol)]);
-        }
-    }
-    encoder.finish(out)
-}
-
-/// The states while symbols are put, last first.
-struct Encoder {
-    states: [u32; LANES],
-    /// A symbol sheds at most one word. Words are shed last first: they fill up backwards.
-    words: Vec<U16>,
-    cursor: usize,
-    missing: bool,
-}
-
-impl Encoder {
-    fn new(symbols: usize) -> Self {
-        let words = vec![U16::ZERO; symbols + 1];
-        Self { states: [STATE_MIN; LANES], words, cursor: symbols, missing: false }
-    }
-
-    #[inline(always)]
-    fn put(&mut self, lane: usize, entry: EncodeEntry) {
-        let state = &mut self.states[lane];
-        self.missing |= entry.frequency == 0;
-        let frequency = entry.frequency.max(1);
-        // Mask arithmetic: as a branch this is mispredicted half the time.
-        let shed = u32::from(*state >> (32 - PRECISION) >= frequency);
-        self.words[self.cursor] = U16::new(*state as u16);
-        self.cursor -= shed as usize;
-        let x = *state >> (16 * shed);
-        *state = ((x / frequency) << PRECISION) + x % frequency + entry.cumulative;
-    }
-
-    fn finish(self, out: &mut Vec<u8>) -> Result<()> {
-        if self.missing {
-            return Err(Error::invalid("a symbol that the frequency table does not have"));
-        }
-        out.extend(self.states.iter().flat_map(|state| state.to_le_bytes()));
-        out.extend_from_slice(zerocopy::IntoBytes::as_bytes(&self.words[self.cursor + 1..]));
-        Ok(())
-    }
+/// Puts a symbol, and the word that it sheds, if it does, before those at `cursor`.
+#[inline(always)]
+pub(super) fn put(state: &mut u32, entry: EncodeEntry, words: &mut [U16], cursor: &mut usize) {
+    // Mask arithmetic: as a branch this is mispredicted half the time.
+    let shed = u32::from(*state >> (32 - PRECISION) >= entry.frequency());
+    words[*cursor - 1] = U16::new(*state as u16);
+    *cursor -= shed as usize;
+    let x = *state >> (16 * shed);
+    let remainder = x.wrapping_sub(entry.quotient(x).wrapping_mul(entry.frequency()));
+    *state = (entry.quotient(x) << PRECISION).wrapping_add(remainder + entry.cumulative());
 }
 
 /// A state's slot in a table.

@@ -20,9 +20,27 @@ fn frequencies_of(symbols: &[u8]) -> Option<Frequencies> {
     Frequencies::from_histogram(&histogram)
 }
 
+/// The stream of symbols by every kernel: always the same.
 fn encoded(frequencies: &Frequencies, symbols: &[u8]) -> Vec<u8> {
-    let mut stream = Vec::new();
-    encode(&EncodeTable::new(frequencies), symbols, &mut stream).unwrap();
+    let tables = EncodeTables::new([frequencies]);
+    let by = |kernel| {
+        let mut stream = Vec::new();
+        let mut encoder = Encoder::new(&tables, symbols.len(), kernel);
+        // At once, or the rear part first, which leaves whole groups.
+        let (front, rear) = symbols.split_at(symbols.len() / 2 / LANES * LANES);
+        encoder.put(rear);
+        encoder.put(front);
+        encoder.finish(&mut stream).unwrap();
+        let mut at_once = Encoder::new(&tables, symbols.len(), kernel);
+        at_once.put(symbols);
+        let mut other = Vec::new();
+        at_once.finish(&mut other).unwrap();
+        assert_eq!(stream, other);
+        stream
+    };
+    let mut all = Kernel::all().into_iter().map(by);
+    let stream = all.next().unwrap();
+    assert!(all.all(|other| other == stream));
     stream
 }
 
@@ -167,34 +185,41 @@ fn lanes_with_tables_of_their_own() {
     let skewed: Vec<u8> = (0..=255).flat_map(|x: u8| vec![x % 16; usize::from(x % 16)]).collect();
     let all: Vec<Frequencies> =
         [&b"abracadabra"[..], &skewed, b"ab"].map(|of| frequencies_of(of).unwrap()).into();
-    let encode_tables: Vec<EncodeTable> = all.iter().map(EncodeTable::new).collect();
+    let encode_tables = EncodeTables::new(&all);
     let decode_tables = DecodeTables::new(&all);
     let of = |table: usize, i: usize| match table {
         0 => b"abracadabra"[i % 11],
         1 => skewed[i * 7 % skewed.len()],
         _ => b"ab"[i % 2],
     };
-    let groups: Vec<Vec<Coded>> = (0..200)
+    let groups: Vec<Vec<(usize, u8)>> = (0..200)
         .map(|group| {
             let lanes = if group == 199 { 5 } else { LANES };
             let table = |lane: usize| (lane * lane + group) % 3;
-            let coded = |lane| Coded {
-                table: table(lane) as u8,
-                symbol: of(table(lane), group * 31 + lane),
-            };
+            let coded = |lane| (table(lane), of(table(lane), group * 31 + lane));
             (0..lanes).map(coded).collect()
         })
         .collect();
-    let mut stream = Vec::new();
-    encode_groups(&encode_tables, groups.iter().map(Vec::as_slice), &mut stream).unwrap();
+    let encoded = |kernel| {
+        let mut encoder = Encoder::new(&encode_tables, 200 * LANES, kernel);
+        for group in groups.iter().rev() {
+            let coded = group.iter().map(|&(table, symbol)| Coded::new(table as u8, symbol));
+            encoder.put_groups(group.len(), &coded.collect::<Vec<_>>());
+        }
+        let mut stream = Vec::new();
+        encoder.finish(&mut stream).unwrap();
+        stream
+    };
+    let stream = encoded(Kernel::Scalar);
     for kernel in Kernel::all() {
+        assert_eq!(encoded(kernel), stream);
         let mut decoder = Decoder::new(&stream, kernel).unwrap();
         for group in &groups {
-            let table = |lane: usize| group.get(lane).map_or(0, |coded| coded.table.into());
+            let table = |lane: usize| group.get(lane).map_or(0, |coded| coded.0);
             let bases = std::array::from_fn(|lane| DecodeTables::base(table(lane)));
             let mut symbols = vec![0xaa; group.len()];
             decoder.decode_group(&decode_tables, &bases, &mut symbols).unwrap();
-            assert!(symbols.iter().zip(group).all(|(&symbol, coded)| symbol == coded.symbol));
+            assert!(symbols.iter().zip(group).all(|(&symbol, coded)| symbol == coded.1));
         }
         decoder.finish().unwrap();
     }
@@ -203,7 +228,18 @@ fn lanes_with_tables_of_their_own() {
 #[test]
 fn a_symbol_without_a_frequency_is_refused() {
     let frequencies = frequencies_of(b"ab").unwrap();
-    assert!(encode(&EncodeTable::new(&frequencies), b"abc", &mut Vec::new()).is_err());
+    let tables = EncodeTables::new([&frequencies]);
+    for kernel in Kernel::all() {
+        for length in [3, 64, 65] {
+            for at in [0, length - 1] {
+                let mut symbols = vec![b'a'; length];
+                symbols[at] = b'c';
+                let mut encoder = Encoder::new(&tables, length, kernel);
+                encoder.put(&symbols);
+                assert!(encoder.finish(&mut Vec::new()).is_err());
+            }
+        }
+    }
 }
 
 #[test]
