@@ -39,6 +39,7 @@ const UNSAFE: &[&str] = &[
     "src/entropy/rans/avx512.rs",
     "src/io/map.rs",
     "src/kernel.rs",
+    "src/quantizer/search/avx2.rs",
 ];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {

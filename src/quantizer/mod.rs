@@ -5,5 +5,5 @@
 mod search;
 mod trellis;
 
-pub(crate) use search::{Costs, ROWS, Search};
+pub(crate) use search::{Costs, ROWS, Search, Task};
 pub(crate) use trellis::Trellis;

@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 
 /// Classes of rows, of columns: 0 to 15. Their sum, 0 to 30, leads to a profile.
 pub(super) const MAX_CLASS: u8 = 15;
+pub(super) const COLUMN_CLASSES: usize = MAX_CLASS as usize + 1;
 const SUMS: usize = 2 * MAX_CLASS as usize + 1;
 
 /// Most profiles a tensor can have.
@@ -46,6 +47,17 @@ impl Classes {
     #[inline]
     pub(super) fn profile_of(&self, row_class: u8, column_class: u8) -> u8 {
         self.profiles[usize::from(row_class + column_class)]
+    }
+
+    /// By class of column: what `start` says of the profile of each row.
+    pub(super) fn starts<const ROWS: usize>(
+        &self,
+        row_classes: &[u8; ROWS],
+        start: impl Fn(u8) -> u32,
+    ) -> [[u32; ROWS]; COLUMN_CLASSES] {
+        std::array::from_fn(|column_class| {
+            row_classes.map(|class| start(self.profile_of(class, column_class as u8)))
+        })
     }
 
     pub(super) fn write(&self, out: &mut BitWriter) {

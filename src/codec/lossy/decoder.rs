@@ -1,6 +1,6 @@
 //! Chunks to weights.
 
-use super::classes::MAX_CLASS;
+use super::classes::COLUMN_CLASSES;
 use super::coding::Coding;
 use super::model::{Band, Model, Scratch, TableNumbers};
 use super::parameters::Parameters;
@@ -137,7 +137,10 @@ impl Decoder {
         for start in (0..elements).step_by(BAND * columns) {
             let lanes = ((elements - start) / columns).min(BAND);
             let band = self.read_band(&mut chunk, lanes)?;
-            let starts = self.starts(&band.classes);
+            let classes = &self.model.parameters.classes;
+            let starts = classes.starts(&band.classes, |profile| {
+                DecodeTables::base(TableNumbers::weight(profile, 0))
+            });
             let mut states = [0; BAND];
             for tile in self.model.tiles() {
                 self.read_points(&mut chunk, &band, &starts, tile, &mut states, &mut scratch)?;
@@ -179,17 +182,6 @@ impl Decoder {
             coefficients.push(of_axis);
         }
         Ok(Band { lanes, scales, classes, coefficients })
-    }
-
-    /// By class of column: where the tables of each lane's even half start; odd ones follow.
-    fn starts(&self, row_classes: &[u8; BAND]) -> Starts {
-        std::array::from_fn(|column_class| {
-            row_classes.map(|class| {
-                let classes = &self.model.parameters.classes;
-                let profile = classes.profile_of(class, column_class as u8);
-                DecodeTables::base(TableNumbers::weight(profile, 0))
-            })
-        })
     }
 
     /// Reads the points of a tile, following the trellis along each row.
@@ -259,8 +251,8 @@ impl Decoder {
     }
 }
 
-/// By class of column and lane: where the first of two tables starts.
-type Starts = [[u32; BAND]; MAX_CLASS as usize + 1];
+/// By class of column and lane: where the first of two tables starts, that of the even half.
+type Starts = [[u32; BAND]; COLUMN_CLASSES];
 
 /// The parts of a chunk not yet read.
 struct Chunk<'a> {

@@ -13,7 +13,7 @@ use crate::entropy::{Alphabet, BitWriter, Coset, ESCAPE, Profile};
 use crate::error::{Error, Result};
 use crate::floats;
 use crate::kernel::Kernel;
-use crate::quantizer::{Costs, ROWS, Search};
+use crate::quantizer::{Costs, ROWS, Search, Task};
 use std::sync::Arc;
 
 /// A coded chunk, and how near it comes.
@@ -56,7 +56,7 @@ pub(crate) struct Encoder {
     decoder: Decoder,
     parameters: Vec<u8>,
     tables: EncodeTables,
-    costs: Vec<Costs>,
+    costs: Costs,
     habits: Habits,
 }
 
@@ -175,7 +175,7 @@ impl Encoder {
             groups: Vec::with_capacity(rows.len() + rows.len() / columns * 4),
             bands: Vec::new(),
         };
-        let mut search = Search::new(self.model().parameters.trellis);
+        let mut search = Search::new(self.model().parameters.trellis, Kernel::best());
         for (band, scales) in rows.chunks_mut(BAND * columns).zip(scales.chunks(BAND)) {
             self.band(band, scales, &mut search, &mut parts)?;
         }
@@ -234,11 +234,15 @@ impl Encoder {
         for (part, first) in rows.chunks(ROWS * columns).zip([0, ROWS]) {
             let values = by_column(part, columns, inverse);
             let mut out = vec![[0; ROWS]; columns];
-            let costs = |column: usize, row: usize| {
-                let profile = parameters.classes.profile(classes[first + row], column);
-                &self.costs[usize::from(profile)]
+            let classes: &[u8; ROWS] = match classes[first..].first_chunk() {
+                Some(classes) => classes,
+                None => unreachable!("two searches make a band"),
             };
-            search.run(&values, costs, &mut out);
+            let start = |profile: u8| self.costs.start(profile.into());
+            let starts = parameters.classes.starts(classes, start);
+            let classes = &parameters.classes.columns;
+            let task = Task { values: &values, costs: &self.costs, starts: &starts, classes };
+            search.run(&task, &mut out);
             for (points, out) in points.iter_mut().zip(&out) {
                 points[first..first + ROWS].copy_from_slice(out);
             }

@@ -5,7 +5,8 @@ use super::encoder::{MAX_SEARCHED, by_column};
 use super::model::{Model, alphabets};
 use super::row_table::RowTable;
 use crate::entropy::{Alphabet, MAX_MAGNITUDE, MagnitudeCounts, Profile};
-use crate::quantizer::{Costs, ROWS, Search, Trellis};
+use crate::kernel::Kernel;
+use crate::quantizer::{Costs, ROWS, Search, Task, Trellis};
 
 /// Rows of a tensor in its coordinates.
 pub(super) struct Sample {
@@ -295,11 +296,10 @@ pub(super) fn train(
     let row_classes = row_classes(sample, classes, classifier);
     let mut counts = first_counts(sample, classes, &row_classes, quantiser);
     let mut trained = None;
-    let mut search = Search::new(quantiser.trellis);
+    let mut search = Search::new(quantiser.trellis, Kernel::best());
     for _ in 0..passes.max(1) {
         let profiles = profiles(&counts, quantiser);
-        let costs: Vec<Costs> =
-            profiles.iter().map(|profile| profile_costs(profile, quantiser)).collect();
+        let costs = profile_costs(&profiles, quantiser);
         let found = search_sample(sample, classes, &row_classes, quantiser, &costs, &mut search);
         let weights = sample.values.len().max(1) as f64;
         let (noise, bits) = (found.noise / weights, found.bits / weights);
@@ -348,7 +348,7 @@ fn search_sample(
     classes: &Classes,
     row_classes: &[u8],
     quantiser: Quantiser,
-    costs: &[Costs],
+    costs: &Costs,
     search: &mut Search,
 ) -> Found {
     let (columns, alphabets) = (sample.columns, quantiser.alphabets());
@@ -357,20 +357,20 @@ fn search_sample(
     let mut points = vec![[0; ROWS]; columns];
     for (rows, row_classes) in sample.values.chunks(ROWS * columns).zip(row_classes.chunks(ROWS)) {
         let values = by_column(rows, columns, 1.0 / quantiser.step);
-        let profile = |column: usize, row: usize| {
-            // Beyond the last row there are zeros, of any class.
-            let class = row_classes.get(row).copied().unwrap_or(0);
-            usize::from(classes.profile(class, column))
-        };
-        search.run(&values, |column, row| &costs[profile(column, row)], &mut points);
+        // Beyond the last row there are zeros, of any class.
+        let class = |row| row_classes.get(row).copied().unwrap_or(0);
+        let starts =
+            classes.starts(&std::array::from_fn::<_, ROWS, _>(class), |p| costs.start(p.into()));
+        let task = Task { values: &values, costs, starts: &starts, classes: &classes.columns };
+        search.run(&task, &mut points);
         for (column, (points, values)) in points.iter().zip(&values).enumerate() {
-            for row in 0..row_classes.len() {
+            for (row, &row_class) in row_classes.iter().enumerate() {
                 let point = i32::from(points[row]);
                 let half = if quantiser.trellis.is_scalar() { 0 } else { point & 1 };
                 let k = quantiser.trellis.index(point);
-                let profile = profile(column, row);
+                let profile = usize::from(classes.profile(row_class, column));
                 counts[profile].add(alphabets[half as usize].magnitude_of(k));
-                bits += f64::from(costs[profile].of(point) / quantiser.lambda);
+                bits += f64::from(costs.of(costs.start(profile), point) / quantiser.lambda);
                 noise += f64::from((values[row] - point as f32).powi(2));
             }
         }
@@ -379,24 +379,24 @@ fn search_sample(
     Found { counts, bits, noise }
 }
 
-/// What lattice points cost by a profile, λ times their bits.
-fn profile_costs(profile: &Profile, quantiser: Quantiser) -> Costs {
+/// What lattice points cost by each profile, λ times their bits.
+fn profile_costs(profiles: &[Profile], quantiser: Quantiser) -> Costs {
     let alphabets = quantiser.alphabets();
     let scalar = quantiser.trellis.is_scalar();
-    let tables = alphabets.map(|alphabet| profile.frequencies(alphabet));
-    let bits = |point: i32| {
-        let half = if scalar { 0 } else { (point & 1) as usize };
-        let k = quantiser.trellis.index(point);
-        profile.bits(&tables[half], alphabets[half], k) + quantiser.bypass as f32
+    let bits = |profile| {
+        let tables = alphabets.map(|alphabet| Profile::frequencies(profile, alphabet));
+        move |point: i32| {
+            let half = if scalar { 0 } else { (point & 1) as usize };
+            let k = quantiser.trellis.index(point);
+            profile.bits(&tables[half], alphabets[half], k) + quantiser.bypass as f32
+        }
     };
-    let last = 260 << quantiser.bypass;
-    Costs::new((0..last).map(bits), quantiser.lambda)
+    Costs::new(260 << quantiser.bypass, profiles.iter().map(bits), quantiser.lambda)
 }
 
 /// What lattice points cost by each profile of a model.
-pub(super) fn costs(model: &Model, lambda: f32) -> Vec<Costs> {
+pub(super) fn costs(model: &Model, lambda: f32) -> Costs {
     let parameters = &model.parameters;
     let (trellis, bypass, step) = (parameters.trellis, parameters.bypass, parameters.step);
-    let quantiser = Quantiser { trellis, bypass, step, lambda };
-    parameters.profiles.iter().map(|profile| profile_costs(profile, quantiser)).collect()
+    profile_costs(&parameters.profiles, Quantiser { trellis, bypass, step, lambda })
 }
