@@ -1,15 +1,15 @@
 //! Weights to chunks.
 
 use super::decoder::{Decoder, MAX_POINT};
-use super::model::{Model, TableNumbers};
+use super::model::Model;
 use super::parameters::Rotation;
-use super::row_table::RowTable;
+use super::parts::Parts;
 use super::scales::Scales;
 use super::training::{RowClassifier, costs};
 use crate::coordinates::BAND;
 use crate::dtype::Dtype;
-use crate::entropy::rans::{self, Coded, EncodeTables};
-use crate::entropy::{Alphabet, BitWriter, Coset, ESCAPE, Profile};
+use crate::entropy::rans::EncodeTables;
+use crate::entropy::{Alphabet, Coset};
 use crate::error::{Error, Result};
 use crate::floats;
 use crate::kernel::Kernel;
@@ -58,6 +58,7 @@ pub(crate) struct Encoder {
     tables: EncodeTables,
     costs: Costs,
     habits: Habits,
+    kernel: Kernel,
 }
 
 /// What an encoder goes by and a decoder need not know.
@@ -70,22 +71,13 @@ pub(super) struct Habits {
     pub(super) giant: f32,
 }
 
-/// The symbols of a chunk and what goes beside them, in the order of decoding.
-struct Parts {
-    escapes: Vec<i16>,
-    bypass: BitWriter,
-    groups: Vec<Coded>,
-    /// Where groups of each band end, and how many rows it has.
-    bands: Vec<(usize, usize)>,
-}
-
 impl Encoder {
     pub(super) fn new(dtype: Dtype, model: &Model, habits: Habits) -> Result<Self> {
         let parameters = model.parameters.to_bytes();
         let (tables, costs) = (model.encode_tables(), costs(model, habits.lambda));
         // What is written is what a decoder makes of it.
         let decoder = Decoder::new(dtype, &parameters)?;
-        Ok(Self { dtype, decoder, parameters, tables, costs, habits })
+        Ok(Self { dtype, decoder, parameters, tables, costs, habits, kernel: Kernel::best() })
     }
 
     pub(crate) fn parameters(&self) -> &[u8] {
@@ -122,14 +114,10 @@ impl Encoder {
             let bytes = self.assemble(&parts, &exceptions, chunk)?;
             self.decoder.decode(&bytes, &mut decoded)?;
             floats::to_f32(self.dtype, &decoded, &mut back);
-            let overflowed = |&(_, (original, back)): &(usize, (&f32, &f32))| {
-                original.is_finite() && !back.is_finite()
-            };
-            let pairs = || original.iter().zip(&back);
-            let more: Vec<usize> =
-                pairs().enumerate().filter(overflowed).map(|(position, _)| position).collect();
+            let overflowed = |at: &usize| original[*at].is_finite() && !back[*at].is_finite();
+            let more: Vec<usize> = (0..back.len()).filter(overflowed).collect();
             if more.is_empty() {
-                let distortion = distortion(pairs());
+                let distortion = distortion(&original, &back);
                 let decoded_crc = crc32fast::hash(&decoded);
                 return Ok(Encoded { bytes, decoded_crc, distortion });
             }
@@ -169,13 +157,8 @@ impl Encoder {
     /// Chooses lattice points, and what codes them.
     fn parts(&self, rows: &mut [f32], scales: &[u8]) -> Result<Parts> {
         let columns = self.model().parameters.columns;
-        let mut parts = Parts {
-            escapes: Vec::new(),
-            bypass: BitWriter::default(),
-            groups: Vec::with_capacity(rows.len() + rows.len() / columns * 4),
-            bands: Vec::new(),
-        };
-        let mut search = Search::new(self.model().parameters.trellis, Kernel::best());
+        let mut parts = Parts::new(rows.len() + rows.len() / columns * 4);
+        let mut search = Search::new(self.model().parameters.trellis, self.kernel);
         for (band, scales) in rows.chunks_mut(BAND * columns).zip(scales.chunks(BAND)) {
             self.band(band, scales, &mut search, &mut parts)?;
         }
@@ -195,26 +178,29 @@ impl Encoder {
         let (columns, lanes) = (parameters.columns, scales.len());
         let coefficients = self.to_coordinates(rows);
         if let Some(table) = &parameters.row_scales {
-            put_row_bytes(table, numbers.row_scale(), scales, parts);
+            parts.put_row_bytes(table, numbers.row_scale(), scales);
         }
         let mut classes = [0; BAND];
         if let Some(table) = &parameters.classes.rows {
             for (class, row) in classes.iter_mut().zip(rows.chunks_exact(columns)) {
                 *class = table.nearest(self.habits.classifier.class(row));
             }
-            put_row_bytes(table, numbers.row_class(), &classes[..lanes], parts);
+            parts.put_row_bytes(table, numbers.row_class(), &classes[..lanes]);
         }
         for (axis, (bypass, profile)) in model.coefficients().iter().enumerate() {
             let alphabet = Alphabet { coset: Coset::Whole, bypass: *bypass };
             for row in &coefficients {
-                let symbol = put_integer(alphabet, profile, row[axis].into(), parts)?;
-                let table = numbers.coefficient(axis) as u8;
-                parts.groups.push(Coded::new(table, symbol));
+                parts.put_integer(
+                    numbers.coefficient(axis),
+                    alphabet,
+                    profile,
+                    row[axis].into(),
+                )?;
             }
         }
         let points = self.points(rows, &classes, search);
-        self.put_lattice(&points, &classes[..lanes], parts)?;
-        parts.bands.push((parts.groups.len(), lanes));
+        parts.put_lattice(model, &points, &classes, lanes, self.kernel)?;
+        parts.end_band(lanes);
         Ok(())
     }
 
@@ -250,25 +236,6 @@ impl Encoder {
         points
     }
 
-    fn put_lattice(&self, points: &[[i16; BAND]], classes: &[u8], parts: &mut Parts) -> Result<()> {
-        let parameters = &self.model().parameters;
-        let alphabets = self.model().alphabets();
-        let mut states = [0u32; BAND];
-        for (column, points) in points.iter().enumerate() {
-            for ((&class, &point), state) in classes.iter().zip(points).zip(&mut states) {
-                let half = *state & 1;
-                let k = parameters.trellis.index(point.into());
-                let profile = parameters.classes.profile(class, column);
-                let known = &parameters.profiles[usize::from(profile)];
-                let symbol = put_integer(alphabets[half as usize], known, k, parts)?;
-                let table = TableNumbers::weight(profile, half) as u8;
-                parts.groups.push(Coded::new(table, symbol));
-                *state = parameters.trellis.next(*state, k);
-            }
-        }
-        Ok(())
-    }
-
     /// The bytes of a chunk.
     fn assemble(&self, parts: &Parts, exceptions: &[usize], chunk: &[u8]) -> Result<Vec<u8>> {
         let count = |n: usize| {
@@ -284,13 +251,7 @@ impl Encoder {
             out.extend_from_slice(&chunk[position * size..][..size]);
         }
         out.extend(parts.bypass.clone().finish());
-        let starts = std::iter::once(0).chain(parts.bands.iter().map(|band| band.0));
-        let mut encoder = rans::Encoder::new(&self.tables, parts.groups.len(), Kernel::best());
-        for (start, &(end, lanes)) in starts.zip(&parts.bands).collect::<Vec<_>>().into_iter().rev()
-        {
-            encoder.put_groups(lanes, &parts.groups[start..end]);
-        }
-        encoder.finish(&mut out)?;
+        parts.write_stream(&self.tables, self.kernel, &mut out)?;
         Ok(out)
     }
 }
@@ -312,44 +273,35 @@ const MAX_WEIGHT: f32 = 1e30;
 /// The largest coordinate the search is given, in steps.
 pub(super) const MAX_SEARCHED: f32 = (MAX_POINT - 4) as f32;
 
+/// Columns that rows are spread over at a time.
+const TILE: usize = 64;
+
 /// Rows as columns of 16, in lattice steps; what is missing is zero.
 pub(super) fn by_column(rows: &[f32], columns: usize, inverse_step: f32) -> Vec<[f32; ROWS]> {
     let mut values = vec![[0.0; ROWS]; columns];
-    for (lane, row) in rows.chunks_exact(columns).enumerate() {
-        for (out, &value) in values.iter_mut().zip(row) {
-            out[lane] = (value * inverse_step).clamp(-MAX_SEARCHED, MAX_SEARCHED);
+    // Few columns at a time: they stay in the first-level cache while all rows come by.
+    for (number, values) in values.chunks_mut(TILE).enumerate() {
+        for (lane, row) in rows.chunks_exact(columns).enumerate() {
+            for (out, &value) in values.iter_mut().zip(&row[number * TILE..]) {
+                out[lane] = (value * inverse_step).clamp(-MAX_SEARCHED, MAX_SEARCHED);
+            }
         }
     }
     values
 }
 
-fn put_row_bytes(table: &RowTable, number: usize, bytes: &[u8], parts: &mut Parts) {
-    if let RowTable::Coded(_) = table {
-        let coded = |&symbol| Coded::new(number as u8, symbol);
-        parts.groups.extend(bytes.iter().map(coded));
-    }
-}
-
-/// Puts what goes beside an integer's symbol, and returns that.
-fn put_integer(alphabet: Alphabet, profile: &Profile, k: i32, parts: &mut Parts) -> Result<u8> {
-    let high = k >> alphabet.bypass;
-    parts.bypass.put((k - (high << alphabet.bypass)) as u32, alphabet.bypass);
-    if profile.reaches(alphabet, k) {
-        return Ok(alphabet.symbol(k));
-    }
-    let high = i16::try_from(high).map_err(|_| Error::invalid("an integer out of range"))?;
-    parts.escapes.push(high);
-    Ok(ESCAPE)
-}
-
-fn distortion<'v>(pairs: impl Iterator<Item = (&'v f32, &'v f32)>) -> Distortion {
-    let mut sum = Distortion::default();
-    for (&original, &back) in pairs {
-        if original.is_finite() {
+/// Summed in lanes, always the same ones.
+fn distortion(original: &[f32], back: &[f32]) -> Distortion {
+    let mut sums = [Distortion::default(); 8];
+    for (original, back) in original.chunks(8).zip(back.chunks(8)) {
+        for ((sum, &original), &back) in sums.iter_mut().zip(original).zip(back) {
+            let finite = original.is_finite();
             let (original, back) = (f64::from(original), f64::from(back));
-            sum.signal += original * original;
-            sum.noise += (original - back) * (original - back);
+            sum.signal += if finite { original * original } else { 0.0 };
+            sum.noise += if finite { (original - back) * (original - back) } else { 0.0 };
         }
     }
-    sum
+    let mut total = Distortion::default();
+    sums.into_iter().for_each(|sum| total.add(sum));
+    total
 }

@@ -10,6 +10,7 @@ mod decoder;
 mod encoder;
 mod model;
 mod parameters;
+mod parts;
 mod row_table;
 mod scales;
 mod study;
