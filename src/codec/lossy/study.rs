@@ -217,7 +217,8 @@ impl<'r> Study<'r> {
                 None => return Ok(None),
             },
         };
-        rotation.as_coordinates().forward(&mut values);
+        let bands = values.par_chunks_mut(BAND * columns);
+        bands.for_each(|rows| rotation.as_coordinates().forward(rows));
         let rotation = Arc::new(rotation);
         let weight = rows as f64 / self.sampled.max(1) as f64;
         let sample = Sample { columns, values, weight };

@@ -7,6 +7,7 @@ use super::row_table::RowTable;
 use crate::entropy::{Alphabet, MAX_MAGNITUDE, MagnitudeCounts, Profile};
 use crate::kernel::Kernel;
 use crate::quantizer::{Costs, ROWS, Search, Task, Trellis};
+use rayon::prelude::*;
 
 /// Rows of a tensor in its coordinates.
 pub(super) struct Sample {
@@ -91,7 +92,8 @@ impl ClassKinds {
 pub(super) fn classify(sample: &Sample, pace: f32) -> (Classes, RowClassifier, f64) {
     let half = sample.part(0, 2);
     let other = if sample.rows().len() > 1 { sample.part(1, 2) } else { sample.part(0, 1) };
-    let judged = ClassKinds::ALL.map(|kinds| (kinds, classes_from(&half, &other, kinds, pace).2));
+    let judge = |kinds| (kinds, classes_from(&half, &other, kinds, pace).2);
+    let judged: Vec<_> = ClassKinds::ALL.into_par_iter().map(judge).collect();
     let best = judged.into_iter().min_by(|a, b| a.1.total_cmp(&b.1));
     let (kinds, bits) = best.unwrap_or_else(|| unreachable!("there are kinds"));
     let (classes, classifier, _) = classes_from(sample, sample, kinds, pace);
@@ -296,11 +298,10 @@ pub(super) fn train(
     let row_classes = row_classes(sample, classes, classifier);
     let mut counts = first_counts(sample, classes, &row_classes, quantiser);
     let mut trained = None;
-    let mut search = Search::new(quantiser.trellis, Kernel::best());
     for _ in 0..passes.max(1) {
         let profiles = profiles(&counts, quantiser);
         let costs = profile_costs(&profiles, quantiser);
-        let found = search_sample(sample, classes, &row_classes, quantiser, &costs, &mut search);
+        let found = search_sample(sample, classes, &row_classes, quantiser, &costs);
         let weights = sample.values.len().max(1) as f64;
         let (noise, bits) = (found.noise / weights, found.bits / weights);
         counts = found.counts;
@@ -343,40 +344,67 @@ struct Found {
     noise: f64,
 }
 
+impl Found {
+    fn new(classes: &Classes) -> Self {
+        let counts = vec![MagnitudeCounts::default(); classes.profile_count()];
+        Self { counts, bits: 0.0, noise: 0.0 }
+    }
+}
+
+/// Searches a sample, 16 rows at a time, in parallel; sums are added up in their order.
 fn search_sample(
     sample: &Sample,
     classes: &Classes,
     row_classes: &[u8],
     quantiser: Quantiser,
     costs: &Costs,
-    search: &mut Search,
 ) -> Found {
-    let (columns, alphabets) = (sample.columns, quantiser.alphabets());
-    let mut counts = vec![MagnitudeCounts::default(); classes.profile_count()];
-    let (mut bits, mut noise) = (0.0f64, 0.0f64);
-    let mut points = vec![[0; ROWS]; columns];
-    for (rows, row_classes) in sample.values.chunks(ROWS * columns).zip(row_classes.chunks(ROWS)) {
-        let values = by_column(rows, columns, 1.0 / quantiser.step);
-        // Beyond the last row there are zeros, of any class.
-        let class = |row| row_classes.get(row).copied().unwrap_or(0);
-        let starts =
-            classes.starts(&std::array::from_fn::<_, ROWS, _>(class), |p| costs.start(p.into()));
-        let task = Task { values: &values, costs, starts: &starts, classes: &classes.columns };
-        search.run(&task, &mut points);
-        for (column, (points, values)) in points.iter().zip(&values).enumerate() {
-            for (row, &row_class) in row_classes.iter().enumerate() {
-                let point = i32::from(points[row]);
-                let half = if quantiser.trellis.is_scalar() { 0 } else { point & 1 };
-                let k = quantiser.trellis.index(point);
-                let profile = usize::from(classes.profile(row_class, column));
-                counts[profile].add(alphabets[half as usize].magnitude_of(k));
-                bits += f64::from(costs.of(costs.start(profile), point) / quantiser.lambda);
-                noise += f64::from((values[row] - point as f32).powi(2));
-            }
+    let rows = sample.values.par_chunks(ROWS * sample.columns).zip(row_classes.par_chunks(ROWS));
+    let found: Vec<Found> = rows
+        .map(|(rows, row_classes)| search_rows(rows, classes, row_classes, quantiser, costs))
+        .collect();
+    let mut total = Found::new(classes);
+    for found in found {
+        total.bits += found.bits;
+        total.noise += found.noise;
+        for (counts, more) in total.counts.iter_mut().zip(&found.counts) {
+            counts.merge(more);
         }
     }
-    noise *= f64::from(quantiser.step).powi(2);
-    Found { counts, bits, noise }
+    total.noise *= f64::from(quantiser.step).powi(2);
+    total
+}
+
+/// Searches up to 16 rows; the squared error is in steps.
+fn search_rows(
+    rows: &[f32],
+    classes: &Classes,
+    row_classes: &[u8],
+    quantiser: Quantiser,
+    costs: &Costs,
+) -> Found {
+    let (columns, alphabets) = (rows.len() / row_classes.len(), quantiser.alphabets());
+    let values = by_column(rows, columns, 1.0 / quantiser.step);
+    // Beyond the last row there are zeros, of any class.
+    let class = |row| row_classes.get(row).copied().unwrap_or(0);
+    let all: [u8; ROWS] = std::array::from_fn(class);
+    let starts = classes.starts(&all, |profile| costs.start(profile.into()));
+    let task = Task { values: &values, costs, starts: &starts, classes: &classes.columns };
+    let mut points = vec![[0; ROWS]; columns];
+    Search::new(quantiser.trellis, Kernel::best()).run(&task, &mut points);
+    let mut found = Found::new(classes);
+    for (column, (points, values)) in points.iter().zip(&values).enumerate() {
+        for (row, &row_class) in row_classes.iter().enumerate() {
+            let point = i32::from(points[row]);
+            let half = if quantiser.trellis.is_scalar() { 0 } else { point & 1 };
+            let k = quantiser.trellis.index(point);
+            let profile = usize::from(classes.profile(row_class, column));
+            found.counts[profile].add(alphabets[half as usize].magnitude_of(k));
+            found.bits += f64::from(costs.of(costs.start(profile), point) / quantiser.lambda);
+            found.noise += f64::from((values[row] - point as f32).powi(2));
+        }
+    }
+    found
 }
 
 /// What lattice points cost by each profile, λ times their bits.
