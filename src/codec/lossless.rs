@@ -218,8 +218,14 @@ impl Decoder {
             return Err(Error::corrupt("a chunk that does not hold whole elements"));
         }
         let mut feeds = self.feeds(coded, out.len() / width)?;
+        let mut rest = out;
+        if let [Feed::Raw(low), Feed::Coded(decoder, table)] = &mut feeds[..] {
+            // Halves of floats, mostly: from the stream to their places at once.
+            let words = LANES * decoder.decode_words(table, low, self.split.rotate, rest);
+            (*low, rest) = (&low[words..], &mut rest[2 * words..]);
+        }
         let mut buffer = vec![0; width * TILE];
-        for tile in out.chunks_mut(width * TILE) {
+        for tile in rest.chunks_mut(width * TILE) {
             let words = tile.len() / width;
             let mut planes = [[].as_slice(); 8];
             let buffers = buffer.chunks_mut(TILE);

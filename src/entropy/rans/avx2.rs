@@ -80,6 +80,24 @@ pub(super) fn decode_windows(
     unsafe { windows(states, words, table, groups) }
 }
 
+/// As [`decode_windows`], where each symbol is the high byte of a word whose low byte is in `low`;
+/// words are rotated right by one bit if asked to.
+pub(super) fn decode_words(
+    _: Avx2,
+    states: &mut [u32; LANES],
+    words: &[U16],
+    table: &[u32; 1 << PRECISION],
+    low: &[[u8; LANES]],
+    rotated: bool,
+    out: &mut [[u8; 2 * LANES]],
+) -> (usize, usize) {
+    // SAFETY: the token is proof of AVX2 and POPCNT.
+    match rotated {
+        true => unsafe { windows_of_words::<true>(states, words, table, low, out) },
+        false => unsafe { windows_of_words::<false>(states, words, table, low, out) },
+    }
+}
+
 /// As [`decode_run`](super::machine::decode_run).
 pub(super) fn decode_run(
     _: Avx2,
@@ -186,6 +204,54 @@ fn windows(
     }
     store(vectors, states);
     (done, used)
+}
+
+/// As [`windows`], where each symbol is the high byte of a word whose low byte is in `low`; words
+/// are rotated right by one bit if asked to.
+#[target_feature(enable = "avx2,popcnt")]
+fn windows_of_words<const ROTATED: bool>(
+    states: &mut [u32; LANES],
+    words: &[U16],
+    table: &[u32; 1 << PRECISION],
+    low: &[[u8; LANES]],
+    out: &mut [[u8; 2 * LANES]],
+) -> (usize, usize) {
+    let mut vectors = load(states);
+    let (mut done, mut used) = (0, 0);
+    let slots = _mm256_set1_epi32((1 << PRECISION) - 1);
+    for (low, out) in low.iter().zip(out) {
+        let Some(window) = words[used..].first_chunk() else { break };
+        let entry = |slot: u32| table[slot as usize % (1 << PRECISION)];
+        let entries = vectors.map(|x| look_up(_mm256_and_si256(x, slots), entry));
+        used += advance(&mut vectors, entries, window);
+        // SAFETY: a vector is read from 32 bytes, at any alignment.
+        let low = unsafe { _mm256_loadu_si256(low.as_ptr().cast()) };
+        join::<ROTATED>(low, narrow(entries), out);
+        done += 1;
+    }
+    store(vectors, states);
+    (done, used)
+}
+
+/// Puts words of low bytes and high ones.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn join<const ROTATED: bool>(low: __m256i, high: __m256i, out: &mut [u8; 2 * LANES]) {
+    let rotate = |words: __m256i| match ROTATED {
+        true => _mm256_or_si256(_mm256_srli_epi16::<1>(words), _mm256_slli_epi16::<15>(words)),
+        false => words,
+    };
+    // Each holds words of either half of the bytes.
+    let first = rotate(_mm256_unpacklo_epi8(low, high));
+    let second = rotate(_mm256_unpackhi_epi8(low, high));
+    let words = [
+        _mm256_permute2x128_si256::<0x20>(first, second),
+        _mm256_permute2x128_si256::<0x31>(first, second),
+    ];
+    for (words, out) in words.into_iter().zip(out.as_chunks_mut::<LANES>().0) {
+        // SAFETY: a vector is written over 32 bytes, at any alignment.
+        unsafe { _mm256_storeu_si256(out.as_mut_ptr().cast(), words) }
+    }
 }
 
 #[target_feature(enable = "avx2,popcnt")]

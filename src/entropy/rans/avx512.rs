@@ -2,6 +2,7 @@
 //! the sake of reading tables.
 #![allow(unsafe_code)]
 
+use super::avx2::join;
 use super::{LANES, PRECISION, Run, STATE_MIN};
 use crate::entropy::{CENTRE, ESCAPE};
 use crate::kernel::Avx512;
@@ -21,6 +22,24 @@ pub(super) fn decode_windows(
 ) -> (usize, usize) {
     // SAFETY: the token is proof of these instructions.
     unsafe { windows(states, words, table, groups) }
+}
+
+/// As [`decode_windows`], where each symbol is the high byte of a word whose low byte is in `low`;
+/// words are rotated right by one bit if asked to.
+pub(super) fn decode_words(
+    _: Avx512,
+    states: &mut [u32; LANES],
+    words: &[U16],
+    table: &[u32; 1 << PRECISION],
+    low: &[[u8; LANES]],
+    rotated: bool,
+    out: &mut [[u8; 2 * LANES]],
+) -> (usize, usize) {
+    // SAFETY: the token is proof of these instructions.
+    match rotated {
+        true => unsafe { windows_of_words::<true>(states, words, table, low, out) },
+        false => unsafe { windows_of_words::<false>(states, words, table, low, out) },
+    }
 }
 
 /// As [`decode_run`](super::machine::decode_run).
@@ -54,6 +73,33 @@ fn windows(
         used += advance(&mut vectors, entries, window);
         // SAFETY: a vector is written over 32 bytes, at any alignment.
         unsafe { _mm256_storeu_si256(group.as_mut_ptr().cast(), narrow(entries)) };
+        done += 1;
+    }
+    store(vectors, states);
+    (done, used)
+}
+
+/// As [`windows`], where each symbol is the high byte of a word whose low byte is in `low`; words
+/// are rotated right by one bit if asked to.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,popcnt")]
+fn windows_of_words<const ROTATED: bool>(
+    states: &mut [u32; LANES],
+    words: &[U16],
+    table: &[u32; 1 << PRECISION],
+    low: &[[u8; LANES]],
+    out: &mut [[u8; 2 * LANES]],
+) -> (usize, usize) {
+    let mut vectors = load(states);
+    let (mut done, mut used) = (0, 0);
+    let slots = _mm256_set1_epi32((1 << PRECISION) - 1);
+    for (low, out) in low.iter().zip(out) {
+        let Some(window) = words[used..].first_chunk() else { break };
+        // SAFETY: a slot is below 2^12, the length of the table.
+        let entries = vectors.map(|x| unsafe { look_up(_mm256_and_si256(x, slots), table) });
+        used += advance(&mut vectors, entries, window);
+        // SAFETY: a vector is read from 32 bytes, at any alignment.
+        let low = unsafe { _mm256_loadu_si256(low.as_ptr().cast()) };
+        join::<ROTATED>(low, narrow(entries), out);
         done += 1;
     }
     store(vectors, states);

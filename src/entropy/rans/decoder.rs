@@ -79,6 +79,34 @@ impl<'a> Decoder<'a> {
         groups.len()
     }
 
+    /// Decodes symbols that are the high bytes of words, whose low bytes are in `low`, until the end
+    /// of the stream is near; returns how many groups of 32. Words are rotated right by one bit
+    /// if asked to.
+    pub(crate) fn decode_words(
+        &mut self,
+        table: &DecodeTable,
+        low: &[u8],
+        rotated: bool,
+        out: &mut [u8],
+    ) -> usize {
+        let (low, out) = (low.as_chunks().0, out.as_chunks_mut().0);
+        let (states, words) = (&mut self.states, self.words);
+        let (done, used) = match self.kernel {
+            // As fast one after the other.
+            Kernel::Scalar => (0, 0),
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx2(token) => {
+                avx2::decode_words(token, states, words, &table.0, low, rotated, out)
+            }
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx512(token) => {
+                avx512::decode_words(token, states, words, &table.0, low, rotated, out)
+            }
+        };
+        self.words = &self.words[used..];
+        done
+    }
+
     /// Decodes the next group: a symbol for each of the first `group.len()` lanes, at most 32,
     /// from the table that starts at the lane's base.
     ///
