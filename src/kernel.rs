@@ -13,6 +13,10 @@ use std::sync::OnceLock;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Avx2(());
 
+/// There is none on other processors.
+#[cfg(not(target_arch = "x86_64"))]
+pub(crate) type Avx2 = std::convert::Infallible;
+
 /// Proof that the processor has AVX-512 F, BW and VL besides.
 #[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,25 +45,25 @@ impl Avx2 {
     }
 }
 
-#[cfg(target_arch = "x86_64")]
-impl Avx512 {
-    /// What has these instructions has those.
-    pub(crate) fn avx2(self) -> Avx2 {
-        self.0
-    }
-}
-
 impl Kernel {
     /// Does portable work as it is compiled for these instructions: `work`, and what is inlined
     /// into it. Rust never fuses or reorders floating-point operations, so results are the same.
     #[inline(always)]
     pub(crate) fn run<R>(self, work: impl FnOnce() -> R) -> R {
+        match self.avx2() {
+            #[cfg(target_arch = "x86_64")]
+            Some(proof) => proof.run(work),
+            None => work(),
+        }
+    }
+
+    /// Proof of AVX2, where these instructions have it.
+    #[inline(always)]
+    pub(crate) fn avx2(self) -> Option<Avx2> {
         match self {
-            Self::Scalar => work(),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2(proof) => proof.run(work),
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512(proof) => proof.avx2().run(work),
+            Self::Avx2(proof) | Self::Avx512(Avx512(proof)) => Some(proof),
+            _ => None,
         }
     }
 

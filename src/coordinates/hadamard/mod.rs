@@ -160,12 +160,10 @@ fn butterflies(block: &mut [f32]) {
 
 /// The transform of short integers.
 fn inverse_short(kernel: Kernel, block: &mut [[i16; BAND]]) {
-    match kernel {
-        Kernel::Scalar => inverse_block(block),
+    match kernel.avx2() {
         #[cfg(target_arch = "x86_64")]
-        Kernel::Avx2(token) => avx2::inverse_block(token, block),
-        #[cfg(target_arch = "x86_64")]
-        Kernel::Avx512(token) => avx2::inverse_block(token.avx2(), block),
+        Some(token) => avx2::inverse_block(token, block),
+        None => inverse_block(block),
     }
 }
 

@@ -67,12 +67,10 @@ impl IntegerMatrix {
         first: usize,
         out: &mut [[i32; BAND]],
     ) {
-        match kernel {
-            Kernel::Scalar => self.combine_portable(weights, first, out),
+        match kernel.avx2() {
             #[cfg(target_arch = "x86_64")]
-            Kernel::Avx2(token) => self.combine_in_pairs(token, weights, first, out),
-            #[cfg(target_arch = "x86_64")]
-            Kernel::Avx512(token) => self.combine_in_pairs(token.avx2(), weights, first, out),
+            Some(token) => self.combine_in_pairs(token, weights, first, out),
+            None => self.combine_portable(weights, first, out),
         }
     }
 

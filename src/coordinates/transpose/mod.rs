@@ -8,24 +8,20 @@ use crate::kernel::Kernel;
 
 /// Turns short integers by column, in every lane, into rows as long as there are columns.
 pub(crate) fn transpose_short(kernel: Kernel, columns: &[[i16; BAND]], rows: &mut [i16]) {
-    let done = match kernel {
-        Kernel::Scalar => 0,
+    let done = match kernel.avx2() {
         #[cfg(target_arch = "x86_64")]
-        Kernel::Avx2(token) => avx2::short(token, columns, rows),
-        #[cfg(target_arch = "x86_64")]
-        Kernel::Avx512(token) => avx2::short(token.avx2(), columns, rows),
+        Some(token) => avx2::short(token, columns, rows),
+        None => 0,
     };
     portable(columns, done, rows);
 }
 
 /// The same of long ones.
 pub(crate) fn transpose_long(kernel: Kernel, columns: &[[i32; BAND]], rows: &mut [i32]) {
-    let done = match kernel {
-        Kernel::Scalar => 0,
+    let done = match kernel.avx2() {
         #[cfg(target_arch = "x86_64")]
-        Kernel::Avx2(token) => avx2::long(token, columns, rows),
-        #[cfg(target_arch = "x86_64")]
-        Kernel::Avx512(token) => avx2::long(token.avx2(), columns, rows),
+        Some(token) => avx2::long(token, columns, rows),
+        None => 0,
     };
     portable(columns, done, rows);
 }

@@ -63,12 +63,10 @@ impl<'t> Encoder<'t> {
             self.put_group(group, place);
         }
         let (groups, _) = groups.as_chunks::<LANES>();
-        match self.kernel {
-            Kernel::Scalar => groups.iter().rev().for_each(|group| self.put_group(group, place)),
+        match self.kernel.avx2() {
             #[cfg(target_arch = "x86_64")]
-            Kernel::Avx2(token) => self.put_by_avx2(token, groups, place),
-            #[cfg(target_arch = "x86_64")]
-            Kernel::Avx512(token) => self.put_by_avx2(token.avx2(), groups, place),
+            Some(token) => self.put_by_avx2(token, groups, place),
+            None => groups.iter().rev().for_each(|group| self.put_group(group, place)),
         }
     }
 

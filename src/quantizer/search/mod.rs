@@ -116,12 +116,10 @@ impl Search {
         self.metrics[0] = [0.0; ROWS];
         for first in (0..columns).step_by(REBASE) {
             let columns = first..columns.min(first + REBASE);
-            match self.kernel {
-                Kernel::Scalar => portable::advance(self, task, columns),
+            match self.kernel.avx2() {
                 #[cfg(target_arch = "x86_64")]
-                Kernel::Avx2(token) => avx2::advance(token, self, task, columns),
-                #[cfg(target_arch = "x86_64")]
-                Kernel::Avx512(token) => avx2::advance(token.avx2(), self, task, columns),
+                Some(token) => avx2::advance(token, self, task, columns),
+                None => portable::advance(self, task, columns),
             }
             self.rebase();
         }
