@@ -74,7 +74,7 @@ impl EncodeEntry {
     #[inline(always)]
     pub(super) fn quotient(self, x: u32) -> u32 {
         let (shift, summand) = (self.0 >> 56 & 0xf, self.0 >> 60);
-        ((u64::from(x) + summand) * u64::from(self.0 as u32) >> 32 >> shift) as u32
+        (((u64::from(x) + summand) * u64::from(self.0 as u32)) >> 32 >> shift) as u32
     }
 }
 
