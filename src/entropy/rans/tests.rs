@@ -166,6 +166,38 @@ proptest! {
         let frequencies = frequencies_of(b"abracadabra").unwrap();
         let _ = decoded(&frequencies, &stream, count);
     }
+
+    #[test]
+    fn runs_are_the_same_by_every_kernel(
+        mut stream in prop::collection::vec(any::<u8>(), STATES_BYTES..3000),
+        first in prop::array::uniform32(any::<u8>()),
+        taps in any::<[u8; 2]>()
+    ) {
+        stream.truncate(stream.len() & !1);
+        // States in range.
+        stream[..STATES_BYTES].iter_mut().skip(2).step_by(4).for_each(|byte| *byte |= 1);
+        let many: Vec<u8> = (1..=255).collect();
+        let escape = [&b"\0"[..], &b"abracadabra".repeat(99)].concat();
+        let tables = [&many, &escape, &b"ab".to_vec()].map(|of| frequencies_of(of).unwrap());
+        let tables = DecodeTables::new(&tables);
+        let start = |lane: usize| DecodeTables::base(lane % 2);
+        let starts = [[start(0); LANES], std::array::from_fn(start)];
+        let classes = [0, 1, 1, 0, 1].repeat(12);
+        let run = Run { machine: Machine { taps }, starts: &starts, classes: &classes };
+        let decoded = |kernel| {
+            let mut decoder = Decoder::new(&stream, kernel).unwrap();
+            let (mut machines, mut points) = (first, vec![[0; LANES]; classes.len()]);
+            let done = decoder.decode_run(&tables, &run, &mut machines, &mut points);
+            // What comes next tells the states.
+            let mut next = [0; 4 * LANES];
+            let mut groups = next.chunks_mut(LANES);
+            let all = groups.try_for_each(|next| decoder.decode_group(&tables, &starts[0], next));
+            (done, machines, points, next, all.is_ok())
+        };
+        let mut all = Kernel::all().into_iter().map(decoded);
+        let portable = all.next();
+        prop_assert!(all.all(|other| Some(&other) == portable.as_ref()));
+    }
 }
 
 #[test]
