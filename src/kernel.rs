@@ -4,6 +4,8 @@
 //! itself, compiled once more: [`Kernel::run`].
 #![allow(unsafe_code)]
 
+#[cfg(target_arch = "aarch64")]
+use std::arch::is_aarch64_feature_detected;
 #[cfg(target_arch = "x86_64")]
 use std::arch::is_x86_feature_detected;
 use std::sync::OnceLock;
@@ -22,6 +24,11 @@ pub(crate) type Avx2 = std::convert::Infallible;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Avx512(Avx2);
 
+/// Proof that the processor has NEON, and puts low bytes first.
+#[cfg(target_arch = "aarch64")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Neon(());
+
 /// A set of instructions that this machine has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kernel {
@@ -31,6 +38,8 @@ pub(crate) enum Kernel {
     Avx2(Avx2),
     #[cfg(target_arch = "x86_64")]
     Avx512(Avx512),
+    #[cfg(target_arch = "aarch64")]
+    Neon(Neon),
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -53,6 +62,7 @@ impl Kernel {
         match self.avx2() {
             #[cfg(target_arch = "x86_64")]
             Some(proof) => proof.run(work),
+            // NEON is what portable code is compiled for anyway.
             None => work(),
         }
     }
@@ -81,6 +91,10 @@ impl Kernel {
                 all.push(Self::Avx512(Avx512(Avx2(()))));
             }
         }
+        #[cfg(target_arch = "aarch64")]
+        if cfg!(target_endian = "little") && is_aarch64_feature_detected!("neon") {
+            all.push(Self::Neon(Neon(())));
+        }
         all
     }
 
@@ -92,6 +106,8 @@ impl Kernel {
             Self::Avx2(_) => "avx2",
             #[cfg(target_arch = "x86_64")]
             Self::Avx512(_) => "avx512",
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon(_) => "neon",
         }
     }
 

@@ -37,6 +37,7 @@ const UNSAFE: &[&str] = &[
     "src/coordinates/transpose/avx2.rs",
     "src/entropy/rans/avx2.rs",
     "src/entropy/rans/avx512.rs",
+    "src/entropy/rans/neon.rs",
     "src/io/map.rs",
     "src/kernel.rs",
     "src/quantizer/search/avx2.rs",

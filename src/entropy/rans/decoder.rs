@@ -1,6 +1,8 @@
 //! A stream being decoded, by whichever kernel.
 
 use super::machine::{Run, decode_run};
+#[cfg(target_arch = "aarch64")]
+use super::neon;
 use super::scalar::{decode_near_end, decode_window};
 use super::tables::{DecodeTable, DecodeTables};
 use super::{LANES, STATE_MIN, STATES_BYTES};
@@ -58,6 +60,13 @@ impl<'a> Decoder<'a> {
             Kernel::Avx512(token) => {
                 let (done, used) =
                     avx512::decode_windows(token, &mut self.states, self.words, &table.0, groups);
+                self.words = &self.words[used..];
+                done
+            }
+            #[cfg(target_arch = "aarch64")]
+            Kernel::Neon(token) => {
+                let (done, used) =
+                    neon::decode_windows(token, &mut self.states, self.words, &table.0, groups);
                 self.words = &self.words[used..];
                 done
             }
@@ -143,6 +152,10 @@ impl<'a> Decoder<'a> {
             #[cfg(target_arch = "x86_64")]
             Kernel::Avx512(token) => {
                 avx512::decode_run(token, states, words, &tables.0, run, machines, out)
+            }
+            #[cfg(target_arch = "aarch64")]
+            Kernel::Neon(token) => {
+                neon::decode_run(token, states, words, &tables.0, run, machines, out)
             }
         };
         self.words = &self.words[used..];

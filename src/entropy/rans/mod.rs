@@ -12,6 +12,8 @@ mod avx512;
 mod decoder;
 mod encoder;
 mod machine;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod scalar;
 mod tables;
 
