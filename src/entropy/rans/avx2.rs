@@ -68,7 +68,7 @@ pub(super) fn encode<S: Copy>(
     unsafe { put_groups(states, groups, entry, words) }
 }
 
-/// Decodes groups while there are words enough for any; returns how many, and the words taken.
+/// As [`decode_windows`](super::scalar::decode_windows).
 pub(super) fn decode_windows(
     _: Avx2,
     states: &mut [u32; LANES],
@@ -80,8 +80,7 @@ pub(super) fn decode_windows(
     unsafe { windows(states, words, table, groups) }
 }
 
-/// As [`decode_windows`], where each symbol is the high byte of a word whose low byte is in `low`;
-/// words are rotated right by one bit if asked to.
+/// As [`decode_words`](super::scalar::decode_words).
 pub(super) fn decode_words(
     _: Avx2,
     states: &mut [u32; LANES],

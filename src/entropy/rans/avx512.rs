@@ -12,7 +12,7 @@ use zerocopy::little_endian::U16;
 /// Lanes of a vector.
 const WIDTH: usize = 8;
 
-/// Decodes groups while there are words enough for any; returns how many, and the words taken.
+/// As [`decode_windows`](super::scalar::decode_windows).
 pub(super) fn decode_windows(
     _: Avx512,
     states: &mut [u32; LANES],
@@ -24,8 +24,7 @@ pub(super) fn decode_windows(
     unsafe { windows(states, words, table, groups) }
 }
 
-/// As [`decode_windows`], where each symbol is the high byte of a word whose low byte is in `low`;
-/// words are rotated right by one bit if asked to.
+/// As [`decode_words`](super::scalar::decode_words).
 pub(super) fn decode_words(
     _: Avx512,
     states: &mut [u32; LANES],

@@ -3,7 +3,7 @@
 use super::machine::{Run, decode_run};
 #[cfg(target_arch = "aarch64")]
 use super::neon;
-use super::scalar::{decode_near_end, decode_window};
+use super::scalar::{decode_near_end, decode_windows, decode_words};
 use super::tables::{DecodeTable, DecodeTables};
 use super::{LANES, STATE_MIN, STATES_BYTES};
 #[cfg(target_arch = "x86_64")]
@@ -47,45 +47,22 @@ impl<'a> Decoder<'a> {
     /// `Corrupt` when the words run out.
     pub(crate) fn decode(&mut self, table: &DecodeTable, out: &mut [u8]) -> Result<()> {
         let (groups, rest) = out.as_chunks_mut::<LANES>();
-        let done = match self.kernel {
-            Kernel::Scalar => self.decode_windows(table, groups),
+        let (states, words) = (&mut self.states, self.words);
+        let (done, used) = match self.kernel {
+            Kernel::Scalar => decode_windows(states, words, &table.0, groups),
             #[cfg(target_arch = "x86_64")]
-            Kernel::Avx2(token) => {
-                let (done, used) =
-                    avx2::decode_windows(token, &mut self.states, self.words, &table.0, groups);
-                self.words = &self.words[used..];
-                done
-            }
+            Kernel::Avx2(token) => avx2::decode_windows(token, states, words, &table.0, groups),
             #[cfg(target_arch = "x86_64")]
-            Kernel::Avx512(token) => {
-                let (done, used) =
-                    avx512::decode_windows(token, &mut self.states, self.words, &table.0, groups);
-                self.words = &self.words[used..];
-                done
-            }
+            Kernel::Avx512(token) => avx512::decode_windows(token, states, words, &table.0, groups),
             #[cfg(target_arch = "aarch64")]
-            Kernel::Neon(token) => {
-                let (done, used) =
-                    neon::decode_windows(token, &mut self.states, self.words, &table.0, groups);
-                self.words = &self.words[used..];
-                done
-            }
+            Kernel::Neon(token) => neon::decode_windows(token, states, words, &table.0, groups),
         };
+        self.words = &self.words[used..];
         let entry = |_, slot: usize| table.0[slot];
         for group in &mut groups[done..] {
             decode_near_end(&mut self.states, entry, &mut self.words, group)?;
         }
         decode_near_end(&mut self.states, entry, &mut self.words, rest)
-    }
-
-    /// Decodes groups while there are words enough for any; returns how many.
-    fn decode_windows(&mut self, table: &DecodeTable, groups: &mut [[u8; LANES]]) -> usize {
-        for (done, group) in groups.iter_mut().enumerate() {
-            let Some(window) = self.words.first_chunk() else { return done };
-            let used = decode_window(&mut self.states, |_, slot| table.0[slot], window, group);
-            self.words = &self.words[used..];
-        }
-        groups.len()
     }
 
     /// Decodes symbols that are the high bytes of words, whose low bytes are in `low`, until the end
@@ -98,11 +75,13 @@ impl<'a> Decoder<'a> {
         rotated: bool,
         out: &mut [u8],
     ) -> usize {
-        let (low, out) = (low.as_chunks().0, out.as_chunks_mut().0);
+        let low = low.as_chunks::<LANES>().0;
+        let out = out.as_chunks_mut::<{ 2 * LANES }>().0;
         let (states, words) = (&mut self.states, self.words);
         let (done, used) = match self.kernel {
-            // As fast one after the other.
-            Kernel::Scalar => (0, 0),
+            Kernel::Scalar => decode_words(states, words, &table.0, low, rotated, out),
+            #[cfg(target_arch = "aarch64")]
+            Kernel::Neon(_) => decode_words(states, words, &table.0, low, rotated, out),
             #[cfg(target_arch = "x86_64")]
             Kernel::Avx2(token) => {
                 avx2::decode_words(token, states, words, &table.0, low, rotated, out)

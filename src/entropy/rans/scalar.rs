@@ -23,9 +23,49 @@ pub(super) fn slot(state: u32) -> usize {
     (state & ((1 << PRECISION) - 1)) as usize
 }
 
+/// Decodes groups while there are words enough for any; returns how many, and the words taken.
+pub(super) fn decode_windows(
+    states: &mut [u32; LANES],
+    words: &[U16],
+    table: &[u32; 1 << PRECISION],
+    groups: &mut [[u8; LANES]],
+) -> (usize, usize) {
+    let (mut done, mut used) = (0, 0);
+    for group in groups {
+        let Some(window) = words[used..].first_chunk() else { break };
+        used += decode_window(states, |_, slot| table[slot], window, group);
+        done += 1;
+    }
+    (done, used)
+}
+
+/// As [`decode_windows`], where each symbol is the high byte of a word whose low byte is in `low`;
+/// words are rotated right by one bit if asked to.
+pub(super) fn decode_words(
+    states: &mut [u32; LANES],
+    words: &[U16],
+    table: &[u32; 1 << PRECISION],
+    low: &[[u8; LANES]],
+    rotated: bool,
+    out: &mut [[u8; 2 * LANES]],
+) -> (usize, usize) {
+    let (mut done, mut used) = (0, 0);
+    for (low, out) in low.iter().zip(out) {
+        let Some(window) = words[used..].first_chunk() else { break };
+        let mut high = [0; LANES];
+        used += decode_window(states, |_, slot| table[slot], window, &mut high);
+        for ((out, &low), high) in out.as_chunks_mut::<2>().0.iter_mut().zip(low).zip(high) {
+            let word = u16::from_le_bytes([low, high]);
+            *out = word.rotate_right(rotated.into()).to_le_bytes();
+        }
+        done += 1;
+    }
+    (done, used)
+}
+
 /// Decodes 32 symbols with at least 32 words at hand; returns how many were taken.
 #[inline(always)]
-pub(super) fn decode_window(
+fn decode_window(
     states: &mut [u32; LANES],
     entry: impl Fn(usize, usize) -> u32,
     window: &[U16; LANES],

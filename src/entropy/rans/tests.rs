@@ -82,6 +82,37 @@ fn decoded(frequencies: &Frequencies, stream: &[u8], count: usize) -> Result<Vec
     all.swap_remove(0)
 }
 
+/// Words whose high bytes are decoded and whose low ones are at hand: joined by every kernel.
+#[test]
+fn words_are_joined_alike() {
+    for length in [0, 1, 31, 32, 33, 64, 1000] {
+        let high: Vec<u8> = (0..length).map(|i| b"abracadabra"[i * 7 % 11]).collect();
+        let low: Vec<u8> = (0..length).map(|i| (i * i) as u8).collect();
+        let frequencies = frequencies_of(b"abracadabra").unwrap();
+        let table = DecodeTable::new(&frequencies);
+        let stream = encoded(&frequencies, &high);
+        for rotated in [false, true] {
+            let word = |(&low, &high): (&u8, &u8)| {
+                u16::from_le_bytes([low, high]).rotate_right(rotated.into()).to_le_bytes()
+            };
+            let expected: Vec<u8> = low.iter().zip(&high).flat_map(word).collect();
+            for kernel in Kernel::all() {
+                let mut decoder = Decoder::new(&stream, kernel).unwrap();
+                let mut out = vec![0xaa; 2 * length];
+                let words = LANES * decoder.decode_words(&table, &low, rotated, &mut out);
+                assert_eq!(out[..2 * words], expected[..2 * words]);
+                assert!(out[2 * words..].iter().all(|&byte| byte == 0xaa));
+                // What is left near the end of the stream comes the usual way.
+                let mut rest = vec![0; length - words];
+                decoder.decode(&table, &mut rest).unwrap();
+                assert_eq!(rest, high[words..]);
+                decoder.finish().unwrap();
+                assert!(length < 1000 || words > 640);
+            }
+        }
+    }
+}
+
 /// The stream as 32 of constriction's coders write it over one shared stack of words.
 fn encoded_by_reference(frequencies: &Frequencies, symbols: &[u8]) -> Vec<u8> {
     let present = (0..=255u8).filter(|&s| frequencies.get()[usize::from(s)] > 0);
