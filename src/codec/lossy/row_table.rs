@@ -25,6 +25,7 @@ impl RowTable {
     pub(super) fn nearest(&self, byte: u8) -> u8 {
         match self {
             Self::Constant(constant) => *constant,
+            Self::Coded(frequencies) if frequencies.get()[usize::from(byte)] > 0 => byte,
             Self::Coded(frequencies) => {
                 let codable = (0..=255u8).filter(|&b| frequencies.get()[usize::from(b)] > 0);
                 codable.min_by_key(|b| b.abs_diff(byte)).unwrap_or(byte)
