@@ -34,9 +34,10 @@ pub(super) fn decode_words(
     rotated: bool,
     out: &mut [[u8; 2 * LANES]],
 ) -> (usize, usize) {
-    // SAFETY: the token is proof of these instructions.
     match rotated {
+        // SAFETY: the token is proof of these instructions.
         true => unsafe { windows_of_words::<true>(states, words, table, low, out) },
+        // SAFETY: the token is proof of these instructions.
         false => unsafe { windows_of_words::<false>(states, words, table, low, out) },
     }
 }
