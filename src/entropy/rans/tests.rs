@@ -1,5 +1,8 @@
 //! The coder against `constriction`, and against damage.
 
+mod runs;
+mod sweeps;
+
 use super::*;
 use crate::entropy::{Frequencies, Histogram};
 use crate::error::Result;
