@@ -297,6 +297,29 @@ mod tests {
     }
 
     #[test]
+    fn every_length_at_any_alignment() {
+        let values: Vec<f32> = (0..65u32)
+            .map(|i| f32::from_bits(i.wrapping_mul(0x9e37_79b9)))
+            .chain([f32::NAN, f32::INFINITY, -0.0])
+            .collect();
+        for dtype in [Dtype::F16, Dtype::Bf16, Dtype::F32, Dtype::F64] {
+            for length in 0..=values.len() {
+                let one = |&value: &f32| rounded(dtype, &[value]);
+                let expected: Vec<u8> = values[..length].iter().flat_map(one).collect();
+                for write in 0..64 {
+                    let read = (write + length) % 16;
+                    let values = [&values[..read], &values[..length]].concat();
+                    for kernel in Kernel::all() {
+                        let mut out = vec![9; write + expected.len()];
+                        from_f32(kernel, dtype, &values[read..], &mut out[write..]);
+                        assert_eq!(out[write..], expected, "{dtype} {length} {write}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
     fn doubles_round_to_nearest_even() {
         let one = 1f64;
         let tie = one + f64::from(f32::EPSILON) / 2.0;

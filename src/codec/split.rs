@@ -153,4 +153,33 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn every_length_at_any_alignment() {
+        for width in [1, 2, 4, 8] {
+            let split = Split { width, rotate: width > 1 };
+            for words in 0..=65 {
+                let bytes: Vec<u8> = (0..words * width).map(|i| (i * i / 3) as u8).collect();
+                let expected = planes_of(split, &bytes);
+                for read in 0..64 {
+                    let write = (29 * read + words) % 64;
+                    let bytes = [vec![0; read], bytes.clone()].concat();
+                    // Planes lie one after the other, as they do in a chunk.
+                    let planes = [vec![0; read], expected.concat()].concat();
+                    let planes: Vec<&[u8]> =
+                        (0..width).map(|plane| &planes[read + plane * words..][..words]).collect();
+                    for kernel in Kernel::all() {
+                        for (plane, expected) in expected.iter().enumerate() {
+                            let mut out = vec![9; write + words];
+                            split.extract(kernel, plane, &bytes[read..], &mut out[write..]);
+                            assert_eq!(out[write..], *expected, "{width} {words} {read}");
+                        }
+                        let mut out = vec![9; write + words * width];
+                        split.join(kernel, &planes, &mut out[write..]);
+                        assert_eq!(out[write..], bytes[read..], "{width} {words} {read}");
+                    }
+                }
+            }
+        }
+    }
 }

@@ -67,4 +67,41 @@ mod tests {
             }
         }
     }
+
+    /// What `turn` makes of columns so many numbers into their memory, and rows likewise.
+    fn moved<N: Copy + PartialEq + std::fmt::Debug>(
+        [read, write]: [usize; 2],
+        columns: &[N],
+        turn: impl FnOnce(&[[N; BAND]], &mut [N]),
+    ) -> Vec<N> {
+        let columns = [&columns[..read], columns].concat();
+        let columns = columns[read..].as_chunks().0;
+        let mut out = vec![columns[0][0]; write + columns.len() * BAND + BAND];
+        turn(columns, &mut out[write..][..columns.len() * BAND]);
+        let after = out.split_off(write + columns.len() * BAND);
+        let rows = out.split_off(write);
+        assert!(out.iter().chain(&after).all(|x| *x == columns[0][0]), "written elsewhere");
+        rows
+    }
+
+    #[test]
+    fn every_width_at_any_alignment() {
+        for width in 1..=65usize {
+            let columns: Vec<i16> = (0..width * BAND).map(|i| (i * 7919) as i16).collect();
+            let long: Vec<i32> = columns.iter().map(|&x| i32::from(x) << 12).collect();
+            let expected: Vec<i16> =
+                (0..width * BAND).map(|i| columns[i % width * BAND + i / width]).collect();
+            let long_expected: Vec<i32> = expected.iter().map(|&x| i32::from(x) << 12).collect();
+            // A cache line has 32 short numbers; both offsets are all of them.
+            for read in 0..32 {
+                let offsets = [read, (13 * read + width) % 32];
+                for kernel in Kernel::all() {
+                    let rows = moved(offsets, &columns, |c, r| transpose_short(kernel, c, r));
+                    assert_eq!(rows, expected, "{width} {offsets:?}");
+                    let rows = moved(offsets, &long, |c, r| transpose_long(kernel, c, r));
+                    assert_eq!(rows, long_expected, "{width} {offsets:?}");
+                }
+            }
+        }
+    }
 }
