@@ -52,6 +52,9 @@ mod pipeline;
 mod plan;
 mod quantizer;
 mod reader;
+#[cfg(feature = "stages")]
+#[doc(hidden)]
+pub mod stages;
 mod stream;
 mod survey;
 mod verify;

@@ -28,6 +28,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("verify", &["chunks", "container", "pipeline", "stream"]),
     ("convert", &["container", "io", "plan", "reader", "stream", "writer"]),
     ("compare", &["convert", "floats", "io", "pipeline", "reader"]),
+    ("stages", &["codec", "coordinates", "entropy", "quantizer"]),
 ];
 
 /// The only files with `unsafe` in them.

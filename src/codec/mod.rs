@@ -6,7 +6,7 @@
 
 mod lossless;
 pub(crate) mod lossy;
-mod split;
+pub(crate) mod split;
 
 pub use lossy::{Axes, Coding, RowScales};
 
