@@ -173,42 +173,20 @@ trait Number: Copy + Add<Output = Self> + Sub<Output = Self> + Neg<Output = Self
 impl Number for i16 {}
 impl Number for i32 {}
 
-/// Lanes that are transformed at a time: a block's stay in the first-level cache.
-const LANES: usize = 16;
-
-/// The fast Walsh-Hadamard transform in every lane, two stages at a time.
+/// The fast Walsh-Hadamard transform in every lane.
 #[inline(always)]
 fn inverse_block<N: Number>(block: &mut [[N; BAND]]) {
-    for first in (0..BAND).step_by(LANES) {
-        let lanes =
-            |column: &[N; BAND]| -> [N; LANES] { std::array::from_fn(|lane| column[first + lane]) };
-        let mut quarter = 1;
-        while 4 * quarter <= block.len() {
-            for four in block.chunks_exact_mut(4 * quarter) {
-                let (low, high) = four.split_at_mut(2 * quarter);
-                let ((a, b), (c, d)) = (low.split_at_mut(quarter), high.split_at_mut(quarter));
-                for (((a, b), c), d) in a.iter_mut().zip(b).zip(c).zip(d) {
-                    let [w, x, y, z] = [&*a, &*b, &*c, &*d].map(lanes);
-                    for lane in 0..LANES {
-                        let (sum, difference) = (w[lane] + x[lane], w[lane] - x[lane]);
-                        let (other_sum, other_difference) = (y[lane] + z[lane], y[lane] - z[lane]);
-                        a[first + lane] = sum + other_sum;
-                        b[first + lane] = difference + other_difference;
-                        c[first + lane] = sum - other_sum;
-                        d[first + lane] = difference - other_difference;
-                    }
-                }
-            }
-            quarter *= 4;
-        }
-        if quarter < block.len() {
-            let (low, high) = block.split_at_mut(quarter);
+    let mut half = 1;
+    while half < block.len() {
+        for pair in block.chunks_exact_mut(2 * half) {
+            let (low, high) = pair.split_at_mut(half);
             for (a, b) in low.iter_mut().zip(high) {
-                for (a, b) in a[first..][..LANES].iter_mut().zip(&mut b[first..][..LANES]) {
+                for (a, b) in a.iter_mut().zip(b) {
                     (*a, *b) = (*a + *b, *a - *b);
                 }
             }
         }
+        half *= 2;
     }
 }
 

@@ -12,6 +12,17 @@ pub(super) fn advance(search: &mut Search, task: &Task<'_>, columns: Range<usize
     }
 }
 
+/// A bit for each row: shifts by different numbers are not compiled to vectors everywhere.
+const BITS: [u32; ROWS] = {
+    let mut bits = [0; ROWS];
+    let mut row = 0;
+    while row < ROWS {
+        bits[row] = 1 << row;
+        row += 1;
+    }
+    bits
+};
+
 /// Adds, compares and selects: the better way to each state.
 fn step(search: &mut Search, column: usize, costs: &[[f32; ROWS]; 4]) {
     let Search { previous, metrics, next_metrics, decisions, .. } = search;
@@ -21,14 +32,15 @@ fn step(search: &mut Search, column: usize, costs: &[[f32; ROWS]; 4]) {
     for (state, ((&[even, odd], next), decisions)) in ways {
         let z0 = usize::from(state >= states / 2);
         let (even, odd) = (&metrics[usize::from(even)], &metrics[usize::from(odd)]);
-        let mut taken = 0;
+        // Bits are put together apart: one loop for both is not compiled to vectors.
+        let mut bits = [0u32; ROWS];
         for row in 0..ROWS {
             let a = even[row] + costs[z0][row];
             let b = odd[row] + costs[z0 + 2][row];
             next[row] = if b < a { b } else { a };
-            taken |= u16::from(b < a) << row;
+            bits[row] = if b < a { BITS[row] } else { 0 };
         }
-        *decisions = taken;
+        *decisions = bits.into_iter().fold(0, |all, bit| all | bit) as u16;
     }
     std::mem::swap(metrics, next_metrics);
 }
