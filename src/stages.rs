@@ -73,7 +73,8 @@ fn frequencies(symbols: &[u8]) -> Frequencies {
 }
 
 fn encoded(tables: &EncodeTables, kernel: Kernel, put: impl FnOnce(&mut Encoder<'_>)) -> Vec<u8> {
-    let mut encoder = Encoder::new(tables, SYMBOLS, kernel);
+    let mut buffer = Vec::new();
+    let mut encoder = Encoder::new(tables, SYMBOLS, kernel, &mut buffer);
     put(&mut encoder);
     let mut stream = Vec::new();
     encoder.finish(&mut stream).expect("symbols of the tables");

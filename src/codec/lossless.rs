@@ -1,5 +1,6 @@
 //! The lossless codec: byte planes, each stored raw, as one constant, or entropy-coded.
 
+use super::Scratch;
 use super::split::Split;
 use crate::dtype::Dtype;
 use crate::entropy::rans::{self, DecodeTable, EncodeTables, LANES, STATES_BYTES};
@@ -141,10 +142,12 @@ impl Encoder {
 
     /// The planes in order: raw bytes, nothing for a constant, or the length (`u32`) of a rANS
     /// stream and the stream.
-    pub(super) fn encode(&self, chunk: &[u8]) -> Result<Vec<u8>> {
+    pub(super) fn encode(&self, chunk: &[u8], scratch: &mut Scratch) -> Result<Vec<u8>> {
         let (kernel, words) = (Kernel::best(), chunk.len() / self.split.width);
-        let mut out = Vec::with_capacity(chunk.len());
-        let mut symbols = vec![0; words];
+        let mut out = scratch.take_out();
+        out.reserve(chunk.len());
+        let Scratch { symbols, coder, .. } = scratch;
+        symbols.resize(words, 0);
         for (number, plane) in self.planes.iter().enumerate() {
             if let Plane::Raw = plane {
                 let start = out.len();
@@ -152,7 +155,7 @@ impl Encoder {
                 self.split.extract(kernel, number, chunk, &mut out[start..]);
                 continue;
             }
-            self.split.extract(kernel, number, chunk, &mut symbols);
+            self.split.extract(kernel, number, chunk, symbols);
             match plane {
                 Plane::Constant(value) if symbols.iter().all(|symbol| symbol == value) => {}
                 Plane::Constant(_) => {
@@ -163,8 +166,8 @@ impl Encoder {
                     let head = out.len();
                     out.extend([0; size_of::<u32>()]);
                     let start = out.len();
-                    let mut encoder = rans::Encoder::new(tables, words, kernel);
-                    encoder.put(&symbols);
+                    let mut encoder = rans::Encoder::new(tables, words, kernel, coder);
+                    encoder.put(symbols);
                     encoder.finish(&mut out)?;
                     let length = u32::try_from(out.len() - start)
                         .map_err(|_| Error::invalid("a chunk of more than 4 GiB"))?;
@@ -335,7 +338,7 @@ mod tests {
             let (survey, encoder, decoder) = coders(dtype, &chunks);
             let mut total = 0;
             for chunk in chunks {
-                let coded = encoder.encode(chunk).unwrap();
+                let coded = encoder.encode(chunk, &mut Scratch::default()).unwrap();
                 let mut out = vec![0x5a; chunk.len()];
                 decoder.decode(&coded, &mut out).unwrap();
                 prop_assert_eq!(&out, chunk);
@@ -372,14 +375,14 @@ mod tests {
         let (survey, encoder, _) = coders(Dtype::U16, &[&bytes]);
         assert_eq!(encoder.parameters(), [MODE_RAW, MODE_CONSTANT, 0x3f]);
         assert_eq!(encoder.cost_bytes(&survey, 1), 65536);
-        assert_eq!(encoder.encode(&bytes).unwrap(), noise);
+        assert_eq!(encoder.encode(&bytes, &mut Scratch::default()).unwrap(), noise);
     }
 
     #[test]
     fn values_the_survey_did_not_see_are_refused() {
         let (_, encoder, _) = coders(Dtype::U8, &[&[1; 999], &[2; 999]]);
-        assert!(encoder.encode(&[3]).is_err());
+        assert!(encoder.encode(&[3], &mut Scratch::default()).is_err());
         let (_, encoder, _) = coders(Dtype::U8, &[&[1; 999]]);
-        assert!(encoder.encode(&[3]).is_err());
+        assert!(encoder.encode(&[3], &mut Scratch::default()).is_err());
     }
 }

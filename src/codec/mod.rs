@@ -13,6 +13,7 @@ pub use lossy::{Axes, Coding, RowScales};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::floats;
+use zerocopy::little_endian::U16;
 
 /// How a tensor is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -100,6 +101,25 @@ impl Survey {
 /// Bytes that aligning raw tensors takes, at most, unless another alignment is asked for.
 const RAW_OVERHEAD: u64 = 255;
 
+/// Memory of an encoder, kept from one chunk to the next: asking for it anew takes longer than to
+/// fill it.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    symbols: Vec<u8>,
+    pub(crate) coder: Vec<U16>,
+    /// What the next chunk is coded into.
+    pub(crate) out: Vec<u8>,
+}
+
+impl Scratch {
+    /// An empty buffer.
+    pub(crate) fn take_out(&mut self) -> Vec<u8> {
+        let mut out = std::mem::take(&mut self.out);
+        out.clear();
+        out
+    }
+}
+
 /// Codes the chunks of one tensor.
 pub(crate) enum Encoder {
     Raw,
@@ -126,10 +146,14 @@ impl Encoder {
     ///
     /// # Errors
     /// `InvalidArgument` when the chunk holds values that the survey did not see.
-    pub(crate) fn encode(&self, chunk: &[u8]) -> Result<Vec<u8>> {
+    pub(crate) fn encode(&self, chunk: &[u8], scratch: &mut Scratch) -> Result<Vec<u8>> {
         match self {
-            Self::Raw => Ok(chunk.to_vec()),
-            Self::Planes(encoder) => encoder.encode(chunk),
+            Self::Raw => {
+                let mut out = scratch.take_out();
+                out.extend_from_slice(chunk);
+                Ok(out)
+            }
+            Self::Planes(encoder) => encoder.encode(chunk, scratch),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Adding tensors with loss: coders by plan, and measuring before writing.
 
 use super::{Writer, encode_chunks};
-use crate::codec::Codec;
 use crate::codec::lossy::{BAND, Distortion, Encoded, Encoder};
+use crate::codec::{Codec, Scratch};
 use crate::container::{
     CHUNK_OVERHEAD, FrameHeader, Geometry, Kind, Layout, Object, object_overhead,
 };
@@ -175,9 +175,12 @@ impl Ready {
     }
 
     /// Codes the chunk of a number.
-    fn coding(&self, encoder: &Encoder) -> impl Fn(u64, &[u8]) -> Result<Encoded> + Sync {
+    fn coding(
+        &self,
+        encoder: &Encoder,
+    ) -> impl Fn(u64, &[u8], &mut Scratch) -> Result<Encoded> + Sync {
         let rows = self.geometry.chunk_elements() as usize / self.columns;
-        move |number, chunk| encoder.encode(number as usize * rows, chunk)
+        move |number, chunk, scratch| encoder.encode(number as usize * rows, chunk, scratch)
     }
 
     /// Codes all chunks and keeps none: their bytes, and how near they come.
@@ -186,7 +189,7 @@ impl Ready {
         S: ByteSource + ?Sized,
     {
         let (mut bytes, mut distortion) = (0, Distortion::default());
-        encode_chunks(&self.geometry, source, self.coding(encoder), |encoded: Encoded, _| {
+        encode_chunks(&self.geometry, source, self.coding(encoder), |encoded: &Encoded, _| {
             bytes += encoded.bytes.len() as u64 + CHUNK_OVERHEAD;
             distortion.add(encoded.distortion);
             Ok(())

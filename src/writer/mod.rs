@@ -6,7 +6,7 @@ pub use lossy::Added;
 pub(crate) use lossy::{Incoming, Ready};
 
 use crate::codec::lossy::{Distortion, Encoded};
-use crate::codec::{Codec, Encoder};
+use crate::codec::{Codec, Encoder, Scratch};
 use crate::container::{
     CHUNK_OVERHEAD, FileWriter, Foot, FrameHeader, Geometry, Header, Kind, Layout, Object,
 };
@@ -21,6 +21,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 /// How to write a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -244,12 +245,12 @@ impl<'w> Writer<'w> {
         let (survey, crcs) = survey(&geometry, source)?;
         let encoder = survey.choose(geometry.chunk_count(), CHUNK_OVERHEAD);
         let header = frame_header(kind, name, geometry, &encoder, &crcs)?;
-        let encode = |number: u64, chunk: &[u8]| {
+        let encode = |number: u64, chunk: &[u8], scratch: &mut Scratch| {
             let crc = crc32fast::hash(chunk);
             if crc != crcs[number as usize] {
                 return Err(Error::corrupt("the source changed while it was read"));
             }
-            let (bytes, distortion) = (encoder.encode(chunk)?, Distortion::default());
+            let (bytes, distortion) = (encoder.encode(chunk, scratch)?, Distortion::default());
             Ok(Encoded { bytes, decoded_crc: crc, distortion })
         };
         self.write_frame(header, source, encode, observe)
@@ -284,7 +285,7 @@ impl<'w> Writer<'w> {
         &mut self,
         header: FrameHeader,
         source: &S,
-        encode: impl Fn(u64, &[u8]) -> Result<Encoded> + Sync,
+        encode: impl Fn(u64, &[u8], &mut Scratch) -> Result<Encoded> + Sync,
         observe: &mut dyn FnMut(u64) -> Result<()>,
     ) -> Result<Added>
     where
@@ -333,20 +334,39 @@ impl<'w> Writer<'w> {
 fn encode_chunks<S>(
     geometry: &Geometry,
     source: &S,
-    encode: impl Fn(u64, &[u8]) -> Result<Encoded> + Sync,
-    mut sink: impl FnMut(Encoded, u64) -> Result<()>,
+    encode: impl Fn(u64, &[u8], &mut Scratch) -> Result<Encoded> + Sync,
+    mut sink: impl FnMut(&Encoded, u64) -> Result<()>,
 ) -> Result<()>
 where
     S: ByteSource + ?Sized,
 {
+    // Memory goes round: as much as chunks in flight need.
+    let (shelf, spare) = (Mutex::new(Vec::<(Vec<u8>, Scratch)>::new()), Mutex::new(Vec::new()));
     let encode = |number| {
-        let mut scratch = Vec::new();
+        let (mut bytes, mut scratch) = taken(&shelf).unwrap_or_default();
+        scratch.out = taken(&spare).unwrap_or_default();
         let range = geometry.chunk_range(number);
         let length = range.end - range.start;
-        Ok((encode(number, source.bytes(range, &mut scratch)?)?, length))
+        let encoded = encode(number, source.bytes(range, &mut bytes)?, &mut scratch)?;
+        put_back(&shelf, (bytes, scratch));
+        Ok((encoded, length))
     };
     let chunks = (0..geometry.chunk_count()).map(Ok);
-    pipeline::ordered(chunks, encode, |(encoded, length)| sink(encoded, length))
+    pipeline::ordered(chunks, encode, |(encoded, length)| {
+        sink(&encoded, length)?;
+        put_back(&spare, encoded.bytes);
+        Ok(())
+    })
+}
+
+fn taken<T>(shelf: &Mutex<Vec<T>>) -> Option<T> {
+    shelf.lock().ok()?.pop()
+}
+
+fn put_back<T>(shelf: &Mutex<Vec<T>>, thing: T) {
+    if let Ok(mut shelf) = shelf.lock() {
+        shelf.push(thing);
+    }
 }
 
 /// What a decoder is told before the chunks, whose decoded checksums are `crcs`.

@@ -6,6 +6,7 @@ use super::parameters::Rotation;
 use super::parts::Parts;
 use super::scales::Scales;
 use super::training::{RowClassifier, costs};
+use crate::codec::Scratch;
 use crate::coordinates::BAND;
 use crate::dtype::Dtype;
 use crate::entropy::rans::EncodeTables;
@@ -92,7 +93,12 @@ impl Encoder {
     ///
     /// Elements that are not finite, or too far out for the lattice, are stored as they are; so
     /// are those whose decoded value would overflow the dtype. Neighbours do not notice.
-    pub(crate) fn encode(&self, first_row: usize, chunk: &[u8]) -> Result<Encoded> {
+    pub(crate) fn encode(
+        &self,
+        first_row: usize,
+        chunk: &[u8],
+        scratch: &mut Scratch,
+    ) -> Result<Encoded> {
         let mut values = Vec::new();
         floats::to_f32(self.dtype, chunk, &mut values);
         let columns = self.model().parameters.columns;
@@ -111,7 +117,7 @@ impl Encoder {
         let mut decoded = vec![0; chunk.len()];
         let mut back = Vec::new();
         loop {
-            let bytes = self.assemble(&parts, &exceptions, chunk)?;
+            let bytes = self.assemble(&parts, &exceptions, chunk, scratch)?;
             self.decoder.decode(&bytes, &mut decoded)?;
             floats::to_f32(self.dtype, &decoded, &mut back);
             let overflowed = |at: &usize| original[*at].is_finite() && !back[*at].is_finite();
@@ -237,11 +243,17 @@ impl Encoder {
     }
 
     /// The bytes of a chunk.
-    fn assemble(&self, parts: &Parts, exceptions: &[usize], chunk: &[u8]) -> Result<Vec<u8>> {
+    fn assemble(
+        &self,
+        parts: &Parts,
+        exceptions: &[usize],
+        chunk: &[u8],
+        scratch: &mut Scratch,
+    ) -> Result<Vec<u8>> {
         let count = |n: usize| {
             u32::try_from(n).map_err(|_| Error::invalid("a chunk of more than 2^32 elements"))
         };
-        let mut out = Vec::new();
+        let mut out = scratch.take_out();
         out.extend(count(parts.escapes.len())?.to_le_bytes());
         out.extend(count(exceptions.len())?.to_le_bytes());
         out.extend(parts.escapes.iter().flat_map(|escape| escape.to_le_bytes()));
@@ -251,7 +263,7 @@ impl Encoder {
             out.extend_from_slice(&chunk[position * size..][..size]);
         }
         out.extend(parts.bypass.clone().finish());
-        parts.write_stream(&self.tables, self.kernel, &mut out)?;
+        parts.write_stream(&self.tables, self.kernel, &mut scratch.coder, &mut out)?;
         Ok(out)
     }
 }

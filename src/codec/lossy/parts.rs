@@ -7,6 +7,7 @@ use crate::entropy::rans::{self, Coded, EncodeTables};
 use crate::entropy::{Alphabet, BitWriter, CENTRE, ESCAPE, Profile};
 use crate::error::{Error, Result};
 use crate::kernel::Kernel;
+use zerocopy::little_endian::U16;
 
 /// The symbols of a chunk and what goes beside them, in the order of decoding.
 pub(super) struct Parts {
@@ -106,9 +107,10 @@ impl Parts {
         &self,
         tables: &EncodeTables,
         kernel: Kernel,
+        buffer: &mut Vec<U16>,
         out: &mut Vec<u8>,
     ) -> Result<()> {
-        let mut encoder = rans::Encoder::new(tables, self.groups.len(), kernel);
+        let mut encoder = rans::Encoder::new(tables, self.groups.len(), kernel, buffer);
         for (number, &(end, lanes)) in self.bands.iter().enumerate().rev() {
             let start = if number == 0 { 0 } else { self.bands[number - 1].0 };
             encoder.put_groups(lanes, &self.groups[start..end]);

@@ -1,6 +1,7 @@
 //! Whole tensors, coded and decoded.
 
 use super::*;
+use crate::codec::Scratch;
 use crate::dtype::Dtype;
 use crate::error::Result;
 use crate::floats;
@@ -67,7 +68,7 @@ fn coded(matrix: &Matrix, choice: Choice, step: f32, effort: Effort) -> (f64, f6
     let (mut length, mut noise) = (encoder.parameters().len(), 0.0);
     let rows = (1 << 18) / matrix.columns;
     for (number, chunk) in bytes.chunks(rows * matrix.columns * 4).enumerate() {
-        let encoded = encoder.encode(number * rows, chunk).unwrap();
+        let encoded = encoder.encode(number * rows, chunk, &mut Scratch::default()).unwrap();
         let mut back = vec![0x5a; chunk.len()];
         decoder.decode(&encoded.bytes, &mut back).unwrap();
         assert_eq!(crc32fast::hash(&back), encoded.decoded_crc);

@@ -29,7 +29,7 @@ pub(crate) struct Encoder<'t> {
     kernel: Kernel,
     states: [u32; LANES],
     /// A symbol sheds at most one word. Words are shed last first: they fill up backwards.
-    words: Vec<U16>,
+    words: &'t mut [U16],
     cursor: usize,
     missing: bool,
 }
@@ -38,11 +38,19 @@ pub(crate) struct Encoder<'t> {
 const MARGIN: usize = 8;
 
 impl<'t> Encoder<'t> {
-    /// For so many symbols at most.
-    pub(crate) fn new(tables: &'t EncodeTables, symbols: usize, kernel: Kernel) -> Self {
-        let words = vec![U16::ZERO; MARGIN + symbols];
-        let (entries, states, cursor) = (&tables.0, [STATE_MIN; LANES], words.len());
-        Self { entries, kernel, states, words, cursor, missing: false }
+    /// For so many symbols at most. What `buffer` holds does not matter, and will not.
+    pub(crate) fn new(
+        tables: &'t EncodeTables,
+        symbols: usize,
+        kernel: Kernel,
+        buffer: &'t mut Vec<U16>,
+    ) -> Self {
+        let needed = MARGIN + symbols;
+        if buffer.len() < needed {
+            buffer.resize(needed, U16::ZERO);
+        }
+        let (entries, states, words) = (&tables.0, [STATE_MIN; LANES], &mut buffer[..needed]);
+        Self { entries, kernel, states, words, cursor: needed, missing: false }
     }
 
     /// Puts symbols of the first table, which come before those put before.
@@ -74,7 +82,7 @@ impl<'t> Encoder<'t> {
         for (&symbol, state) in group.iter().zip(&mut self.states).rev() {
             let entry = self.entries[place(symbol)];
             self.missing |= entry.frequency() == 0;
-            put(state, entry, &mut self.words, &mut self.cursor);
+            put(state, entry, self.words, &mut self.cursor);
         }
     }
 

@@ -28,13 +28,14 @@ fn encoded(frequencies: &Frequencies, symbols: &[u8]) -> Vec<u8> {
     let tables = EncodeTables::new([frequencies]);
     let by = |kernel| {
         let mut stream = Vec::new();
-        let mut encoder = Encoder::new(&tables, symbols.len(), kernel);
+        let mut buffer = Vec::new();
+        let mut encoder = Encoder::new(&tables, symbols.len(), kernel, &mut buffer);
         // At once, or the rear part first, which leaves whole groups.
         let (front, rear) = symbols.split_at(symbols.len() / 2 / LANES * LANES);
         encoder.put(rear);
         encoder.put(front);
         encoder.finish(&mut stream).unwrap();
-        let mut at_once = Encoder::new(&tables, symbols.len(), kernel);
+        let mut at_once = Encoder::new(&tables, symbols.len(), kernel, &mut buffer);
         at_once.put(symbols);
         let mut other = Vec::new();
         at_once.finish(&mut other).unwrap();
@@ -267,7 +268,8 @@ fn lanes_with_tables_of_their_own() {
         })
         .collect();
     let encoded = |kernel| {
-        let mut encoder = Encoder::new(&encode_tables, 200 * LANES, kernel);
+        let mut buffer = Vec::new();
+        let mut encoder = Encoder::new(&encode_tables, 200 * LANES, kernel, &mut buffer);
         for group in groups.iter().rev() {
             let coded = group.iter().map(|&(table, symbol)| Coded::new(table as u8, symbol));
             encoder.put_groups(group.len(), &coded.collect::<Vec<_>>());
@@ -300,7 +302,8 @@ fn a_symbol_without_a_frequency_is_refused() {
             for at in [0, length - 1] {
                 let mut symbols = vec![b'a'; length];
                 symbols[at] = b'c';
-                let mut encoder = Encoder::new(&tables, length, kernel);
+                let mut buffer = Vec::new();
+                let mut encoder = Encoder::new(&tables, length, kernel, &mut buffer);
                 encoder.put(&symbols);
                 assert!(encoder.finish(&mut Vec::new()).is_err());
             }

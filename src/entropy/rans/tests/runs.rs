@@ -54,7 +54,8 @@ impl Message {
         }
         let tables = EncodeTables::new(&self.tables);
         let stream_from = |first: usize, kernel| {
-            let mut encoder = Encoder::new(&tables, coded.len(), kernel);
+            let mut buffer = Vec::new();
+            let mut encoder = Encoder::new(&tables, coded.len(), kernel, &mut buffer);
             encoder.put_groups(LANES, &coded[first * LANES..]);
             let mut stream = Vec::new();
             encoder.finish(&mut stream).unwrap();

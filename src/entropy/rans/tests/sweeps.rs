@@ -39,7 +39,8 @@ fn symbols_at_any_alignment() {
     let (frequencies, symbols) = (mostly_zeros(), rare_symbols(LONGEST + 4 * LANES));
     let (encode, decode) = (EncodeTables::new([&frequencies]), DecodeTable::new(&frequencies));
     let by = |kernel, symbols: &[u8], start: usize| {
-        let mut encoder = Encoder::new(&encode, symbols.len(), kernel);
+        let mut buffer = Vec::new();
+        let mut encoder = Encoder::new(&encode, symbols.len(), kernel, &mut buffer);
         encoder.put(symbols);
         let mut stream = vec![0xaa; start];
         encoder.finish(&mut stream).unwrap();
@@ -79,7 +80,8 @@ fn groups_at_any_alignment() {
     let coded: Vec<Coded> =
         symbols.iter().enumerate().map(|(i, &symbol)| Coded::new(table(i) as u8, symbol)).collect();
     let by = |kernel, coded: &[Coded], start: usize| {
-        let mut encoder = Encoder::new(&encode, coded.len(), kernel);
+        let mut buffer = Vec::new();
+        let mut encoder = Encoder::new(&encode, coded.len(), kernel, &mut buffer);
         encoder.put_groups(LANES, coded);
         let mut stream = vec![0xaa; start];
         encoder.finish(&mut stream).unwrap();
