@@ -2,6 +2,8 @@
 //!
 //! Bytes per second are of the original tensor. Compare figures of one run only.
 
+mod common;
+
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
 use occ::{Dtype, Reader, StreamReader, WriteOptions, Writer};
@@ -15,13 +17,8 @@ fn main() {
     divan::main();
 }
 
-/// Nearly normal weights: sums of twelve uniform numbers.
 fn weights(dtype: Dtype) -> Vec<u8> {
-    let mut random = fastrand::Rng::with_seed(1);
-    let values = (0..ROWS * COLUMNS).map(|_| {
-        let sum: f32 = (0..12).map(|_| random.f32()).sum();
-        (sum - 6.0) * 0.02
-    });
+    let values = common::weights().take(ROWS * COLUMNS);
     match dtype {
         Dtype::Bf16 => values.flat_map(|x| half::bf16::from_f32(x).to_le_bytes()).collect(),
         Dtype::F16 => values.flat_map(|x| half::f16::from_f32(x).to_le_bytes()).collect(),
@@ -39,7 +36,7 @@ fn written(dtype: Dtype, bytes: &[u8]) -> Vec<u8> {
 
 /// Runs `task` on a pool of so many threads, counting the original's bytes.
 fn measure(bencher: Bencher<'_, '_>, threads: usize, bytes: usize, mut task: impl FnMut() + Send) {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    let pool = common::pool(threads);
     bencher.counter(BytesCount::new(bytes)).bench_local(|| pool.install(&mut task));
 }
 

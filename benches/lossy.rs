@@ -3,6 +3,8 @@
 //! Bytes per second are of the original tensor, in BF16, which `copy` moves as they are. Compare
 //! figures of one run only.
 
+mod common;
+
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
 use occ::{Coordinates, Dtype, Encoding, Plan, Reader, TensorPlan, WriteOptions, Writer};
@@ -27,14 +29,9 @@ use Coding::*;
 
 const CODINGS: [Coding; 4] = [Identity8, Hadamard8, Hadamard256, Aligned8];
 
-/// Nearly normal weights: sums of twelve uniform numbers.
 fn weights() -> Vec<u8> {
-    let mut random = fastrand::Rng::with_seed(1);
-    let weight = |_| {
-        let sum: f32 = (0..12).map(|_| random.f32()).sum();
-        half::bf16::from_f32((sum - 6.0) * 0.02).to_le_bytes()
-    };
-    (0..ROWS * COLUMNS).flat_map(weight).collect()
+    let weights = common::weights().take(ROWS * COLUMNS);
+    weights.flat_map(|x| half::bf16::from_f32(x).to_le_bytes()).collect()
 }
 
 fn encoding(coding: Coding) -> Encoding {
@@ -61,7 +58,7 @@ fn written(bytes: &[u8], plan: &TensorPlan) -> Vec<u8> {
 
 /// Runs `task` on a pool of so many threads, counting the original's bytes and weights.
 fn measure(bencher: Bencher<'_, '_>, threads: usize, mut task: impl FnMut() + Send) {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    let pool = common::pool(threads);
     let weights = ROWS * COLUMNS;
     let bencher = bencher.counter(BytesCount::new(2 * weights)).counter(ItemsCount::new(weights));
     bencher.bench_local(|| pool.install(&mut task));

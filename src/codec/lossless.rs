@@ -149,20 +149,21 @@ impl Encoder {
         let Scratch { symbols, coder, .. } = scratch;
         symbols.resize(words, 0);
         for (number, plane) in self.planes.iter().enumerate() {
-            if let Plane::Raw = plane {
-                let start = out.len();
-                out.resize(start + words, 0);
-                self.split.extract(kernel, number, chunk, &mut out[start..]);
-                continue;
-            }
-            self.split.extract(kernel, number, chunk, symbols);
+            let extract = |out: &mut [u8]| self.split.extract(kernel, number, chunk, out);
             match plane {
-                Plane::Constant(value) if symbols.iter().all(|symbol| symbol == value) => {}
-                Plane::Constant(_) => {
-                    return Err(Error::invalid("a value that the survey did not see"));
+                Plane::Raw => {
+                    let start = out.len();
+                    out.resize(start + words, 0);
+                    extract(&mut out[start..]);
                 }
-                Plane::Raw => {}
+                Plane::Constant(value) => {
+                    extract(symbols);
+                    if symbols.iter().any(|symbol| symbol != value) {
+                        return Err(Error::invalid("a value that the survey did not see"));
+                    }
+                }
                 Plane::Coded((_, tables)) => {
+                    extract(symbols);
                     let head = out.len();
                     out.extend([0; size_of::<u32>()]);
                     let start = out.len();

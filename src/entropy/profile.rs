@@ -170,9 +170,13 @@ impl Profile {
         Self { levels, escape: escape.max(0) as u8 }
     }
 
-    /// The largest magnitude with a level.
-    pub(crate) fn largest(&self) -> usize {
-        self.levels.len().saturating_sub(1)
+    /// The largest magnitude with a symbol, in an alphabet without low bits apart.
+    pub(crate) fn reach(&self, coset: Coset) -> usize {
+        let symbols = match coset {
+            Coset::Whole => (CENTRE - 1) as usize,
+            Coset::Even | Coset::Odd => MAX_MAGNITUDE,
+        };
+        self.levels.len().saturating_sub(1).min(symbols)
     }
 
     /// Whether the alphabet has a symbol for `k`; if not, it is escaped.

@@ -49,14 +49,14 @@ impl Classes {
         self.profiles[usize::from(row_class + column_class)]
     }
 
-    /// By class of column: what `start` says of the profile of each row.
-    pub(super) fn starts<const ROWS: usize>(
+    /// By class of column: what `number` says of the profile of each row.
+    pub(super) fn of_profiles<const ROWS: usize>(
         &self,
         row_classes: &[u8; ROWS],
-        start: impl Fn(u8) -> u32,
+        number: impl Fn(u8) -> u32,
     ) -> [[u32; ROWS]; COLUMN_CLASSES] {
         std::array::from_fn(|column_class| {
-            row_classes.map(|class| start(self.profile_of(class, column_class as u8)))
+            row_classes.map(|class| number(self.profile_of(class, column_class as u8)))
         })
     }
 

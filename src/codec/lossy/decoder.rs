@@ -138,7 +138,7 @@ impl Decoder {
             let lanes = ((elements - start) / columns).min(BAND);
             let band = self.read_band(&mut chunk, lanes)?;
             let classes = &self.model.parameters.classes;
-            let starts = classes.starts(&band.classes, |profile| {
+            let starts = classes.of_profiles(&band.classes, |profile| {
                 DecodeTables::base(TableNumbers::weight(profile, 0))
             });
             let mut states = [0; BAND];

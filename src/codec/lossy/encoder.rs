@@ -231,7 +231,7 @@ impl Encoder {
                 None => unreachable!("two searches make a band"),
             };
             let start = |profile: u8| self.costs.start(profile.into());
-            let starts = parameters.classes.starts(classes, start);
+            let starts = parameters.classes.of_profiles(classes, start);
             let classes = &parameters.classes.columns;
             let task = Task { values: &values, costs: &self.costs, starts: &starts, classes };
             search.run(&task, &mut out);

@@ -17,7 +17,6 @@ pub(super) struct Model {
     part_units: Vec<f32>,
     column_classes: Vec<u8>,
     tiles: Vec<Range<usize>>,
-    reach: u32,
 }
 
 /// What up to 32 rows have besides their lattice points.
@@ -108,8 +107,7 @@ impl Model {
         let classes = &parameters.classes;
         let column_classes = (0..parameters.columns).map(|c| classes.of_column(c)).collect();
         let tiles = parameters.rotation.as_coordinates().tiles();
-        let reach = parameters.profiles.iter().map(Profile::largest).max().unwrap_or(0) as u32;
-        Self { parameters, units, part_units, column_classes, tiles, reach }
+        Self { parameters, units, part_units, column_classes, tiles }
     }
 
     /// The alphabets of residual integers in the halves of the lattice.
@@ -161,7 +159,14 @@ impl Model {
 
     /// The largest magnitude of a point with a symbol of its own and no low bits beside it.
     pub(super) fn reach(&self) -> u32 {
-        self.reach
+        let profiles = 0..self.parameters.profiles.len() as u8;
+        profiles.map(|profile| self.reach_of(profile)).max().unwrap_or(0)
+    }
+
+    /// The same by one profile.
+    pub(super) fn reach_of(&self, profile: u8) -> u32 {
+        let [Alphabet { coset, .. }, _] = self.alphabets();
+        self.parameters.profiles[usize::from(profile)].reach(coset) as u32
     }
 
     /// The classes of columns, every one of them.
@@ -201,10 +206,11 @@ impl Model {
                 false
             }
         };
-        let part = self.low_rank().map(|low_rank| {
-            low_rank.part.product(kernel, &band.coefficients, tile.start, wide);
+        let low_rank = self.low_rank();
+        if let Some(LowRankPart { part, .. }) = low_rank {
+            part.product(kernel, &band.coefficients, tile.start, wide);
             transpose_long(kernel, wide, &mut part_rows[..BAND * width]);
-        });
+        }
         let (units, part_units) = (&self.units[tile.clone()], &self.part_units[tile.clone()]);
         let values = &mut values[..width];
         for lane in 0..band.lanes {
@@ -216,7 +222,7 @@ impl Model {
                         true => scaled(&short_rows[row.clone()], units, values, |out, x| *out = x),
                         false => scaled(&rows[row.clone()], units, values, |out, x| *out = x),
                     }
-                    if part.is_some() {
+                    if low_rank.is_some() {
                         scaled(&part_rows[row], part_units, values, |out, x| *out += x);
                     }
                     if self.parameters.row_scales.is_some() {

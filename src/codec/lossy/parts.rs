@@ -68,12 +68,9 @@ impl Parts {
     ) -> Result<()> {
         let parameters = &model.parameters;
         let (trellis, alphabets) = (parameters.trellis, model.alphabets());
-        let numbers = parameters.classes.starts(classes, |p| TableNumbers::weight(p, 0) as u32);
-        let reaches = parameters.classes.starts(classes, |profile| {
-            let largest = parameters.profiles[usize::from(profile)].largest();
-            // Indices of points have symbols up to ±127.
-            largest.min(if trellis.is_scalar() { 127 } else { 254 }) as u32
-        });
+        let numbers =
+            parameters.classes.of_profiles(classes, |p| TableNumbers::weight(p, 0) as u32);
+        let reaches = parameters.classes.of_profiles(classes, |p| model.reach_of(p));
         for (points, &class) in points.iter().zip(model.column_classes()) {
             let class = usize::from(class);
             if lanes == BAND && parameters.bypass == 0 {

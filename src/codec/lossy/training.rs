@@ -388,7 +388,7 @@ fn search_rows(
     // Beyond the last row there are zeros, of any class.
     let class = |row| row_classes.get(row).copied().unwrap_or(0);
     let all: [u8; ROWS] = std::array::from_fn(class);
-    let starts = classes.starts(&all, |profile| costs.start(profile.into()));
+    let starts = classes.of_profiles(&all, |profile| costs.start(profile.into()));
     let task = Task { values: &values, costs, starts: &starts, classes: &classes.columns };
     let mut points = vec![[0; ROWS]; columns];
     Search::new(quantiser.trellis, Kernel::best()).run(&task, &mut points);

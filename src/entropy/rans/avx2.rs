@@ -8,7 +8,7 @@ use std::arch::x86_64::*;
 use zerocopy::little_endian::U16;
 
 /// Lanes of a vector.
-const WIDTH: usize = 8;
+pub(super) const WIDTH: usize = 8;
 
 /// For each set of lanes that take a word: which bytes of the next eight words go to which lane.
 static PLACES: [[u8; 16]; 256] = places();
@@ -77,7 +77,7 @@ pub(super) fn decode_windows(
     groups: &mut [[u8; LANES]],
 ) -> (usize, usize) {
     // SAFETY: the token is proof of AVX2 and POPCNT.
-    unsafe { windows(states, words, table, groups) }
+    unsafe { windows_of_symbols(states, words, table, groups) }
 }
 
 /// As [`decode_words`](super::scalar::decode_words).
@@ -182,32 +182,45 @@ fn put(
     (_mm256_add_epi32(moved, cumulative), shed, shedders.count_ones() as usize)
 }
 
+/// Decodes groups while there are words enough for any, and hands their symbols to `put`; returns how
+/// many, and the words taken.
+#[inline]
 #[target_feature(enable = "avx2,popcnt")]
-fn windows(
+fn windows<G>(
     states: &mut [u32; LANES],
     words: &[U16],
     table: &[u32; 1 << PRECISION],
-    groups: &mut [[u8; LANES]],
+    groups: impl Iterator<Item = G>,
+    put: impl Fn(G, __m256i),
 ) -> (usize, usize) {
     let mut vectors = load(states);
-    let mut used = 0;
-    let mut done = 0;
+    let (mut done, mut used) = (0, 0);
+    let slots = _mm256_set1_epi32((1 << PRECISION) - 1);
+    let entry = |slot: u32| table[slot as usize % (1 << PRECISION)];
     for group in groups {
         let Some(window) = words[used..].first_chunk() else { break };
-        let slots = _mm256_set1_epi32((1 << PRECISION) - 1);
-        let entry = |slot: u32| table[slot as usize % (1 << PRECISION)];
         let entries = vectors.map(|x| look_up(_mm256_and_si256(x, slots), entry));
         used += advance(&mut vectors, entries, window);
-        // SAFETY: a vector is written over 32 bytes, at any alignment.
-        unsafe { _mm256_storeu_si256(group.as_mut_ptr().cast(), narrow(entries)) };
+        put(group, narrow(entries));
         done += 1;
     }
     store(vectors, states);
     (done, used)
 }
 
-/// As [`windows`], where each symbol is the high byte of a word whose low byte is in `low`; words
-/// are rotated right by one bit if asked to.
+#[target_feature(enable = "avx2,popcnt")]
+fn windows_of_symbols(
+    states: &mut [u32; LANES],
+    words: &[U16],
+    table: &[u32; 1 << PRECISION],
+    groups: &mut [[u8; LANES]],
+) -> (usize, usize) {
+    windows(states, words, table, groups.iter_mut(), |group, symbols| {
+        // SAFETY: a vector is written over 32 bytes, at any alignment.
+        unsafe { _mm256_storeu_si256(group.as_mut_ptr().cast(), symbols) };
+    })
+}
+
 #[target_feature(enable = "avx2,popcnt")]
 fn windows_of_words<const ROTATED: bool>(
     states: &mut [u32; LANES],
@@ -216,27 +229,21 @@ fn windows_of_words<const ROTATED: bool>(
     low: &[[u8; LANES]],
     out: &mut [[u8; 2 * LANES]],
 ) -> (usize, usize) {
-    let mut vectors = load(states);
-    let (mut done, mut used) = (0, 0);
-    let slots = _mm256_set1_epi32((1 << PRECISION) - 1);
-    for (low, out) in low.iter().zip(out) {
-        let Some(window) = words[used..].first_chunk() else { break };
-        let entry = |slot: u32| table[slot as usize % (1 << PRECISION)];
-        let entries = vectors.map(|x| look_up(_mm256_and_si256(x, slots), entry));
-        used += advance(&mut vectors, entries, window);
-        // SAFETY: a vector is read from 32 bytes, at any alignment.
-        let low = unsafe { _mm256_loadu_si256(low.as_ptr().cast()) };
-        join::<ROTATED>(low, narrow(entries), out);
-        done += 1;
-    }
-    store(vectors, states);
-    (done, used)
+    windows(states, words, table, low.iter().zip(out), |(low, out), high| {
+        join::<ROTATED>(low, high, out);
+    })
 }
 
 /// Puts words of low bytes and high ones.
 #[inline]
 #[target_feature(enable = "avx2")]
-pub(super) fn join<const ROTATED: bool>(low: __m256i, high: __m256i, out: &mut [u8; 2 * LANES]) {
+pub(super) fn join<const ROTATED: bool>(
+    low: &[u8; LANES],
+    high: __m256i,
+    out: &mut [u8; 2 * LANES],
+) {
+    // SAFETY: a vector is read from 32 bytes, at any alignment.
+    let low = unsafe { _mm256_loadu_si256(low.as_ptr().cast()) };
     let rotate = |words: __m256i| match ROTATED {
         true => _mm256_or_si256(_mm256_srli_epi16::<1>(words), _mm256_slli_epi16::<15>(words)),
         false => words,
@@ -347,7 +354,7 @@ fn put_points(symbols: __m256i, bits: __m256i, out: &mut [i16; LANES]) {
 
 #[inline]
 #[target_feature(enable = "avx2,popcnt")]
-fn load(states: &[u32; LANES]) -> [__m256i; 4] {
+pub(super) fn load(states: &[u32; LANES]) -> [__m256i; 4] {
     let (vectors, _) = states.as_chunks::<WIDTH>();
     // SAFETY: a vector is read from eight integers, at any alignment.
     std::array::from_fn(|i| unsafe { _mm256_loadu_si256(vectors[i].as_ptr().cast()) })
@@ -355,7 +362,7 @@ fn load(states: &[u32; LANES]) -> [__m256i; 4] {
 
 #[inline]
 #[target_feature(enable = "avx2,popcnt")]
-fn store(vectors: [__m256i; 4], states: &mut [u32; LANES]) {
+pub(super) fn store(vectors: [__m256i; 4], states: &mut [u32; LANES]) {
     for (vector, states) in vectors.into_iter().zip(states.as_chunks_mut::<WIDTH>().0) {
         // SAFETY: a vector is written over eight integers, at any alignment.
         unsafe { _mm256_storeu_si256(states.as_mut_ptr().cast(), vector) }
@@ -365,7 +372,7 @@ fn store(vectors: [__m256i; 4], states: &mut [u32; LANES]) {
 /// Table entries of eight lanes, one at a time: faster than to gather them.
 #[inline]
 #[target_feature(enable = "avx2,popcnt")]
-fn look_up(indices: __m256i, entry: impl Fn(u32) -> u32) -> __m256i {
+pub(super) fn look_up(indices: __m256i, entry: impl Fn(u32) -> u32) -> __m256i {
     // Two to a word: fewer reads, and processors have time to take them apart.
     let mut pairs = [0u64; WIDTH / 2];
     // SAFETY: a vector is written over four integers of eight bytes, at any alignment.
