@@ -136,7 +136,8 @@ impl fmt::Display for PathPrefix<'_> {
 
 impl From<io::Error> for Error {
     fn from(source: io::Error) -> Self {
-        Self::Io { path: None, source }
+        // What a source found out while it decoded comes through as it was.
+        source.downcast().unwrap_or_else(|source| Self::Io { path: None, source })
     }
 }
 

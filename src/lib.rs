@@ -34,6 +34,8 @@
 //! The format is in `spec/format.md`. The feature `cli`, on by default, is for the command alone:
 //! libraries turn it off with `default-features = false`.
 
+#[cfg(feature = "analysis")]
+pub mod analysis;
 mod chunks;
 mod codec;
 mod compare;
@@ -48,6 +50,7 @@ mod floats;
 mod io;
 mod kernel;
 mod limits;
+mod model;
 mod pipeline;
 mod plan;
 mod quantizer;

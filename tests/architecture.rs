@@ -27,7 +27,22 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("writer", &["codec", "container", "io", "pipeline", "plan", "survey"]),
     ("verify", &["chunks", "container", "pipeline", "stream"]),
     ("convert", &["container", "io", "plan", "reader", "stream", "writer"]),
-    ("compare", &["convert", "floats", "io", "pipeline", "reader"]),
+    ("model", &["convert", "io", "reader"]),
+    ("compare", &["convert", "floats", "model", "pipeline"]),
+    (
+        "analysis",
+        &[
+            "codec",
+            "convert",
+            "coordinates",
+            "entropy",
+            "floats",
+            "io",
+            "pipeline",
+            "plan",
+            "reader",
+        ],
+    ),
     ("stages", &["codec", "coordinates", "entropy", "quantizer"]),
 ];
 

@@ -1,14 +1,13 @@
 //! How far two models are apart.
 
-mod model;
 mod sums;
 
 use crate::convert::{Progress, report};
 use crate::dtype::Dtype;
 use crate::error::Result;
 use crate::floats::is_number;
+use crate::model::{Model, Stored};
 use crate::pipeline;
-use model::{Model, Stored};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use sums::Sums;

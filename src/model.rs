@@ -5,18 +5,19 @@ use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::io::{ByteSource, FileSection};
 use crate::reader::{Reader, Tensor};
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// An open model.
-pub(super) enum Model {
+pub(crate) enum Model {
     Occ(PathBuf, Reader<'static>),
     Safetensors(Checkpoint),
 }
 
 impl Model {
     /// Opens an `.occ` file, a safetensors file or a checkpoint folder: its first bytes tell.
-    pub(super) fn open(path: &Path) -> Result<Self> {
+    pub(crate) fn open(path: &Path) -> Result<Self> {
         if path.is_dir() {
             return Checkpoint::open(path).map(Self::Safetensors);
         }
@@ -28,7 +29,7 @@ impl Model {
     }
 
     /// All tensors, in the order of their bytes.
-    pub(super) fn tensors(&self) -> Result<Vec<Stored<'_>>> {
+    pub(crate) fn tensors(&self) -> Result<Vec<Stored<'_>>> {
         match self {
             Self::Occ(path, reader) => {
                 let tensors = reader.tensors().map(|tensor| tensor.map(|t| Stored::occ(path, t)));
@@ -49,11 +50,11 @@ impl Model {
 }
 
 /// A tensor whose bytes have not been read yet.
-pub(super) struct Stored<'m> {
+pub(crate) struct Stored<'m> {
     path: &'m Path,
-    pub(super) name: String,
-    pub(super) dtype: Dtype,
-    pub(super) shape: Vec<usize>,
+    pub(crate) name: String,
+    pub(crate) dtype: Dtype,
+    pub(crate) shape: Vec<usize>,
     bytes: Bytes<'m>,
 }
 
@@ -74,7 +75,7 @@ impl<'m> Stored<'m> {
     }
 
     /// Bytes when decoded.
-    pub(super) fn byte_len(&self) -> u64 {
+    pub(crate) fn byte_len(&self) -> u64 {
         match &self.bytes {
             Bytes::Tensor(tensor) => tensor.decoded_bytes(),
             Bytes::Section(section) => section.byte_len(),
@@ -82,7 +83,7 @@ impl<'m> Stored<'m> {
     }
 
     /// Decoded bytes.
-    pub(super) fn read(&self, range: Range<u64>) -> Result<Vec<u8>> {
+    pub(crate) fn read(&self, range: Range<u64>) -> Result<Vec<u8>> {
         let read = || match &self.bytes {
             Bytes::Tensor(tensor) => tensor.decode_bytes(range),
             Bytes::Section(section) => {
@@ -92,5 +93,17 @@ impl<'m> Stored<'m> {
             }
         };
         read().map_err(|error: Error| error.in_tensor(&self.name).in_file(self.path))
+    }
+}
+
+/// Read as needed: decoded chunk by chunk, or from the file.
+impl ByteSource for Stored<'_> {
+    fn byte_len(&self) -> u64 {
+        Stored::byte_len(self)
+    }
+
+    fn bytes<'a>(&'a self, range: Range<u64>, scratch: &'a mut Vec<u8>) -> io::Result<&'a [u8]> {
+        *scratch = self.read(range).map_err(io::Error::other)?;
+        Ok(scratch)
     }
 }
