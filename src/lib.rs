@@ -69,7 +69,7 @@ pub use dtype::Dtype;
 pub use error::{Error, Location, Result};
 pub use io::{ByteSource, FileSection};
 pub use limits::Limits;
-pub use plan::{Coordinates, Encoding, LossyPlan, Plan, TensorPlan, Weighting};
+pub use plan::{Coordinates, Encoding, LossyPlan, Plan, Source, TensorPlan, Weighting};
 pub use reader::{Attachment, AttachmentKind, Reader, Tensor};
 pub use stream::{DecodedTensor, StreamReader, StreamTensor};
 pub use verify::{VerifyOptions, VerifyReport, verify};

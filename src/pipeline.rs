@@ -53,6 +53,76 @@ where
     })
 }
 
+/// What takes its turn in [`one_ahead`].
+pub(crate) enum Turn<T> {
+    /// So little that waking another thread takes longer.
+    Small(T),
+    Large(T),
+}
+
+/// Hands `sink` what `map` makes of the inputs that `next` names, in order; while one of them is
+/// in its hands, other threads map the next large one.
+///
+/// `next` and `sink` are called on this thread, in an order that depends on the inputs alone: a
+/// large input is asked for after all before the last large one have been handed on. Small ones
+/// wait for their turn, `SMALL` of them at most. Stops at the first error in order.
+pub(crate) fn one_ahead<C, T, U>(
+    course: &mut C,
+    mut next: impl FnMut(&mut C) -> Option<Result<Turn<T>>>,
+    map: impl Fn(T) -> Result<U> + Sync,
+    mut sink: impl FnMut(&mut C, U) -> Result<()>,
+) -> Result<()>
+where
+    T: Send,
+    U: Send,
+{
+    let hand_on = |course: &mut C, job: Job<T, U>, sink: &mut dyn FnMut(&mut C, U) -> _| {
+        let mapped = match job {
+            Job::Here(input) => map(input)?,
+            Job::Apart(receiver) => wait(&receiver)?,
+        };
+        sink(course, mapped)
+    };
+    rayon::in_place_scope(|scope| {
+        let mut jobs = VecDeque::new();
+        loop {
+            let keep = match next(course) {
+                Some(Ok(Turn::Large(input))) => {
+                    jobs.push_back(Job::Apart(spawn(scope, input, &map)));
+                    1
+                }
+                Some(Ok(Turn::Small(input))) => {
+                    jobs.push_back(Job::Here(input));
+                    let is_next = matches!(jobs.front(), Some(Job::Here(_)));
+                    if is_next || jobs.len() > SMALL { 0 } else { jobs.len() }
+                }
+                Some(Err(error)) => {
+                    // What came before the error still counts.
+                    return jobs
+                        .drain(..)
+                        .try_for_each(|job| hand_on(course, job, &mut sink))
+                        .and(Err(error));
+                }
+                None => break,
+            };
+            while jobs.len() > keep {
+                let Some(job) = jobs.pop_front() else { break };
+                hand_on(course, job, &mut sink)?;
+            }
+        }
+        jobs.into_iter().try_for_each(|job| hand_on(course, job, &mut sink))
+    })
+}
+
+/// An input that waits for its turn.
+enum Job<T, U> {
+    Here(T),
+    Apart(Receiver<Result<U>>),
+}
+
+/// Small inputs that wait behind a large one, at most.
+const SMALL: usize = 64;
+
 fn spawn<'s, T, U>(
     scope: &Scope<'s>,
     input: T,
@@ -161,5 +231,46 @@ mod tests {
             .unwrap();
         });
         assert!(most.into_inner() <= 7);
+    }
+
+    /// Squares of the first numbers, of which those in `large` are mapped ahead, and what was seen
+    /// of it: `n` asked for, `-n` handed on.
+    fn one_by_one(count: i64, large: impl Fn(i64) -> bool, fail_at: i64) -> (Vec<i64>, bool) {
+        let mut course = (1..=count, Vec::new());
+        let next = |(inputs, seen): &mut (std::ops::RangeInclusive<i64>, Vec<i64>)| {
+            let x = inputs.next()?;
+            seen.push(x);
+            Some(Ok(if large(x) { Turn::Large(x) } else { Turn::Small(x) }))
+        };
+        let map = |x: i64| if x == fail_at { Err(Error::corrupt("x")) } else { Ok((x, x * x)) };
+        let result = one_ahead(&mut course, next, map, |(_, seen), (x, square)| {
+            assert_eq!(square, x * x);
+            seen.push(-x);
+            Ok(())
+        });
+        (course.1, result.is_ok())
+    }
+
+    #[test]
+    fn the_next_large_one_is_asked_for_before_the_last_is_handed_on() {
+        for threads in [1, 2, 8] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let seen = |large: fn(i64) -> bool| pool.install(|| one_by_one(5, large, 0).0);
+            assert_eq!(seen(|_| true), [1, 2, -1, 3, -2, 4, -3, 5, -4, -5]);
+            assert_eq!(seen(|_| false), [1, -1, 2, -2, 3, -3, 4, -4, 5, -5]);
+            assert_eq!(seen(|x| x % 3 == 1), [1, 2, 3, 4, -1, -2, -3, 5, -4, -5]);
+        }
+        // Small ones do not pile up behind a large one.
+        let seen = one_by_one(200, |x| x == 1, 0).0;
+        assert_eq!(seen.iter().position(|&x| x < 0), Some(SMALL + 1));
+    }
+
+    #[test]
+    fn one_ahead_stops_at_the_first_error_in_order() {
+        for large in [|_| true, |_| false, |x| x == 2] {
+            let (seen, ok) = one_by_one(9, large, 4);
+            let handed_on: Vec<i64> = seen.into_iter().filter(|&x| x < 0).collect();
+            assert!(!ok && handed_on == [-1, -2, -3]);
+        }
     }
 }

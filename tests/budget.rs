@@ -5,7 +5,7 @@ mod common;
 use common::{Random, Sample, safetensors};
 use half::bf16;
 use occ::convert::Checkpoint;
-use occ::{Dtype, Encoding, Error, Plan, Reader, Weighting, WriteOptions, Writer};
+use occ::{Dtype, Encoding, Error, Plan, Reader, Source, Weighting, WriteOptions, Writer};
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -256,4 +256,35 @@ fn awkward_tensors_never_break_a_budget() {
         }
     }
     assert!(kept > 70, "{kept}");
+}
+
+#[test]
+fn tensors_from_memory_keep_to_a_budget_as_those_of_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, samples) in checkpoints() {
+        let checkpoint = checkpoint(folder.path(), &samples);
+        let mut plan = checkpoint.plan(&Encoding::bits(3.0).effort(3), &mut go_on).unwrap();
+        let sources: Vec<Source<'_>> = samples
+            .iter()
+            .map(|sample| Source {
+                name: &sample.name,
+                dtype: sample.dtype,
+                shape: &sample.shape,
+                bytes: &sample.bytes,
+            })
+            .collect();
+        let mut file = Vec::new();
+        let mut writer = Writer::new(&mut file, WriteOptions::default()).unwrap();
+        let added = writer.add_all(&sources, &plan).unwrap();
+        writer.finish().unwrap();
+        assert_eq!(added.len(), samples.len());
+        let spent = file.len() as f64 * 8.0 / checkpoint.weights() as f64;
+        // The plan has room for the header of a safetensors file, which is not here.
+        assert!((0.99 * 3.0..=3.0).contains(&spent), "{name}: {spent}");
+
+        plan.bits = Some(0.001);
+        let mut writer = Writer::new(std::io::sink(), WriteOptions::default()).unwrap();
+        let error = writer.add_all(&sources, &plan).unwrap_err();
+        assert!(matches!(error, Error::InvalidArgument { .. }), "{name}: {error}");
+    }
 }

@@ -7,7 +7,7 @@ use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::io::FileSection;
 use crate::plan::Plan;
-use crate::writer::Writer;
+use crate::writer::{Incoming, Part, Writer};
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
@@ -173,23 +173,28 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Writes everything but the tensors, and calls `add` for each of those in its place.
-    pub(super) fn write_parts<'w>(
-        &self,
-        writer: &mut Writer<'w>,
-        add: &mut dyn FnMut(&mut Writer<'w>, Section<'_>) -> Result<()>,
-    ) -> Result<()> {
-        if let Some((_, bytes)) = &self.index {
-            writer.attach(Kind::File, INDEX_NAME, bytes)?;
+    /// Everything that is written of it, in order: the index, then shard by shard its header and
+    /// its tensors, which `sections` are.
+    pub(super) fn parts<'c>(&'c self, sections: &'c [Section<'c>]) -> Vec<Part<'c>> {
+        let index = self.index.as_ref().map(|(path, bytes)| Part {
+            path: Some(path),
+            incoming: Incoming::file(Kind::File, INDEX_NAME, bytes),
+        });
+        let mut parts: Vec<Part<'c>> = index.into_iter().collect();
+        let mut sections = sections.iter();
+        for Shard { name, path, header, tensors, .. } in &self.shards {
+            let incoming = Incoming::file(Kind::SafetensorsHeader, name, header);
+            parts.push(Part { path: Some(path), incoming });
+            parts.extend(sections.by_ref().take(tensors.len()).map(Section::part));
         }
-        for shard in &self.shards {
-            let mut write = || {
-                writer.attach(Kind::SafetensorsHeader, &shard.name, &shard.header)?;
-                shard.sections().try_for_each(|section| add(writer, section))
-            };
-            write().map_err(|error: Error| error.in_file(&shard.path))?;
-        }
-        Ok(())
+        parts
+    }
+}
+
+impl Section<'_> {
+    fn part(&self) -> Part<'_> {
+        let Self { name, dtype, shape, path, ref bytes } = *self;
+        Part { path: Some(path), incoming: Incoming::tensor(name, dtype, shape, bytes) }
     }
 }
 

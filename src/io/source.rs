@@ -33,6 +33,16 @@ impl ByteSource for [u8] {
     }
 }
 
+impl ByteSource for Vec<u8> {
+    fn byte_len(&self) -> u64 {
+        self.as_slice().byte_len()
+    }
+
+    fn bytes<'a>(&'a self, range: Range<u64>, scratch: &'a mut Vec<u8>) -> io::Result<&'a [u8]> {
+        self.as_slice().bytes(range, scratch)
+    }
+}
+
 impl<S: ByteSource + ?Sized> ByteSource for &S {
     fn byte_len(&self) -> u64 {
         (**self).byte_len()

@@ -1,6 +1,7 @@
 //! Spreading a budget over tensors, before they are coded and while they are.
 
 use super::tensor::{LossyPlan, TensorPlan};
+use std::collections::VecDeque;
 
 /// Binary logarithms of a factor of all steps that a budget may lead to.
 const FACTORS: (f64, f64) = (-24.0, 10.0);
@@ -35,8 +36,10 @@ fn bits_with(plan: &LossyPlan, factor: f64) -> f64 {
 /// expected, those after it make up for.
 pub(crate) struct Steering {
     budget: u64,
-    /// Tensors not yet written, the next one last.
+    /// Tensors not yet decided, the next one last.
     rest: Vec<TensorPlan>,
+    /// Bytes expected of tensors that are decided but not yet written, in order.
+    underway: VecDeque<u64>,
 }
 
 /// What the next tensor may take.
@@ -44,9 +47,9 @@ pub(crate) struct Steering {
 pub(crate) struct Allowance {
     /// Its plan, with the step that suits the budget.
     pub(crate) plan: LossyPlan,
-    /// Bytes it may take, if it must be measured before it is written, because not enough comes
-    /// after it that could make up for it.
-    pub(crate) bytes: Option<u64>,
+    /// How long the file may be with it, if it must be measured before it is written, because not
+    /// enough comes after it that could make up for it.
+    pub(crate) file_bytes: Option<u64>,
 }
 
 /// The part of the budget that is aimed at; the rest is for what cannot be foreseen.
@@ -60,14 +63,24 @@ const PADDING: u64 = 255;
 impl Steering {
     /// For tensors in the order of writing, and all bytes of the file.
     pub(crate) fn new(budget: u64, tensors: impl DoubleEndedIterator<Item = TensorPlan>) -> Self {
-        Self { budget, rest: tensors.rev().collect() }
+        Self { budget, rest: tensors.rev().collect(), underway: VecDeque::new() }
     }
 
-    /// What the next tensor may take, when the file would be `length` bytes long without it and
-    /// all after it; `None` when it is not free to change. `Err` tells how many bytes are missing.
+    /// The oldest tensor of those decided has been written.
+    pub(crate) fn written(&mut self) {
+        self.underway.pop_front();
+    }
+
+    /// What the next tensor may take, when the file would be `length` bytes long without it, all
+    /// after it, and what is not yet written before it; `None` when it is not free to change.
+    /// `Err` tells how many bytes are missing.
     pub(crate) fn next(&mut self, length: u64) -> Result<Option<Allowance>, u64> {
         let Some(tensor) = self.rest.pop() else { return Ok(None) };
-        let Some(plan) = tensor.lossy.filter(|plan| plan.shares_budget) else { return Ok(None) };
+        let length = length + self.underway.iter().sum::<u64>();
+        let Some(plan) = tensor.lossy.filter(|plan| plan.shares_budget) else {
+            self.underway.push_back(tensor.bytes);
+            return Ok(None);
+        };
         let fixed = || self.rest.iter().filter(|t| flexible(t).is_none());
         let left = self.budget.saturating_sub(length);
         let left = left.saturating_sub(fixed().map(|t| t.bytes).sum());
@@ -84,9 +97,11 @@ impl Steering {
         // Nothing after it makes up for what cannot be foreseen.
         let spare = fixed().map(|t| t.bytes / SPARE_SHARE + PADDING).sum();
         let bytes = alone.then(|| (left - later as u64).saturating_sub(spare));
+        let expected = (bits_with(&plan, factor) * tensor.weights as f64 / 8.0) as u64;
+        self.underway.push_back(bytes.unwrap_or(expected));
         let step = (f64::from(plan.step).log2() + factor).exp2() as f32;
         let plan = LossyPlan { step, ..plan };
-        Ok(Some(Allowance { plan, bytes }))
+        Ok(Some(Allowance { plan, file_bytes: bytes.map(|bytes| length + bytes) }))
     }
 }
 
@@ -135,13 +150,33 @@ pub(super) mod tests {
         let tensors = [gaussian(8000), small, gaussian(80_000), gaussian(800)];
         let mut steering = Steering::new(22_240, tensors.into_iter());
         let first = steering.next(0).unwrap().unwrap();
-        assert!((f64::from(first.plan.step) - 0.5).abs() < 0.02 && first.bytes.is_none());
-        assert!(steering.next(3000).unwrap().is_none());
+        assert!((f64::from(first.plan.step) - 0.5).abs() < 0.02 && first.file_bytes.is_none());
+        assert!(steering.next(0).unwrap().is_none());
+        steering.written();
+        steering.written();
         // The first took half as much again: the next ones must do with less.
         let next = steering.next(3040).unwrap().unwrap();
-        assert!(next.plan.step > 0.52 && next.bytes.is_some_and(|bytes| bytes < 20_000));
+        assert!(next.plan.step > 0.52 && next.file_bytes.is_some_and(|bytes| bytes < 23_040));
+        steering.written();
         let last = steering.next(22_000).unwrap().unwrap();
-        assert_eq!(last.bytes, Some(240));
+        assert_eq!(last.file_bytes, Some(22_240));
+        steering.written();
         assert!(steering.next(23_000).unwrap().is_none());
+    }
+
+    #[test]
+    fn what_is_underway_counts_as_expected() {
+        let tensors = || [gaussian(8000), gaussian(80_000), gaussian(8000)].into_iter();
+        let (mut behind, mut ahead) =
+            (Steering::new(24_000, tensors()), Steering::new(24_000, tensors()));
+        let first = ahead.next(0).unwrap().unwrap();
+        assert_eq!(behind.next(0).unwrap(), Some(first.clone()));
+        behind.written();
+        let expected = first.plan.bits_at(f64::from(first.plan.step).log2()) * 1000.0;
+        let second = ahead.next(0).unwrap().unwrap();
+        let known = behind.next(expected as u64).unwrap().unwrap();
+        // But for a byte, which is rounded.
+        assert!((second.plan.step / known.plan.step - 1.0).abs() < 2e-4);
+        assert!(second.file_bytes.unwrap().abs_diff(known.file_bytes.unwrap()) <= 1);
     }
 }

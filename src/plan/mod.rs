@@ -88,13 +88,17 @@ impl Plan {
     }
 }
 
-/// A tensor that a plan is to be made for.
+/// A tensor that is to be planned or added.
 #[derive(Clone, Copy)]
-pub(crate) struct Source<'s> {
-    pub(crate) name: &'s str,
-    pub(crate) dtype: Dtype,
-    pub(crate) shape: &'s [usize],
-    pub(crate) bytes: &'s dyn ByteSource,
+pub struct Source<'s> {
+    /// Its name.
+    pub name: &'s str,
+    /// The type of its elements.
+    pub dtype: Dtype,
+    /// Its dimensions, outermost first.
+    pub shape: &'s [usize],
+    /// Its elements in row-major order, little-endian.
+    pub bytes: &'s dyn ByteSource,
 }
 
 impl std::fmt::Debug for Source<'_> {

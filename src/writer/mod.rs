@@ -1,27 +1,27 @@
 //! Writing `.occ` files.
 
-mod lossy;
+mod added;
+mod adjustable;
+mod chunks;
+mod course;
+mod ready;
 
-pub use lossy::Added;
-pub(crate) use lossy::{Incoming, Ready};
+pub use added::Added;
+pub(crate) use course::Part;
+pub(crate) use ready::Incoming;
 
-use crate::codec::lossy::{Distortion, Encoded};
-use crate::codec::{Codec, Encoder, Scratch};
-use crate::container::{
-    CHUNK_OVERHEAD, FileWriter, Foot, FrameHeader, Geometry, Header, Kind, Layout, Object,
-};
+use crate::codec::lossy::Distortion;
+use crate::container::{FileWriter, Foot, Header, Kind, Object};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::io::{AtomicFile, ByteSource};
-use crate::limits::Limits;
-use crate::pipeline;
-use crate::plan::{LossyPlan, TensorPlan};
-use crate::survey::survey;
+use crate::plan::{LossyPlan, Plan, Source, TensorPlan};
+use chunks::encode_chunks;
+use ready::Ready;
 use std::collections::HashSet;
 use std::fmt;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 
 /// How to write a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,7 +153,8 @@ impl<'w> Writer<'w> {
     where
         S: ByteSource + ?Sized,
     {
-        self.add_tensor(&Incoming { name, dtype, shape, source }, None, &mut |_| Ok(()))?;
+        let incoming = Incoming::tensor(name, dtype, shape, &source);
+        self.add_object(&incoming, None)?;
         Ok(())
     }
 
@@ -186,119 +187,74 @@ impl<'w> Writer<'w> {
     where
         S: ByteSource + ?Sized,
     {
-        let incoming = Incoming { name, dtype, shape, source };
-        self.add_tensor(&incoming, plan.lossy.as_ref(), &mut |_| Ok(()))
+        let incoming = Incoming::tensor(name, dtype, shape, &source);
+        self.add_object(&incoming, plan.lossy.as_ref())
     }
 
-    /// Adds a tensor, telling `observe` how many bytes of it each chunk written covers; an error
-    /// from it ends the work.
-    pub(crate) fn add_tensor<S>(
-        &mut self,
-        incoming: &Incoming<'_, S>,
-        plan: Option<&LossyPlan>,
-        observe: &mut dyn FnMut(u64) -> Result<()>,
-    ) -> Result<Added>
-    where
-        S: ByteSource + ?Sized,
-    {
+    /// Adds many tensors, each as the plan says for its name, or losing nothing: in less time than
+    /// one by one, since the next one is made ready while one is coded. A budget that spans just
+    /// these tensors is kept.
+    ///
+    /// ```
+    /// use occ::{Dtype, Plan, Source, WriteOptions, Writer};
+    /// let (weight, bias) = (vec![0u8; 64 * 64 * 2], vec![0u8; 64 * 2]);
+    /// let tensors = [
+    ///     Source { name: "w", dtype: Dtype::Bf16, shape: &[64, 64], bytes: &weight },
+    ///     Source { name: "b", dtype: Dtype::Bf16, shape: &[64], bytes: &bias },
+    /// ];
+    /// let mut file = Vec::new();
+    /// let mut writer = Writer::new(&mut file, WriteOptions::default())?;
+    /// let added = writer.add_all(&tensors, &Plan::default())?;
+    /// assert_eq!(added[0].weights, 64 * 64);
+    /// writer.finish()?;
+    /// # Ok::<(), occ::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`add_from`](Self::add_from); `InvalidArgument` when the budget does not suffice.
+    pub fn add_all(&mut self, tensors: &[Source<'_>], plan: &Plan) -> Result<Vec<Added>> {
+        let parts: Vec<Part<'_>> = tensors
+            .iter()
+            .map(|source| Incoming::tensor(source.name, source.dtype, source.shape, source.bytes))
+            .map(|incoming| Part { path: None, incoming })
+            .collect();
+        self.add_parts(&parts, plan, &mut |_| Ok(()))
+    }
+
+    /// Adds a tensor as planned.
+    fn add_object(&mut self, incoming: &Incoming<'_>, plan: Option<&LossyPlan>) -> Result<Added> {
         let mut add = || {
-            if let Some(plan) = plan
-                && let Some(added) = self.add_lossy(incoming, plan, observe)?
-            {
-                return Ok(added);
-            }
-            let shape = incoming.native_shape();
-            let Incoming { name, dtype, source, .. } = *incoming;
-            self.add_lossless(Kind::Tensor, name, dtype, shape, source, observe)
+            let ready = Ready::as_planned(incoming, plan, &self.options)?;
+            self.add_ready(ready, incoming.source, &mut |_| Ok(()))
         };
         add().map_err(|error: Error| error.in_tensor(incoming.name))
     }
 
-    /// Adds a file that belongs to the checkpoint.
-    pub(crate) fn attach(&mut self, kind: Kind, name: &str, bytes: &[u8]) -> Result<()> {
-        let shape = vec![bytes.len() as u64];
-        self.add_lossless(kind, name, Dtype::U8, shape, bytes, &mut |_| Ok(()))
-            .map_err(|error| error.in_tensor(name))?;
-        Ok(())
-    }
-
     /// How long the file were if it ended here.
-    pub(crate) fn finished_length(&self) -> u64 {
+    fn finished_length(&self) -> u64 {
         self.file.finished_length()
     }
 
-    fn add_lossless<S>(
+    /// Writes a whole frame, chunks coded in parallel, telling `observe` how many bytes of the
+    /// source each chunk written covers; an error from it ends the work.
+    fn add_ready(
         &mut self,
-        kind: Kind,
-        name: &str,
-        dtype: Dtype,
-        shape: Vec<u64>,
-        source: &S,
+        ready: Ready,
+        source: &dyn ByteSource,
         observe: &mut dyn FnMut(u64) -> Result<()>,
-    ) -> Result<Added>
-    where
-        S: ByteSource + ?Sized,
-    {
-        let target = self.options.chunk_elements;
-        let chunk_elements = chunk_elements(dtype, &shape, target);
-        let geometry = self.admit(kind, name, dtype, shape, chunk_elements, source)?;
-        let (survey, crcs) = survey(&geometry, source)?;
-        let encoder = survey.choose(geometry.chunk_count(), CHUNK_OVERHEAD);
-        let header = frame_header(kind, name, geometry, &encoder, &crcs)?;
-        let encode = |number: u64, chunk: &[u8], scratch: &mut Scratch| {
-            let crc = crc32fast::hash(chunk);
-            if crc != crcs[number as usize] {
-                return Err(Error::corrupt("the source changed while it was read"));
-            }
-            let (bytes, distortion) = (encoder.encode(chunk, scratch)?, Distortion::default());
-            Ok(Encoded { bytes, decoded_crc: crc, distortion })
-        };
-        self.write_frame(header, source, encode, observe)
-    }
-
-    /// Checks that a tensor can be added, and says how it is cut into chunks.
-    fn admit<S>(
-        &self,
-        kind: Kind,
-        name: &str,
-        dtype: Dtype,
-        shape: Vec<u64>,
-        chunk_elements: u64,
-        source: &S,
-    ) -> Result<Geometry>
-    where
-        S: ByteSource + ?Sized,
-    {
-        if self.names.contains(&(kind, name.to_owned())) {
-            return Err(Error::invalid("the name is taken"));
-        }
-        let geometry = Geometry::new(dtype, shape, chunk_elements, &Limits::default());
-        let geometry = geometry.map_err(invalid)?;
-        if geometry.decoded_len() != source.byte_len() {
-            return Err(Error::invalid("as many bytes as dtype and shape ask for are needed"));
-        }
-        Ok(geometry)
-    }
-
-    /// Writes a whole frame, chunks coded in parallel.
-    fn write_frame<S>(
-        &mut self,
-        header: FrameHeader,
-        source: &S,
-        encode: impl Fn(u64, &[u8], &mut Scratch) -> Result<Encoded> + Sync,
-        observe: &mut dyn FnMut(u64) -> Result<()>,
-    ) -> Result<Added>
-    where
-        S: ByteSource + ?Sized,
-    {
+    ) -> Result<Added> {
+        let Ready { header, coder } = ready;
         let Object { kind, ref name, ref geometry, .. } = header.object;
         let (name, geometry) = (name.clone(), geometry.clone());
         let before = self.finished_length();
-        self.names.insert((kind, name));
+        if !self.names.insert((kind, name)) {
+            return Err(Error::invalid("the name is taken"));
+        }
         let Self { file, path, .. } = self;
         file.begin(header).map_err(|error| error.in_file(path))?;
         let mut distortion = Distortion::default();
         let mut crcs = Vec::new();
+        let encode = |number, chunk: &[u8], scratch: &mut _| coder.encode(number, chunk, scratch);
         encode_chunks(&geometry, source, encode, |encoded, length| {
             file.chunk(&encoded.bytes).map_err(|error| error.in_file(path))?;
             distortion.add(encoded.distortion);
@@ -330,85 +286,6 @@ impl<'w> Writer<'w> {
     }
 }
 
-/// Codes all chunks of a source in parallel and hands them on in order.
-fn encode_chunks<S>(
-    geometry: &Geometry,
-    source: &S,
-    encode: impl Fn(u64, &[u8], &mut Scratch) -> Result<Encoded> + Sync,
-    mut sink: impl FnMut(&Encoded, u64) -> Result<()>,
-) -> Result<()>
-where
-    S: ByteSource + ?Sized,
-{
-    // Memory goes round: as much as chunks in flight need.
-    let (shelf, spare) = (Mutex::new(Vec::<(Vec<u8>, Scratch)>::new()), Mutex::new(Vec::new()));
-    let encode = |number| {
-        let (mut bytes, mut scratch) = taken(&shelf).unwrap_or_default();
-        scratch.out = taken(&spare).unwrap_or_default();
-        let range = geometry.chunk_range(number);
-        let length = range.end - range.start;
-        let encoded = encode(number, source.bytes(range, &mut bytes)?, &mut scratch)?;
-        put_back(&shelf, (bytes, scratch));
-        Ok((encoded, length))
-    };
-    let chunks = (0..geometry.chunk_count()).map(Ok);
-    pipeline::ordered(chunks, encode, |(encoded, length)| {
-        sink(&encoded, length)?;
-        put_back(&spare, encoded.bytes);
-        Ok(())
-    })
-}
-
-fn taken<T>(shelf: &Mutex<Vec<T>>) -> Option<T> {
-    shelf.lock().ok()?.pop()
-}
-
-fn put_back<T>(shelf: &Mutex<Vec<T>>, thing: T) {
-    if let Ok(mut shelf) = shelf.lock() {
-        shelf.push(thing);
-    }
-}
-
-/// What a decoder is told before the chunks, whose decoded checksums are `crcs`.
-fn frame_header(
-    kind: Kind,
-    name: &str,
-    geometry: Geometry,
-    encoder: &Encoder,
-    crcs: &[u32],
-) -> Result<FrameHeader> {
-    // Raw chunks are their own decoded bytes, so their checksums are known beforehand.
-    let (layout, chunk_crcs) = match encoder.codec() {
-        Codec::Raw => (Layout::Contiguous, crcs.to_vec()),
-        Codec::Planes | Codec::Trellis => (Layout::Chunked, Vec::new()),
-    };
-    let object = Object::new(kind, name.to_owned(), geometry, encoder.codec().id(), layout);
-    let object = object.map_err(invalid)?;
-    Ok(FrameHeader { object, parameters: encoder.parameters(), chunk_crcs })
-}
-
-/// The largest chunk written. Coded, an unlucky one may grow by half, still well within the
-/// limits that readers have by default.
-const MAX_CHUNK_BYTES: u64 = 64 << 20;
-
-/// Elements a chunk: whole rows of the matrix that the leading dimensions make, and whole bytes;
-/// part of a row where one row exceeds `target`.
-fn chunk_elements(dtype: Dtype, shape: &[u64], target: u64) -> u64 {
-    let target = target.min(MAX_CHUNK_BYTES * 8 / u64::from(dtype.bits()));
-    // Eight elements of any type are whole bytes.
-    let unit = if dtype.bits() < 8 { 8 } else { 1 };
-    let columns = shape.last().copied().unwrap_or(1).max(1);
-    let row = match columns.checked_mul(unit / gcd(columns, unit)) {
-        Some(row) if row <= target => row,
-        _ => unit,
-    };
-    (target / row).max(1) * row
-}
-
-fn gcd(a: u64, b: u64) -> u64 {
-    if b == 0 { a } else { gcd(b, a % b) }
-}
-
 /// The caller's fault, where a reader would call it the file's.
 fn invalid(error: Error) -> Error {
     match error {
@@ -420,19 +297,6 @@ fn invalid(error: Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn chunks_are_whole_rows_and_whole_bytes() {
-        assert_eq!(chunk_elements(Dtype::F32, &[1000, 384], 1 << 18), 682 * 384);
-        assert_eq!(chunk_elements(Dtype::F32, &[8, 100, 384], 1 << 18), 682 * 384);
-        assert_eq!(chunk_elements(Dtype::F32, &[1, 1 << 30], 1 << 18), 1 << 18);
-        assert_eq!(chunk_elements(Dtype::F4, &[1000, 6], 100), 96);
-        assert_eq!(chunk_elements(Dtype::F4, &[1000, 7], 100), 56);
-        assert_eq!(chunk_elements(Dtype::F4, &[1000, 70], 100), 96);
-        assert_eq!(chunk_elements(Dtype::U8, &[], 100), 100);
-        assert_eq!(chunk_elements(Dtype::F4, &[5, 0], 1), 8);
-        assert_eq!(chunk_elements(Dtype::F64, &[1 << 30], u64::MAX), 8 << 20);
-    }
 
     /// A source that is never the same twice.
     struct Fickle(std::sync::atomic::AtomicU8);

@@ -1,8 +1,8 @@
 //! What this crate offers.
 
 use super::contestants::Contestant;
-use super::weights::{Selection, Weights};
-use occ::{Coordinates, Encoding, Plan, Reader, Result, WriteOptions, Writer};
+use super::weights::{Selection, Tensor, Weights};
+use occ::{Coordinates, Encoding, Plan, Reader, Result, Source, WriteOptions, Writer};
 use rayon::ThreadPool;
 
 /// What those with loss spend, in bits a weight.
@@ -77,14 +77,14 @@ fn plan(original: &Selection<'_>, encoding: &Encoding) -> Result<Plan> {
 fn encode(original: &Selection<'_>, plan: &Plan, coded: &mut Vec<u8>) -> Result<()> {
     coded.clear();
     let mut writer = Writer::new(coded, WriteOptions::default())?;
-    for (tensor, bytes) in original.tensors() {
-        match plan.get(&tensor.name) {
-            Some(plan) => {
-                writer.add_planned(&tensor.name, tensor.dtype, &tensor.shape, bytes, plan)?;
-            }
-            None => writer.add(&tensor.name, tensor.dtype, &tensor.shape, bytes)?,
-        }
-    }
+    let tensors: Vec<(&Tensor, &[u8])> = original.tensors().collect();
+    let sources = tensors.iter().map(|(tensor, bytes)| Source {
+        name: &tensor.name,
+        dtype: tensor.dtype,
+        shape: &tensor.shape,
+        bytes,
+    });
+    writer.add_all(&sources.collect::<Vec<_>>(), plan)?;
     writer.finish()?;
     Ok(())
 }

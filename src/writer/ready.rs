@@ -1,0 +1,134 @@
+//! Tensors that all is known of: how they are cut, and who codes their chunks.
+
+use super::adjustable::Adjustable;
+use super::chunks::chunk_elements;
+use super::{WriteOptions, invalid};
+use crate::codec::lossy::{self, Distortion, Encoded};
+use crate::codec::{self, Codec, Scratch};
+use crate::container::{CHUNK_OVERHEAD, FrameHeader, Geometry, Kind, Layout, Object};
+use crate::dtype::Dtype;
+use crate::error::{Error, Result};
+use crate::io::ByteSource;
+use crate::limits::Limits;
+use crate::plan::LossyPlan;
+use crate::survey::survey;
+
+/// A tensor to be added, or a file that belongs to the checkpoint.
+#[derive(Clone)]
+pub(crate) struct Incoming<'i> {
+    pub(crate) kind: Kind,
+    pub(crate) name: &'i str,
+    pub(crate) dtype: Dtype,
+    pub(crate) shape: Vec<u64>,
+    pub(crate) source: &'i dyn ByteSource,
+}
+
+impl<'i> Incoming<'i> {
+    pub(crate) fn tensor(
+        name: &'i str,
+        dtype: Dtype,
+        shape: &[usize],
+        source: &'i dyn ByteSource,
+    ) -> Self {
+        let shape = shape.iter().map(|&size| size as u64).collect();
+        Self { kind: Kind::Tensor, name, dtype, shape, source }
+    }
+
+    pub(crate) fn file(kind: Kind, name: &'i str, bytes: &'i Vec<u8>) -> Self {
+        Self { kind, name, dtype: Dtype::U8, shape: vec![bytes.len() as u64], source: bytes }
+    }
+
+    /// How it is cut into chunks of so many elements.
+    ///
+    /// # Errors
+    /// `InvalidArgument` when there are other bytes than dtype and shape ask for.
+    pub(super) fn geometry(&self, chunk_elements: u64) -> Result<Geometry> {
+        let shape = self.shape.clone();
+        let geometry = Geometry::new(self.dtype, shape, chunk_elements, &Limits::default());
+        let geometry = geometry.map_err(invalid)?;
+        if geometry.decoded_len() != self.source.byte_len() {
+            return Err(Error::invalid("as many bytes as dtype and shape ask for are needed"));
+        }
+        Ok(geometry)
+    }
+}
+
+/// A tensor that only needs to be coded and written.
+pub(super) struct Ready {
+    pub(super) header: FrameHeader,
+    pub(super) coder: Coder,
+}
+
+/// Codes a tensor's chunks.
+pub(super) enum Coder {
+    Lossless {
+        encoder: codec::Encoder,
+        /// What chunks looked like when they were surveyed.
+        crcs: Vec<u32>,
+    },
+    Lossy {
+        encoder: Box<lossy::Encoder>,
+        /// Rows in a chunk.
+        rows: usize,
+    },
+}
+
+impl Coder {
+    /// Codes the chunk of a number.
+    ///
+    /// # Errors
+    /// `Corrupt` when it is not what it was before.
+    pub(super) fn encode(
+        &self,
+        number: u64,
+        chunk: &[u8],
+        scratch: &mut Scratch,
+    ) -> Result<Encoded> {
+        match self {
+            Self::Lossless { encoder, crcs } => {
+                let crc = crc32fast::hash(chunk);
+                if crc != crcs[number as usize] {
+                    return Err(Error::corrupt("the source changed while it was read"));
+                }
+                let (bytes, distortion) = (encoder.encode(chunk, scratch)?, Distortion::default());
+                Ok(Encoded { bytes, decoded_crc: crc, distortion })
+            }
+            Self::Lossy { encoder, rows } => encoder.encode(number as usize * rows, chunk, scratch),
+        }
+    }
+}
+
+impl Ready {
+    /// As planned, once the plan's promise holds; where it cannot be kept, or there is no plan,
+    /// nothing is lost.
+    pub(super) fn as_planned(
+        incoming: &Incoming<'_>,
+        plan: Option<&LossyPlan>,
+        options: &WriteOptions,
+    ) -> Result<Self> {
+        if let Some(plan) = plan
+            && let Some(adjustable) = Adjustable::new(incoming, plan, options)?
+            && let Some(step) = adjustable.promised_step(plan)?
+        {
+            return adjustable.ready(step);
+        }
+        Self::lossless(incoming, options)
+    }
+
+    fn lossless(incoming: &Incoming<'_>, options: &WriteOptions) -> Result<Self> {
+        let Incoming { kind, name, dtype, source, .. } = *incoming;
+        let chunk_elements = chunk_elements(dtype, &incoming.shape, options.chunk_elements);
+        let geometry = incoming.geometry(chunk_elements)?;
+        let (survey, crcs) = survey(&geometry, source)?;
+        let encoder = survey.choose(geometry.chunk_count(), CHUNK_OVERHEAD);
+        // Raw chunks are their own decoded bytes, so their checksums are known beforehand.
+        let (layout, chunk_crcs) = match encoder.codec() {
+            Codec::Raw => (Layout::Contiguous, crcs.clone()),
+            Codec::Planes | Codec::Trellis => (Layout::Chunked, Vec::new()),
+        };
+        let object = Object::new(kind, name.to_owned(), geometry, encoder.codec().id(), layout);
+        let object = object.map_err(invalid)?;
+        let header = FrameHeader { object, parameters: encoder.parameters(), chunk_crcs };
+        Ok(Self { header, coder: Coder::Lossless { encoder, crcs } })
+    }
+}
