@@ -34,6 +34,16 @@ mod entropy {
     }
 
     #[divan::bench(args = kernels())]
+    fn rans_decode_words(bencher: Bencher<'_, '_>, kernel: &str) {
+        measure(bencher, stages::rans_decode_words(kernel));
+    }
+
+    #[divan::bench(args = kernels())]
+    fn rans_decode_pairs(bencher: Bencher<'_, '_>, kernel: &str) {
+        measure(bencher, stages::rans_decode_pairs(kernel));
+    }
+
+    #[divan::bench(args = kernels())]
     fn rans_decode_run(bencher: Bencher<'_, '_>, kernel: &str) {
         measure(bencher, stages::rans_decode_run(kernel));
     }

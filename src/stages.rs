@@ -6,7 +6,7 @@ use crate::codec::split::Split;
 use crate::coordinates::{BAND, Basis, Coordinates, Hadamard, transpose_short};
 use crate::dtype::Dtype;
 use crate::entropy::rans::{
-    Coded, DecodeTable, DecodeTables, Decoder, EncodeTables, Encoder, LANES, Machine, Run,
+    Coded, DecodeTable, DecodeTables, Decoder, EncodeTables, Encoder, LANES, Machine, Pairs, Run,
 };
 use crate::entropy::{CENTRE, Frequencies, Histogram};
 use crate::kernel::Kernel;
@@ -91,6 +91,51 @@ pub fn rans_encode(kernel_name: &str) -> Stage {
     let tables = EncodeTables::new([&frequencies(&symbols)]);
     Stage::new(SYMBOLS, move || {
         black_box(encoded(&tables, kernel, |encoder| encoder.put(black_box(&symbols))));
+    })
+}
+
+/// Exponents of normal numbers, and bytes that go with them.
+fn exponents() -> (Vec<u8>, Vec<u8>) {
+    let words = normals().map(|x| ((0.02 * x).to_bits() >> 16) as u16).take(SYMBOLS);
+    words.map(|word| ((word >> 7) as u8, word as u8)).unzip()
+}
+
+/// Decodes the high bytes of words by one table, and joins them to the low ones.
+pub fn rans_decode_words(kernel_name: &str) -> Stage {
+    let kernel = kernel(kernel_name);
+    let (high, low) = exponents();
+    let frequencies = frequencies(&high);
+    let table = DecodeTable::new(&frequencies);
+    let tables = EncodeTables::new([&frequencies]);
+    let stream = encoded(&tables, kernel, |encoder| encoder.put(&high));
+    let mut out = vec![0; 2 * SYMBOLS];
+    Stage::new(SYMBOLS, move || {
+        let mut decoder = Decoder::new(black_box(&stream), kernel).expect("a stream");
+        black_box(decoder.decode_words(&table, &low, true, black_box(&mut out)));
+    })
+}
+
+/// The same in pairs.
+pub fn rans_decode_pairs(kernel_name: &str) -> Stage {
+    let kernel = kernel(kernel_name);
+    let (high, low) = exponents();
+    let most = high.iter().copied().max().unwrap_or(0);
+    let nibble = |byte: u8| most.wrapping_sub(byte).min(15);
+    let pairs: Vec<u8> = high
+        .as_chunks::<{ 2 * LANES }>()
+        .0
+        .iter()
+        .flat_map(|block| (0..LANES).map(|i| nibble(block[i]) | nibble(block[LANES + i]) << 4))
+        .collect();
+    let frequencies = frequencies(&pairs);
+    let table = DecodeTable::new(&frequencies);
+    let tables = EncodeTables::new([&frequencies]);
+    let stream = encoded(&tables, kernel, |encoder| encoder.put(&pairs));
+    let mut out = vec![0; 2 * SYMBOLS];
+    Stage::new(SYMBOLS, move || {
+        let mut decoder = Decoder::new(black_box(&stream), kernel).expect("a stream");
+        let pairs = Pairs { base: most, low: low.as_chunks().0, rotated: true };
+        black_box(decoder.decode_pairs(&table, &pairs, black_box(&mut out)));
     })
 }
 

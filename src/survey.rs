@@ -12,6 +12,7 @@ pub(crate) fn survey<S>(geometry: &Geometry, source: &S) -> Result<(Survey, Vec<
 where
     S: ByteSource + ?Sized,
 {
+    let new = Survey::new(geometry.dtype(), &sample(source)?);
     let count = |state: &mut (Survey, Vec<u8>), number: u64| {
         let (survey, bytes) = state;
         let chunk = source.bytes(geometry.chunk_range(number), bytes)?;
@@ -19,7 +20,7 @@ where
         Ok(crc32fast::hash(chunk))
     };
     let share = |range: Range<u64>| {
-        let mut state = (Survey::new(geometry.dtype()), Vec::new());
+        let mut state = (new.clone(), Vec::new());
         let crcs: Result<Vec<u32>> = range.map(|number| count(&mut state, number)).collect();
         Ok((state.0, crcs?))
     };
@@ -33,11 +34,37 @@ where
         .into_par_iter()
         .map(|worker| share((worker * size).min(chunks)..((worker + 1) * size).min(chunks)))
         .collect();
-    let mut total = (Survey::new(geometry.dtype()), Vec::new());
+    let mut total = (new, Vec::new());
     for share in shares {
         let (survey, crcs) = share?;
         total.0.merge(&survey);
         total.1.extend(crcs);
     }
     Ok(total)
+}
+
+/// Pieces of a sample, evenly spread, and bytes of each at most.
+const PIECES: u64 = 8;
+const PIECE: u64 = 1 << 13;
+
+/// Of a smaller tensor there is no sample.
+const SMALL: u64 = 1 << 13;
+
+/// Some of a tensor's bytes, in whole elements, or none.
+fn sample<S>(source: &S) -> Result<Vec<u8>>
+where
+    S: ByteSource + ?Sized,
+{
+    let length = source.byte_len();
+    let (mut sample, mut piece) = (Vec::new(), Vec::new());
+    if length < SMALL {
+        return Ok(sample);
+    }
+    // Multiples of every element's size.
+    let distance = length / PIECES / 8 * 8;
+    for start in (0..PIECES).map(|number| number * distance) {
+        let range = start..start + PIECE.min(distance);
+        sample.extend_from_slice(source.bytes(range, &mut piece)?);
+    }
+    Ok(sample)
 }

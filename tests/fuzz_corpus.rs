@@ -75,6 +75,15 @@ fn halves(length: usize) -> Vec<u8> {
     pairs.flat_map(|(low, high)| [low, high]).collect()
 }
 
+/// So few kinds of exponents that they go in pairs, and one that does not, now and then.
+fn paired(words: usize) -> Vec<u8> {
+    let word = |(word, noise): (usize, u32)| {
+        let exponent = if word % 900 == 7 { 200 } else { 120 - (noise >> 20 & 3) as u16 };
+        (exponent << 8 | noise as u16 & 0xff).rotate_right(1).to_le_bytes()
+    };
+    noise(5).enumerate().take(words).flat_map(word).collect()
+}
+
 /// Files, sound and damaged.
 fn files() -> Seeds {
     let coded = file(300, &[("coded", Dtype::Bf16, &[30, 50], halves(3000))]);
@@ -104,6 +113,7 @@ fn files() -> Seeds {
         ("flipped_index", flipped(coded.len() - 60)),
         ("truncated", several[..several.len() / 2].to_vec()),
         ("coded", coded),
+        ("paired", file(3000, &[("paired", Dtype::Bf16, &[5, 900], paired(4500))])),
         ("identity", lossy_file("identity")),
         ("hadamard", lossy_file("hadamard")),
         ("aligned", lossy_file("aligned")),

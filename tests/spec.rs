@@ -4,7 +4,7 @@
 mod common;
 mod spec_decoder;
 
-use common::{Sample, few, menagerie, small_chunks, written};
+use common::{Sample, few, menagerie, paired, small_chunks, written};
 use occ::{Reader, VerifyOptions, WriteOptions};
 use spec_decoder::checksums::{checksums, mend};
 use spec_decoder::{DecodedObject, decode_indexed, decode_stream};
@@ -53,8 +53,22 @@ fn reads_codecs_by_their_ids() {
 /// Every byte changed, every checksum mended: what is left to find are the rules themselves.
 #[test]
 fn agrees_on_what_is_sound_behind_valid_checksums() {
-    let samples = few();
-    let file = written(&samples, WriteOptions { alignment: 16, ..small_chunks(1 << 18) });
+    agrees(&few());
+}
+
+#[test]
+fn agrees_on_pairs() {
+    let samples = [paired()];
+    // Low bytes as they are, exponents in pairs from 120 down.
+    let parameters = [0, 3, 120];
+    let file = written(&samples, small_chunks(1000));
+    assert!(file.windows(3).any(|bytes| bytes == parameters));
+    assert_same(&decode_stream(&file).unwrap(), &samples);
+    agrees(&samples);
+}
+
+fn agrees(samples: &[Sample]) {
+    let file = written(samples, WriteOptions { alignment: 16, ..small_chunks(1 << 18) });
     let checksums = checksums(&file);
     let mut mended = file.clone();
     mend(&mut mended, &checksums);

@@ -65,8 +65,9 @@ impl std::fmt::Display for Codec {
 pub(crate) struct Survey(lossless::Survey);
 
 impl Survey {
-    pub(crate) fn new(dtype: Dtype) -> Self {
-        Self(lossless::Survey::new(dtype))
+    /// `sample` is some of the tensor, in whole elements: it tells what is worth counting.
+    pub(crate) fn new(dtype: Dtype, sample: &[u8]) -> Self {
+        Self(lossless::Survey::new(dtype, sample))
     }
 
     /// Adds one chunk's statistics.

@@ -54,6 +54,23 @@ impl Split {
         );
     }
 
+    /// Puts another byte in a plane's place of a word.
+    pub(crate) fn replace(self, plane: usize, word: usize, byte: u8, out: &mut [u8]) {
+        let word = &mut out[word * self.width..][..self.width];
+        let mut bytes = [0; 8];
+        bytes[..self.width].copy_from_slice(word);
+        // Rotated within its own bits only: in the middle of more of them there is no carry.
+        let (bits, rotation) = (8 * self.width as u32, self.rotation());
+        let mut number = u64::from_le_bytes(bytes);
+        number = number << rotation | number >> ((bits - rotation) % 64);
+        let mut bytes = number.to_le_bytes();
+        bytes[plane] = byte;
+        bytes[self.width..].fill(0);
+        let number = u64::from_le_bytes(bytes);
+        let number = number >> rotation | number << ((bits - rotation) % 64);
+        word.copy_from_slice(&number.to_le_bytes()[..self.width]);
+    }
+
     /// Reassembles words from their planes into `out`, whose length is `width` times a plane's.
     pub(crate) fn join(self, kernel: Kernel, planes: &[&[u8]], out: &mut [u8]) {
         let rotation = self.rotation();
@@ -150,6 +167,21 @@ mod tests {
                 let mut out = vec![0xee; bytes.len()];
                 split.join(kernel, &planes, &mut out);
                 assert_eq!(out, bytes, "{dtype}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_byte_is_replaced_where_its_plane_is() {
+        let bytes: Vec<u8> = (0..48u32).map(|i| (i * 37 + 128) as u8).collect();
+        for &dtype in Dtype::ALL {
+            let split = Split::of(dtype);
+            for plane in 0..split.width {
+                let mut replaced = bytes.clone();
+                split.replace(plane, 2, 0xa5, &mut replaced);
+                let mut planes = planes_of(split, &bytes);
+                planes[plane][2] = 0xa5;
+                assert_eq!(planes_of(split, &replaced), planes, "{dtype} {plane}");
             }
         }
     }

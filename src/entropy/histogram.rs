@@ -11,6 +11,11 @@ impl Default for Histogram {
 }
 
 impl Histogram {
+    /// Of so many of each.
+    pub(crate) fn from_counts(counts: [u64; 256]) -> Self {
+        Self(counts)
+    }
+
     /// Adds the counts of `bytes`.
     pub(crate) fn count(&mut self, bytes: &[u8]) {
         // Four tables, so that runs of one value do not wait on their own last store.

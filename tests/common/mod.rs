@@ -83,7 +83,20 @@ pub fn menagerie() -> Vec<Sample> {
         Sample::new(&format!("all.{dtype}"), dtype, &[32, 32], bytes)
     }));
     samples.push(Sample::new("noise.f16", Dtype::F16, &[40, 20], random.bytes(1600)));
+    samples.push(paired());
     samples
+}
+
+/// Exponents of so few kinds that they are coded in pairs, but for one that is far off now and then;
+/// the last ones are in no block.
+pub fn paired() -> Sample {
+    let mut random = Random(9);
+    let exponent = |word: usize, kind: u8| if word % 900 == 7 { 200 } else { 120 - kind % 3 };
+    let words = random.bytes(4500).into_iter().zip(random.bytes(4500)).enumerate();
+    let words = words
+        .map(|(word, (low, kind))| u16::from_be_bytes([exponent(word, kind), low]).rotate_right(1));
+    let bytes = words.flat_map(u16::to_le_bytes).collect();
+    Sample::new("bf16.paired", Dtype::Bf16, &[45, 100], bytes)
 }
 
 /// Enough of them for a file of a few kilobytes.

@@ -8,6 +8,7 @@ pub enum Plane {
     Raw,
     Constant(u8),
     Coded(Box<Table>),
+    Paired(u8, Box<Table>),
 }
 
 /// The width w of a word, and whether words are rotated.
@@ -36,6 +37,7 @@ fn read_plane_params(input: &mut Cursor) -> Res<Plane> {
         0 => Ok(Plane::Raw),
         1 => Ok(Plane::Constant(input.u8()?)),
         2 => Ok(Plane::Coded(Box::new(read_table(input)?))),
+        3 => Ok(Plane::Paired(input.u8()?, Box::new(read_table(input)?))),
         _ => Err("unknown plane mode".into()),
     }
 }
@@ -79,7 +81,30 @@ fn decode_plane(plane: &Plane, input: &mut Cursor, count: usize) -> Res<Vec<u8>>
             let len = to_size(input.u32()?.into())?;
             decode_rans(table, input.take(len)?, count)
         }
+        Plane::Paired(base, table) => decode_pairs(*base, table, input, count),
     }
+}
+
+fn decode_pairs(base: u8, table: &Table, input: &mut Cursor, count: usize) -> Res<Vec<u8>> {
+    let strangers = to_size(input.u32()?.into())?;
+    let len = to_size(input.u32()?.into())?;
+    let blocks = count / 64;
+    let pairs = decode_rans(table, input.take(len)?, 32 * blocks)?;
+    let paired = (0..64 * blocks).map(|i| {
+        let pair = pairs[i / 64 * 32 + i % 32];
+        base.wrapping_sub(if i % 64 < 32 { pair % 16 } else { pair / 16 })
+    });
+    let mut bytes: Vec<u8> = paired.collect();
+    bytes.extend_from_slice(input.take(count - 64 * blocks)?);
+    let mut places = Vec::new();
+    for _ in 0..strangers {
+        places.push(to_size(input.u32()?.into())?);
+    }
+    ensure(places.windows(2).all(|pair| pair[0] < pair[1]), "strangers are not in order")?;
+    ensure(places.iter().all(|&place| place < 64 * blocks), "a stranger is in no pair")?;
+    let what = input.take(strangers)?;
+    places.iter().zip(what).for_each(|(&place, &byte)| bytes[place] = byte);
+    Ok(bytes)
 }
 
 fn decode_rans(table: &Table, stream: &[u8], count: usize) -> Res<Vec<u8>> {

@@ -1,7 +1,7 @@
 //! Coding and decoding with AVX2: eight lanes a vector, four vectors a group.
 #![allow(unsafe_code)]
 
-use super::{LANES, PRECISION, Run};
+use super::{LANES, PRECISION, Pairs, Run};
 use crate::entropy::{CENTRE, ESCAPE};
 use crate::kernel::Avx2;
 use std::arch::x86_64::*;
@@ -95,6 +95,23 @@ pub(super) fn decode_words(
         true => unsafe { windows_of_words::<true>(states, words, table, low, out) },
         // SAFETY: the token is proof of AVX2 and POPCNT.
         false => unsafe { windows_of_words::<false>(states, words, table, low, out) },
+    }
+}
+
+/// As [`decode_pairs`](super::scalar::decode_pairs).
+pub(super) fn decode_pairs(
+    _: Avx2,
+    states: &mut [u32; LANES],
+    words: &[U16],
+    table: &[u32; 1 << PRECISION],
+    pairs: &Pairs<'_>,
+    out: &mut [[u8; 4 * LANES]],
+) -> (usize, usize) {
+    match pairs.rotated {
+        // SAFETY: the token is proof of AVX2 and POPCNT.
+        true => unsafe { windows_of_pairs::<true>(states, words, table, pairs, out) },
+        // SAFETY: the token is proof of AVX2 and POPCNT.
+        false => unsafe { windows_of_pairs::<false>(states, words, table, pairs, out) },
     }
 }
 
@@ -232,6 +249,37 @@ fn windows_of_words<const ROTATED: bool>(
     windows(states, words, table, low.iter().zip(out), |(low, out), high| {
         join::<ROTATED>(low, high, out);
     })
+}
+
+#[target_feature(enable = "avx2,popcnt")]
+fn windows_of_pairs<const ROTATED: bool>(
+    states: &mut [u32; LANES],
+    words: &[U16],
+    table: &[u32; 1 << PRECISION],
+    pairs: &Pairs<'_>,
+    out: &mut [[u8; 4 * LANES]],
+) -> (usize, usize) {
+    let base = _mm256_set1_epi8(pairs.base as i8);
+    windows(states, words, table, pairs.low.iter().zip(out), |(low, out), symbols| {
+        join_pairs::<ROTATED>(low, symbols, base, out);
+    })
+}
+
+/// Puts words of low bytes and high ones: first those of low nibbles, then those of high ones.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn join_pairs<const ROTATED: bool>(
+    low: &[u8; 2 * LANES],
+    pairs: __m256i,
+    base: __m256i,
+    out: &mut [u8; 4 * LANES],
+) {
+    let nibbles = [pairs, _mm256_srli_epi16::<4>(pairs)];
+    let low = low.as_chunks().0;
+    for ((nibbles, low), out) in nibbles.into_iter().zip(low).zip(out.as_chunks_mut().0) {
+        let nibbles = _mm256_and_si256(nibbles, _mm256_set1_epi8(0xf));
+        join::<ROTATED>(low, _mm256_sub_epi8(base, nibbles), out);
+    }
 }
 
 /// Puts words of low bytes and high ones.

@@ -5,8 +5,8 @@
 //! of decoding.
 #![allow(unsafe_code)]
 
-use super::avx2::join;
-use super::{LANES, PRECISION, Run, STATE_MIN};
+use super::avx2::{join, join_pairs};
+use super::{LANES, PRECISION, Pairs, Run, STATE_MIN};
 use crate::entropy::{CENTRE, ESCAPE};
 use crate::kernel::Avx512;
 use std::arch::x86_64::*;
@@ -24,7 +24,7 @@ pub(super) fn decode_windows(
     groups: &mut [[u8; LANES]],
 ) -> (usize, usize) {
     // SAFETY: the token is proof of these instructions.
-    unsafe { windows(states, words, table, groups) }
+    unsafe { windows_of_symbols(states, words, table, groups) }
 }
 
 /// As [`decode_words`](super::scalar::decode_words).
@@ -45,6 +45,23 @@ pub(super) fn decode_words(
     }
 }
 
+/// As [`decode_pairs`](super::scalar::decode_pairs).
+pub(super) fn decode_pairs(
+    _: Avx512,
+    states: &mut [u32; LANES],
+    words: &[U16],
+    table: &[u32; 1 << PRECISION],
+    pairs: &Pairs<'_>,
+    out: &mut [[u8; 4 * LANES]],
+) -> (usize, usize) {
+    match pairs.rotated {
+        // SAFETY: the token is proof of these instructions.
+        true => unsafe { windows_of_pairs::<true>(states, words, table, pairs, out) },
+        // SAFETY: the token is proof of these instructions.
+        false => unsafe { windows_of_pairs::<false>(states, words, table, pairs, out) },
+    }
+}
+
 /// As [`decode_run`](super::machine::decode_run).
 pub(super) fn decode_run(
     _: Avx512,
@@ -59,31 +76,45 @@ pub(super) fn decode_run(
     unsafe { run_of_groups(states, words, tables, run, machines, out) }
 }
 
+/// Decodes groups while there are words enough for any, and hands their symbols to `put`; returns how
+/// many, and the words taken.
+#[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,popcnt")]
-fn windows(
+fn windows<G>(
     states: &mut [u32; LANES],
     words: &[U16],
     table: &[u32; 1 << PRECISION],
-    groups: &mut [[u8; LANES]],
+    groups: impl Iterator<Item = G>,
+    put: impl Fn(G, __m256i),
 ) -> (usize, usize) {
     let mut vectors = load(states);
     let (mut done, mut used) = (0, 0);
+    let slots = _mm256_set1_epi32((1 << PRECISION) - 1);
     for group in groups {
         let Some(window) = words[used..].first_chunk() else { break };
-        let slots = _mm256_set1_epi32((1 << PRECISION) - 1);
         // SAFETY: a slot is below 2^12, the length of the table.
         let entries = vectors.map(|x| unsafe { look_up(_mm256_and_si256(x, slots), table) });
         used += advance(&mut vectors, entries, window);
-        // SAFETY: a vector is written over 32 bytes, at any alignment.
-        unsafe { _mm256_storeu_si256(group.as_mut_ptr().cast(), narrow(entries)) };
+        put(group, narrow(entries));
         done += 1;
     }
     store(vectors, states);
     (done, used)
 }
 
-/// As [`windows`], where each symbol is the high byte of a word whose low byte is in `low`; words
-/// are rotated right by one bit if asked to.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,popcnt")]
+fn windows_of_symbols(
+    states: &mut [u32; LANES],
+    words: &[U16],
+    table: &[u32; 1 << PRECISION],
+    groups: &mut [[u8; LANES]],
+) -> (usize, usize) {
+    windows(states, words, table, groups.iter_mut(), |group, symbols| {
+        // SAFETY: a vector is written over 32 bytes, at any alignment.
+        unsafe { _mm256_storeu_si256(group.as_mut_ptr().cast(), symbols) };
+    })
+}
+
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,popcnt")]
 fn windows_of_words<const ROTATED: bool>(
     states: &mut [u32; LANES],
@@ -92,19 +123,23 @@ fn windows_of_words<const ROTATED: bool>(
     low: &[[u8; LANES]],
     out: &mut [[u8; 2 * LANES]],
 ) -> (usize, usize) {
-    let mut vectors = load(states);
-    let (mut done, mut used) = (0, 0);
-    let slots = _mm256_set1_epi32((1 << PRECISION) - 1);
-    for (low, out) in low.iter().zip(out) {
-        let Some(window) = words[used..].first_chunk() else { break };
-        // SAFETY: a slot is below 2^12, the length of the table.
-        let entries = vectors.map(|x| unsafe { look_up(_mm256_and_si256(x, slots), table) });
-        used += advance(&mut vectors, entries, window);
-        join::<ROTATED>(low, narrow(entries), out);
-        done += 1;
-    }
-    store(vectors, states);
-    (done, used)
+    windows(states, words, table, low.iter().zip(out), |(low, out), high| {
+        join::<ROTATED>(low, high, out);
+    })
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,popcnt")]
+fn windows_of_pairs<const ROTATED: bool>(
+    states: &mut [u32; LANES],
+    words: &[U16],
+    table: &[u32; 1 << PRECISION],
+    pairs: &Pairs<'_>,
+    out: &mut [[u8; 4 * LANES]],
+) -> (usize, usize) {
+    let base = _mm256_set1_epi8(pairs.base as i8);
+    windows(states, words, table, pairs.low.iter().zip(out), |(low, out), symbols| {
+        join_pairs::<ROTATED>(low, symbols, base, out);
+    })
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,popcnt")]

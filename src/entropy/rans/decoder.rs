@@ -3,9 +3,9 @@
 use super::machine::{Run, decode_run};
 #[cfg(target_arch = "aarch64")]
 use super::neon;
-use super::scalar::{decode_near_end, decode_windows, decode_words};
+use super::scalar::{decode_near_end, decode_pairs, decode_windows, decode_words, pair_bytes};
 use super::tables::{DecodeTable, DecodeTables};
-use super::{LANES, STATE_MIN, STATES_BYTES};
+use super::{LANES, Pairs, STATE_MIN, STATES_BYTES};
 #[cfg(target_arch = "x86_64")]
 use super::{avx2, avx512};
 use crate::error::{Error, Result};
@@ -93,6 +93,54 @@ impl<'a> Decoder<'a> {
         };
         self.words = &self.words[used..];
         done
+    }
+
+    /// Decodes pairs of bytes that are the high bytes of words, until the end of the stream is near;
+    /// returns how many groups of 64 words.
+    pub(crate) fn decode_pairs(
+        &mut self,
+        table: &DecodeTable,
+        pairs: &Pairs<'_>,
+        out: &mut [u8],
+    ) -> usize {
+        let out = out.as_chunks_mut::<{ 4 * LANES }>().0;
+        let (states, words) = (&mut self.states, self.words);
+        let (done, used) = match self.kernel {
+            Kernel::Scalar => decode_pairs(states, words, &table.0, pairs, out),
+            #[cfg(target_arch = "aarch64")]
+            Kernel::Neon(_) => decode_pairs(states, words, &table.0, pairs, out),
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx2(token) => avx2::decode_pairs(token, states, words, &table.0, pairs, out),
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx512(token) => {
+                avx512::decode_pairs(token, states, words, &table.0, pairs, out)
+            }
+        };
+        self.words = &self.words[used..];
+        done
+    }
+
+    /// Decodes pairs of bytes, 64 bytes at a time, over `out`.
+    ///
+    /// # Errors
+    /// `Corrupt` when the words run out.
+    pub(crate) fn decode_pair_bytes(
+        &mut self,
+        table: &DecodeTable,
+        base: u8,
+        out: &mut [u8],
+    ) -> Result<()> {
+        let mut buffer = [0; 32 * LANES];
+        for out in out.chunks_mut(2 * buffer.len()) {
+            let pairs = &mut buffer[..out.len() / 2];
+            self.decode(table, pairs)?;
+            let (pairs, out) = (pairs.as_chunks().0, out.as_chunks_mut().0);
+            self.kernel.run(
+                #[inline(always)]
+                || pairs.iter().zip(out).for_each(|(pairs, out)| *out = pair_bytes(base, pairs)),
+            );
+        }
+        Ok(())
     }
 
     /// Decodes the next group: a symbol for each of the first `group.len()` lanes, at most 32,

@@ -22,6 +22,18 @@ pub(crate) use encoder::{Coded, Encoder};
 pub(crate) use machine::{Machine, Run};
 pub(crate) use tables::{DecodeTable, DecodeTables, EncodeTables};
 
+/// What pairs of bytes become part of. A symbol is a pair: a nibble stands for the byte that is so
+/// far below a base. Of every 32 symbols the low nibbles are 32 bytes in a row, the high ones the
+/// next 32.
+pub(crate) struct Pairs<'p> {
+    /// What nibbles are taken from.
+    pub(crate) base: u8,
+    /// The low bytes of words whose high bytes these are.
+    pub(crate) low: &'p [[u8; 2 * LANES]],
+    /// Whether words are rotated right by one bit.
+    pub(crate) rotated: bool,
+}
+
 /// Interleaved states.
 pub(crate) const LANES: usize = 32;
 

@@ -1,7 +1,7 @@
 //! The portable coder. It is the truth that every kernel must agree with.
 
 use super::tables::EncodeEntry;
-use super::{LANES, PRECISION, STATE_MIN};
+use super::{LANES, PRECISION, Pairs, STATE_MIN};
 use crate::error::{Error, Result};
 use zerocopy::little_endian::U16;
 
@@ -54,13 +54,51 @@ pub(super) fn decode_words(
         let Some(window) = words[used..].first_chunk() else { break };
         let mut high = [0; LANES];
         used += decode_window(states, |_, slot| table[slot], window, &mut high);
-        for ((out, &low), high) in out.as_chunks_mut::<2>().0.iter_mut().zip(low).zip(high) {
-            let word = u16::from_le_bytes([low, high]);
-            *out = word.rotate_right(rotated.into()).to_le_bytes();
-        }
+        join(low, &high, rotated, out);
         done += 1;
     }
     (done, used)
+}
+
+/// As [`decode_words`], where each symbol is a pair of high bytes.
+pub(super) fn decode_pairs(
+    states: &mut [u32; LANES],
+    words: &[U16],
+    table: &[u32; 1 << PRECISION],
+    pairs: &Pairs<'_>,
+    out: &mut [[u8; 4 * LANES]],
+) -> (usize, usize) {
+    let (mut done, mut used) = (0, 0);
+    for (low, out) in pairs.low.iter().zip(out) {
+        let Some(window) = words[used..].first_chunk() else { break };
+        let mut symbols = [0; LANES];
+        used += decode_window(states, |_, slot| table[slot], window, &mut symbols);
+        let high = pair_bytes(pairs.base, &symbols);
+        join(low, &high, pairs.rotated, out);
+        done += 1;
+    }
+    (done, used)
+}
+
+/// The bytes that pairs stand for: first those of low nibbles, then those of high ones.
+#[inline(always)]
+pub(super) fn pair_bytes(base: u8, pairs: &[u8; LANES]) -> [u8; 2 * LANES] {
+    let mut bytes = [0; 2 * LANES];
+    let (low, high) = bytes.split_at_mut(LANES);
+    for ((low, high), pair) in low.iter_mut().zip(high).zip(pairs) {
+        *low = base.wrapping_sub(pair & 0xf);
+        *high = base.wrapping_sub(pair >> 4);
+    }
+    bytes
+}
+
+/// Puts words of low bytes and high ones.
+#[inline(always)]
+fn join(low: &[u8], high: &[u8], rotated: bool, out: &mut [u8]) {
+    for ((out, &low), &high) in out.as_chunks_mut::<2>().0.iter_mut().zip(low).zip(high) {
+        let word = u16::from_le_bytes([low, high]);
+        *out = word.rotate_right(rotated.into()).to_le_bytes();
+    }
 }
 
 /// Decodes 32 symbols with at least 32 words at hand; returns how many were taken.

@@ -117,6 +117,46 @@ fn words_are_joined_alike() {
     }
 }
 
+/// Words whose high bytes are decoded in pairs: joined by every kernel, for every length.
+#[test]
+fn pairs_are_joined_alike() {
+    let frequencies = frequencies_of(b"abracadabra").unwrap();
+    let table = DecodeTable::new(&frequencies);
+    for blocks in [0, 1, 2, 3, 40] {
+        let pairs: Vec<u8> = (0..blocks * LANES).map(|i| b"abracadabra"[i * 7 % 11]).collect();
+        let low: Vec<u8> = (0..2 * blocks * LANES).map(|i| (i * i) as u8).collect();
+        let stream = encoded(&frequencies, &pairs);
+        let high: Vec<u8> = pairs
+            .chunks(LANES)
+            .flat_map(|group| {
+                let low = group.iter().map(|pair| 5u8.wrapping_sub(pair & 0xf));
+                low.chain(group.iter().map(|pair| 5u8.wrapping_sub(pair >> 4)))
+            })
+            .collect();
+        for (rotated, offset) in [(false, 0), (true, 1), (true, 31), (false, 63)] {
+            let word = |(&low, &high): (&u8, &u8)| {
+                u16::from_le_bytes([low, high]).rotate_right(rotated.into()).to_le_bytes()
+            };
+            let expected: Vec<u8> = low.iter().zip(&high).flat_map(word).collect();
+            for kernel in Kernel::all() {
+                let low = [vec![0; offset], low.clone()].concat();
+                let mut decoder = Decoder::new(&stream, kernel).unwrap();
+                let mut out = vec![0xaa; offset + expected.len()];
+                let pairs = Pairs { base: 5, low: low[offset..].as_chunks().0, rotated };
+                let done = decoder.decode_pairs(&table, &pairs, &mut out[offset..]);
+                let bytes = done * 4 * LANES;
+                assert_eq!(out[offset..][..bytes], expected[..bytes]);
+                assert!(out[offset + bytes..].iter().all(|&byte| byte == 0xaa));
+                let mut rest = vec![0; (blocks - done) * 2 * LANES];
+                decoder.decode_pair_bytes(&table, 5, &mut rest).unwrap();
+                assert_eq!(rest, high[done * 2 * LANES..]);
+                decoder.finish().unwrap();
+                assert!(blocks < 40 || done > 30);
+            }
+        }
+    }
+}
+
 /// The stream as 32 of constriction's coders write it over one shared stack of words.
 fn encoded_by_reference(frequencies: &Frequencies, symbols: &[u8]) -> Vec<u8> {
     let present = (0..=255u8).filter(|&s| frequencies.get()[usize::from(s)] > 0);
