@@ -78,7 +78,7 @@ fn halves(length: usize) -> Vec<u8> {
 /// So few kinds of exponents that they go in pairs, and one that does not, now and then.
 fn paired(words: usize) -> Vec<u8> {
     let word = |(word, noise): (usize, u32)| {
-        let exponent = if word % 900 == 7 { 200 } else { 120 - (noise >> 20 & 3) as u16 };
+        let exponent = if word % 2000 == 7 { 200 } else { 120 - (noise >> 20 & 1) as u16 };
         (exponent << 8 | noise as u16 & 0xff).rotate_right(1).to_le_bytes()
     };
     noise(5).enumerate().take(words).flat_map(word).collect()
@@ -113,7 +113,7 @@ fn files() -> Seeds {
         ("flipped_index", flipped(coded.len() - 60)),
         ("truncated", several[..several.len() / 2].to_vec()),
         ("coded", coded),
-        ("paired", file(3000, &[("paired", Dtype::Bf16, &[5, 900], paired(4500))])),
+        ("paired", file(1 << 18, &[("paired", Dtype::Bf16, &[4, 1521], paired(6084))])),
         ("identity", lossy_file("identity")),
         ("hadamard", lossy_file("hadamard")),
         ("aligned", lossy_file("aligned")),

@@ -61,7 +61,7 @@ fn agrees_on_pairs() {
     let samples = [paired()];
     // Low bytes as they are, exponents in pairs from 120 down.
     let parameters = [0, 3, 120];
-    let file = written(&samples, small_chunks(1000));
+    let file = written(&samples, small_chunks(1 << 18));
     assert!(file.windows(3).any(|bytes| bytes == parameters));
     assert_same(&decode_stream(&file).unwrap(), &samples);
     agrees(&samples);

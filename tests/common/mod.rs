@@ -91,12 +91,12 @@ pub fn menagerie() -> Vec<Sample> {
 /// the last ones are in no block.
 pub fn paired() -> Sample {
     let mut random = Random(9);
-    let exponent = |word: usize, kind: u8| if word % 900 == 7 { 200 } else { 120 - kind % 3 };
-    let words = random.bytes(4500).into_iter().zip(random.bytes(4500)).enumerate();
+    let exponent = |word: usize, kind: u8| if word % 2000 == 7 { 200 } else { 120 - kind % 3 };
+    let words = random.bytes(6436).into_iter().zip(random.bytes(6436)).enumerate();
     let words = words
         .map(|(word, (low, kind))| u16::from_be_bytes([exponent(word, kind), low]).rotate_right(1));
     let bytes = words.flat_map(u16::to_le_bytes).collect();
-    Sample::new("bf16.paired", Dtype::Bf16, &[45, 100], bytes)
+    Sample::new("bf16.paired", Dtype::Bf16, &[4, 1609], bytes)
 }
 
 /// Enough of them for a file of a few kilobytes.
