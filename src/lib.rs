@@ -64,7 +64,10 @@ mod verify;
 mod writer;
 
 pub use codec::{Axes, Codec, Coding, RowScales};
-pub use compare::{Comparison, Distortion, TensorComparison, TotalComparison, compare};
+pub use compare::{
+    Comparison, Distortion, Inputs, OperatorDistortion, TensorComparison, TotalComparison, compare,
+    compare_with_inputs,
+};
 pub use dtype::Dtype;
 pub use error::{Error, Location, Result};
 pub use io::{ByteSource, FileSection};

@@ -92,7 +92,12 @@ impl<'m> Stored<'m> {
                 Ok(bytes)
             }
         };
-        read().map_err(|error: Error| error.in_tensor(&self.name).in_file(self.path))
+        read().map_err(|error| self.here(error))
+    }
+
+    /// An error that says which tensor it is about.
+    pub(crate) fn here(&self, error: Error) -> Error {
+        error.in_tensor(&self.name).in_file(self.path)
     }
 }
 

@@ -1,18 +1,26 @@
 //! How far two models are apart.
 
+mod inputs;
+mod operand;
+mod operator;
+mod pair;
 mod sums;
+
+pub use inputs::Inputs;
 
 use crate::convert::{Progress, report};
 use crate::dtype::Dtype;
 use crate::error::Result;
-use crate::floats::is_number;
 use crate::model::{Model, Stored};
 use crate::pipeline;
+use inputs::Given;
+use operator::Outputs;
+use pair::Pair;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use sums::Sums;
 
-/// What [`compare`] found.
+/// What [`compare`] or [`compare_with_inputs`] found.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Comparison {
@@ -24,6 +32,8 @@ pub struct Comparison {
     pub only_in_a: Vec<String>,
     /// Names of the tensors that A lacks, in B's order.
     pub only_in_b: Vec<String>,
+    /// Names of the inputs that belong to no compared matrix, in their order.
+    pub unused_inputs: Vec<String>,
 }
 
 /// Two tensors of the same name.
@@ -47,6 +57,12 @@ pub struct TensorComparison {
     /// How far they are apart as numbers; none where [`comparable`](Self::comparable) says no, nor
     /// for F4, F6 and C64, of which only the bytes are compared.
     pub distortion: Option<Distortion>,
+    /// How far their outputs are apart; none without inputs.
+    pub operator: Option<OperatorDistortion>,
+    /// What the inputs were given as; none without any.
+    pub inputs: Option<Inputs>,
+    /// Whether the weights were taken as inputs × outputs, since only so the inputs fit.
+    pub transposed: bool,
 }
 
 impl TensorComparison {
@@ -67,6 +83,9 @@ pub struct TotalComparison {
     pub identical: bool,
     /// How far they are apart, over all tensors that have a distortion; none when none has.
     pub distortion: Option<Distortion>,
+    /// How far all outputs are apart, over the tensors that have inputs; none when none has. Loud
+    /// outputs count more, and so do tensors with more inputs.
+    pub operator: Option<OperatorDistortion>,
 }
 
 /// How far the numbers Ŵ of B are from the numbers W of A; all norms are Euclidean.
@@ -89,6 +108,24 @@ pub struct Distortion {
     /// The cosine of the angle between them, ⟨W, Ŵ⟩ ÷ (‖W‖ ‖Ŵ‖): 1 when both are zero, 0 when just
     /// one is.
     pub cosine: f64,
+}
+
+/// How far the outputs Ŵx of B are from the outputs Wx of A, over all inputs x that were given.
+///
+/// Weights of which one is not finite are left out or make the error infinite, as in [`Distortion`].
+/// Nothing here is ever NaN.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct OperatorDistortion {
+    /// √(Σ‖(W − Ŵ)x‖² ÷ Σ‖Wx‖²) = √(tr(E G Eᵀ) ÷ tr(W G Wᵀ)) with E = W − Ŵ and the Gram matrix
+    /// G = Σxxᵀ: 0 without errors; infinite when only W's outputs are zero.
+    ///
+    /// By way of a Gram matrix, errors below some 10⁻⁸ of what inputs as loud could make of W − Ŵ
+    /// drown in rounding.
+    pub rel_error: f64,
+    /// Signal to noise in decibels, −20 log₁₀ of `rel_error`: infinite without errors; minus
+    /// infinity where that is infinite.
+    pub snr_db: f64,
 }
 
 /// Compares the tensors of two models by name: each an `.occ` file, a safetensors file or a
@@ -128,7 +165,74 @@ pub fn compare(
     b: impl AsRef<Path>,
     progress: &mut Progress<'_>,
 ) -> Result<Comparison> {
-    let (a, b) = (Model::open(a.as_ref())?, Model::open(b.as_ref())?);
+    compared(a.as_ref(), b.as_ref(), None, progress)
+}
+
+/// Compares two models as [`compare`] does, and what their matrices make of inputs.
+///
+/// `inputs`, stored like a model, holds for any of the weights, of any dtype that is a number:
+///
+/// - under `<name>.inputs` a batch, rows × width, an input vector a row (of more dimensions, all
+///   but the last count rows),
+/// - under `<name>.gram` the Gram matrix XᵀX of such a batch, width × width,
+/// - or under the weight's own name either: what is square, symmetric and nowhere larger than its
+///   diagonal allows, to rounding, is a Gram matrix. A batch that happens to be all that needs the
+///   suffix.
+///
+/// A weight makes outermost dimension × rest of its shape a matrix: a convolution takes its inputs
+/// as unfolded patches. Where only the other way round fits, two dimensions are taken as inputs ×
+/// outputs, and [`transposed`](TensorComparison::transposed) says so; of a square weight nobody can
+/// tell. Vectors are not compared with inputs.
+///
+/// Of a weight of m × n and k input vectors, time is O(m n min(k, n) + n² k), the last where k > n;
+/// of a Gram matrix, O(m n²). Held at once are, in F64, one weight's inputs or their Gram matrix,
+/// min(k, n) × n, besides some 40 MB a thread; of a transposed weight both sides' bytes, too. A
+/// tensor's bytes are reported when all is done with them.
+///
+/// ```
+/// use occ::{Dtype, WriteOptions, Writer};
+/// use std::ops::ControlFlow;
+/// # let folder = tempfile::tempdir()?;
+/// # let path = |name| folder.path().join(name);
+/// let bytes = |numbers: [f32; 4]| numbers.map(f32::to_le_bytes).concat();
+/// for (file, name, numbers) in [
+///     ("a", "w", [3.0, 4.0, 0.0, 1.0]),
+///     ("b", "w", [3.0, 9.0, 0.0, 1.0]), // off in the second column
+///     ("x", "w.inputs", [1.0, 0.0, 2.0, 0.0]), // which these inputs do not see
+/// ] {
+///     let mut writer = Writer::create(path(file), WriteOptions::default())?;
+///     writer.add(name, Dtype::F32, &[2, 2], &bytes(numbers))?;
+///     writer.finish()?;
+/// }
+/// let go = &mut |_| ControlFlow::Continue(());
+/// let comparison = occ::compare_with_inputs(path("a"), path("b"), path("x"), go)?;
+/// assert!(comparison.tensors[0].distortion.unwrap().rel_error > 0.9);
+/// assert_eq!(comparison.tensors[0].operator.unwrap().rel_error, 0.0);
+/// # Ok::<(), occ::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`compare`], for the inputs, too. `InvalidArgument`, with the name of the entry, for inputs
+/// whose width is not the weight's, that are not finite, that are called a Gram matrix but cannot be
+/// one, whose outputs exceed F64, and for a second entry for the same weight; `Unsupported` for
+/// inputs of F4, F6 and C64. Entries for no matrix that was compared are no error:
+/// [`unused_inputs`](Comparison::unused_inputs).
+pub fn compare_with_inputs(
+    a: impl AsRef<Path>,
+    b: impl AsRef<Path>,
+    inputs: impl AsRef<Path>,
+    progress: &mut Progress<'_>,
+) -> Result<Comparison> {
+    compared(a.as_ref(), b.as_ref(), Some(inputs.as_ref()), progress)
+}
+
+fn compared(
+    a: &Path,
+    b: &Path,
+    inputs: Option<&Path>,
+    progress: &mut Progress<'_>,
+) -> Result<Comparison> {
+    let (a, b) = (Model::open(a)?, Model::open(b)?);
     let (a, b) = (a.tensors()?, b.tensors()?);
     let in_b: HashMap<&str, &Stored<'_>> = b.iter().map(|b| (b.name.as_str(), b)).collect();
     let in_a: HashSet<&str> = a.iter().map(|a| a.name.as_str()).collect();
@@ -141,15 +245,26 @@ pub fn compare(
     }
     let only_in_b = b.iter().map(|b| &b.name).filter(|name| !in_a.contains(name.as_str()));
     let only_in_b: Vec<String> = only_in_b.cloned().collect();
-    let sums = sum(&pairs, progress)?;
-    let tensors: Vec<_> = pairs.iter().zip(&sums).map(|(pair, sums)| pair.result(sums)).collect();
+    let inputs = inputs.map(Model::open).transpose()?;
+    let entries = inputs.as_ref().map_or(Ok(Vec::new()), Model::tensors)?;
+    let (given, unused_inputs) = inputs::assign(&pairs, &entries)?;
+    let sums = sum(&pairs, &given, progress)?;
+    let mut tensors: Vec<_> =
+        pairs.iter().zip(&sums).map(|(pair, sums)| pair.result(sums)).collect();
     let mut total = total(&tensors, &sums);
     total.identical &= only_in_a.is_empty() && only_in_b.is_empty();
-    Ok(Comparison { tensors, total, only_in_a, only_in_b })
+    let outputs = multiply(&pairs, &given, &sums, &mut tensors, progress)?;
+    total.operator = outputs.map(Outputs::distortion);
+    Ok(Comparison { tensors, total, only_in_a, only_in_b, unused_inputs })
 }
 
-/// Sums over each pair, many pieces in parallel, each pair's in order.
-fn sum(pairs: &[Pair<'_>], progress: &mut Progress<'_>) -> Result<Vec<Sums>> {
+/// Sums over each pair, many pieces in parallel, each pair's in order. What has inputs is not done
+/// with yet.
+fn sum(
+    pairs: &[Pair<'_>],
+    given: &[Option<Given<'_>>],
+    progress: &mut Progress<'_>,
+) -> Result<Vec<Sums>> {
     let mut sums = vec![Sums::default(); pairs.len()];
     let pieces = pairs.iter().enumerate();
     let pieces = pieces.flat_map(|(at, pair)| (0..pair.pieces()).map(move |piece| (at, piece)));
@@ -159,9 +274,31 @@ fn sum(pairs: &[Pair<'_>], progress: &mut Progress<'_>) -> Result<Vec<Sums>> {
     };
     pipeline::ordered(pieces.map(Ok), sum_piece, |(at, piece, bytes)| {
         sums[at] = sums[at].merged(piece);
-        report(progress, bytes)
+        report(progress, if given[at].is_some() { 0 } else { bytes })
     })?;
     Ok(sums)
+}
+
+/// Compares the outputs of the pairs that have inputs, one after another, and adds what that says
+/// to their results; of all together the energies.
+fn multiply(
+    pairs: &[Pair<'_>],
+    given: &[Option<Given<'_>>],
+    sums: &[Sums],
+    results: &mut [TensorComparison],
+    progress: &mut Progress<'_>,
+) -> Result<Option<Outputs>> {
+    let mut all: Option<Outputs> = None;
+    for (at, result) in results.iter_mut().enumerate() {
+        let Some(given) = &given[at] else { continue };
+        let (outputs, inputs) = operator::outputs(&pairs[at], given, progress)?;
+        let outputs = if sums[at].unbounded() { outputs.unbounded() } else { outputs };
+        result.operator = Some(outputs.distortion());
+        result.inputs = Some(inputs);
+        result.transposed = given.layout.transposed;
+        all = Some(all.map_or(outputs, |all| all.merged(outputs)));
+    }
+    Ok(all)
 }
 
 /// All pairs as one.
@@ -173,59 +310,6 @@ fn total(tensors: &[TensorComparison], sums: &[Sums]) -> TotalComparison {
         weights: compared.fold(0, |sum: u64, tensor| sum.saturating_add(tensor.weights)),
         identical: tensors.iter().all(|tensor| tensor.identical),
         distortion: numbers.map(|sums| sums.distortion()),
+        operator: None,
     }
-}
-
-/// A tensor of A and that of the same name in B.
-struct Pair<'p> {
-    a: &'p Stored<'p>,
-    b: &'p Stored<'p>,
-}
-
-/// Elements compared at once: whole bytes of every dtype.
-const PIECE: u64 = 1 << 20;
-
-impl Pair<'_> {
-    /// Whether they can be compared as numbers.
-    fn numbers(&self) -> bool {
-        self.a.shape == self.b.shape && is_number(self.a.dtype) && is_number(self.b.dtype)
-    }
-
-    /// How many pieces have to be read: all where numbers or bytes can be compared, else none.
-    fn pieces(&self) -> u64 {
-        let same_type = self.a.shape == self.b.shape && self.a.dtype == self.b.dtype;
-        if !self.numbers() && !same_type {
-            return 0;
-        }
-        self.a.byte_len().div_ceil(piece_bytes(self.a.dtype))
-    }
-
-    /// The sums over a piece, and its bytes in A.
-    fn sum(&self, piece: u64) -> Result<(Sums, u64)> {
-        let read = |tensor: &Stored<'_>| {
-            let size = piece_bytes(tensor.dtype);
-            let start = piece * size;
-            tensor.read(start..tensor.byte_len().min(start.saturating_add(size)))
-        };
-        let (a, b) = (read(self.a)?, read(self.b)?);
-        Ok((Sums::of((self.a.dtype, &a), (self.b.dtype, &b)), a.len() as u64))
-    }
-
-    fn result(&self, sums: &Sums) -> TensorComparison {
-        let Self { a, b } = self;
-        TensorComparison {
-            name: a.name.clone(),
-            dtype: a.dtype,
-            dtype_b: b.dtype,
-            shape: a.shape.clone(),
-            shape_b: b.shape.clone(),
-            weights: a.shape.iter().fold(1, |count: u64, &size| count.saturating_mul(size as u64)),
-            identical: a.dtype == b.dtype && a.shape == b.shape && sums.same_bytes(),
-            distortion: self.numbers().then(|| sums.distortion()),
-        }
-    }
-}
-
-fn piece_bytes(dtype: Dtype) -> u64 {
-    PIECE / 8 * u64::from(dtype.bits())
 }

@@ -27,6 +27,17 @@ const BLOCK: usize = 4096;
 /// Numbers below this have squares of which 2⁶⁰ can be added without overflow.
 const LARGE: f64 = f64::from_bits((1023 + 480) << 52);
 
+/// Whether two numbers take part in norms.
+pub(super) fn in_range(a: f64, b: f64) -> bool {
+    a.abs() < LARGE && b.abs() < LARGE
+}
+
+/// The relative error and its SNR in decibels, of two energies: sums of squares.
+pub(super) fn relative(error: f64, signal: f64) -> (f64, f64) {
+    let rel_error = if error == 0.0 { 0.0 } else { error.sqrt() / signal.sqrt() };
+    (rel_error, 20.0 * rel_error.recip().log10())
+}
+
 impl Sums {
     /// Over as many elements of each: bytes only, unless both dtypes are numbers.
     pub(super) fn of(a: (Dtype, &[u8]), b: (Dtype, &[u8])) -> Self {
@@ -47,7 +58,7 @@ impl Sums {
             };
             let mut block = Self::default();
             for (at, (&a, &b)) in a_numbers.iter().zip(&b_numbers).enumerate() {
-                if a.abs() < LARGE && b.abs() < LARGE {
+                if in_range(a, b) {
                     block.add(a, b);
                 } else if a != b && !(a.is_nan() && b.is_nan() && same_bits(at)) {
                     block.error = f64::INFINITY;
@@ -85,17 +96,21 @@ impl Sums {
         !self.differ
     }
 
+    /// Whether the error is infinite.
+    pub(super) fn unbounded(&self) -> bool {
+        self.error == f64::INFINITY
+    }
+
     pub(super) fn distortion(&self) -> Distortion {
-        let (a, b, error) = (self.a.sqrt(), self.b.sqrt(), self.error.sqrt());
-        let rel_error = if error == 0.0 { 0.0 } else { error / a };
+        let (a, b) = (self.a.sqrt(), self.b.sqrt());
+        let (rel_error, snr_db) = relative(self.error, self.a);
         let cosine = match (a == 0.0, b == 0.0) {
             (true, true) => 1.0,
             (true, false) | (false, true) => 0.0,
             // Rounding would make it almost 1.
-            _ if error == 0.0 => 1.0,
+            _ if self.error == 0.0 => 1.0,
             _ => (self.product / (a * b)).clamp(-1.0, 1.0),
         };
-        let snr_db = 20.0 * rel_error.recip().log10();
         Distortion { rel_error, snr_db, max_abs_error: self.largest_error, cosine }
     }
 }
