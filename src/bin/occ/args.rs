@@ -196,6 +196,9 @@ pub struct Verify {
 ///
 /// Each is an .occ file, a .safetensors file or a checkpoint folder. A is the original: errors are
 /// relative to it. That they differ is no failure.
+///
+/// Without --inputs only weights are compared. With it what they make of inputs is, too: the
+/// operator error is ‖(W−Ŵ)x‖/‖Wx‖ over all inputs x.
 #[derive(ClapArgs)]
 pub struct Compare {
     /// The original
@@ -204,7 +207,17 @@ pub struct Compare {
     /// What became of it
     pub b: PathBuf,
 
-    /// Report as JSON: tensors, total, only_in_a, only_in_b; null for what is infinite or unknown
+    /// Inputs to compare outputs with, stored like a model
+    ///
+    /// For any weight, under its name, a batch (an input vector a row) or the Gram matrix XᵀX of
+    /// one. What is square and symmetric is taken for a Gram matrix; under NAME.inputs it is a
+    /// batch for certain, under NAME.gram a Gram matrix. A weight's outermost dimension is that of
+    /// its outputs, unless only as inputs × outputs it fits.
+    #[arg(long, value_name = "X")]
+    pub inputs: Option<PathBuf>,
+
+    /// Report as JSON: tensors, total, only_in_a, only_in_b, only_weights (whether no inputs were
+    /// given), unused_inputs; null for what is infinite or unknown
     #[arg(long)]
     pub json: bool,
 }
