@@ -38,6 +38,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "entropy",
             "floats",
             "io",
+            "model",
             "pipeline",
             "plan",
             "reader",

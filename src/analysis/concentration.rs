@@ -1,5 +1,23 @@
 //! In how few coordinates the energy lies.
 
+use serde::Serialize;
+
+/// The share of a matrix's energy Σx² that its largest numbers hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct TopEnergy {
+    /// The largest of all.
+    pub top_1: f64,
+    /// The largest 8.
+    pub top_8: f64,
+    /// The largest 32.
+    pub top_32: f64,
+    /// The largest 1 % of all numbers: 0.084 of Gaussian ones.
+    pub top_1_percent: f64,
+    /// The largest 10 % of all numbers: 0.44 of Gaussian ones.
+    pub top_10_percent: f64,
+}
+
 /// The share of the energy that the `k` largest of all numbers hold; 0 where there is none.
 ///
 /// O(n log n).

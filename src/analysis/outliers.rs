@@ -1,5 +1,6 @@
 //! How far the largest numbers stand out.
 
+use super::numbers::Numbers;
 use serde::Serialize;
 
 /// What is said of outliers, over any set of numbers. All are 0 where every number is.
@@ -14,8 +15,7 @@ pub struct Outliers {
     pub peak_to_norm: f64,
     /// ‖x‖∞ ÷ the root mean square.
     pub peak_to_rms: f64,
-    /// The share of numbers further than three standard deviations from their mean: 0.0027 of
-    /// Gaussian ones.
+    /// The share of numbers of at least three times the root mean square: 0.0027 of Gaussian ones.
     pub beyond_3_sigma: f64,
     /// The fourth central moment over the square of the second: 3 of Gaussian numbers, more with
     /// heavy tails.
@@ -23,29 +23,15 @@ pub struct Outliers {
 }
 
 impl Outliers {
-    /// In three passes, sums in f64, in order.
+    /// Of finite numbers.
     pub fn of(numbers: &[f32]) -> Self {
-        let count = numbers.len().max(1) as f64;
-        let sum_of =
-            |term: &dyn Fn(f64) -> f64| numbers.iter().map(|&x| term(x.into())).sum::<f64>();
-        let peak = numbers.iter().fold(0f64, |peak, &x| peak.max(f64::from(x).abs()));
-        if peak == 0.0 {
+        let energy: f64 = numbers.iter().map(|&x| f64::from(x).powi(2)).sum();
+        let rms = (energy / numbers.len().max(1) as f64).sqrt();
+        if rms == 0.0 {
             return Self::default();
         }
-        let norm = sum_of(&|x| x * x).sqrt();
-        let mean = sum_of(&|x| x) / count;
-        let variance = sum_of(&|x| (x - mean).powi(2)) / count;
-        let fourth = sum_of(&|x| (x - mean).powi(4)) / count;
-        let far = 3.0 * variance.sqrt();
-        let beyond = numbers.iter().filter(|&&x| (f64::from(x) - mean).abs() > far).count();
-        Self {
-            norm,
-            peak,
-            peak_to_norm: peak / norm,
-            peak_to_rms: peak / (norm / count.sqrt()),
-            beyond_3_sigma: beyond as f64 / count,
-            kurtosis: if variance > 0.0 { fourth / (variance * variance) } else { 0.0 },
-        }
+        let relative: Vec<f32> = numbers.iter().map(|&x| (f64::from(x) / rms) as f32).collect();
+        Numbers::of(&relative, relative.len()).outliers(rms)
     }
 }
 

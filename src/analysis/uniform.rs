@@ -12,14 +12,26 @@ pub struct Uniform {
     most: i32,
 }
 
+/// The nearest integer: casts cut off what is behind the point.
+pub(super) fn nearest(number: f64) -> i32 {
+    (number + 0.5f64.copysign(number)) as i32
+}
+
 impl Uniform {
     /// Fits the levels to these numbers. `bits` is 2 to 8.
     ///
     /// # Panics
     /// For other `bits`.
     pub fn symmetric(numbers: &[f32], bits: u32) -> Self {
+        Self::with_peak(numbers.iter().fold(0f64, |peak, &x| peak.max(f64::from(x).abs())), bits)
+    }
+
+    /// For numbers that are no larger than this.
+    ///
+    /// # Panics
+    /// As [`symmetric`](Self::symmetric).
+    pub fn with_peak(peak: f64, bits: u32) -> Self {
         assert!((2..=8).contains(&bits), "a uniform quantiser has 2 to 8 bits");
-        let peak = numbers.iter().fold(0f64, |peak, &x| peak.max(f64::from(x).abs()));
         let most = (1 << (bits - 1)) - 1;
         Self { step: peak / f64::from(most), most }
     }
@@ -34,7 +46,7 @@ impl Uniform {
         if self.step == 0.0 {
             return 0;
         }
-        ((f64::from(number) / self.step).round() as i32).clamp(-self.most, self.most)
+        nearest(f64::from(number) / self.step).clamp(-self.most, self.most)
     }
 
     /// The nearest level.

@@ -179,6 +179,11 @@ impl Gram {
         }
     }
 
+    /// The sums, block by block.
+    pub(crate) fn blocks(&self) -> &[Mat<f64>] {
+        &self.blocks
+    }
+
     pub(crate) fn merge(&mut self, other: &Self) {
         for (sum, other) in self.blocks.iter_mut().zip(&other.blocks) {
             *sum += other;

@@ -6,12 +6,16 @@
 mod budget;
 mod encoding;
 mod matrix;
+#[cfg(feature = "analysis")]
+mod rates;
 mod role;
 mod tensor;
 
 pub(crate) use budget::{Allowance, Steering};
 pub use encoding::{Coordinates, Encoding, Weighting};
 pub(crate) use matrix::matrix_shape;
+#[cfg(feature = "analysis")]
+pub(crate) use rates::{Rated, rates};
 pub use tensor::{LossyPlan, TensorPlan};
 pub(crate) use tensor::{Prepared, Subject, prepare};
 
@@ -156,8 +160,7 @@ fn draft(source: &Source<'_>, encoding: &Encoding) -> Result<Draft> {
     let weights = geometry.elements();
     let lossy = match matrix_shape(source.dtype, &shape) {
         Some((rows, columns)) => {
-            let chunks = weights.div_ceil(CHUNK) * (CHUNK_OVERHEAD + STREAM_BYTES);
-            let overhead_bits = (frame + chunks) as f64 * 8.0;
+            let overhead_bits = overhead_bits(source.name, source.shape.len(), weights);
             let subject =
                 Subject { source: source.bytes, dtype: source.dtype, rows, columns, overhead_bits };
             lossy_plan(&subject, source.name, encoding)?
@@ -167,6 +170,12 @@ fn draft(source: &Source<'_>, encoding: &Encoding) -> Result<Draft> {
     let mut plan = TensorPlan { weights, bytes: lossless_bytes, lossy };
     settle(&mut plan, lossless_bytes, 0.0);
     Ok(Draft { plan, lossless_bytes })
+}
+
+/// Bits of a tensor coded with loss besides those of its chunks' streams and its parameters.
+fn overhead_bits(name: &str, dimensions: usize, weights: u64) -> f64 {
+    let chunks = weights.div_ceil(CHUNK) * (CHUNK_OVERHEAD + STREAM_BYTES);
+    (object_overhead(dimensions, name.len()) + chunks) as f64 * 8.0
 }
 
 /// Elements in a chunk, about.

@@ -71,7 +71,7 @@ pub(crate) fn effort(level: u8) -> Effort {
 
 /// Searches while planning are short: a rate hardly depends on the number of states, if there is
 /// more than one.
-fn planning(level: u8) -> Effort {
+pub(super) fn planning(level: u8) -> Effort {
     let states_log2 = effort(level).states_log2.min(3);
     Effort { states_log2, passes: 2, sample: 1 << 17 }
 }
@@ -136,10 +136,10 @@ impl LossyPlan {
 }
 
 /// Bits of the place of a weight that is stored as it is.
-const EXCEPTION_BITS: u32 = 32;
+pub(super) const EXCEPTION_BITS: u32 = 32;
 
 /// Bits a weight that even a lattice of zeros takes.
-const LEAST: f64 = 0.02;
+pub(super) const LEAST: f64 = 0.02;
 
 /// A tensor to be planned.
 pub(crate) struct Subject<'s, S: ?Sized> {
@@ -211,14 +211,14 @@ pub(super) fn is_step(step: f64) -> bool {
     (MIN_STEP..MAX_STEP).contains(&step)
 }
 
-struct Chosen {
-    choice: Choice,
-    fitted: Fitted,
+pub(super) struct Chosen {
+    pub(super) choice: Choice,
+    pub(super) fitted: Fitted,
     gain: f64,
 }
 
 /// The choice that takes the fewest bits for the same error.
-fn choose(study: &Study<'_>, encoding: &Encoding, step: f32) -> Result<Option<Chosen>> {
+pub(super) fn choose(study: &Study<'_>, encoding: &Encoding, step: f32) -> Result<Option<Chosen>> {
     let plain = |axes| Choice { axes, mean: false, rank: 0 };
     let estimate = |choice: Choice| -> Result<Option<(f64, Choice, Fitted)>> {
         let fitted = study.fit(choice)?;

@@ -26,4 +26,6 @@ pub(crate) use encoder::{Distortion, Encoded, Encoder};
 pub(crate) use parameters::MAX_COLUMNS;
 pub use scales::RowScales;
 pub(crate) use scales::Scaling;
+#[cfg(feature = "analysis")]
+pub(crate) use study::Rate;
 pub(crate) use study::{Choice, Effort, Fitted, Rows, Study, candidates};
