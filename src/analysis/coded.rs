@@ -25,21 +25,20 @@ pub(super) fn spend(
     coordinates: &mut [InCoordinates],
 ) -> Result<Option<[f64; DECIBELS.len()]>> {
     let share = |decibels: f64| 10f64.powf(-decibels / 10.0);
-    let (once, all) = ([share(snr_db)], [snr_db].into_iter().chain(DECIBELS).map(share));
-    let all: Vec<f64> = all.collect();
+    let (once, curve) = ([share(snr_db)], DECIBELS.map(share));
     let encoding = Encoding::snr(snr_db);
     let in_system = |(_, axes): (System, Coordinates)| {
         (encoding.clone().coordinates(axes).max_rank(0), &once[..])
     };
     let [identity, hadamard, aligned] = SYSTEMS.map(in_system);
-    let mut found = rates(source, &[identity, hadamard, aligned, (encoding.clone(), &all)])?;
+    let mut found = rates(source, &[identity, hadamard, aligned, (encoding.clone(), &curve)])?;
     let best = found.pop().flatten();
     for ((system, _), rated) in SYSTEMS.into_iter().zip(found) {
         if let Some(found) = coordinates.iter_mut().find(|found| found.system == system) {
             found.rates.coded = rated.map(|rated| coded(&rated));
         }
     }
-    Ok(best.map(|best| std::array::from_fn(|at| best.rates[at + 1].0)))
+    Ok(best.map(|best| std::array::from_fn(|at| best.rates[at].0)))
 }
 
 fn coded(rated: &Rated) -> CodedRate {

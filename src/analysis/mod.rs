@@ -37,6 +37,7 @@ mod model;
 mod moments;
 mod numbers;
 mod outliers;
+mod quantised;
 mod rates;
 mod rotation;
 mod spectrum;

@@ -1,8 +1,9 @@
 //! What coordinates take when they are quantised.
 
 use super::marchenko_pastur::gain_of_noise;
+use super::quantised::Quantised;
 use super::system::System;
-use super::uniform::{Uniform, nearest};
+use super::uniform::Uniform;
 use serde::Serialize;
 use std::f64::consts::{E, TAU};
 
@@ -138,46 +139,20 @@ fn variance_gain(variances: &[f64]) -> Option<f64> {
     Some((-0.5 * logs / count).max(0.0))
 }
 
-/// Signal to noise in decibels; `None` without noise.
-fn snr_db(numbers: &[f32], decoded: impl Fn(f32) -> f64) -> Option<f64> {
-    let signal: f64 = numbers.iter().map(|&x| f64::from(x).powi(2)).sum();
-    let noise: f64 = numbers.iter().map(|&x| (f64::from(x) - decoded(x)).powi(2)).sum();
-    (noise > 0.0).then(|| 10.0 * (signal / noise).log10())
-}
-
 impl UniformRate {
     fn of(numbers: &[f32], peak: f64, bits: u32, rms: f64) -> Self {
         let quantiser = Uniform::with_peak(peak, bits);
-        let decoded = |x: f32| f64::from(quantiser.level(x)) * quantiser.step();
-        Self {
-            bits,
-            step: quantiser.step() * rms,
-            entropy: quantiser.entropy(numbers),
-            snr_db: snr_db(numbers, decoded),
-        }
+        let found = quantiser.quantised(numbers);
+        let step = quantiser.step() * rms;
+        Self { bits, step, entropy: found.entropy(), snr_db: found.snr_db() }
     }
 }
 
 impl StepRate {
     fn of(numbers: &[f32], step: f64) -> Self {
-        let level = |x: f32| nearest(f64::from(x) / step).clamp(-FARTHEST, FARTHEST);
-        let levels: Vec<i32> = numbers.iter().map(|&x| level(x)).collect();
-        let decoded = |x: f32| f64::from(level(x)) * step;
-        Self { step, entropy: entropy(&levels), snr_db: snr_db(numbers, decoded) }
+        let found = Quantised::of(numbers, step, FARTHEST);
+        Self { step, entropy: found.entropy(), snr_db: found.snr_db() }
     }
-}
-
-/// The entropy of how often each level comes, in bits (Shannon, 1948).
-fn entropy(levels: &[i32]) -> f64 {
-    let Some((&least, &most)) = levels.iter().min().zip(levels.iter().max()) else { return 0.0 };
-    let mut counts = vec![0u32; (most - least) as usize + 1];
-    levels.iter().for_each(|level| counts[(level - least) as usize] += 1);
-    let shares = counts.iter().filter(|&&count| count > 0);
-    let bits = shares.map(|&count| {
-        let share = f64::from(count) / levels.len() as f64;
-        -share * share.log2()
-    });
-    bits.sum()
 }
 
 #[cfg(test)]

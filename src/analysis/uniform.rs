@@ -1,5 +1,6 @@
 //! The plain yardstick: a uniform quantiser, and what its symbols take.
 
+use super::quantised::{Quantised, nearest};
 use crate::entropy::rans::{EncodeTables, Encoder};
 use crate::entropy::{BitWriter, Frequencies, Histogram};
 use crate::kernel::Kernel;
@@ -10,11 +11,6 @@ use crate::kernel::Kernel;
 pub struct Uniform {
     step: f64,
     most: i32,
-}
-
-/// The nearest integer: casts cut off what is behind the point.
-pub(super) fn nearest(number: f64) -> i32 {
-    (number + 0.5f64.copysign(number)) as i32
 }
 
 impl Uniform {
@@ -46,7 +42,7 @@ impl Uniform {
         if self.step == 0.0 {
             return 0;
         }
-        nearest(f64::from(number) / self.step).clamp(-self.most, self.most)
+        nearest(f64::from(number) / self.step, self.most)
     }
 
     /// The nearest level.
@@ -60,14 +56,11 @@ impl Uniform {
 
     /// Bits a number that the histogram of levels holds (Shannon, 1948).
     pub fn entropy(&self, numbers: &[f32]) -> f64 {
-        let mut histogram = Histogram::default();
-        histogram.count(&self.symbols(numbers));
-        let total = histogram.total() as f64;
-        let bits = histogram.counts().iter().filter(|&&count| count > 0).map(|&count| {
-            let share = count as f64 / total;
-            -share * share.log2()
-        });
-        bits.sum()
+        self.quantised(numbers).entropy()
+    }
+
+    pub(super) fn quantised(&self, numbers: &[f32]) -> Quantised {
+        Quantised::of(numbers, self.step, self.most)
     }
 
     /// Bytes that the levels really take, coded as in a file: the frequency table and the rANS

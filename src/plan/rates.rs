@@ -1,6 +1,6 @@
 //! What a tensor would take at given errors, for those who only want to know.
 
-use super::encoding::Encoding;
+use super::encoding::{Encoding, Target};
 use super::matrix::{Matrix, matrix_shape};
 use super::tensor::{self, Chosen, choose, planning, step_for_noise};
 use super::{Source, overhead_bits};
@@ -18,9 +18,9 @@ pub(crate) struct Rated {
 
 /// The rates of one tensor with several encodings, each at errors that are shares of its energy.
 ///
-/// As [`plan`](super::plan) finds them, but that axes are chosen once, for the first error, and
-/// that nothing is said of what the tensor would take without loss: that would need all of it.
-/// `None` where the codec loses nothing.
+/// As [`plan`](super::plan) finds them, but that axes are chosen once, for the error that the
+/// encoding promises, and that nothing is said of what the tensor would take without loss: that
+/// would need all of it. `None` where the codec loses nothing.
 pub(crate) fn rates(
     source: &Source<'_>,
     asked: &[(Encoding, &[f64])],
@@ -56,11 +56,11 @@ fn rates_of(
 ) -> Result<Option<Rated>> {
     let (effort, rms) = (planning(encoding.effort), study.rms());
     let step = |share: f64| rms * step_for_noise(encoding.effort, share).clamp(1e-4, 4.0);
-    if !shares.iter().all(|&share| tensor::is_step(step(share))) {
+    let Target::Noise(promised) = encoding.target else { return Ok(None) };
+    if !shares.iter().chain([&promised]).all(|&share| tensor::is_step(step(share))) {
         return Ok(None);
     }
-    let Some(&first) = shares.first() else { return Ok(None) };
-    let chosen = choose(study, encoding, step(first) as f32)?;
+    let chosen = choose(study, encoding, step(promised) as f32)?;
     let Some(Chosen { choice, fitted, .. }) = chosen else { return Ok(None) };
     let rates = shares.iter().map(|&share| {
         // How far the noise is off, as a factor of the step.
