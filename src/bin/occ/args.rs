@@ -28,6 +28,7 @@ pub enum Command {
     Inspect(Inspect),
     Verify(Verify),
     Compare(Compare),
+    Analyze(Analyze),
     Bench(Bench),
     Demo(Demo),
 }
@@ -218,6 +219,30 @@ pub struct Compare {
 
     /// Report as JSON: tensors, total, only_in_a, only_in_b, only_weights (whether no inputs were
     /// given), unused_inputs; null for what is infinite or unknown
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Show what weights look like in several coordinate systems: outliers, concentration, rates.
+///
+/// Every weight matrix is looked at as it is, rotated at random, by Hadamard matrices and by
+/// cosines, and along principal axes. Distances stay the same; what changes is how far the largest
+/// numbers stand out, and what all of them take at equal distortion.
+#[derive(ClapArgs)]
+pub struct Analyze {
+    /// An .occ file, a .safetensors file or a checkpoint folder
+    pub model: PathBuf,
+
+    /// Only tensors whose names match (* and ?), each in every system
+    #[arg(long, value_name = "GLOB")]
+    pub tensor: Option<String>,
+
+    /// The signal-to-noise ratio at which coded bits are compared
+    #[arg(long, value_name = "DB", default_value_t = 16.0)]
+    pub snr: f64,
+
+    /// Report as JSON: matrices (each in all coordinates, and its spectrum), regimes, kinds, layers,
+    /// rate_distortion; null for what is unknown
     #[arg(long)]
     pub json: bool,
 }

@@ -1,5 +1,6 @@
 //! The command `occ`: compresses neural-network weights into `.occ` files and back.
 
+mod analyze;
 mod args;
 mod bench;
 mod compare;
@@ -32,6 +33,7 @@ fn run(args: &Args) -> Result<(), Failure> {
         Command::Compress(args) => compress::run(args),
         Command::Decompress(args) => decompress::run(args),
         Command::Compare(args) => compare::run(args),
+        Command::Analyze(args) => analyze::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Bench(args) => bench::run(args),

@@ -31,7 +31,7 @@ pub fn run(args: &Compare) -> Result<(), Failure> {
 }
 
 /// What there is to do, for the progress bar; a model that cannot be read is reported elsewhere.
-fn tensor_bytes(model: &Path) -> Option<u64> {
+pub fn tensor_bytes(model: &Path) -> Option<u64> {
     match Checkpoint::open(model) {
         Ok(checkpoint) => Some(checkpoint.tensor_bytes()),
         Err(_) => decoded_bytes(model).ok(),
