@@ -79,8 +79,8 @@ pub struct RatePoint {
 /// of samples where a matrix is large, as said there. Rows and random numbers are always the same:
 /// so are the results, for any number of threads. `progress` is told of bytes of tensors.
 ///
-/// Reads every matrix four times and more; needs about 100 MB of memory a thread. Takes about half
-/// a second a million weights on one core.
+/// Reads every matrix four times and more; needs about 100 MB of memory a thread. Takes about a
+/// second a million weights on one core, less where matrices are so large that they are sampled.
 ///
 /// # Errors
 /// What opening and decoding say; `InvalidArgument` when no tensor matches or the signal-to-noise

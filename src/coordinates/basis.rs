@@ -180,6 +180,7 @@ impl Gram {
     }
 
     /// The sums, block by block.
+    #[cfg(feature = "analysis")]
     pub(crate) fn blocks(&self) -> &[Mat<f64>] {
         &self.blocks
     }
