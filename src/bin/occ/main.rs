@@ -3,6 +3,7 @@
 mod analyze;
 mod args;
 mod bench;
+mod charts;
 mod compare;
 mod compress;
 mod decompress;

@@ -1,0 +1,114 @@
+//! Histograms: outlines over each other, on a logarithmic axis, where tails show.
+
+use super::lines::{Lines, Series};
+use super::{Axis, Picture};
+use occ::Result;
+use std::ops::Range;
+
+/// How often numbers fall into bins of the same width.
+#[derive(Clone, Debug)]
+pub struct Bins {
+    range: Range<f64>,
+    shares: Vec<f64>,
+}
+
+impl Bins {
+    /// Counts numbers into bins; those outside of the range count for the whole alone.
+    pub fn of(numbers: impl IntoIterator<Item = f64>, range: Range<f64>, bins: usize) -> Self {
+        let mut counts = vec![0u64; bins];
+        let mut total = 0u64;
+        let scale = bins as f64 / (range.end - range.start);
+        for number in numbers {
+            total += 1;
+            let bin = (number - range.start) * scale;
+            if (0.0..bins as f64).contains(&bin) {
+                counts[bin as usize] += 1;
+            }
+        }
+        let share = |count| count as f64 / total.max(1) as f64;
+        Self { range, shares: counts.into_iter().map(share).collect() }
+    }
+
+    /// What of the numbers is expected in each bin, given how many of them are below a value.
+    pub fn expected(below: impl Fn(f64) -> f64, range: Range<f64>, bins: usize) -> Self {
+        let width = (range.end - range.start) / bins as f64;
+        let edge = |bin: usize| below(range.start + bin as f64 * width);
+        let shares = (0..bins).map(|bin| edge(bin + 1) - edge(bin)).collect();
+        Self { range, shares }
+    }
+
+    /// The corners of the outline, which nowhere is below a floor.
+    fn outline(&self, floor: f64) -> Vec<(f64, f64)> {
+        let width = (self.range.end - self.range.start) / self.shares.len() as f64;
+        let edge = |bin: usize| self.range.start + bin as f64 * width;
+        let shares = self.shares.iter().map(|share| share.max(floor)).enumerate();
+        shares.flat_map(|(bin, share)| [(edge(bin), share), (edge(bin + 1), share)]).collect()
+    }
+
+    /// The middles of the bins' tops.
+    fn curve(&self) -> Vec<(f64, f64)> {
+        let width = (self.range.end - self.range.start) / self.shares.len() as f64;
+        let middle = |bin: usize| self.range.start + (bin as f64 + 0.5) * width;
+        self.shares.iter().enumerate().map(|(bin, &share)| (middle(bin), share)).collect()
+    }
+}
+
+/// Several, over the same axes.
+pub struct Histogram {
+    pub title: String,
+    /// What is counted.
+    pub x_label: String,
+    pub outlines: Vec<(String, Bins)>,
+    /// What they are to be compared to, drawn as a dashed curve.
+    pub reference: Option<(String, Bins)>,
+}
+
+impl Histogram {
+    pub fn draw(self) -> Result<Picture> {
+        let shares = self.outlines.iter().flat_map(|(_, bins)| &bins.shares).copied();
+        // No number at all lies at the lower edge.
+        let floor = shares.filter(|&share| share > 0.0).fold(1.0, f64::min) / 2.0;
+        let most = self.outlines.iter().chain(&self.reference).flat_map(|(_, bins)| &bins.shares);
+        let most = most.fold(0f64, |most, &share| most.max(share));
+        let outline = |(name, bins): (String, Bins)| Series::new(name, bins.outline(floor));
+        let mut series: Vec<Series> = self.outlines.into_iter().map(outline).collect();
+        if let Some((name, bins)) = self.reference {
+            let shown = bins.curve().into_iter().filter(|point| point.1 > floor).collect();
+            series.push(Series::new(name, shown).reference());
+        }
+        let lines = Lines {
+            title: self.title,
+            x: Axis::linear(self.x_label),
+            y: Axis::log("share of each bin").within(floor..2.0 * most.max(floor)),
+            series,
+        };
+        lines.draw()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_of_all_numbers() {
+        let bins = Bins::of([0.0, 0.1, 0.9, 1.0, -0.1, f64::NAN, 0.5, 0.4], 0.0..1.0, 2);
+        assert_eq!(bins.shares, [3.0 / 8.0, 2.0 / 8.0]);
+        assert_eq!(bins.outline(0.3), [(0.0, 0.375), (0.5, 0.375), (0.5, 0.3), (1.0, 0.3)]);
+        assert_eq!(Bins::of([], 0.0..1.0, 3).shares, [0.0; 3]);
+        assert_eq!(Bins::expected(|x| x * x, 0.0..1.0, 2).shares, [0.25, 0.75]);
+    }
+
+    #[test]
+    fn a_histogram_is_drawn() {
+        let bins = Bins::of((0..100).map(f64::from), -10.0..120.0, 13);
+        let histogram = Histogram {
+            title: "t".into(),
+            x_label: "x".into(),
+            outlines: vec![("a".into(), bins.clone()), ("b".into(), bins)],
+            reference: Some(("flat".into(), Bins::expected(|x| x / 100.0, 0.0..100.0, 10))),
+        };
+        let svg = histogram.draw().unwrap().inline();
+        assert!(svg.contains("var(--series-2)") && svg.contains("share of each bin"), "{svg}");
+    }
+}
