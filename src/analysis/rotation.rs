@@ -8,7 +8,7 @@ use faer::{Accum, Mat, MatRef, Par, Side};
 use rustdct::{DctPlanner, TransformType2And3};
 use std::sync::Arc;
 
-/// An orthogonal map of rows.
+/// An orthogonal map of rows, or of several of them together.
 pub(super) struct Rotation {
     system: System,
     columns: usize,
@@ -18,6 +18,7 @@ pub(super) struct Rotation {
 enum Map {
     Identity,
     Hadamard(Hadamard),
+    HadamardBoth(Hadamard),
     Dct(Arc<dyn TransformType2And3<f32>>),
     /// Matrices along the diagonal; their columns are the axes.
     Blocks(Vec<Mat<f32>>),
@@ -35,6 +36,9 @@ impl Rotation {
             System::Original => Map::Identity,
             System::Random => Map::Blocks(random(columns, block)),
             System::Hadamard => Map::Hadamard(Hadamard::with_fixed_signs(block.ilog2(), columns)),
+            System::HadamardBoth => {
+                Map::HadamardBoth(Hadamard::with_fixed_signs(block.ilog2(), columns))
+            }
             System::Dct => Map::Dct(DctPlanner::new().plan_dct2(columns)),
             System::Aligned | System::AlignedBlocks => Map::Blocks(principal(gram, block)?),
         };
@@ -51,8 +55,32 @@ impl Rotation {
         match &self.map {
             Map::Identity => {}
             Map::Hadamard(hadamard) => hadamard.forward(rows),
+            Map::HadamardBoth(hadamard) => {
+                hadamard.forward(rows);
+                mix_rows(rows, self.columns);
+            }
             Map::Dct(dct) => transform(dct.as_ref(), rows, self.columns),
             Map::Blocks(blocks) => multiply(blocks, rows, self.columns),
+        }
+    }
+}
+
+/// Hadamard matrices over rows: those at hand, up to 256 together.
+fn mix_rows(rows: &mut [f32], columns: usize) {
+    let count = rows.len() / columns.max(1);
+    if count == 0 {
+        return;
+    }
+    let block_log2 = count.ilog2().min(Hadamard::MAX_BLOCK_LOG2);
+    let hadamard = Hadamard::with_fixed_signs(block_log2, count);
+    let mut column = vec![0.0; count];
+    for start in 0..columns {
+        for (x, row) in column.iter_mut().zip(rows.chunks_exact(columns)) {
+            *x = row[start];
+        }
+        hadamard.forward(&mut column);
+        for (x, row) in column.iter().zip(rows.chunks_exact_mut(columns)) {
+            row[start] = *x;
         }
     }
 }
@@ -164,6 +192,9 @@ mod tests {
                 let mut after = before.clone();
                 rotation(system, columns, &before).turn(&mut after);
                 prop_assert!((energy(&after) / energy(&before) - 1.0).abs() < 1e-5);
+                if system == System::HadamardBoth {
+                    continue; // rows are mixed: their angles are others
+                }
                 let product = |numbers: &[f32]| -> f64 {
                     let (a, b) = numbers[..2 * columns].split_at(columns);
                     a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()

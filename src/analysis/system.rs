@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A coordinate system: an orthogonal map of a matrix's rows, which keeps all norms and distances.
+/// A coordinate system: an orthogonal map of a matrix, of its rows but for one, which keeps norms
+/// and distances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -15,6 +16,9 @@ pub enum System {
     /// Hadamard matrices with fixed signs, as in the codec: blocks of 256 columns, what is left
     /// over in smaller powers of two.
     Hadamard,
+    /// The same, and then rows mixed as well, up to 256 of them: what stands out in one row and one
+    /// column is spread over both (Chee et al., 2023). For contrast: the codec mixes columns alone.
+    HadamardBoth,
     /// The orthonormal cosine transform DCT-II of whole rows; for contrast: the codec has it not.
     Dct,
     /// Principal axes, learned from the matrix, of blocks of at most 1024 columns.
@@ -25,10 +29,11 @@ pub enum System {
 
 impl System {
     /// All of them, in the order of results.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Original,
         Self::Random,
         Self::Hadamard,
+        Self::HadamardBoth,
         Self::Dct,
         Self::Aligned,
         Self::AlignedBlocks,
@@ -40,6 +45,7 @@ impl System {
             Self::Original => "original",
             Self::Random => "random",
             Self::Hadamard => "hadamard",
+            Self::HadamardBoth => "hadamard_both",
             Self::Dct => "dct",
             Self::Aligned => "aligned",
             Self::AlignedBlocks => "aligned_blocks",
@@ -51,7 +57,7 @@ impl System {
         match self {
             Self::Original => 1,
             Self::Random => columns.min(512),
-            Self::Hadamard => 1 << columns.max(1).ilog2().min(8),
+            Self::Hadamard | Self::HadamardBoth => 1 << columns.max(1).ilog2().min(8),
             Self::Dct => columns,
             Self::Aligned => columns.min(1024),
             Self::AlignedBlocks => columns.min(128),

@@ -86,7 +86,8 @@ impl<'m> Weights<'m> {
     /// About as many rows as `limit`, or all where there are no more: evenly spread pieces that
     /// are small enough to be read at once.
     pub(super) fn pieces(&self, limit: usize) -> impl Iterator<Item = Range<usize>> + use<> {
-        let most = (PIECE / self.columns.max(1)).max(1);
+        // A power of two, for what mixes rows.
+        let most = 1 << (PIECE / self.columns.max(1)).max(1).ilog2();
         let (rows, size) = (self.rows, if limit < self.rows { most.min(RUN) } else { most });
         let (all, wanted) = (rows.div_ceil(size), limit.min(rows).div_ceil(size));
         (0..wanted).map(move |number| {
