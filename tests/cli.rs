@@ -764,7 +764,10 @@ fn analyses_have_the_fields_that_are_documented() {
     assert!(matrix["layer"].is_null() && matrix["kind"] == "other");
     let systems: Vec<&Value> =
         matrix["coordinates"].as_array().unwrap().iter().map(|found| &found["system"]).collect();
-    assert_eq!(systems, ["original", "random", "hadamard", "dct", "aligned", "aligned_blocks"]);
+    assert_eq!(
+        systems,
+        ["original", "random", "hadamard", "hadamard_both", "dct", "aligned", "aligned_blocks"]
+    );
     let original = &matrix["coordinates"][0];
     assert_eq!(
         keys(original),
@@ -791,7 +794,7 @@ fn analyses_have_the_fields_that_are_documented() {
     assert_eq!(keys(&original["rates"]["coded"]), ["bits", "block", "side_bits"]);
     assert_eq!(keys(&original["rates"]["uniform"][0]), ["bits", "entropy", "snr_db", "step"]);
     assert_eq!(keys(&original["rates"]["fixed_step"][0]), ["entropy", "snr_db", "step"]);
-    assert!(matrix["coordinates"][3]["rates"]["coded"].is_null(), "the codec has no cosines");
+    assert!(matrix["coordinates"][4]["rates"]["coded"].is_null(), "the codec has no cosines");
     let spectrum = [
         "above_threshold",
         "columns",
@@ -851,4 +854,62 @@ fn analyses_read_well() {
     failed(&folder.run(&["analyze", "-"]), 2, "cannot read a pipe");
     fs::write(folder.path("bad"), "not a model at all, whatever one tries").unwrap();
     failed(&folder.run(&["analyze", "bad"]), 1, "bad: ");
+}
+
+/// A short `occ toy`, twice: with any number of threads the same text, networks and figures.
+#[test]
+fn toy_is_always_the_same() {
+    let folder = Folder::new();
+    let run = |out: &str, threads: &str| {
+        let args = ["toy", "--steps", "2", "--out", out, "--threads", threads];
+        String::from_utf8(succeeded(&folder.run(&args)).to_vec()).unwrap()
+    };
+    let text = run("one", "1");
+    assert_eq!(text, run("three", "3"));
+    let names = [
+        "concentration.svg",
+        "networks.safetensors",
+        "outliers.svg",
+        "rate-distortion-a.svg",
+        "rate-distortion-b.svg",
+        "signal-a.svg",
+        "signal-b.svg",
+        "toy.txt",
+        "weights.svg",
+    ];
+    for name in names {
+        let [one, three] = ["one", "three"].map(|out| folder.read(&format!("{out}/{name}")));
+        assert!(one == three, "{name}");
+        assert_eq!(one.starts_with(b"<svg "), name.ends_with(".svg"), "{name}");
+    }
+    assert_eq!(fs::read_dir(folder.path("one")).unwrap().count(), names.len());
+    assert_eq!(folder.read("one/toy.txt"), text.as_bytes());
+    for needed in ["Case B: bytes", "relu 256, rotated", "kurtosis", "Found in this run"] {
+        assert!(text.contains(needed), "{needed} in\n{text}");
+    }
+    // Networks are an ordinary model.
+    succeeded(&folder.run(&["compress", "one/networks.safetensors", "-o", "n.occ"]));
+    let tensors = json(&folder.run(&["inspect", "n.occ", "--json"]));
+    assert_eq!(tensors["tensors"].as_array().unwrap().len(), 2 * 3 * 2 * 6);
+    failed(&folder.run(&["toy", "--steps", "2", "--out", "one"]), 2, "--force");
+}
+
+#[test]
+fn toy_reports_as_json() {
+    let folder = Folder::new();
+    let report = json(&folder.run(&["toy", "--steps", "1", "--seed", "7", "--json"]));
+    assert_eq!((&report["seed"], &report["samples"]), (&7.into(), &4096.into()));
+    let cases = report["cases"].as_array().unwrap();
+    assert_eq!((&cases[0]["case"], &cases[1]["case"]), (&"A".into(), &"B".into()));
+    let network = &cases[1]["networks"][5];
+    assert_eq!((&network["activation"], &network["width"]), (&"tanh".into(), &256.into()));
+    for coordinates in ["plain", "rotated"] {
+        let weights = &network[coordinates];
+        assert!(weights["outliers"]["peak_to_rms"].as_f64().unwrap() > 1.0);
+        let points = weights["coded"]["quantised"].as_array().unwrap();
+        assert_eq!(points.iter().map(|p| p["bits"].as_u64().unwrap()).sum::<u64>(), 23);
+        for pair in points.windows(2) {
+            assert!(pair[0]["bytes"].as_u64() < pair[1]["bytes"].as_u64(), "{weights}");
+        }
+    }
 }

@@ -31,6 +31,7 @@ pub enum Command {
     Analyze(Analyze),
     Bench(Bench),
     Demo(Demo),
+    Toy(Toy),
 }
 
 /// Compress safetensors into one .occ file: losslessly, or to a budget or an error.
@@ -276,6 +277,36 @@ pub struct Bench {
 pub struct Demo {
     /// A .safetensors file or checkpoint folder of your own
     pub model: Option<PathBuf>,
+}
+
+/// Learn a small known function with small networks, and see in which coordinates it is small.
+///
+/// Two functions are described by their own parameters, by Fourier's coefficients, and by the
+/// weights of twelve networks, as trained and rotated; each is quantised and coded, and compared by
+/// what it takes and how much it errs. Takes a minute or two; always the same for a seed.
+#[derive(ClapArgs)]
+pub struct Toy {
+    /// Keep the report, the networks and figures in a folder
+    #[arg(short, long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+
+    /// Replace a report that is there
+    #[arg(short, long, requires = "out")]
+    pub force: bool,
+
+    /// What everything random begins with
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+
+    /// Batches that each network learns from
+    #[arg(long, value_name = "N", default_value_t = 8000,
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub steps: u32,
+
+    /// Report as JSON: seed, steps, samples, held_out, cases (each case, parameters, fourier,
+    /// networks, and how concentrated its energy is)
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Whether a path stands for standard input or output.

@@ -12,6 +12,7 @@ mod failure;
 mod inspect;
 mod progress;
 mod table;
+mod toy;
 mod verify;
 
 use args::{Args, Command};
@@ -39,6 +40,7 @@ fn run(args: &Args) -> Result<(), Failure> {
         Command::Verify(args) => verify::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Demo(args) => demo::run(args),
+        Command::Toy(args) => toy::run(args),
     }
 }
 

@@ -43,6 +43,11 @@ impl Table {
         self.render_within(terminal_width())
     }
 
+    /// The table's lines in full, for a file.
+    pub fn render_whole(&self) -> String {
+        self.render_within(usize::MAX)
+    }
+
     fn render_within(&self, width: usize) -> String {
         let titles = Row::Cells(self.columns.iter().map(|column| column.0.to_owned()).collect());
         let rows = || std::iter::once(&titles).chain(&self.rows);

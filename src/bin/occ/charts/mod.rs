@@ -2,7 +2,7 @@
 //!
 //! A picture scales to where it is shown. Its colours are CSS variables, so that one file is
 //! readable on light and dark: a page that holds it defines them, a file on its own brings them.
-#![allow(dead_code, unused_imports)] // commands that draw come next
+#![allow(dead_code, unused_imports)] // pages will use the rest
 
 mod axis;
 mod bars;

@@ -1,0 +1,65 @@
+//! What is kept of a run.
+
+use super::experiment::Experiment;
+use super::figures;
+use crate::failure::{Failure, usage};
+use occ::Result;
+use safetensors::tensor::{Dtype, TensorView};
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+
+const TEXT: &str = "toy.txt";
+const NETWORKS: &str = "networks.safetensors";
+
+/// Refuses a folder that holds another run, before anything is done.
+pub fn check(folder: &Path, force: bool) -> std::result::Result<(), Failure> {
+    let taken = folder.join(TEXT);
+    if taken.exists() && !force {
+        return usage(&format!("{} exists; --force replaces it", taken.display()));
+    }
+    fs::create_dir_all(folder).map_err(|source| in_folder(folder, source))?;
+    Ok(())
+}
+
+/// Writes text, networks and figures.
+pub fn write(experiment: &Experiment, text: &str, folder: &Path) -> Result<()> {
+    let write = |name: &str, bytes: &[u8]| {
+        let path = folder.join(name);
+        fs::write(&path, bytes).map_err(|source| in_folder(&path, source))
+    };
+    write(TEXT, text.as_bytes())?;
+    write(NETWORKS, &networks(experiment)?)?;
+    for (name, picture) in figures::draw(experiment)? {
+        write(&name, picture.file().as_bytes())?;
+    }
+    Ok(())
+}
+
+fn in_folder(path: &Path, source: std::io::Error) -> occ::Error {
+    occ::Error::Io { path: Some(path.to_owned()), source }
+}
+
+/// All networks as safetensors, `a.relu.64.0.weight` and so on.
+fn networks(experiment: &Experiment) -> Result<Vec<u8>> {
+    let mut tensors = Vec::new();
+    for case in &experiment.cases {
+        for result in &case.networks {
+            let network = &result.network;
+            let prefix = format!("{:?} {}", case.case, network.name()).to_lowercase();
+            for parameter in network.named() {
+                let name = format!("{} {}", prefix, parameter.name).replace(' ', ".");
+                let numbers = &network.parameters[parameter.range];
+                let bytes: Vec<u8> = numbers.iter().flat_map(|x| x.to_le_bytes()).collect();
+                tensors.push((name, parameter.shape, bytes));
+            }
+        }
+    }
+    let mut views = Vec::new();
+    for (name, shape, bytes) in &tensors {
+        let view = TensorView::new(Dtype::F32, shape.clone(), bytes);
+        views.push((name, view.map_err(std::io::Error::other)?));
+    }
+    let metadata = HashMap::from([("made_by".to_owned(), "occ toy".to_owned())]);
+    Ok(safetensors::serialize(views, Some(metadata)).map_err(std::io::Error::other)?)
+}

@@ -1,0 +1,133 @@
+//! The functions to be learnt: sums of a few sinusoids.
+
+use fastrand::Rng;
+use serde::Serialize;
+use std::f64::consts::TAU;
+
+/// Samples at t = 0, 1 ÷ 4096, …
+pub const SAMPLES: usize = 4096;
+
+/// Sinusoids in a sum, and the highest of their frequencies, which are whole: nothing leaks in a
+/// Fourier transform. Networks learn low frequencies first, and high ones hardly at all (Rahaman et
+/// al., 2019), so that these are low.
+pub const SINUSOIDS: usize = 6;
+pub const HIGHEST: usize = 8;
+
+/// Which amplitudes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Case {
+    /// One of 1, all others of 0.01.
+    A,
+    /// Log-uniform between 0.01 and 1.
+    B,
+}
+
+pub const CASES: [Case; 2] = [Case::A, Case::B];
+
+/// f(t) = Σ a·sin(2πft + φ).
+#[derive(Clone, Debug)]
+pub struct Target {
+    pub amplitudes: Vec<f64>,
+    pub frequencies: Vec<f64>,
+    pub phases: Vec<f64>,
+}
+
+impl Target {
+    /// Both cases of a seed have the same frequencies and phases.
+    pub fn of(case: Case, seed: u64) -> Self {
+        let mut random = Rng::with_seed(seed);
+        let mut frequencies: Vec<f64> = (1..=HIGHEST).map(|f| f as f64).collect();
+        random.shuffle(&mut frequencies);
+        frequencies.truncate(SINUSOIDS);
+        let phases = (0..SINUSOIDS).map(|_| TAU * random.f64()).collect();
+        let amplitude = |number| match case {
+            Case::A if number == 0 => 1.0,
+            Case::A => 0.01,
+            Case::B => 10f64.powf(-2.0 * random.f64()),
+        };
+        Self { amplitudes: (0..SINUSOIDS).map(amplitude).collect(), frequencies, phases }
+    }
+
+    /// The function that has these amplitudes, frequencies and phases.
+    pub fn from_numbers(vectors: &[Vec<f32>]) -> Self {
+        let vector = |number: usize| vectors[number].iter().map(|&x| x.into()).collect();
+        Self { amplitudes: vector(0), frequencies: vector(1), phases: vector(2) }
+    }
+
+    pub fn samples(&self) -> Vec<f64> {
+        (0..SAMPLES).map(|sample| self.at(sample as f64 / SAMPLES as f64)).collect()
+    }
+
+    fn at(&self, t: f64) -> f64 {
+        let sinusoids = self.amplitudes.iter().zip(&self.frequencies).zip(&self.phases);
+        sinusoids.map(|((a, f), phase)| a * (TAU * f * t + phase).sin()).sum()
+    }
+}
+
+/// Which samples may be learnt from, and which tell how well that went.
+#[derive(Clone, Debug)]
+pub struct Split {
+    pub seen: Vec<usize>,
+    pub held_out: Vec<usize>,
+}
+
+impl Split {
+    /// Holds 30 % out, anywhere.
+    pub fn of(seed: u64) -> Self {
+        let mut samples: Vec<usize> = (0..SAMPLES).collect();
+        Rng::with_seed(seed ^ 0x5eed).shuffle(&mut samples);
+        let mut seen = samples.split_off(SAMPLES * 3 / 10);
+        seen.sort_unstable();
+        samples.sort_unstable();
+        Self { seen, held_out: samples }
+    }
+
+    /// What all samples say on those held out.
+    pub fn held_out_of(&self, samples: &[f64]) -> Vec<f64> {
+        self.held_out.iter().map(|&sample| samples[sample]).collect()
+    }
+
+    /// Energy of the error over that of the truth, of all samples, in decibels; `found` is for
+    /// those held out.
+    pub fn error_db(&self, truth: &[f64], found: &[f64]) -> f64 {
+        let truth = self.held_out_of(truth);
+        let error: f64 =
+            truth.iter().zip(found).map(|(truth, found)| (truth - found).powi(2)).sum();
+        let energy: f64 = truth.iter().map(|truth| truth.powi(2)).sum();
+        10.0 * (error / energy).max(1e-30).log10()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amplitudes_are_those_of_the_case() {
+        let (a, b) = (Target::of(Case::A, 1), Target::of(Case::B, 1));
+        assert_eq!((&a.frequencies, &a.phases), (&b.frequencies, &b.phases));
+        // Over whole periods sinusoids are orthogonal: energies add, half of each square.
+        for target in [&a, &b] {
+            let energy = target.samples().iter().map(|x| x * x).sum::<f64>() / SAMPLES as f64;
+            let expected = target.amplitudes.iter().map(|a| a * a / 2.0).sum::<f64>();
+            assert!((energy / expected - 1.0).abs() < 1e-9, "{energy}, {expected}");
+            assert!(target.samples().iter().sum::<f64>().abs() < 1e-9);
+        }
+        assert_eq!(a.amplitudes.iter().filter(|&&a| a == 0.01).count(), SINUSOIDS - 1);
+        let seeds = (0..200).flat_map(|seed| Target::of(Case::B, seed).amplitudes);
+        let logarithms: Vec<f64> = seeds.map(f64::log10).collect();
+        let mean = logarithms.iter().sum::<f64>() / logarithms.len() as f64;
+        assert!((mean + 1.0).abs() < 0.05 && logarithms.iter().all(|x| (-2.0..=0.0).contains(x)));
+    }
+
+    #[test]
+    fn samples_are_seen_or_held_out() {
+        let split = Split::of(1);
+        let mut all = [split.seen.clone(), split.held_out.clone()].concat();
+        all.sort_unstable();
+        assert!(all.into_iter().eq(0..SAMPLES) && split.held_out.len() == 1228);
+        let truth = vec![1.0; SAMPLES];
+        assert!((split.error_db(&truth, &[0.9; 1228]) + 20.0).abs() < 1e-9);
+        assert!((split.error_db(&truth, &[0.0; 1228])).abs() < 1e-9);
+    }
+}
