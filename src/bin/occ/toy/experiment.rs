@@ -30,6 +30,8 @@ pub struct Experiment {
 #[derive(Serialize)]
 pub struct CaseResult {
     pub case: Case,
+    /// Where its energy lies.
+    pub mean_frequency: f64,
     /// Its own numbers: amplitudes, frequencies and phases.
     pub parameters: Coded,
     /// The largest of Fourier's coefficients, for each of [`COEFFICIENTS`].
@@ -136,6 +138,7 @@ impl CaseResult {
         let samples: Vec<f32> = truth.iter().map(|&x| x as f32).collect();
         Self {
             case,
+            mean_frequency: target.mean_frequency(),
             parameters,
             fourier: fourier.into(),
             networks: Vec::new(),

@@ -3,6 +3,7 @@
 use super::coding::Coded;
 use super::experiment::{CaseResult, Experiment, NetworkResult, Weights};
 use crate::table::grouped;
+use std::cmp::Ordering;
 
 /// Paragraphs.
 pub fn sentences(experiment: &Experiment) -> Vec<String> {
@@ -189,18 +190,29 @@ fn tails(experiment: &Experiment) -> String {
     };
     let count = a.networks.len();
     let verdict = match (2 * heavier).cmp(&count) {
-        std::cmp::Ordering::Greater => "more heavy-tailed than",
-        std::cmp::Ordering::Less => "less heavy-tailed than",
-        std::cmp::Ordering::Equal => "as heavy-tailed as",
+        Ordering::Greater => "more heavy-tailed than",
+        Ordering::Less => "less heavy-tailed than",
+        Ordering::Equal => "as heavy-tailed as",
     };
     format!(
-        "One dominant amplitude makes hidden weights {verdict} amplitudes of all sizes do: of \
+        "Hidden weights of case A, with its one dominant amplitude, are {verdict} those of case B: of \
          {count} pairs of networks that began alike, case A has the higher kurtosis in {heavier}; \
-         medians are {:.1} and {:.1}, of the peak over the root mean square {:.1} and {:.1}.",
+         medians are {:.1} and {:.1}, of the peak over the root mean square {:.1} and {:.1}. But the \
+         cases differ in more than that: energy lies at a mean frequency of {:.1} in case A and of \
+         {:.1} in case B, and {}. Another seed may say otherwise.",
         middle(a, kurtosis),
         middle(b, kurtosis),
         middle(a, peak),
         middle(b, peak),
+        a.mean_frequency,
+        b.mean_frequency,
+        match (2 * heavier).cmp(&count) {
+            Ordering::Equal => "neither has the heavier tails",
+            order if (order == Ordering::Greater) == (a.mean_frequency > b.mean_frequency) => {
+                "the case of the higher one has the heavier tails, which may be why"
+            }
+            _ => "the case of the higher one has the lighter tails",
+        },
     )
 }
 
@@ -283,7 +295,7 @@ fn claim_cheap(networks: &[&NetworkResult]) -> String {
         }))
     };
     format!(
-        "But flat is not cheap: rotated weights, entropy-coded, take {} at equal error. At 4 bits \
+        "But flat is not cheaper: rotated weights, entropy-coded, take {} at equal error. At 4 bits \
          their levels hold {:.2} bits each, those as trained {:.2}: what a coder gains from a \
          peaked histogram, rotation takes away.",
         change(ratio),
@@ -314,7 +326,7 @@ fn db(error_db: f64) -> String {
 /// `12 % more bytes`, of a ratio.
 fn change(ratio: f64) -> String {
     if (ratio - 1.0).abs() < SAME {
-        return "as many bytes, within 1 %".to_owned();
+        return "as many bytes (within 1 %)".to_owned();
     }
     let than = if ratio > 1.0 { "more" } else { "fewer" };
     format!("{:.0} % {than} bytes", 100.0 * (ratio - 1.0).abs())
@@ -340,7 +352,7 @@ mod tests {
     #[test]
     fn words_follow_the_sign() {
         let words = [1.0, 1.12, 0.5, 1.004].map(change);
-        let all = "as many bytes, within 1 %";
+        let all = "as many bytes (within 1 %)";
         assert_eq!(words, [all, "12 % more bytes", "50 % fewer bytes", all]);
         assert_eq!([-31.42, -0.04, 7.0].map(db), ["−31.4 dB", "0.0 dB", "7.0 dB"]);
         assert_eq!(median([4.0, 1.0, 2.0, 9.0].into_iter()), 3.0);

@@ -58,6 +58,13 @@ impl Target {
         (0..SAMPLES).map(|sample| self.at(sample as f64 / SAMPLES as f64)).collect()
     }
 
+    /// The mean of the frequencies, each as heavy as its energy.
+    pub fn mean_frequency(&self) -> f64 {
+        let energies = self.amplitudes.iter().map(|a| a * a);
+        let sum: f64 = energies.clone().zip(&self.frequencies).map(|(energy, f)| energy * f).sum();
+        sum / energies.sum::<f64>()
+    }
+
     fn at(&self, t: f64) -> f64 {
         let sinusoids = self.amplitudes.iter().zip(&self.frequencies).zip(&self.phases);
         sinusoids.map(|((a, f), phase)| a * (TAU * f * t + phase).sin()).sum()
@@ -113,6 +120,8 @@ mod tests {
             assert!((energy / expected - 1.0).abs() < 1e-9, "{energy}, {expected}");
             assert!(target.samples().iter().sum::<f64>().abs() < 1e-9);
         }
+        let dominant = a.frequencies[0];
+        assert!((a.mean_frequency() - dominant).abs() < 0.01, "{a:?}");
         assert_eq!(a.amplitudes.iter().filter(|&&a| a == 0.01).count(), SINUSOIDS - 1);
         let seeds = (0..200).flat_map(|seed| Target::of(Case::B, seed).amplitudes);
         let logarithms: Vec<f64> = seeds.map(f64::log10).collect();
