@@ -24,7 +24,7 @@
 //! - [`Writer`] writes front to back, to a file that appears whole or not at all, or to any output.
 //! - [`Reader`] gives random access to tensors and rows in a mapped or borrowed file.
 //! - [`StreamReader`] reads tensors as their bytes arrive.
-//! - [`verify`] checks whole files, [`convert`] turns safetensors into `.occ` and back,
+//! - [`verify()`] checks whole files, [`convert`] turns safetensors into `.occ` and back,
 //!   [`compare()`] tells how far two models are apart.
 //!
 //! Work runs on the current [rayon] pool. Results do not depend on the number of threads. Bad
