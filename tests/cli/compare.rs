@@ -1,0 +1,166 @@
+//! `occ compare`.
+
+use super::*;
+
+/// `a.safetensors`, and a `b.occ` of tensors that are the same, near, far and absent.
+fn two_models() -> Folder {
+    let folder = Folder::new();
+    let single = |name: &str, shape: &[usize], values: &[f32]| {
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        common::Sample::new(name, occ::Dtype::F32, shape, bytes)
+    };
+    let same = single("same", &[2], &[1.0, 2.0]);
+    let a = [
+        single("near", &[2], &[3.0, 4.0]),
+        same.clone(),
+        single("broken", &[1], &[1.0]),
+        single("turned", &[2, 1], &[1.0, 2.0]),
+        single("lo\nst", &[], &[1.0]),
+    ];
+    let b = [
+        same,
+        single("near", &[2], &[3.0, 4.5]),
+        single("broken", &[1], &[f32::NAN]),
+        single("turned", &[1, 2], &[1.0, 2.0]),
+        single("new", &[], &[1.0]),
+    ];
+    fs::write(folder.path("a.safetensors"), safetensors(&a)).unwrap();
+    fs::write(folder.path("b.occ"), common::written(&b, occ::WriteOptions::default())).unwrap();
+    folder
+}
+
+#[test]
+fn compare_reports_as_json() {
+    use serde_json::json;
+    let folder = two_models();
+    let output = folder.run(&["compare", "a.safetensors", "b.occ", "--json"]);
+    let report: Value = serde_json::from_slice(succeeded(&output)).unwrap();
+    assert_eq!(
+        report["tensors"][0],
+        json!({
+            "name": "near", "dtype": "F32", "dtype_b": "F32", "shape": [2], "shape_b": [2],
+            "weights": 2, "comparable": true, "identical": false,
+            "rel_error": 0.1, "snr_db": 20.0, "max_abs_error": 0.5,
+            "cosine": report["tensors"][0]["cosine"], "inputs": null, "input_vectors": null,
+            "transposed": false, "operator_rel_error": null, "operator_snr_db": null,
+        })
+    );
+    let cosine = report["tensors"][0]["cosine"].as_f64().unwrap();
+    assert!((cosine - 27.0 / (5.0 * 29.25f64.sqrt())).abs() < 1e-12);
+    let fields = |tensor: &Value| {
+        let names = ["name", "comparable", "identical", "rel_error", "snr_db", "max_abs_error"];
+        Value::from(names.map(|name| tensor[name].clone()).to_vec())
+    };
+    let tensors = report["tensors"].as_array().unwrap();
+    assert_eq!(fields(&tensors[1]), json!(["same", true, true, 0.0, null, 0.0]));
+    assert_eq!(fields(&tensors[2]), json!(["broken", true, false, null, null, null]));
+    assert_eq!(fields(&tensors[3]), json!(["turned", false, false, null, null, null]));
+    assert_eq!((&tensors[3]["shape"], &tensors[3]["shape_b"]), (&json!([2, 1]), &json!([1, 2])));
+    assert_eq!(tensors.len(), 4);
+    let total = &report["total"];
+    assert_eq!(fields(total), json!([null, null, false, null, null, null]));
+    assert_eq!(total["weights"], 5);
+    assert_eq!(report["only_in_a"], json!(["lo\nst"]));
+    assert_eq!(report["only_in_b"], json!(["new"]));
+    assert_eq!((&report["only_weights"], &report["unused_inputs"]), (&json!(true), &json!([])));
+    assert_eq!((&total["operator_weights"], &total["operator_snr_db"]), (&json!(0), &Value::Null));
+}
+
+#[test]
+fn compare_is_readable_and_differences_are_no_failure() {
+    let folder = two_models();
+    let output = folder.run(&["compare", "a.safetensors", "b.occ"]);
+    let text = String::from_utf8(succeeded(&output).to_vec()).unwrap();
+    let starts: Vec<_> = text.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    let rule = starts[1];
+    let names = ["tensor", rule, "near", "same", "broken", "turned", rule, "total"];
+    assert_eq!(starts[..8], names, "in the order of A:\n{text}");
+    for needed in [
+        "1.00e-1",
+        "20.00",
+        "identical",
+        "∞",
+        "shape differs",
+        "turned: [2, 1] → [1, 2]",
+        "4 tensors, 5 weights; 1 identical",
+        "only in a.safetensors:\n  lo\\nst\n",
+        "only in b.occ:\n  new",
+        "only weights were compared",
+    ] {
+        assert!(text.contains(needed), "{needed} in\n{text}");
+    }
+    assert!(output.stderr.is_empty(), "quiet in a pipe");
+    failed(&folder.run(&["compare", "a.safetensors", "none"]), 1, "none: ");
+    failed(&folder.run(&["compare", "a.safetensors", "-"]), 2, "pipe");
+    failed(&folder.run(&["compare", "a.safetensors"]), 2, "Usage");
+}
+
+/// Two models of three matrices, the last as inputs × outputs, and inputs for them.
+fn two_models_and_inputs() -> Folder {
+    let single = |name: &str, shape: &[usize], values: &[f32]| {
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        common::Sample::new(name, Dtype::F32, shape, bytes)
+    };
+    let model = |last: f32| {
+        [
+            single("blind", &[2, 2], &[1.0, 2.0, 3.0, last]),
+            single("plain", &[2, 2], &[1.0, 2.0, 3.0, last]),
+            single("turned", &[1, 2], &[3.0, last]),
+        ]
+    };
+    let inputs = [
+        single("blind.inputs", &[1, 2], &[1.0, 0.0]),
+        single("plain", &[2, 2], &[1.0, 0.0, 0.0, 1.0]),
+        single("turned", &[3, 1], &[1.0, 2.0, 2.0]),
+        single("lo\nst", &[1, 1], &[1.0]),
+    ];
+    let folder = Folder(tempfile::tempdir().unwrap());
+    fs::write(folder.path("a.safetensors"), safetensors(&model(4.0))).unwrap();
+    fs::write(folder.path("b.safetensors"), safetensors(&model(4.5))).unwrap();
+    fs::write(folder.path("x.safetensors"), safetensors(&inputs)).unwrap();
+    folder
+}
+
+#[test]
+fn compare_tells_what_becomes_of_inputs() {
+    let folder = two_models_and_inputs();
+    let models = ["compare", "a.safetensors", "b.safetensors", "--inputs"];
+    let run = |more: &[&str]| folder.run(&[&models[..], more].concat());
+    let text = String::from_utf8(succeeded(&run(&["x.safetensors"])).to_vec()).unwrap();
+    for needed in [
+        " op err  op dB",
+        "operator error (op): 3 tensors, 10 weights; batches 2, Gram matrices 1",
+        "transposed, since only as inputs × outputs they fit:\n  turned\n",
+        "square, taken as outputs × inputs:\n  blind\n  plain\n",
+        "inputs not used:\n  lo\\nst",
+    ] {
+        assert!(text.contains(needed), "{needed} in\n{text}");
+    }
+    assert!(!text.contains("only weights"), "{text}");
+    let report: Value =
+        serde_json::from_slice(succeeded(&run(&["x.safetensors", "--json"]))).unwrap();
+    let fields = |value: &Value| {
+        let names = ["inputs", "input_vectors", "transposed", "operator_rel_error"];
+        Value::from(names.map(|name| value[name].clone()).to_vec())
+    };
+    let tensors = report["tensors"].as_array().unwrap();
+    assert_eq!(fields(&tensors[0]), serde_json::json!(["batch", 1, false, 0.0]));
+    let of_weights = &tensors[1]["rel_error"];
+    assert_eq!(fields(&tensors[1]), serde_json::json!(["gram", null, false, of_weights]));
+    assert_eq!(fields(&tensors[2]), serde_json::json!(["batch", 3, true, 0.1]));
+    assert_eq!(tensors[2]["operator_snr_db"], 20.0);
+    assert_eq!(
+        (&report["only_weights"], &report["total"]["operator_weights"]),
+        (&false.into(), &10.into())
+    );
+    // Errors ¼ and ¼ · 9; outputs 10, 30 and 25 · 9.
+    let total = report["total"]["operator_rel_error"].as_f64().unwrap();
+    assert!((total - (2.5f64 / 265.0).sqrt()).abs() < 1e-12, "{total}");
+    assert_eq!(report["unused_inputs"], serde_json::json!(["lo\nst"]));
+    failed(&run(&["-"]), 2, "pipe");
+    failed(&run(&["none"]), 1, "none: ");
+    failed(&run(&["a.safetensors", "--bad"]), 2, "Usage");
+    let wide =
+        folder.run(&["compare", "x.safetensors", "x.safetensors", "--inputs", "a.safetensors"]);
+    failed(&wide, 2, "tensor `turned`");
+}

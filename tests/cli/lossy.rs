@@ -1,0 +1,185 @@
+//! Compression with loss.
+
+use super::*;
+
+/// Portable code writes and reads the same bytes as the kernels of this machine.
+#[test]
+fn kernels_are_not_to_be_told_apart() {
+    let folder = lossy_folder();
+    let both = |args: &[&str], file: &str| {
+        ["", "scalar"].map(|kernel| {
+            succeeded(&folder.command(args).env("OCC_KERNEL", kernel).output().unwrap());
+            folder.read(file)
+        })
+    };
+    for loss in [&["--bits-for", "none=1"][..], &["--snr", "12"]] {
+        let compress = ["compress", "l.safetensors", "-o", "l.occ", "-f"];
+        let [fast, portable] = both(&[&compress, loss].concat(), "l.occ");
+        assert!(fast == portable);
+        let [fast, portable] = both(&["decompress", "l.occ", "-o", "back", "-f"], "back");
+        assert!(fast == portable);
+    }
+}
+
+#[test]
+fn threads_do_not_change_a_byte() {
+    let folder = lossy_folder();
+    let with_each = |args: &[&str], file: &str| {
+        ["1", "3"].map(|threads| {
+            succeeded(&folder.run(&[args, &["--threads", threads]].concat()));
+            folder.read(file)
+        })
+    };
+    for loss in [&["--bits-for", "none=1"][..], &["--bits", "4"]] {
+        let compress = ["compress", "l.safetensors", "-o", "l.occ", "-f"];
+        let [one, three] = with_each(&[&compress, loss].concat(), "l.occ");
+        assert!(one == three, "{loss:?}");
+        let [one, three] = with_each(&["decompress", "l.occ", "-o", "back", "-f"], "back");
+        assert!(one == three, "{loss:?}");
+    }
+    succeeded(&folder.run(&["--threads", "2", "verify", "l.occ"]));
+    for none in ["0", "many", "65535"] {
+        failed(&folder.run(&["verify", "l.occ", "--threads", none]), 2, "--threads");
+    }
+}
+
+#[test]
+fn loss_is_as_promised_and_reported() {
+    let folder = lossy_folder();
+    let report = folder.lossy(&["--bits", "4"]);
+    let (bits, bytes) = (&report["bits_per_weight"], folder.read("l.occ").len());
+    assert_eq!(bits, 8.0 * bytes as f64 / 24896.0);
+    assert!((4.0 * 0.97..=4.0).contains(&bits.as_f64().unwrap()), "{report}");
+    let snr = report["snr_db"].as_f64().unwrap();
+    let error = report["rel_error"].as_f64().unwrap();
+    assert!(snr > 10.0 && (20.0 * error.log10() + snr).abs() < 1e-9, "{report}");
+
+    folder.lossy(&["--snr", "20"]);
+    let tensors = folder.tensors();
+    assert!(tensors[1]["lossy"].is_null() && tensors[1]["stored"] != "trellis");
+    for tensor in [&tensors[0], &tensors[2]] {
+        assert_eq!(tensor["stored"], "trellis");
+        let snr = tensor["lossy"]["snr_db"].as_f64().unwrap();
+        assert!((20.0..20.5).contains(&snr), "{tensor}");
+    }
+    let total = |report: &Value| report["total"]["rel_error"].as_f64().unwrap();
+    let report = folder.lossy(&["--rel-error", "0.2"]);
+    let compared = json(&folder.run(&["compare", "l.safetensors", "l.occ", "--json"]));
+    for tensor in compared["tensors"].as_array().unwrap() {
+        assert!(tensor["rel_error"].as_f64().unwrap() <= 0.2, "{tensor}");
+        assert_eq!(tensor["identical"], tensor["name"] == "a.norm");
+    }
+    // Of all tensors here, of those that lost something there.
+    assert!(total(&compared) > 0.15 && total(&compared) <= report["rel_error"].as_f64().unwrap());
+
+    let report = json(&folder.run(&["compress", "l.safetensors", "--force", "--json"]));
+    assert_eq!((&report["snr_db"], &report["rel_error"]), (&Value::Null, &0.0.into()));
+    let text = folder.run(&["inspect", "l.occ"]);
+    assert!(!String::from_utf8_lossy(succeeded(&text)).contains("gain"));
+    folder.lossy(&["--bits", "3", "--coordinates", "hadamard", "--max-rank", "0"]);
+    let text = folder.run(&["inspect", "l.occ"]);
+    let text = String::from_utf8_lossy(succeeded(&text)).into_owned();
+    for needed in ["hadamard", "gain", "dB", "exact"] {
+        assert!(text.contains(needed), "{needed} in\n{text}");
+    }
+}
+
+#[test]
+fn options_reach_the_codec() {
+    let folder = lossy_folder();
+    let kept = ["--bits", "9", "--keep", "b.*", "--bits-for", "*.weight=2"];
+    folder.lossy(&kept);
+    let tensors = folder.tensors();
+    assert!(tensors[2]["lossy"].is_null(), "what is to be kept is kept, whatever else matches");
+    let bits = tensors[0]["bits_per_weight"].as_f64().unwrap();
+    assert!((1.8..2.2).contains(&bits), "{bits}");
+    folder.lossy(&["--bits-for", "a.*=3"]);
+    let tensors = folder.tensors();
+    assert!(tensors[0]["lossy"].is_object() && tensors[2]["lossy"].is_null());
+    for (effort, states) in [("1", 1), ("2", 4), ("9", 256)] {
+        folder.lossy(&["--snr", "12", "--effort", effort, "--row-scales"]);
+        let lossy = &folder.tensors()[0]["lossy"];
+        assert_eq!((&lossy["states"], &lossy["row_scales"]), (&states.into(), &true.into()));
+    }
+    for axes in ["identity", "hadamard", "aligned"] {
+        let more = ["--snr", "12", "--coordinates", axes, "--weighting", "relative-error"];
+        folder.lossy(&more);
+        assert_eq!(folder.tensors()[0]["lossy"]["coordinates"], axes);
+    }
+}
+
+#[test]
+fn a_saved_plan_makes_the_same_file() {
+    let folder = lossy_folder();
+    folder.lossy(&["--bits", "9", "--keep", "b.*", "--save-plan", "plan.json"]);
+    let (file, plan) = (folder.read("l.occ"), folder.read("plan.json"));
+    let parsed: Value = serde_json::from_slice(&plan).unwrap();
+    assert_eq!(parsed["bits"], 9.0);
+    assert!(parsed["tensors"]["b.weight"]["lossy"].is_null());
+    folder.lossy(&["--plan", "plan.json", "--save-plan", "again.json"]);
+    assert!(folder.read("l.occ") == file && folder.read("again.json") == plan);
+    fs::write(folder.path("bad.json"), "{\"tensors\": 1}").unwrap();
+    let with = |plan| folder.run(&["compress", "l.safetensors", "--force", "--plan", plan]);
+    failed(&with("bad.json"), 2, "a plan");
+    failed(&with("none.json"), 1, "none.json");
+    assert!(folder.read("l.occ") == file, "a failure leaves what was there");
+}
+
+#[test]
+fn contradictions_and_nonsense_are_wrong_usage() {
+    let folder = lossy_folder();
+    let names = folder.names();
+    for options in [
+        &["--bits", "3", "--snr", "20"][..],
+        &["--snr", "20", "--rel-error", "0.1"],
+        &["--bits", "3", "--rel-error", "0.1"],
+        &["--plan", "l.safetensors", "--bits", "3"],
+        &["--plan", "l.safetensors", "--keep", "x"],
+        &["--plan", "l.safetensors", "--bits-for", "x=1"],
+        &["--bits", "0"],
+        &["--bits", "-1"],
+        &["--bits", "nan"],
+        &["--bits", "inf"],
+        &["--bits", "many"],
+        &["--bits", "0.1"],
+        &["--snr", "nan"],
+        &["--snr", "inf"],
+        &["--rel-error", "0"],
+        &["--rel-error", "-inf"],
+        &["--bits-for", "x"],
+        &["--bits-for", "x=y"],
+        &["--bits-for", "x=-3"],
+        &["--bits", "3", "--effort", "0"],
+        &["--bits", "3", "--effort", "10"],
+        &["--bits", "3", "--max-rank", "129"],
+        &["--bits", "3", "--coordinates", "polar"],
+        &["--bits", "3", "--weighting", "none"],
+        &["--bits", "3", "--keep", "*"],
+    ] {
+        let output = folder.run(&[&["compress", "l.safetensors"], options].concat());
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{options:?}: {stderr}");
+        assert!(!stderr.is_empty() && output.stdout.is_empty(), "{options:?}");
+        assert_eq!(folder.names(), names, "{options:?} leaves nothing");
+    }
+}
+
+#[test]
+fn pipes_carry_lossy_files_too() {
+    let folder = lossy_folder();
+    let original = folder.read("l.safetensors");
+    folder.lossy(&["--bits", "3"]);
+    let coded = folder.read("l.occ");
+    let output = folder.pipe(&["compress", "-", "-o", "-", "--bits", "3", "--json"], &original);
+    assert!(succeeded(&output) == coded);
+    let report: Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert_eq!(report["output_bytes"], coded.len());
+    succeeded(&folder.pipe(&["verify", "-", "--deep"], &coded));
+    let back = folder.pipe(&["decompress", "-", "-o", "-"], &coded);
+    succeeded(&folder.run(&["decompress", "l.occ", "-o", "back"]));
+    assert!(*succeeded(&back) == folder.read("back") && back.stdout != original);
+    // The header and what is not to be lost are still exact; so is a second pass without loss.
+    assert_eq!(back.stdout.len(), original.len());
+    let compared = json(&folder.run(&["compare", "l.occ", "back", "--json"]));
+    assert_eq!(compared["total"]["identical"], true);
+}
