@@ -10,6 +10,7 @@ mod compare;
 mod convert;
 mod inspect;
 mod lossy;
+mod report;
 mod toy;
 
 use common::{menagerie, safetensors};

@@ -53,6 +53,11 @@ pub struct Compress {
     #[command(flatten)]
     pub loss: Loss,
 
+    /// Write a report as an HTML page, too: sizes, choices, what each tensor lost. If that fails
+    /// at the end the .occ file is there all the same
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+
     #[command(flatten)]
     pub common: Common,
 }
@@ -241,6 +246,14 @@ pub struct Analyze {
     /// The signal-to-noise ratio at which coded bits are compared
     #[arg(long, value_name = "DB", default_value_t = 16.0)]
     pub snr: f64,
+
+    /// Write a report with charts, too: a page of its own, without scripts
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+
+    /// Replace a report that is there
+    #[arg(short, long, requires = "html")]
+    pub force: bool,
 
     /// Report as JSON: matrices (each in all coordinates, and its spectrum), regimes, kinds, layers,
     /// rate_distortion; null for what is unknown

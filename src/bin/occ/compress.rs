@@ -4,8 +4,9 @@ use crate::args::{
     Axes, Compress, Loss, Spread, check_distinct, is_dash, output_path, piped_input,
 };
 use crate::failure::{Failure, usage};
+use crate::numbers::{Bytes, bits_per_weight, ratio};
 use crate::progress::{Progress, watch_for_interrupts};
-use crate::table::{Bytes, bits_per_weight, ratio};
+use crate::report;
 use occ::convert::Checkpoint;
 use occ::{Coordinates, Encoding, Plan, Weighting, WriteOptions, Writer};
 use serde_json::json;
@@ -21,6 +22,15 @@ pub fn run(args: &Compress) -> Result<(), Failure> {
     if !overwrite && output.is_file() {
         // Before a long input is read; the writer looks again.
         return usage(&format!("{} exists; --force replaces it", output.display()));
+    }
+    if let Some(path) = &args.report {
+        if is_dash(&output) {
+            return usage("a report is made from the finished file: it needs -o OUT");
+        }
+        if std::path::absolute(path).ok() == std::path::absolute(&output).ok() {
+            return usage("output and report are the same file");
+        }
+        report::check(path, overwrite)?;
     }
     let checkpoint = open(&args.input, &output)?;
     check_distinct(checkpoint.paths(), &output)?;
@@ -43,7 +53,29 @@ pub fn run(args: &Compress) -> Result<(), Failure> {
         seconds: start.elapsed().as_secs_f64(),
         loss: Some((encoded.snr_db(), encoded.rel_error())),
     };
+    if let Some(path) = &args.report {
+        let done = report::Compression {
+            input: &args.input,
+            output: &output,
+            input_bytes: outcome.input_bytes,
+            aim: aim(&args.loss),
+            snr_db: encoded.snr_db(),
+        };
+        report::write(path, &report::compression(&done)?)?;
+    }
     outcome.report(args.common.json, &output)
+}
+
+/// What was to be reached, in words.
+fn aim(loss: &Loss) -> String {
+    match (&loss.plan, loss.bits, loss.snr, loss.rel_error) {
+        (Some(_), ..) => "as an earlier plan has it".into(),
+        (_, Some(bits), ..) => format!("at most {bits} bits a weight"),
+        (_, _, Some(snr), _) => format!("at least {snr} dB in every matrix"),
+        (.., Some(error)) => format!("a relative error of at most {error} in every matrix"),
+        _ if !loss.bits_for.is_empty() => "some tensors with loss".into(),
+        _ => "without loss".into(),
+    }
 }
 
 /// How to code each tensor.

@@ -2,7 +2,8 @@
 
 use crate::args::{Inspect, is_dash};
 use crate::failure::{Failure, usage};
-use crate::table::{Align, Bytes, Table, bits_per_weight, counted, grouped, ratio, shape};
+use crate::numbers::{Bytes, bits_per_weight, counted, grouped, ratio, shape};
+use crate::table::{Align, Table};
 use occ::{Attachment, AttachmentKind, Axes, Codec, Coding, Reader, Tensor};
 use serde_json::{Value, json};
 
@@ -76,40 +77,7 @@ fn to_text(
     attachments: &[Attachment<'_>],
 ) -> String {
     let lossy = codings.iter().any(Option::is_some);
-    let mut columns = vec![
-        ("tensor", Align::Left),
-        ("dtype", Align::Left),
-        ("shape", Align::Left),
-        ("stored", Align::Left),
-        ("bytes", Align::Right),
-        ("coded", Align::Right),
-    ];
-    columns.extend(match lossy {
-        false => vec![("ratio", Align::Right)],
-        true => vec![("b/w", Align::Right), ("gain", Align::Right), ("dB", Align::Right)],
-    });
-    let mut table = Table::new(&columns);
-    for (tensor, coding) in tensors.iter().zip(codings) {
-        let (decoded, coded) = (tensor.decoded_bytes(), stored_bytes(tensor));
-        let mut cells = vec![
-            tensor.name().escape_debug().to_string(),
-            tensor.dtype().to_string(),
-            shape(tensor.shape()),
-            coding.as_ref().map_or_else(|| stored(tensor), axes),
-            grouped(decoded),
-            grouped(coded),
-        ];
-        if lossy {
-            cells.push(format!("{:.3}", bits_per_weight(coded, tensor.elements())));
-            cells.extend(match coding {
-                None => [String::new(), "exact".into()],
-                Some(coding) => [format!("{:.2}", coding.gain), decibels(coding)],
-            });
-        } else {
-            cells.push(format!("{:.3}", ratio(coded, decoded)));
-        }
-        table.cells(cells);
-    }
+    let mut table = table(tensors.iter().zip(codings.iter().map(Option::as_ref)), lossy);
     for attachment in attachments {
         let (decoded, coded) = (attachment.decoded_bytes(), attachment.coded_bytes());
         let mut cells =
@@ -135,6 +103,48 @@ fn to_text(
     )
 }
 
+/// A line for each tensor; with rates and errors where some are `lossy`.
+pub fn table<'t, 'f: 't>(
+    tensors: impl IntoIterator<Item = (&'t Tensor<'f>, Option<&'t Coding>)>,
+    lossy: bool,
+) -> Table {
+    let mut columns = vec![
+        ("tensor", Align::Left),
+        ("dtype", Align::Left),
+        ("shape", Align::Left),
+        ("stored", Align::Left),
+        ("bytes", Align::Right),
+        ("coded", Align::Right),
+    ];
+    columns.extend(match lossy {
+        false => vec![("ratio", Align::Right)],
+        true => vec![("b/w", Align::Right), ("gain", Align::Right), ("dB", Align::Right)],
+    });
+    let mut table = Table::new(&columns);
+    for (tensor, coding) in tensors {
+        let (decoded, coded) = (tensor.decoded_bytes(), stored_bytes(tensor));
+        let mut cells = vec![
+            tensor.name().escape_debug().to_string(),
+            tensor.dtype().to_string(),
+            shape(tensor.shape()),
+            how(tensor, coding),
+            grouped(decoded),
+            grouped(coded),
+        ];
+        if lossy {
+            cells.push(format!("{:.3}", bits_per_weight(coded, tensor.elements())));
+            cells.extend(match coding {
+                None => [String::new(), "exact".into()],
+                Some(coding) => [format!("{:.2}", coding.gain), decibels(coding)],
+            });
+        } else {
+            cells.push(format!("{:.3}", ratio(coded, decoded)));
+        }
+        table.cells(cells);
+    }
+    table
+}
+
 fn weights(tensors: &[Tensor<'_>]) -> u64 {
     tensors.iter().fold(0, |sum: u64, tensor| sum.saturating_add(tensor.elements()))
 }
@@ -147,9 +157,14 @@ fn kind(attachment: &Attachment<'_>) -> &'static str {
 }
 
 /// Bytes of a tensor's chunks and of what is needed to decode them.
-fn stored_bytes(tensor: &Tensor<'_>) -> u64 {
+pub fn stored_bytes(tensor: &Tensor<'_>) -> u64 {
     tensor.coded_bytes()
         + if tensor.stored() == Some(Codec::Trellis) { tensor.header_bytes() } else { 0 }
+}
+
+/// How a tensor is stored: its codec, or the coordinates that it was coded in.
+pub fn how(tensor: &Tensor<'_>, coding: Option<&Coding>) -> String {
+    coding.map_or_else(|| stored(tensor), axes)
 }
 
 /// How a tensor was coded: `hadamard 256`, `aligned 384 +mean +12`.

@@ -1,9 +1,7 @@
-//! Plain-text tables and numbers for people.
-
-pub use indicatif::DecimalBytes as Bytes;
+//! Tables, and how they look as plain text.
 
 /// How a column stands.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 pub enum Align {
     Left,
     Right,
@@ -36,6 +34,19 @@ impl Table {
 
     pub fn rule(&mut self) {
         self.rows.push(Row::Rule);
+    }
+
+    /// Titles, and how what is below them stands.
+    pub fn columns(&self) -> &[(&'static str, Align)] {
+        &self.columns
+    }
+
+    /// Cells, row by row; rules are none.
+    pub fn rows(&self) -> impl Iterator<Item = &[String]> {
+        self.rows.iter().filter_map(|row| match row {
+            Row::Cells(cells) => Some(&cells[..]),
+            Row::Rule => None,
+        })
     }
 
     /// The table's lines, the first column shortened where a terminal is too narrow.
@@ -97,44 +108,11 @@ fn terminal_width() -> usize {
 }
 
 /// A name without its start, where it is too long: ends tell tensors apart.
-fn shortened(text: &str, width: usize) -> String {
+pub fn shortened(text: &str, width: usize) -> String {
     match text.chars().count().checked_sub(width) {
         None | Some(0) => text.to_owned(),
         Some(excess) => std::iter::once('…').chain(text.chars().skip(excess + 1)).collect(),
     }
-}
-
-/// `1 tensor`, `20 tensors`.
-pub fn counted(count: u64, thing: &str) -> String {
-    format!("{} {thing}{}", grouped(count), if count == 1 { "" } else { "s" })
-}
-
-/// 20812288 as 20,812,288.
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::new();
-    for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
-/// The ratio of two byte counts; 1 when both are nothing.
-pub fn ratio(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 1.0 } else { part as f64 / whole as f64 }
-}
-
-/// Bits of `bytes` for each of `weights`.
-pub fn bits_per_weight(bytes: u64, weights: u64) -> f64 {
-    if weights == 0 { 0.0 } else { 8.0 * bytes as f64 / weights as f64 }
-}
-
-/// A shape as `[512, 64]`.
-pub fn shape(sizes: &[usize]) -> String {
-    format!("{sizes:?}")
 }
 
 #[cfg(test)]
@@ -142,11 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_and_tables_read_well() {
-        assert_eq!(
-            (grouped(7), grouped(1000), grouped(20_812_288)),
-            ("7".into(), "1,000".into(), "20,812,288".into())
-        );
+    fn tables_are_as_wide_as_they_may_be() {
         let mut table = Table::new(&[("name", Align::Left), ("n", Align::Right)]);
         table.row(["é".into(), "10".into()]);
         assert_eq!(table.render_within(80), "name   n\n────────\né     10\n");
@@ -154,6 +128,5 @@ mod tests {
         let narrow = table.render_within(24);
         assert!(narrow.contains("_attn.q_proj.weight"), "{narrow}");
         assert!(narrow.lines().all(|line| line.chars().count() <= 24), "{narrow}");
-        assert_eq!((counted(1, "x"), counted(2, "x")), ("1 x".into(), "2 xs".into()));
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::args::{Verify, is_dash, piped_input};
 use crate::failure::Failure;
+use crate::numbers::{Bytes, counted};
 use crate::progress::Progress;
-use crate::table::{Bytes, counted};
 use occ::{VerifyOptions, VerifyReport};
 use serde_json::json;
 use std::fs::File;

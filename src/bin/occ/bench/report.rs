@@ -3,7 +3,8 @@
 use super::machine::{kernel, processor};
 use super::rounds::Figure;
 use super::weights::Weights;
-use crate::table::{Align, Bytes, Table, counted, grouped};
+use crate::numbers::{Bytes, counted, grouped};
+use crate::table::{Align, Table};
 use serde_json::{Value, json};
 
 pub fn to_json(figures: &[Figure<'_>]) -> String {

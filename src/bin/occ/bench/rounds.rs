@@ -68,7 +68,7 @@ impl Figure<'_> {
 
     /// Bytes of what is coded to bytes of the original.
     pub fn ratio(&self) -> Option<f64> {
-        self.coded_bytes.map(|coded| crate::table::ratio(coded, self.contestant.bytes))
+        self.coded_bytes.map(|coded| crate::numbers::ratio(coded, self.contestant.bytes))
     }
 
     /// The median, a clock's tick at least.

@@ -1,6 +1,6 @@
 //! Axes: from where to where, where ticks are, and what they are called.
 
-use crate::table::grouped;
+use crate::numbers::{grouped, raised};
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
 use std::ops::Range;
 
@@ -166,14 +166,7 @@ fn power_name(factor: f64, power: i32) -> String {
     if (-3..=5).contains(&power) {
         return plain(factor * 10f64.powi(power), (-power).max(0) as usize);
     }
-    let raised = |c| match c {
-        '-' => '⁻',
-        '1' => '¹',
-        '2' => '²',
-        '3' => '³',
-        digit => char::from_u32('⁰' as u32 + digit as u32 - '0' as u32).unwrap_or(digit),
-    };
-    let power: String = power.to_string().chars().map(raised).collect();
+    let power = raised(power);
     if factor == 1.0 { format!("10{power}") } else { format!("{factor}·10{power}") }
 }
 

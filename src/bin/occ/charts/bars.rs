@@ -78,22 +78,17 @@ impl Bars {
         }
         let middle = ((left + width / 2) * FINE, (bottom + 32) * FINE);
         area.draw_text(&self.x.label, &text(MUTED, HPos::Center, VPos::Center), middle)?;
+        let y_of = |number: usize| top + group_height * number as i32 + SPACE / 2;
+        let end_of = |value: f64| {
+            let place = self.x.place(value);
+            along(if place.is_nan() { x.range.start } else { place })
+        };
         for (number, group) in self.groups.iter().enumerate() {
-            let y = top + group_height * number as i32 + SPACE / 2;
-            let label = ((left - 8) * FINE, (y + (group_height - SPACE) / 2) * FINE);
-            area.draw_text(&group.label, &text(INK, HPos::Right, VPos::Center), label)?;
             for (series, &value) in group.values.iter().enumerate() {
-                let y = y + BAR * series as i32;
-                let place = self.x.place(value);
-                let end = along(if place.is_nan() { x.range.start } else { place });
-                let corners = [(left * FINE, (y + 1) * FINE), (end, (y + BAR - 1) * FINE)];
+                let y = y_of(number) + BAR * series as i32;
+                let corners =
+                    [(left * FINE, (y + 1) * FINE), (end_of(value), (y + BAR - 1) * FINE)];
                 area.draw(&Rectangle::new(corners, theme::series(series).filled()))?;
-                let style = text(INK, HPos::Left, VPos::Center);
-                area.draw_text(
-                    &(self.format)(value),
-                    &style,
-                    (end + 5 * FINE, (2 * y + BAR) * FINE / 2),
-                )?;
             }
         }
         area.draw(&upright(left * FINE, line(MUTED, 1.0)))?;
@@ -102,6 +97,17 @@ impl Bars {
             for from in (top..bottom).step_by(8) {
                 let ends = vec![(at, from * FINE), (at, (from + 5).min(bottom) * FINE)];
                 area.draw(&PathElement::new(ends, line(MUTED, 2.0)))?;
+            }
+        }
+        for (number, group) in self.groups.iter().enumerate() {
+            let y = y_of(number);
+            let label = ((left - 8) * FINE, (y + (group_height - SPACE) / 2) * FINE);
+            area.draw_text(&group.label, &text(INK, HPos::Right, VPos::Center), label)?;
+            for (series, &value) in group.values.iter().enumerate() {
+                let at =
+                    (end_of(value) + 5 * FINE, (2 * (y + BAR * series as i32) + BAR) * FINE / 2);
+                let style = text(INK, HPos::Left, VPos::Center);
+                area.draw_text(&(self.format)(value), &style, at)?;
             }
         }
         Ok(())

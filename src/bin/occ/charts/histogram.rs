@@ -25,8 +25,13 @@ impl Bins {
                 counts[bin as usize] += 1;
             }
         }
-        let share = |count| count as f64 / total.max(1) as f64;
-        Self { range, shares: counts.into_iter().map(share).collect() }
+        Self::counted(&counts, total, range)
+    }
+
+    /// Of numbers that are counted already; `total` of them, those outside of the range included.
+    pub fn counted(counts: &[u64], total: u64, range: Range<f64>) -> Self {
+        let share = |&count| count as f64 / total.max(1) as f64;
+        Self { range, shares: counts.iter().map(share).collect() }
     }
 
     /// What of the numbers is expected in each bin, given how many of them are below a value.
@@ -53,24 +58,40 @@ impl Bins {
     }
 }
 
-/// Several, over the same axes.
+/// Bins as they are drawn.
+pub struct Outline {
+    pub name: String,
+    pub bins: Bins,
+    /// The number of its colour.
+    pub colour: usize,
+}
+
+/// Several of the same range, over the same axes.
 pub struct Histogram {
     pub title: String,
     /// What is counted.
     pub x_label: String,
-    pub outlines: Vec<(String, Bins)>,
+    pub outlines: Vec<Outline>,
     /// What they are to be compared to, drawn as a dashed curve.
     pub reference: Option<(String, Bins)>,
 }
 
 impl Histogram {
     pub fn draw(self) -> Result<Picture> {
-        let shares = self.outlines.iter().flat_map(|(_, bins)| &bins.shares).copied();
+        let all = self.outlines.iter().map(|outline| &outline.bins);
+        let x = Axis::linear(self.x_label);
+        let x = match all.clone().next() {
+            Some(bins) => x.within(bins.range.clone()),
+            None => x,
+        };
+        let shares = all.clone().flat_map(|bins| &bins.shares).copied();
         // No number at all lies at the lower edge.
         let floor = shares.filter(|&share| share > 0.0).fold(1.0, f64::min) / 2.0;
-        let most = self.outlines.iter().chain(&self.reference).flat_map(|(_, bins)| &bins.shares);
-        let most = most.fold(0f64, |most, &share| most.max(share));
-        let outline = |(name, bins): (String, Bins)| Series::new(name, bins.outline(floor));
+        let all = all.chain(self.reference.iter().map(|(_, bins)| bins));
+        let most = all.flat_map(|bins| &bins.shares).fold(0f64, |most, &share| most.max(share));
+        let outline = |Outline { name, bins, colour }: Outline| {
+            Series::new(name, bins.outline(floor)).coloured(colour)
+        };
         let mut series: Vec<Series> = self.outlines.into_iter().map(outline).collect();
         if let Some((name, bins)) = self.reference {
             let shown = bins.curve().into_iter().filter(|point| point.1 > floor).collect();
@@ -78,7 +99,7 @@ impl Histogram {
         }
         let lines = Lines {
             title: self.title,
-            x: Axis::linear(self.x_label),
+            x,
             y: Axis::log("share of each bin").within(floor..2.0 * most.max(floor)),
             series,
         };
@@ -105,10 +126,13 @@ mod tests {
         let histogram = Histogram {
             title: "t".into(),
             x_label: "x".into(),
-            outlines: vec![("a".into(), bins.clone()), ("b".into(), bins)],
+            outlines: vec![
+                Outline { name: "a".into(), bins: bins.clone(), colour: 0 },
+                Outline { name: "b".into(), bins, colour: 3 },
+            ],
             reference: Some(("flat".into(), Bins::expected(|x| x / 100.0, 0.0..100.0, 10))),
         };
         let svg = histogram.draw().unwrap().inline();
-        assert!(svg.contains("var(--series-2)") && svg.contains("share of each bin"), "{svg}");
+        assert!(svg.contains("var(--series-4)") && svg.contains("share of each bin"), "{svg}");
     }
 }

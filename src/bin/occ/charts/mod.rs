@@ -2,20 +2,21 @@
 //!
 //! A picture scales to where it is shown. Its colours are CSS variables, so that one file is
 //! readable on light and dark: a page that holds it defines them, a file on its own brings them.
-#![allow(dead_code, unused_imports)] // pages will use the rest
 
 mod axis;
 mod bars;
 mod canvas;
+mod gaussian;
 mod histogram;
 mod lines;
 mod theme;
 
 pub use axis::Axis;
 pub use bars::{Bar, Bars};
-pub use histogram::{Bins, Histogram};
+pub use gaussian::{gaussian_below, gaussian_beyond};
+pub use histogram::{Bins, Histogram, Outline};
 pub use lines::{Lines, Series};
-pub use theme::{SERIES, palette};
+pub use theme::palette;
 
 /// A finished chart.
 pub struct Picture {

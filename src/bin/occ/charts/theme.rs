@@ -34,7 +34,7 @@ pub const MUTED: RGBColor = sentinel(2);
 pub const GRID: RGBColor = sentinel(3);
 
 /// How many series have a colour of their own.
-pub const SERIES: usize = 6;
+const SERIES: usize = 6;
 
 /// The colour of a series, from 0; after the last the first comes again.
 pub fn series(number: usize) -> RGBColor {
@@ -57,17 +57,20 @@ pub fn with_variables(svg: &str) -> String {
     svg
 }
 
-/// CSS that defines the colours for what a selector finds, as the reader prefers them.
+/// CSS that defines the colours for what a selector finds, as the reader prefers them; and keeps
+/// texts of pictures in it apart from lines behind them.
 pub fn palette(selector: &str) -> String {
     let mut css = format!("{selector} {{ color-scheme: light dark;");
     for colour in &COLOURS {
         let _ = write!(css, " {}: {};", colour.variable, colour.light);
     }
-    let _ = write!(css, " }}\n@media (prefers-color-scheme: dark) {{ {selector} {{");
+    let _ = write!(css, " }}\n@media screen and (prefers-color-scheme: dark) {{ {selector} {{");
     for colour in &COLOURS {
         let _ = write!(css, " {}: {};", colour.variable, colour.dark);
     }
-    css.push_str(" } }\n");
+    css.push_str(
+        " } }\nsvg text { paint-order: stroke; stroke: var(--paper); stroke-width: 40 }\n",
+    );
     css
 }
 

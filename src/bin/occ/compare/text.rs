@@ -2,7 +2,8 @@
 
 use super::operators;
 use crate::args::Compare;
-use crate::table::{Align, Table, counted, grouped, shape};
+use crate::numbers::{counted, grouped, shape};
+use crate::table::{Align, Table};
 use occ::{Comparison, Distortion, Inputs, OperatorDistortion, TensorComparison};
 use std::path::Path;
 

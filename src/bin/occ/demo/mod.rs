@@ -4,8 +4,9 @@ mod model;
 
 use crate::args::Demo;
 use crate::failure::Failure;
+use crate::numbers::{Bytes, bits_per_weight, counted, grouped, ratio};
 use crate::progress::{Progress, watch_for_interrupts};
-use crate::table::{Align, Bytes, Table, bits_per_weight, counted, grouped, ratio};
+use crate::table::{Align, Table};
 use occ::convert::{self, Checkpoint, Target};
 use occ::{Encoding, Reader, VerifyOptions, WriteOptions, Writer};
 use std::collections::BTreeMap;

@@ -5,7 +5,9 @@ use super::experiment::{CaseResult, Experiment, NetworkResult, WIDTHS, quantised
 use super::network::{Activation, Network};
 use super::target::{Case, SAMPLES};
 use super::training::answers;
-use crate::charts::{Axis, Bar, Bars, Bins, Histogram, Lines, Picture, Series};
+use crate::charts::{
+    Axis, Bar, Bars, Bins, Histogram, Lines, Outline, Picture, Series, gaussian_below,
+};
 use occ::Result;
 use occ::analysis::concentration::top_energy;
 
@@ -90,8 +92,11 @@ fn weights(experiment: &Experiment) -> Result<Picture> {
     let mut outlines = Vec::new();
     for case in &experiment.cases {
         let network = find(case, Activation::Relu, WIDTHS[2]);
-        outlines.push((format!("{:?} as trained", case.case), bins(&network.plain.hidden)));
-        outlines.push((format!("{:?} rotated", case.case), bins(&network.rotated.hidden)));
+        for (how, weights) in [("as trained", &network.plain), ("rotated", &network.rotated)] {
+            let name = format!("{:?} {how}", case.case);
+            let bins = bins(&weights.hidden);
+            outlines.push(Outline { name, bins, colour: outlines.len() });
+        }
     }
     let histogram = Histogram {
         title: "Hidden weights of relu 256".into(),
@@ -100,18 +105,6 @@ fn weights(experiment: &Experiment) -> Result<Picture> {
         reference: Some(("Gaussian".into(), Bins::expected(gaussian_below, RANGE, BINS))),
     };
     histogram.draw()
-}
-
-/// The share of Gaussian numbers below x, within 10⁻⁷ (Abramowitz & Stegun, 1964, 26.2.17).
-fn gaussian_below(x: f64) -> f64 {
-    if x > 0.0 {
-        return 1.0 - gaussian_below(-x);
-    }
-    const C: [f64; 5] =
-        [0.319_381_530, -0.356_563_782, 1.781_477_937, -1.821_255_978, 1.330_274_429];
-    let t = 1.0 / (1.0 - 0.231_641_9 * x);
-    let sum = C.iter().rev().fold(0.0, |sum, c| t * (sum + c));
-    sum * (-x * x / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt()
 }
 
 /// Peaks before and after rotation.
@@ -173,17 +166,4 @@ fn concentration(experiment: &Experiment) -> Result<Picture> {
 fn find(case: &CaseResult, activation: Activation, width: usize) -> &NetworkResult {
     let wanted = |n: &&NetworkResult| n.activation == activation && n.width == width;
     case.networks.iter().find(wanted).unwrap_or_else(|| unreachable!("all are trained"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn gaussian_numbers_below() {
-        let known = [(0.0, 0.5), (1.0, 0.841_344_746), (-3.0, 0.001_349_898), (-8.0, 0.0)];
-        for (x, share) in known {
-            assert!((gaussian_below(x) - share).abs() < 1e-7, "{x}");
-        }
-    }
 }

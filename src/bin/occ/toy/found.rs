@@ -2,7 +2,7 @@
 
 use super::coding::Coded;
 use super::experiment::{CaseResult, Experiment, NetworkResult, Weights};
-use crate::table::grouped;
+use crate::numbers::grouped;
 use std::cmp::Ordering;
 
 /// Paragraphs.

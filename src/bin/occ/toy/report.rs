@@ -3,7 +3,8 @@
 use super::coding::{BITS, Coded, Point};
 use super::experiment::{CaseResult, Experiment};
 use super::found::{decibels, sentences};
-use crate::table::{Align, Table, grouped};
+use crate::numbers::grouped;
+use crate::table::{Align, Table};
 
 /// What has been done, so that numbers can be understood.
 const METHOD: [&str; 4] = [

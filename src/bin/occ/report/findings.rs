@@ -1,0 +1,149 @@
+//! What was found in a model, in words that follow the numbers.
+
+use crate::numbers::{grouped, percent, raised, short};
+use occ::analysis::{Analysis, MatrixAnalysis, Regime, RegimeSummary, System};
+
+/// Sentences for the top of the page; none without matrices.
+pub fn sentences(analysis: &Analysis) -> Vec<String> {
+    let regime = |wanted| analysis.regimes.iter().find(|found| found.regime == wanted);
+    let regimes = Regime::ALL.map(regime);
+    let [Some(original), Some(flattened), Some(concentrated)] = regimes else { return Vec::new() };
+    let single = analysis.matrices.len() == 1;
+    let mut all = vec![outliers(single, original, flattened)];
+    all.extend(spread_both_ways(analysis, original));
+    all.extend(rates(analysis, original, flattened, concentrated));
+    if !single {
+        all.extend(best_aligned(analysis));
+        all.push(structure(&analysis.matrices));
+    }
+    all.push(energy(&analysis.matrices));
+    all
+}
+
+/// How far peaks must fall for outliers to be said to come from the axes.
+const FALLS: f64 = 0.7;
+
+fn outliers(single: bool, original: &RegimeSummary, flattened: &RegimeSummary) -> String {
+    let (before, after) = (original.worst_peak_to_rms, flattened.worst_peak_to_rms);
+    let claim = if after < FALLS * before { "Outliers belong to the axes: the" } else { "The" };
+    let (worst_before, worst_after) = (short(before), short(after));
+    if single {
+        return format!(
+            "{claim} largest weight is {worst_before} times the root mean square. Hadamard \
+             matrices over blocks of columns make that {worst_after}.",
+        );
+    }
+    format!(
+        "{claim} largest weight is {} times the root mean square in the median matrix, \
+         {worst_before} times in the worst ({}). Hadamard matrices over blocks of columns make \
+         that {} and {worst_after}.",
+        short(original.median_peak_to_rms),
+        original.worst_matrix.escape_debug(),
+        short(flattened.median_peak_to_rms),
+    )
+}
+
+/// How far a mixture of columns can go at most, and what mixing rows adds.
+fn spread_both_ways(analysis: &Analysis, original: &RegimeSummary) -> Option<String> {
+    let worst = analysis.matrices.iter().find(|matrix| matrix.name == original.worst_matrix)?;
+    let hadamard = worst.in_system(System::Hadamard)?;
+    let both = worst.in_system(System::HadamardBoth)?;
+    let floor = original.worst_peak_to_rms / (hadamard.block as f64).sqrt();
+    Some(format!(
+        "Over {} columns one outlier leaves each number at least 1/√{} of itself: {} in the worst \
+         matrix, where {} remain. Mixed over rows as well, {} remain.",
+        hadamard.block,
+        hadamard.block,
+        short(floor),
+        short(hadamard.outliers.peak_to_rms),
+        short(both.outliers.peak_to_rms),
+    ))
+}
+
+/// Rates that differ by less are called the same.
+const SAME: f64 = 0.002;
+
+fn rates(
+    analysis: &Analysis,
+    original: &RegimeSummary,
+    flattened: &RegimeSummary,
+    concentrated: &RegimeSummary,
+) -> Option<String> {
+    let before = original.coded_bits?;
+    let change = |regime: &RegimeSummary| {
+        let change = regime.coded_bits? / before - 1.0;
+        Some(match change {
+            _ if change.abs() < SAME => "changes nothing".to_owned(),
+            _ if change < 0.0 => format!("saves {}", percent(-change)),
+            _ => format!("costs {} more", percent(change)),
+        })
+    };
+    Some(format!(
+        "At {} dB the matrices take {before:.3} bits a weight as they are: flattening {}, \
+         alignment {}.",
+        analysis.snr_db,
+        change(flattened)?,
+        change(concentrated)?,
+    ))
+}
+
+/// Bits that the codec would spend in a system.
+fn coded(matrix: &MatrixAnalysis, system: System) -> Option<f64> {
+    Some(matrix.in_system(system)?.rates.coded?.bits)
+}
+
+/// Where alignment saves most.
+fn best_aligned(analysis: &Analysis) -> Option<String> {
+    let gain = |matrix: &MatrixAnalysis| {
+        let (original, aligned) =
+            (coded(matrix, System::Original)?, coded(matrix, System::Aligned)?);
+        Some((original - aligned, original, aligned))
+    };
+    let gains = analysis.matrices.iter().filter_map(|matrix| Some((matrix, gain(matrix)?)));
+    let helped = gains.clone().filter(|(_, gain)| gain.0 > 0.0);
+    let best = helped.clone().max_by(|a, b| a.1.0.total_cmp(&b.1.0));
+    let Some((matrix, (_, original, aligned))) = best else {
+        return (gains.count() > 0).then(|| {
+            "No matrix takes less along its principal axes, their own storage counted.".to_owned()
+        });
+    };
+    Some(format!(
+        "{} of {} matrices take less along their principal axes, whose storage is counted; most \
+         of all {}: {original:.3} bits as it is, {aligned:.3} aligned.",
+        grouped(helped.count() as u64),
+        grouped(gains.count() as u64),
+        matrix.name.escape_debug(),
+    ))
+}
+
+fn structure(matrices: &[MatrixAnalysis]) -> String {
+    let stand_out = matrices.iter().filter(|matrix| matrix.spectrum.above_threshold > 0);
+    let mut shares: Vec<f64> = matrices.iter().map(|matrix| matrix.spectrum.energy_above).collect();
+    shares.sort_unstable_by(f64::total_cmp);
+    format!(
+        "{} of {} matrices have singular values larger than those of noise; they hold {} of the \
+         energy in the median, {} at most.",
+        grouped(stand_out.count() as u64),
+        grouped(matrices.len() as u64),
+        percent(shares.get(shares.len() / 2).copied().unwrap_or(0.0)),
+        percent(shares.last().copied().unwrap_or(0.0)),
+    )
+}
+
+/// That the systems are orthogonal.
+fn energy(matrices: &[MatrixAnalysis]) -> String {
+    let norms = |matrix: &MatrixAnalysis| {
+        let norms: Vec<f64> = matrix.coordinates.iter().map(|found| found.outliers.norm).collect();
+        let original = norms.first().copied().unwrap_or(0.0);
+        let apart = norms.iter().fold(0f64, |most, norm| most.max((norm - original).abs()));
+        if original > 0.0 { apart / original } else { 0.0 }
+    };
+    let most = matrices.iter().map(norms).fold(0.0, f64::max);
+    match most {
+        0.0 => "All systems give every matrix the same norm.".to_owned(),
+        _ => {
+            let power = raised(most.log10().ceil() as i32);
+            format!("All systems give every matrix the same norm, to within 10{power} of it.")
+        }
+    }
+}
