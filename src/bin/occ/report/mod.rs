@@ -58,11 +58,26 @@ fn file_name(path: &Path) -> String {
     name.to_string_lossy().escape_debug().to_string()
 }
 
-/// A tensor's name as it fits beside a bar.
+/// Characters that fit beside a bar.
+const LABEL: usize = 28;
+
+/// A tensor's name as it fits beside a bar: first parts become letters, as many as it takes, so
+/// that layers and what is in them are still told apart.
 fn label(name: &str) -> String {
-    const WIDTH: usize = 24;
-    let name = name.strip_suffix(".weight").unwrap_or(name);
-    shortened(&name.escape_debug().to_string(), WIDTH)
+    let name = name.strip_suffix(".weight").unwrap_or(name).escape_debug().to_string();
+    let mut parts: Vec<&str> = name.split('.').collect();
+    let width = |parts: &[&str]| parts.iter().map(|part| part.chars().count() + 1).sum::<usize>();
+    for at in 0..parts.len().saturating_sub(1) {
+        if width(&parts) <= LABEL + 1 {
+            break;
+        }
+        let is_number = parts[at].bytes().all(|digit| digit.is_ascii_digit());
+        if !is_number {
+            let end = parts[at].char_indices().nth(1).map_or(parts[at].len(), |(end, _)| end);
+            parts[at] = &parts[at][..end];
+        }
+    }
+    shortened(&parts.join("."), LABEL)
 }
 
 #[cfg(test)]
@@ -70,10 +85,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn labels_are_ends_of_names() {
-        assert_eq!(label("wte.weight"), "wte");
-        let long = label("encoder.layer.11.attention.output.dense.weight");
-        assert_eq!(long, "….attention.output.dense");
-        assert_eq!(label("a\nb"), "a\\nb");
+    fn labels_tell_layers_apart() {
+        for (name, wanted) in [
+            ("wte.weight", "wte"),
+            ("model.layers.3.mlp.up_proj.weight", "model.layers.3.mlp.up_proj"),
+            ("encoder.layer.11.attention.output.dense.weight", "e.l.11.a.output.dense"),
+            ("model.encoder.layers.5.self_attn.q_proj.weight", "m.e.l.5.self_attn.q_proj"),
+            ("..", ".."),
+            ("a\nb", "a\\nb"),
+            ("a_name_without_any_parts_that_is_long", "…hout_any_parts_that_is_long"),
+        ] {
+            let label = label(name);
+            assert!(label.chars().count() <= LABEL, "{label}");
+            assert_eq!(label, wanted);
+        }
     }
 }
