@@ -53,21 +53,23 @@ where
     })
 }
 
-/// What takes its turn in [`one_ahead`].
+/// What takes its turn in [`ahead`].
 pub(crate) enum Turn<T> {
     /// So little that waking another thread takes longer.
     Small(T),
-    Large(T),
+    /// What other threads work on, and how much it holds.
+    Large(T, u64),
 }
 
 /// Hands `sink` what `map` makes of the inputs that `next` names, in order; while one of them is
-/// in its hands, other threads map the next large one.
+/// in its hands, other threads map the large ones after it: as many as hold `limit` together, but
+/// always one.
 ///
-/// `next` and `sink` are called on this thread, in an order that depends on the inputs alone: a
-/// large input is asked for after all before the last large one have been handed on. Small ones
-/// wait for their turn, `SMALL` of them at most. Stops at the first error in order.
-pub(crate) fn one_ahead<C, T, U>(
+/// `next` and `sink` are called on this thread, in an order that depends on the inputs alone.
+/// Small ones wait for their turn. Stops at the first error in order.
+pub(crate) fn ahead<C, T, U>(
     course: &mut C,
+    limit: u64,
     mut next: impl FnMut(&mut C) -> Option<Result<Turn<T>>>,
     map: impl Fn(T) -> Result<U> + Sync,
     mut sink: impl FnMut(&mut C, U) -> Result<()>,
@@ -76,52 +78,87 @@ where
     T: Send,
     U: Send,
 {
-    let hand_on = |course: &mut C, job: Job<T, U>, sink: &mut dyn FnMut(&mut C, U) -> _| {
-        let mapped = match job {
-            Job::Here(input) => map(input)?,
-            Job::Apart(receiver) => wait(&receiver)?,
-        };
-        sink(course, mapped)
-    };
     rayon::in_place_scope(|scope| {
-        let mut jobs = VecDeque::new();
-        loop {
-            let keep = match next(course) {
-                Some(Ok(Turn::Large(input))) => {
-                    jobs.push_back(Job::Apart(spawn(scope, input, &map)));
-                    1
+        let mut jobs = Jobs::default();
+        let mut hand_on = |course: &mut C, jobs: &mut Jobs<T, U>| match jobs.pop() {
+            Some(Job::Here(input)) => sink(course, map(input)?),
+            Some(Job::Apart(receiver, _)) => sink(course, wait(&receiver)?),
+            None => Ok(()),
+        };
+        while let Some(turn) = next(course) {
+            match turn {
+                Ok(Turn::Small(input)) => jobs.push(Job::Here(input)),
+                Ok(Turn::Large(input, held)) => {
+                    jobs.push(Job::Apart(spawn(scope, input, &map), held));
                 }
-                Some(Ok(Turn::Small(input))) => {
-                    jobs.push_back(Job::Here(input));
-                    let is_next = matches!(jobs.front(), Some(Job::Here(_)));
-                    if is_next || jobs.len() > SMALL { 0 } else { jobs.len() }
-                }
-                Some(Err(error)) => {
+                Err(error) => {
                     // What came before the error still counts.
-                    return jobs
-                        .drain(..)
-                        .try_for_each(|job| hand_on(course, job, &mut sink))
-                        .and(Err(error));
+                    while !jobs.waiting.is_empty() {
+                        hand_on(course, &mut jobs)?;
+                    }
+                    return Err(error);
                 }
-                None => break,
-            };
-            while jobs.len() > keep {
-                let Some(job) = jobs.pop_front() else { break };
-                hand_on(course, job, &mut sink)?;
+            }
+            while jobs.is_full(limit) {
+                hand_on(course, &mut jobs)?;
             }
         }
-        jobs.into_iter().try_for_each(|job| hand_on(course, job, &mut sink))
+        while !jobs.waiting.is_empty() {
+            hand_on(course, &mut jobs)?;
+        }
+        Ok(())
     })
+}
+
+/// Inputs that wait for their turn, in order.
+struct Jobs<T, U> {
+    waiting: VecDeque<Job<T, U>>,
+    /// How many are large.
+    large: usize,
+    /// What these hold.
+    held: u64,
+}
+
+impl<T, U> Default for Jobs<T, U> {
+    fn default() -> Self {
+        Self { waiting: VecDeque::new(), large: 0, held: 0 }
+    }
+}
+
+impl<T, U> Jobs<T, U> {
+    fn push(&mut self, job: Job<T, U>) {
+        if let Job::Apart(_, held) = job {
+            self.large += 1;
+            self.held += held;
+        }
+        self.waiting.push_back(job);
+    }
+
+    fn pop(&mut self) -> Option<Job<T, U>> {
+        let job = self.waiting.pop_front();
+        if let Some(Job::Apart(_, held)) = job {
+            self.large -= 1;
+            self.held -= held;
+        }
+        job
+    }
+
+    /// Whether the first is to be handed on before another is asked for.
+    fn is_full(&self, limit: u64) -> bool {
+        let is_next = matches!(self.waiting.front(), Some(Job::Here(_)));
+        is_next || self.waiting.len() > MOST || self.large > 1 && self.held > limit
+    }
 }
 
 /// An input that waits for its turn.
 enum Job<T, U> {
     Here(T),
-    Apart(Receiver<Result<U>>),
+    /// With how much it holds.
+    Apart(Receiver<Result<U>>, u64),
 }
 
-/// Small inputs that wait behind a large one, at most.
-const SMALL: usize = 64;
+/// Inputs that wait, at most.
+const MOST: usize = 64;
 
 fn spawn<'s, T, U>(
     scope: &Scope<'s>,
@@ -233,17 +270,22 @@ mod tests {
         assert!(most.into_inner() <= 7);
     }
 
-    /// Squares of the first numbers, of which those in `large` are mapped ahead, and what was seen
-    /// of it: `n` asked for, `-n` handed on.
-    fn one_by_one(count: i64, large: impl Fn(i64) -> bool, fail_at: i64) -> (Vec<i64>, bool) {
+    /// Squares of the first numbers, of which those in `large` are mapped ahead and hold as much
+    /// as they are, and what was seen of it: `n` asked for, `-n` handed on.
+    fn in_turn(
+        count: i64,
+        limit: u64,
+        large: impl Fn(i64) -> bool,
+        fail_at: i64,
+    ) -> (Vec<i64>, bool) {
         let mut course = (1..=count, Vec::new());
         let next = |(inputs, seen): &mut (std::ops::RangeInclusive<i64>, Vec<i64>)| {
             let x = inputs.next()?;
             seen.push(x);
-            Some(Ok(if large(x) { Turn::Large(x) } else { Turn::Small(x) }))
+            Some(Ok(if large(x) { Turn::Large(x, x as u64) } else { Turn::Small(x) }))
         };
         let map = |x: i64| if x == fail_at { Err(Error::corrupt("x")) } else { Ok((x, x * x)) };
-        let result = one_ahead(&mut course, next, map, |(_, seen), (x, square)| {
+        let result = ahead(&mut course, limit, next, map, |(_, seen), (x, square)| {
             assert_eq!(square, x * x);
             seen.push(-x);
             Ok(())
@@ -252,25 +294,37 @@ mod tests {
     }
 
     #[test]
-    fn the_next_large_one_is_asked_for_before_the_last_is_handed_on() {
+    fn large_ones_are_asked_for_before_those_ahead_are_handed_on() {
         for threads in [1, 2, 8] {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            let seen = |large: fn(i64) -> bool| pool.install(|| one_by_one(5, large, 0).0);
-            assert_eq!(seen(|_| true), [1, 2, -1, 3, -2, 4, -3, 5, -4, -5]);
-            assert_eq!(seen(|_| false), [1, -1, 2, -2, 3, -3, 4, -4, 5, -5]);
-            assert_eq!(seen(|x| x % 3 == 1), [1, 2, 3, 4, -1, -2, -3, 5, -4, -5]);
+            let seen =
+                |limit, large: fn(i64) -> bool| pool.install(|| in_turn(5, limit, large, 0).0);
+            // Always one, whatever it holds.
+            assert_eq!(seen(0, |_| true), [1, 2, -1, 3, -2, 4, -3, 5, -4, -5]);
+            assert_eq!(seen(0, |_| false), [1, -1, 2, -2, 3, -3, 4, -4, 5, -5]);
+            assert_eq!(seen(0, |x| x % 3 == 1), [1, 2, 3, 4, -1, -2, -3, 5, -4, -5]);
+            // As many as hold six together.
+            assert_eq!(seen(6, |_| true), [1, 2, 3, 4, -1, -2, -3, 5, -4, -5]);
+            assert_eq!(seen(100, |_| true), [1, 2, 3, 4, 5, -1, -2, -3, -4, -5]);
         }
-        // Small ones do not pile up behind a large one.
-        let seen = one_by_one(200, |x| x == 1, 0).0;
-        assert_eq!(seen.iter().position(|&x| x < 0), Some(SMALL + 1));
     }
 
     #[test]
-    fn one_ahead_stops_at_the_first_error_in_order() {
-        for large in [|_| true, |_| false, |x| x == 2] {
-            let (seen, ok) = one_by_one(9, large, 4);
-            let handed_on: Vec<i64> = seen.into_iter().filter(|&x| x < 0).collect();
-            assert!(!ok && handed_on == [-1, -2, -3]);
+    fn inputs_do_not_pile_up() {
+        for large in [|x| x == 1, |_| true] {
+            let seen = in_turn(200, u64::MAX, large, 0).0;
+            assert_eq!(seen.iter().position(|&x| x < 0), Some(MOST + 1));
+        }
+    }
+
+    #[test]
+    fn ahead_stops_at_the_first_error_in_order() {
+        for limit in [0, 7, 100] {
+            for large in [|_| true, |_| false, |x| x == 2] {
+                let (seen, ok) = in_turn(9, limit, large, 4);
+                let handed_on: Vec<i64> = seen.into_iter().filter(|&x| x < 0).collect();
+                assert!(!ok && handed_on == [-1, -2, -3]);
+            }
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Tensors to be coded with loss, at a step that is still to be found.
 
 use super::WriteOptions;
-use super::chunks::{MAX_CHUNK_BYTES, encode_chunks};
+use super::chunks::{MAX_CHUNK_BYTES, Shelf, encode_chunks};
 use super::ready::{Coder, Incoming, Ready};
 use crate::codec::Codec;
-use crate::codec::lossy::{BAND, Distortion, Encoded};
+use crate::codec::lossy::{BAND, Distortion};
 use crate::container::{
     CHUNK_OVERHEAD, FrameHeader, Geometry, Kind, Layout, Object, object_overhead,
 };
@@ -74,26 +74,26 @@ impl<'i> Adjustable<'i> {
     }
 
     /// Bytes that the tensor takes at a step, all told.
-    pub(super) fn bytes_at(&self, step: f32) -> Result<u64> {
+    pub(super) fn bytes_at(&self, step: f32, shelf: &Shelf) -> Result<u64> {
         let (coder, parameters) = self.coder(step)?;
-        let (chunks, _) = self.measure(&coder)?;
+        let (chunks, _) = self.measure(&coder, shelf)?;
         let frame = object_overhead(self.incoming.shape.len(), self.incoming.name.len());
         Ok(frame + parameters.len() as u64 + chunks)
     }
 
     /// The step at which a plan's promise holds; `None` when none is found.
-    pub(super) fn promised_step(&self, plan: &LossyPlan) -> Result<Option<f32>> {
+    pub(super) fn promised_step(&self, plan: &LossyPlan, shelf: &Shelf) -> Result<Option<f32>> {
         match plan.max_noise {
-            Some(share) => self.step_within(plan.step, share),
+            Some(share) => self.step_within(plan.step, share, shelf),
             None => Ok(Some(plan.step)),
         }
     }
 
     /// A step, from this one down, whose error is within a share of the tensor's energy; `None`
     /// when none is found.
-    fn step_within(&self, mut step: f32, share: f64) -> Result<Option<f32>> {
+    fn step_within(&self, mut step: f32, share: f64, shelf: &Shelf) -> Result<Option<f32>> {
         for attempt in 0..ATTEMPTS {
-            let Distortion { signal, noise } = self.measure(&self.coder(step)?.0)?.1;
+            let Distortion { signal, noise } = self.measure(&self.coder(step)?.0, shelf)?.1;
             let allowed = share * signal;
             if noise <= allowed {
                 return Ok(Some(step));
@@ -110,12 +110,12 @@ impl<'i> Adjustable<'i> {
     }
 
     /// Codes all chunks and keeps none: their bytes, and how near they come.
-    fn measure(&self, coder: &Coder) -> Result<(u64, Distortion)> {
+    fn measure(&self, coder: &Coder, shelf: &Shelf) -> Result<(u64, Distortion)> {
         let (mut bytes, mut distortion) = (0, Distortion::default());
-        let encode = |number, chunk: &[u8], scratch: &mut _| coder.encode(number, chunk, scratch);
-        encode_chunks(&self.geometry, self.incoming.source, encode, |encoded: &Encoded, _| {
+        encode_chunks(&self.geometry, self.incoming.source, coder, shelf, |encoded, _| {
             bytes += encoded.bytes.len() as u64 + CHUNK_OVERHEAD;
             distortion.add(encoded.distortion);
+            shelf.reuse(encoded);
             Ok(())
         })?;
         Ok((bytes, distortion))

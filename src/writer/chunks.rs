@@ -1,5 +1,6 @@
 //! Tensors cut into chunks, and all of them coded.
 
+use super::ready::Coder;
 use crate::codec::Scratch;
 use crate::codec::lossy::Encoded;
 use crate::container::Geometry;
@@ -9,30 +10,26 @@ use crate::io::ByteSource;
 use crate::pipeline;
 use std::sync::Mutex;
 
-/// Codes all chunks of a source in parallel and hands them on in order.
-pub(super) fn encode_chunks(
-    geometry: &Geometry,
-    source: &dyn ByteSource,
-    encode: impl Fn(u64, &[u8], &mut Scratch) -> Result<Encoded> + Sync,
-    mut sink: impl FnMut(&Encoded, u64) -> Result<()>,
-) -> Result<()> {
-    // Memory goes round: as much as chunks in flight need.
-    let (shelf, spare) = (Mutex::new(Vec::<(Vec<u8>, Scratch)>::new()), Mutex::new(Vec::new()));
-    let encode = |number| {
-        let (mut bytes, mut scratch) = taken(&shelf).unwrap_or_default();
-        scratch.out = taken(&spare).unwrap_or_default();
-        let range = geometry.chunk_range(number);
-        let length = range.end - range.start;
-        let encoded = encode(number, source.bytes(range, &mut bytes)?, &mut scratch)?;
-        put_back(&shelf, (bytes, scratch));
-        Ok((encoded, length))
-    };
-    let chunks = (0..geometry.chunk_count()).map(Ok);
-    pipeline::ordered(chunks, encode, |(encoded, length)| {
-        sink(&encoded, length)?;
-        put_back(&spare, encoded.bytes);
-        Ok(())
-    })
+/// Memory for chunks that are being coded, which goes round: as much as those in flight need.
+#[derive(Default)]
+pub(super) struct Shelf {
+    /// For reading a chunk, and for coding it.
+    desks: Mutex<Vec<(Vec<u8>, Scratch)>>,
+    /// For what becomes of it.
+    spare: Mutex<Vec<Vec<u8>>>,
+}
+
+impl Shelf {
+    fn desk(&self) -> (Vec<u8>, Scratch) {
+        let (bytes, mut scratch) = taken(&self.desks).unwrap_or_default();
+        scratch.out = taken(&self.spare).unwrap_or_default();
+        (bytes, scratch)
+    }
+
+    /// Takes back what was handed on.
+    pub(super) fn reuse(&self, encoded: Encoded) {
+        put_back(&self.spare, encoded.bytes);
+    }
 }
 
 fn taken<T>(shelf: &Mutex<Vec<T>>) -> Option<T> {
@@ -43,6 +40,27 @@ fn put_back<T>(shelf: &Mutex<Vec<T>>, thing: T) {
     if let Ok(mut shelf) = shelf.lock() {
         shelf.push(thing);
     }
+}
+
+/// Codes all chunks of a source in parallel and hands them on in order, each with the bytes of the
+/// source that it covers.
+pub(super) fn encode_chunks(
+    geometry: &Geometry,
+    source: &dyn ByteSource,
+    coder: &Coder,
+    shelf: &Shelf,
+    mut sink: impl FnMut(Encoded, u64) -> Result<()>,
+) -> Result<()> {
+    let encode = |number| {
+        let (mut bytes, mut scratch) = shelf.desk();
+        let range = geometry.chunk_range(number);
+        let length = range.end - range.start;
+        let encoded = coder.encode(number, source.bytes(range, &mut bytes)?, &mut scratch)?;
+        put_back(&shelf.desks, (bytes, scratch));
+        Ok((encoded, length))
+    };
+    let chunks = (0..geometry.chunk_count()).map(Ok);
+    pipeline::ordered(chunks, encode, |(encoded, length)| sink(encoded, length))
 }
 
 /// The largest chunk written. Coded, an unlucky one may grow by half, still well within the

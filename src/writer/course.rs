@@ -1,11 +1,12 @@
-//! Many objects, one after the other, the next one made ready while one is coded.
+//! Many objects, one after the other, those that follow worked on while one is written.
 
 use super::adjustable::Adjustable;
-use super::ready::{Incoming, Ready};
+use super::chunks::Shelf;
+use super::ready::{Coded, Incoming, Ready};
 use super::{Added, WriteOptions, Writer};
 use crate::container::Kind;
 use crate::error::{Error, Result};
-use crate::pipeline::{Turn, one_ahead};
+use crate::pipeline::{Turn, ahead};
 use crate::plan::{Allowance, LossyPlan, Plan, Steering};
 use std::path::Path;
 
@@ -43,13 +44,16 @@ impl Writer<'_> {
         let options = self.options.clone();
         let budget = budget(parts, plan);
         let steering = budget.map(|budget| steering(parts, plan, budget));
+        let limit = limit(parts, steering.is_some());
+        let shelf = &Shelf::default();
         let mut course =
-            Course { writer: self, parts: parts.iter(), plan, steering, added: Vec::new() };
-        one_ahead(
+            Course { writer: self, parts: parts.iter(), plan, steering, shelf, added: Vec::new() };
+        ahead(
             &mut course,
+            limit,
             Course::next,
             |(part, approach)| {
-                let draft = Draft::of(&part.incoming, approach, &options);
+                let draft = Draft::of(&part.incoming, approach, &options, shelf);
                 Ok((part, draft.map_err(|error| part.in_place(error))?))
             },
             |course, (part, draft)| {
@@ -65,6 +69,23 @@ impl Writer<'_> {
             _ => Ok(added),
         }
     }
+}
+
+/// Bytes of sources that are worked on before their turn, at most: enough to keep many threads
+/// busy, and what becomes of them waits in memory.
+const AHEAD: u64 = 32 << 20;
+
+/// Of all sources, what is worked on before its turn at most where a budget is to be kept: what
+/// tensors really take is to be known while others can still make up for it.
+const SHARE: u64 = 16;
+
+/// Tensors of fewer bytes are coded before their turn, others are only made ready.
+const WHOLE: u64 = AHEAD / 4;
+
+/// How far to go ahead, in bytes of sources.
+fn limit(parts: &[Part<'_>], steered: bool) -> u64 {
+    let total: u64 = parts.iter().map(|part| part.incoming.source.byte_len()).sum();
+    if steered { AHEAD.min(total / SHARE) } else { AHEAD }
 }
 
 /// Bytes that the file may take; `None` without a budget, or for a part of what it spans.
@@ -91,6 +112,7 @@ struct Course<'c, 'w, 'p> {
     parts: std::slice::Iter<'c, Part<'p>>,
     plan: &'c Plan,
     steering: Option<Steering>,
+    shelf: &'c Shelf,
     added: Vec<Added>,
 }
 
@@ -102,8 +124,8 @@ enum Approach {
     Within(LossyPlan, u64),
 }
 
-/// Objects of fewer bytes are made ready at their turn, unless they are coded with loss.
-const SMALL_BYTES: u64 = 1 << 17;
+/// Objects of fewer bytes are coded at their turn, unless they are coded with loss.
+const SMALL: u64 = 1 << 17;
 
 impl<'c, 'p> Course<'c, '_, 'p> {
     /// The next part, and how to add it.
@@ -114,10 +136,10 @@ impl<'c, 'p> Course<'c, '_, 'p> {
             false => Ok(Approach::Planned(None)),
         };
         Some(approach.map(|approach| {
-            let small = part.incoming.source.byte_len() < SMALL_BYTES;
+            let bytes = part.incoming.source.byte_len();
             match approach {
-                Approach::Planned(None) if small => Turn::Small((part, approach)),
-                _ => Turn::Large((part, approach)),
+                Approach::Planned(None) if bytes < SMALL => Turn::Small((part, approach)),
+                _ => Turn::Large((part, approach), bytes),
             }
         }))
     }
@@ -142,8 +164,17 @@ impl<'c, 'p> Course<'c, '_, 'p> {
         draft: Draft<'_>,
         observe: &mut dyn FnMut(u64) -> Result<()>,
     ) -> Result<()> {
-        let ready = draft.ready(self.writer.finished_length())?;
-        let added = self.writer.add_ready(ready, part.incoming.source, observe)?;
+        let Self { writer, shelf, .. } = self;
+        let source = part.incoming.source;
+        let added = match draft {
+            Draft::Coded(coded) => writer.add_coded(coded, shelf, observe)?,
+            Draft::Ready(ready) => writer.add_ready(ready, source, shelf, observe)?,
+            Draft::Within(tensor, plan, end) => {
+                let allowed = end.saturating_sub(writer.finished_length());
+                let step = step_within(&tensor, plan.step, allowed, shelf)?;
+                writer.add_ready(tensor.ready(step)?, source, shelf, observe)?
+            }
+        };
         if part.is_tensor() {
             self.added.push(added);
             if let Some(steering) = &mut self.steering {
@@ -154,33 +185,34 @@ impl<'c, 'p> Course<'c, '_, 'p> {
     }
 }
 
-/// An object as far as it can be made ready without knowing the length of the file.
+/// An object as far as it is worked on before its turn.
 enum Draft<'t> {
+    Coded(Coded),
+    /// Too large to keep what becomes of it.
     Ready(Ready),
+    /// How it is coded depends on the length of the file without it.
     Within(Box<Adjustable<'t>>, LossyPlan, u64),
 }
 
 impl<'t> Draft<'t> {
-    fn of(incoming: &Incoming<'t>, approach: Approach, options: &WriteOptions) -> Result<Self> {
+    fn of(
+        incoming: &Incoming<'t>,
+        approach: Approach,
+        options: &WriteOptions,
+        shelf: &Shelf,
+    ) -> Result<Self> {
         match approach {
             Approach::Planned(plan) => {
-                Ready::as_planned(incoming, plan.as_ref(), options).map(Self::Ready)
+                let ready = Ready::as_planned(incoming, plan.as_ref(), options, shelf)?;
+                match incoming.source.byte_len() < WHOLE {
+                    true => ready.coded(incoming.source, shelf).map(Self::Coded),
+                    false => Ok(Self::Ready(ready)),
+                }
             }
             Approach::Within(plan, end) => match Adjustable::new(incoming, &plan, options)? {
                 Some(tensor) => Ok(Self::Within(Box::new(tensor), plan, end)),
                 None => Err(Error::invalid("a plan that does not suit it")),
             },
-        }
-    }
-
-    /// When the file is so long without it.
-    fn ready(self, file_bytes: u64) -> Result<Ready> {
-        match self {
-            Self::Ready(ready) => Ok(ready),
-            Self::Within(tensor, plan, end) => {
-                let step = step_within(&tensor, plan.step, end.saturating_sub(file_bytes))?;
-                tensor.ready(step)
-            }
         }
     }
 }
@@ -196,7 +228,7 @@ const SLACK: f64 = 0.998;
 ///
 /// # Errors
 /// `InvalidArgument` when none is found.
-fn step_within(tensor: &Adjustable<'_>, first: f32, allowed: u64) -> Result<f32> {
+fn step_within(tensor: &Adjustable<'_>, first: f32, allowed: u64, shelf: &Shelf) -> Result<f32> {
     let aim = allowed as f64 * (1.0 + SLACK) / 2.0;
     let mut at = f64::from(first).log2();
     // Binary logarithms of steps, and the bytes they lead to: too many, and few enough.
@@ -205,7 +237,7 @@ fn step_within(tensor: &Adjustable<'_>, first: f32, allowed: u64) -> Result<f32>
     let most_saved = tensor.weights() as f64 / 8.0;
     let mut before = None;
     for attempt in 0..ATTEMPTS {
-        let bytes = tensor.bytes_at(at.exp2() as f32)?;
+        let bytes = tensor.bytes_at(at.exp2() as f32, shelf)?;
         let point = (at, bytes as f64);
         if bytes > allowed {
             fine = Some(point);

@@ -10,14 +10,14 @@ pub use added::Added;
 pub(crate) use course::Part;
 pub(crate) use ready::Incoming;
 
-use crate::codec::lossy::Distortion;
-use crate::container::{FileWriter, Foot, Header, Kind, Object};
+use crate::codec::lossy::{Distortion, Encoded};
+use crate::container::{FileWriter, Foot, FrameHeader, Header, Kind, Object};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::io::{AtomicFile, ByteSource};
 use crate::plan::{LossyPlan, Plan, Source, TensorPlan};
-use chunks::encode_chunks;
-use ready::Ready;
+use chunks::{Shelf, encode_chunks};
+use ready::{Coded, Ready};
 use std::collections::HashSet;
 use std::fmt;
 use std::io::Write;
@@ -192,7 +192,7 @@ impl<'w> Writer<'w> {
     }
 
     /// Adds many tensors, each as the plan says for its name, or losing nothing: in less time than
-    /// one by one, since the next one is made ready while one is coded. A budget that spans just
+    /// one by one, since those that follow are worked on while one is written. A budget that spans just
     /// these tensors is kept.
     ///
     /// ```
@@ -224,8 +224,9 @@ impl<'w> Writer<'w> {
     /// Adds a tensor as planned.
     fn add_object(&mut self, incoming: &Incoming<'_>, plan: Option<&LossyPlan>) -> Result<Added> {
         let mut add = || {
-            let ready = Ready::as_planned(incoming, plan, &self.options)?;
-            self.add_ready(ready, incoming.source, &mut |_| Ok(()))
+            let shelf = Shelf::default();
+            let ready = Ready::as_planned(incoming, plan, &self.options, &shelf)?;
+            self.add_ready(ready, incoming.source, &shelf, &mut |_| Ok(()))
         };
         add().map_err(|error: Error| error.in_tensor(incoming.name))
     }
@@ -241,9 +242,37 @@ impl<'w> Writer<'w> {
         &mut self,
         ready: Ready,
         source: &dyn ByteSource,
+        shelf: &Shelf,
         observe: &mut dyn FnMut(u64) -> Result<()>,
     ) -> Result<Added> {
         let Ready { header, coder } = ready;
+        let geometry = header.object.geometry.clone();
+        self.add_frame(header, shelf, observe, |sink| {
+            encode_chunks(&geometry, source, &coder, shelf, sink)
+        })
+    }
+
+    /// [`add_ready`](Self::add_ready) where all chunks are coded already.
+    fn add_coded(
+        &mut self,
+        coded: Coded,
+        shelf: &Shelf,
+        observe: &mut dyn FnMut(u64) -> Result<()>,
+    ) -> Result<Added> {
+        let Coded { header, chunks } = coded;
+        self.add_frame(header, shelf, observe, |sink| {
+            chunks.into_iter().try_for_each(|(encoded, length)| sink(encoded, length))
+        })
+    }
+
+    /// Writes a whole frame of the chunks that `chunks` hands on.
+    fn add_frame(
+        &mut self,
+        header: FrameHeader,
+        shelf: &Shelf,
+        observe: &mut dyn FnMut(u64) -> Result<()>,
+        chunks: impl FnOnce(&mut dyn FnMut(Encoded, u64) -> Result<()>) -> Result<()>,
+    ) -> Result<Added> {
         let Object { kind, ref name, ref geometry, .. } = header.object;
         let (name, geometry) = (name.clone(), geometry.clone());
         let before = self.finished_length();
@@ -254,11 +283,11 @@ impl<'w> Writer<'w> {
         file.begin(header).map_err(|error| error.in_file(path))?;
         let mut distortion = Distortion::default();
         let mut crcs = Vec::new();
-        let encode = |number, chunk: &[u8], scratch: &mut _| coder.encode(number, chunk, scratch);
-        encode_chunks(&geometry, source, encode, |encoded, length| {
+        chunks(&mut |encoded, length| {
             file.chunk(&encoded.bytes).map_err(|error| error.in_file(path))?;
             distortion.add(encoded.distortion);
             crcs.push(encoded.decoded_crc);
+            shelf.reuse(encoded);
             observe(length)
         })?;
         let Distortion { signal, noise } = distortion;

@@ -1,7 +1,7 @@
 //! Tensors that all is known of: how they are cut, and who codes their chunks.
 
 use super::adjustable::Adjustable;
-use super::chunks::chunk_elements;
+use super::chunks::{Shelf, chunk_elements, encode_chunks};
 use super::{WriteOptions, invalid};
 use crate::codec::lossy::{self, Distortion, Encoded};
 use crate::codec::{self, Codec, Scratch};
@@ -105,10 +105,11 @@ impl Ready {
         incoming: &Incoming<'_>,
         plan: Option<&LossyPlan>,
         options: &WriteOptions,
+        shelf: &Shelf,
     ) -> Result<Self> {
         if let Some(plan) = plan
             && let Some(adjustable) = Adjustable::new(incoming, plan, options)?
-            && let Some(step) = adjustable.promised_step(plan)?
+            && let Some(step) = adjustable.promised_step(plan, shelf)?
         {
             return adjustable.ready(step);
         }
@@ -130,5 +131,25 @@ impl Ready {
         let object = object.map_err(invalid)?;
         let header = FrameHeader { object, parameters: encoder.parameters(), chunk_crcs };
         Ok(Self { header, coder: Coder::Lossless { encoder, crcs } })
+    }
+}
+
+/// A tensor that only needs to be written.
+pub(super) struct Coded {
+    pub(super) header: FrameHeader,
+    /// Each with the bytes of the source that it covers.
+    pub(super) chunks: Vec<(Encoded, u64)>,
+}
+
+impl Ready {
+    /// Codes all chunks.
+    pub(super) fn coded(self, source: &dyn ByteSource, shelf: &Shelf) -> Result<Coded> {
+        let Self { header, coder } = self;
+        let mut chunks = Vec::new();
+        encode_chunks(&header.object.geometry, source, &coder, shelf, |encoded, length| {
+            chunks.push((encoded, length));
+            Ok(())
+        })?;
+        Ok(Coded { header, chunks })
     }
 }
