@@ -157,6 +157,26 @@ fn buffers_filled_before_do_not_shine_through() {
 }
 
 #[test]
+fn many_are_decoded_as_one_by_one() {
+    let samples = menagerie();
+    let file = written(&samples, small_chunks(50));
+    let reader = Reader::from_bytes(&file).unwrap();
+    let mut outs: Vec<Vec<u8>> = samples.iter().map(|s| vec![0xff; s.bytes.len()]).collect();
+    let names = samples.iter().map(|sample| sample.name.as_str());
+    reader.decode_all_into(names.clone().zip(outs.iter_mut().map(Vec::as_mut_slice))).unwrap();
+    assert!(outs.iter().zip(&samples).all(|(out, sample)| *out == sample.bytes));
+    reader.decode_all_into([]).unwrap();
+    // Of several errors the first is told.
+    outs[2].push(0);
+    outs[4].push(0);
+    let outs = names.zip(outs.iter_mut().map(Vec::as_mut_slice));
+    let error = reader.decode_all_into(outs.chain([("none", &mut [][..])])).unwrap_err();
+    assert_eq!(error.location().unwrap().tensor.as_deref(), Some(samples[2].name.as_str()));
+    let error = reader.decode_all_into([("none", &mut [][..])]).unwrap_err();
+    assert!(error.to_string().contains("`none`"), "{error}");
+}
+
+#[test]
 fn threads_change_nothing() {
     let samples = menagerie();
     let files: Vec<Vec<u8>> = [1, 2, 8]

@@ -10,6 +10,7 @@ use crate::container::{FORMAT_VERSION, Header, Index, Kind, Trailer};
 use crate::error::{Error, Result};
 use crate::io::Map;
 use crate::limits::Limits;
+use rayon::prelude::*;
 use std::fmt;
 use std::ops::Range;
 use std::path::Path;
@@ -156,6 +157,34 @@ impl<'a> Reader<'a> {
     pub fn get(&self, name: &str) -> Result<Option<Tensor<'_>>> {
         let position = self.index().find(Kind::Tensor, name)?;
         position.map(|position| self.at(position)).transpose()
+    }
+
+    /// Decodes many tensors, each over a buffer of its own: in less time than one by one, since no
+    /// thread waits where a tensor ends.
+    ///
+    /// ```
+    /// # let mut file = Vec::new();
+    /// # let mut w = occ::Writer::new(&mut file, occ::WriteOptions::default())?;
+    /// # w.add("w", occ::Dtype::U8, &[3], &[1, 2, 3])?;
+    /// # w.add("b", occ::Dtype::U8, &[1], &[4])?;
+    /// # w.finish()?;
+    /// let reader = occ::Reader::from_bytes(&file)?;
+    /// let mut model = [0; 4];
+    /// let (w, b) = model.split_at_mut(3);
+    /// reader.decode_all_into([("w", w), ("b", b)])?;
+    /// assert_eq!(model, [1, 2, 3, 4]);
+    /// # Ok::<(), occ::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`tensor`](Self::tensor) and [`Tensor::decode_into`], of the first that fails.
+    pub fn decode_all_into<'n, 'o>(
+        &self,
+        tensors: impl IntoIterator<Item = (&'n str, &'o mut [u8])>,
+    ) -> Result<()> {
+        let tensors: Vec<(&str, &mut [u8])> = tensors.into_iter().collect();
+        let decode = |(name, out)| self.tensor(name).and_then(|tensor| tensor.decode_into(out));
+        tensors.into_par_iter().map(decode).find_map_first(Result::err).map_or(Ok(()), Err)
     }
 
     /// All tensors, in the order they lie in the file.

@@ -4,6 +4,7 @@ use super::contestants::Contestant;
 use super::weights::{Selection, Tensor, Weights};
 use occ::{Coordinates, Encoding, Plan, Reader, Result, Source, WriteOptions, Writer};
 use rayon::ThreadPool;
+use rayon::prelude::*;
 
 /// What those with loss spend, in bits a weight.
 const BITS: f64 = 3.0;
@@ -65,11 +66,13 @@ fn lossy<'w>(
 }
 
 fn plan(original: &Selection<'_>, encoding: &Encoding) -> Result<Plan> {
+    let tensors: Vec<(&Tensor, &[u8])> = original.tensors().collect();
+    let planned = tensors.into_par_iter().map(|(tensor, bytes)| {
+        let plan = Plan::of(&tensor.name, tensor.dtype, &tensor.shape, bytes, encoding)?;
+        Ok((tensor.name.clone(), plan))
+    });
     let mut plan = Plan::default();
-    for (tensor, bytes) in original.tensors() {
-        let found = Plan::of(&tensor.name, tensor.dtype, &tensor.shape, bytes, encoding)?;
-        plan.tensors.insert(tensor.name.clone(), found);
-    }
+    plan.tensors = planned.collect::<Result<_>>()?;
     Ok(plan)
 }
 
@@ -91,9 +94,13 @@ fn encode(original: &Selection<'_>, plan: &Plan, coded: &mut Vec<u8>) -> Result<
 
 /// Decodes every tensor to where it lay.
 fn decode(coded: &[u8], original: &Selection<'_>, decoded: &mut [u8]) -> Result<()> {
-    let reader = Reader::from_bytes(coded)?;
+    let mut outputs = Vec::new();
+    let (mut rest, mut start) = (decoded, 0);
     for (tensor, _) in original.tensors() {
-        reader.tensor(&tensor.name)?.decode_into(&mut decoded[tensor.range.clone()])?;
+        let (_, after) = rest.split_at_mut(tensor.range.start - start);
+        let (output, after) = after.split_at_mut(tensor.range.len());
+        outputs.push((tensor.name.as_str(), output));
+        (rest, start) = (after, tensor.range.end);
     }
-    Ok(())
+    Reader::from_bytes(coded)?.decode_all_into(outputs)
 }
