@@ -79,7 +79,8 @@ const AHEAD: u64 = 32 << 20;
 /// tensors really take is to be known while others can still make up for it.
 const SHARE: u64 = 16;
 
-/// Tensors of fewer bytes are coded before their turn, others are only made ready.
+/// Tensors of fewer bytes are coded before their turn if with loss, which takes long; others are
+/// only made ready, so that what becomes of them is written while it is in the cache.
 const WHOLE: u64 = AHEAD / 4;
 
 /// How far to go ahead, in bytes of sources.
@@ -188,7 +189,7 @@ impl<'c, 'p> Course<'c, '_, 'p> {
 /// An object as far as it is worked on before its turn.
 enum Draft<'t> {
     Coded(Coded),
-    /// Too large to keep what becomes of it.
+    /// Too much to keep what becomes of it.
     Ready(Ready),
     /// How it is coded depends on the length of the file without it.
     Within(Box<Adjustable<'t>>, LossyPlan, u64),
@@ -204,7 +205,8 @@ impl<'t> Draft<'t> {
         match approach {
             Approach::Planned(plan) => {
                 let ready = Ready::as_planned(incoming, plan.as_ref(), options, shelf)?;
-                match incoming.source.byte_len() < WHOLE {
+                let whole = plan.is_some() && incoming.source.byte_len() < WHOLE;
+                match whole {
                     true => ready.coded(incoming.source, shelf).map(Self::Coded),
                     false => Ok(Self::Ready(ready)),
                 }
