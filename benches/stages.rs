@@ -68,9 +68,9 @@ mod transform {
         measure(bencher, stages::transposition(kernel));
     }
 
-    #[divan::bench]
-    fn forward_hadamard(bencher: Bencher<'_, '_>) {
-        measure(bencher, stages::forward_hadamard());
+    #[divan::bench(args = kernels())]
+    fn forward_hadamard(bencher: Bencher<'_, '_>, kernel: &str) {
+        measure(bencher, stages::forward_hadamard(kernel));
     }
 }
 

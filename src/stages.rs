@@ -225,10 +225,11 @@ pub fn transposition(kernel_name: &str) -> Stage {
 }
 
 /// Rotates rows by Hadamard matrices; again and again, which keeps their norms.
-pub fn forward_hadamard() -> Stage {
+pub fn forward_hadamard(kernel_name: &str) -> Stage {
     let rotation = Hadamard::with_fixed_signs(Hadamard::MAX_BLOCK_LOG2, COLUMNS);
+    let kernel = kernel(kernel_name);
     let mut rows: Vec<f32> = normals().take(ROWS * COLUMNS).collect();
-    Stage::new(ROWS * COLUMNS, move || rotation.forward(black_box(&mut rows)))
+    Stage::new(ROWS * COLUMNS, move || rotation.forward(kernel, black_box(&mut rows)))
 }
 
 /// Searches 16 rows for the best points by a trellis of 2^`states_log2` states, as rows of three

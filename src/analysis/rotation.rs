@@ -3,6 +3,7 @@
 use super::system::System;
 use crate::coordinates::{Coordinates, Gram, Hadamard};
 use crate::error::{Error, Result};
+use crate::kernel::Kernel;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatRef, Par, Side};
 use rustdct::{DctPlanner, TransformType2And3};
@@ -54,9 +55,9 @@ impl Rotation {
     pub(super) fn turn(&self, rows: &mut [f32]) {
         match &self.map {
             Map::Identity => {}
-            Map::Hadamard(hadamard) => hadamard.forward(rows),
+            Map::Hadamard(hadamard) => hadamard.forward(Kernel::best(), rows),
             Map::HadamardBoth(hadamard) => {
-                hadamard.forward(rows);
+                hadamard.forward(Kernel::best(), rows);
                 mix_rows(rows, self.columns);
             }
             Map::Dct(dct) => transform(dct.as_ref(), rows, self.columns),
@@ -78,7 +79,7 @@ fn mix_rows(rows: &mut [f32], columns: usize) {
         for (x, row) in column.iter_mut().zip(rows.chunks_exact(columns)) {
             *x = row[start];
         }
-        hadamard.forward(&mut column);
+        hadamard.forward(Kernel::best(), &mut column);
         for (x, row) in column.iter().zip(rows.chunks_exact_mut(columns)) {
             row[start] = *x;
         }

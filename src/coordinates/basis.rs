@@ -109,7 +109,7 @@ impl Basis {
 }
 
 impl Coordinates for Basis {
-    fn forward(&self, rows: &mut [f32]) {
+    fn forward(&self, _: Kernel, rows: &mut [f32]) {
         let columns = self.columns();
         let count = rows.len() / columns.max(1);
         let mut start = 0;
@@ -219,7 +219,7 @@ mod tests {
             gram.add(&rows);
             let basis = Basis::learn(&gram).unwrap();
             let mut coordinates = rows.clone();
-            basis.forward(&mut coordinates);
+            basis.forward(Kernel::best(), &mut coordinates);
             let energy = |values: &[f32]| values.iter().map(|x| x * x).sum::<f32>();
             let first: f32 = coordinates.iter().step_by(columns).map(|x| x * x).sum();
             assert!(first > 0.4 * energy(&rows));

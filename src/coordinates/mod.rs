@@ -25,7 +25,7 @@ pub(crate) const BAND: usize = 32;
 /// An orthogonal map of rows, or nearly so.
 pub(crate) trait Coordinates: Send + Sync {
     /// Whole rows, one after the other, to coordinates, in place.
-    fn forward(&self, rows: &mut [f32]);
+    fn forward(&self, kernel: Kernel, rows: &mut [f32]);
 
     /// Columns that can be taken back together, without the others, in their order.
     fn tiles(&self) -> Vec<Range<usize>>;
@@ -63,7 +63,7 @@ pub(crate) struct Identity {
 }
 
 impl Coordinates for Identity {
-    fn forward(&self, _: &mut [f32]) {}
+    fn forward(&self, _: Kernel, _: &mut [f32]) {}
 
     fn tiles(&self) -> Vec<Range<usize>> {
         merged((0..self.columns).map(|column| column..column + 1))

@@ -214,7 +214,7 @@ impl Encoder {
     fn to_coordinates(&self, rows: &mut [f32]) -> Vec<Vec<i16>> {
         let low_rank = self.model().low_rank();
         let coefficients = low_rank.map_or_else(Vec::new, |low_rank| low_rank.part.take_away(rows));
-        self.model().parameters.rotation.as_coordinates().forward(rows);
+        self.model().parameters.rotation.as_coordinates().forward(self.kernel, rows);
         coefficients
     }
 

@@ -14,6 +14,7 @@ use crate::coordinates::{BAND, Basis, Gram, Hadamard, Identity, LowRank, Subspac
 use crate::dtype::Dtype;
 use crate::entropy::{Alphabet, BitWriter, Coset, MagnitudeCounts, Profile};
 use crate::error::Result;
+use crate::kernel::Kernel;
 use crate::quantizer::Trellis;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -218,7 +219,7 @@ impl<'r> Study<'r> {
             },
         };
         let bands = values.par_chunks_mut(BAND * columns);
-        bands.for_each(|rows| rotation.as_coordinates().forward(rows));
+        bands.for_each(|rows| rotation.as_coordinates().forward(Kernel::best(), rows));
         let rotation = Arc::new(rotation);
         let weight = rows as f64 / self.sampled.max(1) as f64;
         let sample = Sample { columns, values, weight };

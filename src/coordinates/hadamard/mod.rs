@@ -61,6 +61,19 @@ impl Hadamard {
         &self.flips
     }
 
+    /// The signs, then the transform of all blocks.
+    #[inline(always)]
+    fn forward_row(&self, kernel: Kernel, row: &mut [f32]) {
+        for (value, &flip) in row.iter_mut().zip(&self.flips) {
+            *value = f32::from_bits(value.to_bits() ^ u32::from(flip) << 31);
+        }
+        for (block, log2) in self.blocks() {
+            let block = &mut row[block];
+            forward_block(kernel, block);
+            block.iter_mut().for_each(|value| *value *= SCALES[log2 as usize]);
+        }
+    }
+
     /// The transform of all blocks of a tile, then the signs.
     #[inline(always)]
     fn inverse_tile<N: Number>(
@@ -98,17 +111,15 @@ impl Hadamard {
 }
 
 impl Coordinates for Hadamard {
-    fn forward(&self, rows: &mut [f32]) {
-        for row in rows.chunks_exact_mut(self.flips.len().max(1)) {
-            for (value, &flip) in row.iter_mut().zip(&self.flips) {
-                *value = if flip { -*value } else { *value };
-            }
-            for (block, log2) in self.blocks() {
-                let block = &mut row[block];
-                butterflies(block);
-                block.iter_mut().for_each(|value| *value *= SCALES[log2 as usize]);
-            }
-        }
+    fn forward(&self, kernel: Kernel, rows: &mut [f32]) {
+        kernel.run(
+            #[inline(always)]
+            || {
+                for row in rows.chunks_exact_mut(self.flips.len().max(1)) {
+                    self.forward_row(kernel, row);
+                }
+            },
+        );
     }
 
     fn tiles(&self) -> Vec<Range<usize>> {
@@ -146,9 +157,30 @@ impl Coordinates for Hadamard {
     }
 }
 
+/// The transform of a row's block.
+#[inline(always)]
+fn forward_block(kernel: Kernel, block: &mut [f32]) {
+    match kernel.avx2() {
+        #[cfg(target_arch = "x86_64")]
+        Some(token) if block.len() >= 8 => avx2::forward_block(token, block),
+        _ => butterflies(block),
+    }
+}
+
 /// The fast Walsh-Hadamard transform, in natural order.
 fn butterflies(block: &mut [f32]) {
-    let mut half = 1;
+    let (eights, few) = block.as_chunks_mut::<8>();
+    if eights.is_empty() {
+        return stages(few, 1);
+    }
+    for eight in eights {
+        *eight = eight_butterflies(*eight);
+    }
+    stages(block, 8);
+}
+
+/// The stages from one whose numbers are `half` apart.
+fn stages(block: &mut [f32], mut half: usize) {
     while half < block.len() {
         for pair in block.chunks_exact_mut(2 * half) {
             let (low, high) = pair.split_at_mut(half);
@@ -156,6 +188,17 @@ fn butterflies(block: &mut [f32]) {
         }
         half *= 2;
     }
+}
+
+/// The first three stages, without a loop.
+fn eight_butterflies(x: [f32; 8]) -> [f32; 8] {
+    let stage = |x: [f32; 8], half: usize| -> [f32; 8] {
+        std::array::from_fn(|i| match i & half {
+            0 => x[i] + x[i + half],
+            _ => x[i - half] - x[i],
+        })
+    };
+    stage(stage(stage(x, 1), 2), 4)
 }
 
 /// The transform of short integers.
@@ -223,7 +266,12 @@ mod tests {
             let rotation = Hadamard::with_fixed_signs(block_log2, columns);
             let row: Vec<f32> = (0..columns).map(|i| ((i * i) % 17) as f32 - 8.0).collect();
             let mut coordinates = row.clone();
-            rotation.forward(&mut coordinates);
+            rotation.forward(Kernel::Scalar, &mut coordinates);
+            for kernel in Kernel::all() {
+                let mut others = row.clone();
+                rotation.forward(kernel, &mut others);
+                assert!(others == coordinates, "{kernel:?}");
+            }
             let energy = |row: &[f32]| row.iter().map(|x| x * x).sum::<f32>();
             assert!((energy(&coordinates) / energy(&row).max(1e-9) - 1.0).abs() < 1e-5);
             // Integers in, short ones and long ones, and the same matrix in floating point.
@@ -239,7 +287,7 @@ mod tests {
                     back.extend(all[0].iter().map(|&x| x as f32 / f32::from(loudness)));
                 }
                 back.iter_mut().zip(rotation.units()).for_each(|(x, unit)| *x *= unit);
-                rotation.forward(&mut back);
+                rotation.forward(Kernel::best(), &mut back);
                 for (a, b) in back.iter().zip(&row) {
                     assert!((a - b).abs() < 1e-4, "{a} {b}");
                 }
@@ -270,7 +318,7 @@ mod tests {
         let rotation = Hadamard::with_fixed_signs(8, 256);
         let mut row = vec![0.0; 256];
         row[77] = 16.0;
-        rotation.forward(&mut row);
+        rotation.forward(Kernel::best(), &mut row);
         assert!(row.iter().all(|x| x.abs() == 1.0));
     }
 }
