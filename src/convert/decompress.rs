@@ -2,11 +2,11 @@
 
 use super::safetensors::{self, Described};
 use super::{Progress, report};
-use crate::container::Kind;
+use crate::container::{Kind, Object};
 use crate::error::{Error, Result};
 use crate::io::{AtomicFile, SealedFile};
 use crate::reader::{AttachmentKind, Reader};
-use crate::stream::{StreamReader, StreamTensor};
+use crate::stream::{Part, StreamReader};
 use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -122,12 +122,22 @@ fn missing_header(reader: &Reader<'_>) -> Result<Option<Vec<u8>>> {
     safetensors::write_header(described).map(Some)
 }
 
+/// A part of a checkpoint.
+enum Receiving {
+    Tensor,
+    File,
+    /// The header of a safetensors file of a name, as far as it has come.
+    Header(String, Vec<u8>),
+}
+
 /// The state of a decompression.
 struct Unpacker<'t, 'q, 'p> {
     target: Target<'t>,
     progress: &'q mut Progress<'p>,
     /// Whether the output is a folder.
     folder: bool,
+    /// What bytes are of that come next.
+    receiving: Receiving,
     /// The safetensors file being written.
     current: Option<AtomicFile>,
     /// Files that are whole, waiting for the rest.
@@ -143,6 +153,7 @@ impl<'t, 'q, 'p> Unpacker<'t, 'q, 'p> {
             target,
             progress,
             folder: false,
+            receiving: Receiving::Tensor,
             current: None,
             sealed: Vec::new(),
             expected: VecDeque::new(),
@@ -155,37 +166,67 @@ impl<'t, 'q, 'p> Unpacker<'t, 'q, 'p> {
         mut stream: StreamReader<R>,
         header: Option<Vec<u8>>,
     ) -> Result<Decompressed> {
-        let made = header.is_some();
         if let Some(header) = header {
             self.start(None, &header)?;
         }
-        let mut first = true;
-        while let Some(object) = stream.next_object()? {
-            match object.kind() {
-                Kind::File if first => {
-                    self.open_folder()?;
-                    self.file(object)?;
-                }
-                Kind::File if self.folder => self.file(object)?,
-                Kind::SafetensorsHeader if first || self.folder => {
-                    let name = object.name().to_owned();
-                    let header = decode_header(object)?;
-                    self.start(Some(&name), &header)?;
-                }
-                Kind::File | Kind::SafetensorsHeader => {
-                    return Err(Error::corrupt("a second file where one was announced"));
-                }
-                Kind::Tensor if first && !made => {
-                    return Err(Error::unsupported(
-                        "stream: it holds no safetensors header; decompress from a file instead",
-                    ));
-                }
-                Kind::Tensor => self.tensor(object)?,
-            }
-            first = false;
-        }
+        stream.decode_all(&mut |part| match part {
+            Part::Begin(object) => self.begin(object),
+            Part::Bytes(bytes) => self.receive(bytes),
+            Part::End => self.end(),
+        })?;
         self.done.input_bytes = stream.offset();
         self.finish()
+    }
+
+    fn begin(&mut self, object: &Object) -> Result<()> {
+        let first = self.done.files == 0;
+        match object.kind {
+            Kind::File if first || self.folder => {
+                if first {
+                    self.open_folder()?;
+                }
+                self.receiving = Receiving::File;
+                self.file(&object.name)
+            }
+            Kind::SafetensorsHeader if first || self.folder => {
+                let bytes = object.geometry.decoded_len();
+                Error::check_limit("a safetensors header", bytes, safetensors::MAX_HEADER_BYTES)?;
+                self.receiving = Receiving::Header(object.name.clone(), Vec::new());
+                Ok(())
+            }
+            Kind::File | Kind::SafetensorsHeader => {
+                Err(Error::corrupt("a second file where one was announced"))
+            }
+            Kind::Tensor if first => Err(Error::unsupported(
+                "stream: it holds no safetensors header; decompress from a file instead",
+            )),
+            Kind::Tensor => {
+                self.receiving = Receiving::Tensor;
+                self.tensor(object)
+            }
+        }
+    }
+
+    fn receive(&mut self, bytes: &[u8]) -> Result<()> {
+        match &mut self.receiving {
+            Receiving::Header(_, header) => {
+                header.extend_from_slice(bytes);
+                Ok(())
+            }
+            Receiving::File => self.write(bytes),
+            Receiving::Tensor => {
+                self.write(bytes)?;
+                report(self.progress, bytes.len() as u64)
+            }
+        }
+    }
+
+    fn end(&mut self) -> Result<()> {
+        match std::mem::replace(&mut self.receiving, Receiving::Tensor) {
+            Receiving::Header(name, header) => self.start(Some(&name), &header),
+            Receiving::File => self.seal(),
+            Receiving::Tensor => Ok(()),
+        }
     }
 
     /// From now on every file goes into a folder.
@@ -210,16 +251,15 @@ impl<'t, 'q, 'p> Unpacker<'t, 'q, 'p> {
         file.map(Some).map_err(|error| Error::from(error).in_file(&path))
     }
 
-    /// Writes a whole small file.
-    fn file<R: Read>(&mut self, object: StreamTensor<'_, R>) -> Result<()> {
+    /// Starts a file that is no safetensors file.
+    fn file(&mut self, name: &str) -> Result<()> {
         if !self.expected.is_empty() {
             return Err(Error::corrupt("a file before the last tensor of a shard"));
         }
         self.seal()?;
-        self.current = self.create(Some(object.name()))?;
+        self.current = self.create(Some(name))?;
         self.done.files += 1;
-        object.decode_to(&mut |bytes| self.write(bytes))?;
-        self.seal()
+        Ok(())
     }
 
     /// Starts a safetensors file.
@@ -235,20 +275,19 @@ impl<'t, 'q, 'p> Unpacker<'t, 'q, 'p> {
         self.write(header)
     }
 
-    fn tensor<R: Read>(&mut self, tensor: StreamTensor<'_, R>) -> Result<()> {
+    /// Expects a tensor's bytes.
+    fn tensor(&mut self, object: &Object) -> Result<()> {
+        let (dtype, shape) = (object.geometry.dtype(), object.native_shape()?);
         let described = self.expected.pop_front().filter(|described| {
-            (described.name.as_str(), described.dtype, described.shape.as_slice())
-                == (tensor.name(), tensor.dtype(), tensor.shape())
+            (described.name.as_str(), described.dtype, &described.shape)
+                == (object.name.as_str(), dtype, &shape)
         });
-        let Some(described) = described else {
+        if described.is_none() {
             let error = Error::corrupt("the safetensors header describes another tensor here");
-            return Err(error.in_tensor(tensor.name()));
-        };
-        self.done.weights += described.shape.iter().map(|&n| n as u64).product::<u64>();
-        tensor.decode_to(&mut |bytes| {
-            self.write(bytes)?;
-            report(self.progress, bytes.len() as u64)
-        })
+            return Err(error.in_tensor(&object.name));
+        }
+        self.done.weights += object.geometry.elements();
+        Ok(())
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
@@ -286,10 +325,4 @@ impl<'t, 'q, 'p> Unpacker<'t, 'q, 'p> {
         }
         Ok(self.done)
     }
-}
-
-fn decode_header<R: Read>(object: StreamTensor<'_, R>) -> Result<Vec<u8>> {
-    let (bytes, limit) = (object.decoded_bytes(), safetensors::MAX_HEADER_BYTES);
-    Error::check_limit("a safetensors header", bytes, limit)?;
-    object.decode()
 }

@@ -1,5 +1,9 @@
 //! Reading `.occ` files front to back, as their bytes arrive.
 
+mod walk;
+
+pub(crate) use walk::Part;
+
 use crate::chunks::ChunkDecoder;
 use crate::codec::Codec;
 use crate::container::{
@@ -112,14 +116,6 @@ impl<R: Read> StreamReader<R> {
             failed = next.is_err();
             next.transpose()
         })
-    }
-
-    /// The next tensor or attachment.
-    pub(crate) fn next_object(&mut self) -> Result<Option<StreamTensor<'_, R>>> {
-        match self.next_frame()? {
-            Some(header) => StreamTensor::new(self, header).map(Some),
-            None => Ok(None),
-        }
     }
 
     /// The next frame's header; after the last, reads on to the trailer.
@@ -256,10 +252,6 @@ impl<'s, R: Read> StreamTensor<'s, R> {
         self.object().geometry.decoded_len()
     }
 
-    pub(crate) fn kind(&self) -> Kind {
-        self.object().kind
-    }
-
     /// Decodes the next chunk: some of the tensor's bytes, in order; `None` after the last.
     ///
     /// # Errors
@@ -282,7 +274,7 @@ impl<'s, R: Read> StreamTensor<'s, R> {
     }
 
     /// Decodes what is left of the tensor to `sink`, in order.
-    pub(crate) fn decode_to(self, sink: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    fn decode_to(self, sink: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
         let Self { stream, decoder, .. } = self;
         let Object { name, geometry, .. } = &decoder.header().object;
         let whole = stream.chunks_left == geometry.chunk_count();
