@@ -8,11 +8,11 @@ use crate::charts::{Axis, Bar, Bars, Lines, Picture, Series};
 use crate::numbers::grouped;
 use maud::{Markup, html};
 use occ::Result;
-use occ::analysis::{Analysis, LayerSummary, MatrixAnalysis, Regime, RegimeSummary, System};
+use occ::analysis::{Analysis, LayerSummary, MatrixAnalysis, Regime, RegimeSummary};
 use std::path::Path;
 
-/// Matrices that are drawn in every system, where all were looked at.
-const PORTRAITS: usize = 12;
+/// So many matrices are all drawn in every system; of more, three.
+const PORTRAITS: usize = 6;
 
 /// Bars in a picture.
 const BARS: usize = 40;
@@ -131,23 +131,20 @@ fn bits(analysis: &Analysis) -> Result<Markup> {
     ))
 }
 
-/// Matrices in every system: the one with the largest peak, and those of most weights and most to
-/// gain; all, where few were asked for.
+/// Matrices in every system: the one with the largest peak, that of most weights, and that which
+/// alignment saves most; or all.
 fn portraits(analysis: &Analysis) -> Result<Markup> {
     let mut chosen: Vec<(&MatrixAnalysis, &str)> = Vec::new();
-    if analysis.matrices.len() <= PORTRAITS / 4 {
+    if analysis.matrices.len() <= PORTRAITS {
         chosen.extend(analysis.matrices.iter().map(|matrix| (matrix, "")));
     }
     let worst = tables::by_peak(analysis).into_iter().next();
     let largest = analysis.matrices.iter().rev().max_by_key(|matrix| matrix.weights);
-    let kurtosis = |matrix: &MatrixAnalysis| {
-        matrix.in_system(System::Original).map_or(0.0, |found| found.outliers.kurtosis)
-    };
-    let plainest = analysis.matrices.iter().min_by(|a, b| kurtosis(a).total_cmp(&kurtosis(b)));
+    let aligned = findings::best_aligned(analysis).map(|(matrix, ..)| matrix);
     let typical = [
         (worst, "The largest peak:"),
         (largest, "The most weights:"),
-        (plainest, "The lowest kurtosis:"),
+        (aligned, "Alignment saves most:"),
     ];
     for (matrix, why) in typical {
         let Some(matrix) = matrix else { continue };

@@ -13,7 +13,7 @@ pub fn sentences(analysis: &Analysis) -> Vec<String> {
     all.extend(spread_both_ways(analysis, original));
     all.extend(rates(analysis, original, flattened, concentrated));
     if !single {
-        all.extend(best_aligned(analysis));
+        all.extend(alignment(analysis));
         all.push(structure(&analysis.matrices));
     }
     all.push(energy(&analysis.matrices));
@@ -43,15 +43,16 @@ fn outliers(single: bool, original: &RegimeSummary, flattened: &RegimeSummary) -
     )
 }
 
-/// How far a mixture of columns can go at most, and what mixing rows adds.
+/// How far a rotation of columns can go at most, as it keeps the energy of a block, and what mixing
+/// rows adds.
 fn spread_both_ways(analysis: &Analysis, original: &RegimeSummary) -> Option<String> {
     let worst = analysis.matrices.iter().find(|matrix| matrix.name == original.worst_matrix)?;
     let hadamard = worst.in_system(System::Hadamard)?;
     let both = worst.in_system(System::HadamardBoth)?;
     let floor = original.worst_peak_to_rms / (hadamard.block as f64).sqrt();
     Some(format!(
-        "Over {} columns one outlier leaves each number at least 1/√{} of itself: {} in the worst \
-         matrix, where {} remain. Mixed over rows as well, {} remain.",
+        "No rotation of {} columns brings a peak below 1/√{} of itself: {} in the worst matrix, \
+         where Hadamard matrices leave {}. Mixing rows as well leaves {}.",
         hadamard.block,
         hadamard.block,
         short(floor),
@@ -87,31 +88,36 @@ fn rates(
     ))
 }
 
-/// Bits that the codec would spend in a system.
-fn coded(matrix: &MatrixAnalysis, system: System) -> Option<f64> {
-    Some(matrix.in_system(system)?.rates.coded?.bits)
+/// Bits a weight that a matrix takes as it is and aligned, the storage of axes counted.
+pub fn by_alignment(matrix: &MatrixAnalysis) -> Option<(f64, f64)> {
+    let bits = |system| Some(matrix.in_system(system)?.rates.coded?.bits);
+    Some((bits(System::Original)?, bits(System::Aligned)?))
 }
 
-/// Where alignment saves most.
-fn best_aligned(analysis: &Analysis) -> Option<String> {
-    let gain = |matrix: &MatrixAnalysis| {
-        let (original, aligned) =
-            (coded(matrix, System::Original)?, coded(matrix, System::Aligned)?);
-        Some((original - aligned, original, aligned))
-    };
-    let gains = analysis.matrices.iter().filter_map(|matrix| Some((matrix, gain(matrix)?)));
-    let helped = gains.clone().filter(|(_, gain)| gain.0 > 0.0);
-    let best = helped.clone().max_by(|a, b| a.1.0.total_cmp(&b.1.0));
-    let Some((matrix, (_, original, aligned))) = best else {
-        return (gains.count() > 0).then(|| {
+/// The matrix that alignment saves most, and what it takes as it is and aligned.
+pub fn best_aligned(analysis: &Analysis) -> Option<(&MatrixAnalysis, f64, f64)> {
+    let all = analysis.matrices.iter().filter_map(|matrix| {
+        let (original, aligned) = by_alignment(matrix)?;
+        Some((matrix, original, aligned))
+    });
+    let best = all.max_by(|a, b| (a.1 - a.2).total_cmp(&(b.1 - b.2)))?;
+    (best.1 > best.2).then_some(best)
+}
+
+fn alignment(analysis: &Analysis) -> Option<String> {
+    let coded = analysis.matrices.iter().filter_map(by_alignment);
+    let helped = coded.clone().filter(|(original, aligned)| aligned < original).count();
+    let coded = coded.count();
+    let Some((matrix, original, aligned)) = best_aligned(analysis) else {
+        return (coded > 0).then(|| {
             "No matrix takes less along its principal axes, their own storage counted.".to_owned()
         });
     };
     Some(format!(
         "{} of {} matrices take less along their principal axes, whose storage is counted; most \
          of all {}: {original:.3} bits as it is, {aligned:.3} aligned.",
-        grouped(helped.count() as u64),
-        grouped(gains.count() as u64),
+        grouped(helped as u64),
+        grouped(coded as u64),
         matrix.name.escape_debug(),
     ))
 }
