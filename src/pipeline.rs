@@ -85,6 +85,7 @@ where
             Some(Job::Apart(receiver, _)) => sink(course, wait(&receiver)?),
             None => Ok(()),
         };
+        let mut end = Ok(());
         while let Some(turn) = next(course) {
             match turn {
                 Ok(Turn::Small(input)) => jobs.push(Job::Here(input)),
@@ -92,21 +93,19 @@ where
                     jobs.push(Job::Apart(spawn(scope, input, &map), held));
                 }
                 Err(error) => {
-                    // What came before the error still counts.
-                    while !jobs.waiting.is_empty() {
-                        hand_on(course, &mut jobs)?;
-                    }
-                    return Err(error);
+                    end = Err(error);
+                    break;
                 }
             }
             while jobs.is_full(limit) {
                 hand_on(course, &mut jobs)?;
             }
         }
+        // What came before an error still counts.
         while !jobs.waiting.is_empty() {
             hand_on(course, &mut jobs)?;
         }
-        Ok(())
+        end
     })
 }
 

@@ -2,7 +2,7 @@
 
 use super::adjustable::Adjustable;
 use super::chunks::Shelf;
-use super::ready::{Coded, Incoming, Ready};
+use super::ready::{Coded, Coder, Incoming, Ready};
 use super::{Added, WriteOptions, Writer};
 use crate::container::Kind;
 use crate::error::{Error, Result};
@@ -205,7 +205,8 @@ impl<'t> Draft<'t> {
         match approach {
             Approach::Planned(plan) => {
                 let ready = Ready::as_planned(incoming, plan.as_ref(), options, shelf)?;
-                let whole = plan.is_some() && incoming.source.byte_len() < WHOLE;
+                let lossy = matches!(ready.coder, Coder::Lossy { .. });
+                let whole = lossy && incoming.source.byte_len() < WHOLE;
                 match whole {
                     true => ready.coded(incoming.source, shelf).map(Self::Coded),
                     false => Ok(Self::Ready(ready)),

@@ -192,8 +192,8 @@ impl<'w> Writer<'w> {
     }
 
     /// Adds many tensors, each as the plan says for its name, or losing nothing: in less time than
-    /// one by one, since those that follow are worked on while one is written. A budget that spans just
-    /// these tensors is kept.
+    /// one by one, since those that follow are worked on while one is written. A budget that spans
+    /// just these tensors is kept.
     ///
     /// ```
     /// use occ::{Dtype, Plan, Source, WriteOptions, Writer};

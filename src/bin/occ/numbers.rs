@@ -55,6 +55,9 @@ pub fn bits(bits: Option<f64>) -> String {
     bits.map_or_else(|| "–".into(), |bits| format!("{bits:.3}"))
 }
 
+/// What a bit more is worth in signal to noise: 20 · log10 2.
+pub const DECIBELS_A_BIT: f64 = 6.020_599_913_279_624;
+
 /// An exponent: `⁻⁷`.
 pub fn raised(power: i32) -> String {
     let raised = |c| match c {

@@ -48,34 +48,34 @@ fn compared(regimes: &[RegimeSummary]) -> impl Iterator<Item = String> {
 
 /// A line for each kind of matrix.
 pub fn kinds(kinds: &[KindSummary]) -> Table {
-    let mut table =
-        titles(&[("kind", Align::Left), ("matrices", Align::Right), ("weights", Align::Right)]);
-    for kind in kinds {
-        let mut cells = vec![
-            kind.kind.name().replace('_', " "),
-            grouped(kind.matrices as u64),
-            grouped(kind.weights),
-        ];
-        cells.extend(compared(&kind.regimes));
-        table.cells(cells);
-    }
-    table
+    let line = |kind: &KindSummary| {
+        let name = kind.kind.name().replace('_', " ");
+        group(name, kind.matrices, kind.weights, &kind.regimes)
+    };
+    groups("kind", kinds.iter().map(line))
 }
 
 /// A line for each layer.
 pub fn layers(layers: &[LayerSummary]) -> Table {
+    let line = |layer: &LayerSummary| {
+        let name = format!("{} {}", layer.stack.escape_debug(), layer.layer);
+        group(name.trim_start().to_owned(), layer.matrices, layer.weights, &layer.regimes)
+    };
+    groups("layer", layers.iter().map(line))
+}
+
+/// A line for each group of matrices.
+fn groups(title: &'static str, lines: impl Iterator<Item = Vec<String>>) -> Table {
     let mut table =
-        titles(&[("layer", Align::Left), ("matrices", Align::Right), ("weights", Align::Right)]);
-    for layer in layers {
-        let mut cells = vec![
-            format!("{} {}", layer.stack.escape_debug(), layer.layer).trim_start().to_owned(),
-            grouped(layer.matrices as u64),
-            grouped(layer.weights),
-        ];
-        cells.extend(compared(&layer.regimes));
-        table.cells(cells);
-    }
+        titles(&[(title, Align::Left), ("matrices", Align::Right), ("weights", Align::Right)]);
+    lines.for_each(|line| table.cells(line));
     table
+}
+
+fn group(name: String, matrices: usize, weights: u64, regimes: &[RegimeSummary]) -> Vec<String> {
+    let mut cells = vec![name, grouped(matrices as u64), grouped(weights)];
+    cells.extend(compared(regimes));
+    cells
 }
 
 /// A line for each matrix.

@@ -2,10 +2,11 @@
 
 use super::glossary::{self, glossary};
 use super::matrix::portrait;
-use super::{file_name, findings, label, page};
+use super::page::{self, LISTED};
+use super::{file_name, findings, label};
 use crate::analyze::{tables, text};
 use crate::charts::{Axis, Bar, Bars, Lines, Picture, Series};
-use crate::numbers::grouped;
+use crate::numbers::{DECIBELS_A_BIT, grouped};
 use maud::{Markup, html};
 use occ::Result;
 use occ::analysis::{Analysis, LayerSummary, MatrixAnalysis, Regime, RegimeSummary};
@@ -16,9 +17,6 @@ const PORTRAITS: usize = 6;
 
 /// Bars in a picture.
 const BARS: usize = 40;
-
-/// Lines of the table of all matrices.
-const LISTED: usize = 500;
 
 /// Stacks of layers that have pictures.
 const STACKS: usize = 4;
@@ -112,14 +110,12 @@ fn bits(analysis: &Analysis) -> Result<Markup> {
         label: label(&matrix.name),
         values: vec![*bits],
     };
-    let bound = analysis.rate_distortion.first();
-    let bound = bound.map(|point| point.shannon_bits / point.snr_db * analysis.snr_db);
     let bars = Bars {
         title,
         x: Axis::linear("bits a weight"),
         series: vec!["bits a weight".into()],
         groups: coded.iter().map(bar).collect(),
-        reference: bound.map(|bits| ("Gaussian bound".into(), bits)),
+        reference: Some(("Gaussian bound".into(), analysis.snr_db / DECIBELS_A_BIT)),
         format: |bits| format!("{bits:.3}"),
     };
     Ok(page::section(
@@ -216,13 +212,6 @@ fn all(analysis: &Analysis) -> Markup {
         0 => "All matrices, by their peaks".to_owned(),
         _ => format!("The {LISTED} matrices with the largest peaks"),
     };
-    page::details(
-        &title,
-        &html! {
-            (page::table(&tables::matrices(matrices.into_iter().take(LISTED))))
-            @if rest > 0 {
-                p { "and " (grouped(rest as u64)) " more: occ analyze --json lists them all." }
-            }
-        },
-    )
+    let lines = tables::matrices(matrices.into_iter().take(LISTED));
+    page::listing(&title, &lines, rest, "occ analyze --json lists them all")
 }

@@ -1,10 +1,11 @@
 //! The page of `occ compress`.
 
 use super::glossary::{self, glossary};
-use super::{file_name, label, page};
+use super::page::{self, LISTED};
+use super::{file_name, label};
 use crate::charts::{Axis, Bar, Bars, Lines, Picture, Series};
 use crate::inspect::{self, stored_bytes};
-use crate::numbers::{Bytes, bits_per_weight, grouped, ratio};
+use crate::numbers::{Bytes, DECIBELS_A_BIT, bits_per_weight, grouped, ratio};
 use crate::table::{Align, Table};
 use maud::{Markup, html};
 use occ::{Attachment, Coding, Reader, Result, Tensor};
@@ -16,9 +17,6 @@ const WORST: usize = 10;
 
 /// Bars in a picture.
 const BARS: usize = 40;
-
-/// Lines of the table of all tensors.
-const LISTED: usize = 500;
 
 /// What was compressed, and what of it is not in the file.
 pub struct Compression<'a> {
@@ -81,9 +79,9 @@ fn is_lossy(coded: &[Coded<'_, '_>]) -> bool {
 fn table<'c, 't: 'c, 'f: 't>(
     coded: impl IntoIterator<Item = &'c Coded<'t, 'f>>,
     lossy: bool,
-) -> Markup {
+) -> Table {
     let rows = coded.into_iter().map(|tensor| (tensor.tensor, tensor.coding.as_ref()));
-    page::table(&inspect::table(rows, lossy))
+    inspect::table(rows, lossy)
 }
 
 fn summary(done: &Compression<'_>, file: &Reader<'_>, coded: &[Coded<'_, '_>]) -> String {
@@ -114,6 +112,17 @@ fn sizes(done: &Compression<'_>, file: &Reader<'_>, coded: &[Coded<'_, '_>]) -> 
         ("ratio", Align::Right),
         ("b/w", Align::Right),
     ]);
+    let line = |part: &str, tensors: usize, weights: u64, before: u64, after: u64| {
+        [
+            part.into(),
+            grouped(tensors as u64),
+            grouped(weights),
+            grouped(before),
+            grouped(after),
+            format!("{:.4}", ratio(after, before)),
+            format!("{:.3}", bits_per_weight(after, weights)),
+        ]
+    };
     let mut rest = file.file_bytes();
     for (part, lossy) in [("with loss", true), ("exact", false)] {
         let members = || coded.iter().filter(|tensor| tensor.coding.is_some() == lossy);
@@ -122,15 +131,7 @@ fn sizes(done: &Compression<'_>, file: &Reader<'_>, coded: &[Coded<'_, '_>]) -> 
         let (before, after) = (sum(|tensor| tensor.tensor.decoded_bytes()), sum(|t| t.bytes));
         rest = rest.saturating_sub(after);
         if members().next().is_some() {
-            table.row([
-                part.into(),
-                grouped(members().count() as u64),
-                grouped(weights),
-                grouped(before),
-                grouped(after),
-                format!("{:.4}", ratio(after, before)),
-                format!("{:.3}", bits_per_weight(after, weights)),
-            ]);
+            table.row(line(part, members().count(), weights, before, after));
         }
     }
     let attachments = file.attachments().collect::<Result<Vec<_>>>()?;
@@ -143,15 +144,7 @@ fn sizes(done: &Compression<'_>, file: &Reader<'_>, coded: &[Coded<'_, '_>]) -> 
     table.row(other("headers of the original", grouped(before), after));
     table.row(other("frames and index", String::new(), rest.saturating_sub(after)));
     let weights = coded.iter().map(|tensor| tensor.tensor.elements()).sum();
-    table.row([
-        "all".into(),
-        grouped(coded.len() as u64),
-        grouped(weights),
-        grouped(done.input_bytes),
-        grouped(file.file_bytes()),
-        format!("{:.4}", ratio(file.file_bytes(), done.input_bytes)),
-        format!("{:.3}", bits_per_weight(file.file_bytes(), weights)),
-    ]);
+    table.row(line("all", coded.len(), weights, done.input_bytes, file.file_bytes()));
     Ok(page::section("Sizes in bytes", &page::table(&table)))
 }
 
@@ -215,9 +208,6 @@ fn rates(coded: &[Coded<'_, '_>]) -> Result<Markup> {
     Ok(page::section("Rate and distortion", &page::figures(&[lines.draw()?])))
 }
 
-/// 20 · log10 2.
-const DECIBELS_A_BIT: f64 = 6.020_599_913_279_624;
-
 /// Those with the lowest signal to noise; where nothing is lost, those that hardly became smaller.
 fn worst(coded: &[Coded<'_, '_>]) -> Markup {
     let lossy = is_lossy(coded);
@@ -234,7 +224,7 @@ fn worst(coded: &[Coded<'_, '_>]) -> Markup {
     if order.is_empty() {
         return html! {};
     }
-    page::section(&title, &table(order.into_iter().take(WORST), lossy))
+    page::section(&title, &page::table(&table(order.into_iter().take(WORST), lossy)))
 }
 
 /// Bits and signal to noise of the largest tensors.
@@ -289,13 +279,6 @@ fn all(coded: &[Coded<'_, '_>]) -> Markup {
         0 => "The whole list".to_owned(),
         _ => format!("The first {LISTED} tensors"),
     };
-    page::details(
-        &title,
-        &html! {
-            (table(coded.iter().take(LISTED), is_lossy(coded)))
-            @if rest > 0 {
-                p { "and " (grouped(rest as u64)) " more: occ inspect lists them all." }
-            }
-        },
-    )
+    let lines = table(coded.iter().take(LISTED), is_lossy(coded));
+    page::listing(&title, &lines, rest, "occ inspect lists them all")
 }

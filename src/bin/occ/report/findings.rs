@@ -89,7 +89,7 @@ fn rates(
 }
 
 /// Bits a weight that a matrix takes as it is and aligned, the storage of axes counted.
-pub fn by_alignment(matrix: &MatrixAnalysis) -> Option<(f64, f64)> {
+fn by_alignment(matrix: &MatrixAnalysis) -> Option<(f64, f64)> {
     let bits = |system| Some(matrix.in_system(system)?.rates.coded?.bits);
     Some((bits(System::Original)?, bits(System::Aligned)?))
 }

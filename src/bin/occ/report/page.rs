@@ -1,6 +1,7 @@
 //! What all pages have: head, style, and how tables and pictures stand in them.
 
 use crate::charts::{Picture, palette};
+use crate::numbers::grouped;
 use crate::table::{Align, Table};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -51,6 +52,23 @@ pub fn details(title: &str, body: &Markup) -> Markup {
             (body)
         }
     }
+}
+
+/// Lines of a whole list, at most.
+pub const LISTED: usize = 500;
+
+/// A table of many lines that is shown when it is asked for; `rest` are left out, and listed by
+/// `elsewhere`.
+pub fn listing(title: &str, lines: &Table, rest: usize, elsewhere: &str) -> Markup {
+    details(
+        title,
+        &html! {
+            (table(lines))
+            @if rest > 0 {
+                p { "and " (grouped(rest as u64)) " more: " (elsewhere) "." }
+            }
+        },
+    )
 }
 
 /// A table that is scrolled by itself where the page is too narrow.
