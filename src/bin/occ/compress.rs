@@ -3,7 +3,7 @@
 use crate::args::{
     Axes, Compress, Loss, Spread, check_distinct, is_dash, output_path, piped_input,
 };
-use crate::failure::{Failure, usage};
+use crate::failure::{Failure, exists, in_file, usage};
 use crate::numbers::{Bytes, bits_per_weight, ratio};
 use crate::progress::{Progress, watch_for_interrupts};
 use crate::report;
@@ -21,7 +21,7 @@ pub fn run(args: &Compress) -> Result<(), Failure> {
     let overwrite = args.common.force;
     if !overwrite && output.is_file() {
         // Before a long input is read; the writer looks again.
-        return usage(&format!("{} exists; --force replaces it", output.display()));
+        return exists(&output);
     }
     if let Some(path) = &args.report {
         if is_dash(&output) {
@@ -82,8 +82,8 @@ fn aim(loss: &Loss) -> String {
 fn plan(loss: &Loss, checkpoint: &Checkpoint) -> Result<Plan, Failure> {
     let plan = match &loss.plan {
         Some(path) => {
-            let in_file = |error| occ::Error::Io { path: Some(path.clone()), source: error };
-            Plan::from_json(&std::fs::read_to_string(path).map_err(in_file)?)?
+            let json = std::fs::read_to_string(path).map_err(|error| in_file(path, error))?;
+            Plan::from_json(&json)?
         }
         None => {
             let encoding = encoding(loss);
@@ -95,8 +95,7 @@ fn plan(loss: &Loss, checkpoint: &Checkpoint) -> Result<Plan, Failure> {
         }
     };
     if let Some(path) = &loss.save_plan {
-        let in_file = |error| occ::Error::Io { path: Some(path.clone()), source: error };
-        std::fs::write(path, plan.to_json()).map_err(in_file)?;
+        std::fs::write(path, plan.to_json()).map_err(|error| in_file(path, error))?;
     }
     Ok(plan)
 }

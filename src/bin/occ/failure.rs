@@ -1,6 +1,7 @@
 //! How a run can fail, and with which exit code.
 
 use std::io::{ErrorKind, IsTerminal};
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Why the command ends without success.
@@ -16,6 +17,16 @@ pub enum Failure {
 /// A refusal of what the command line asks for.
 pub fn usage<T>(message: &str) -> Result<T, Failure> {
     Err(Failure::Usage(message.to_owned()))
+}
+
+/// A refusal to replace a file.
+pub fn exists<T>(path: &Path) -> Result<T, Failure> {
+    usage(&format!("{} exists; --force replaces it", path.display()))
+}
+
+/// What went wrong with a file of the command's own.
+pub fn in_file(path: &Path, source: std::io::Error) -> occ::Error {
+    occ::Error::Io { path: Some(path.to_owned()), source }
 }
 
 impl From<occ::Error> for Failure {

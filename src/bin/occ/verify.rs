@@ -1,7 +1,7 @@
 //! `occ verify`.
 
 use crate::args::{Verify, is_dash, piped_input};
-use crate::failure::Failure;
+use crate::failure::{Failure, in_file};
 use crate::numbers::{Bytes, counted};
 use crate::progress::Progress;
 use occ::{VerifyOptions, VerifyReport};
@@ -20,9 +20,7 @@ pub fn run(args: &Verify) -> Result<(), Failure> {
             occ::verify(progress.follow(file), options)
         };
         verify().map_err(|error| match error {
-            occ::Error::Io { path: None, source } => {
-                occ::Error::Io { path: Some(args.file.clone()), source }
-            }
+            occ::Error::Io { path: None, source } => in_file(&args.file, source),
             other => other,
         })?
     };

@@ -1,5 +1,6 @@
 //! The weights that are coded: those of a file, or made up.
 
+use crate::failure::in_file;
 use half::bf16;
 use occ::convert::Checkpoint;
 use occ::{Dtype, Result};
@@ -41,7 +42,7 @@ impl Weights {
     pub fn open(path: &Path) -> Result<Self> {
         // Says what is wrong with a file that is not as it should be.
         Checkpoint::open(path)?;
-        let in_file = |source| occ::Error::Io { path: Some(path.to_owned()), source };
+        let in_file = |error| in_file(path, error);
         let mut file = File::open(path).map_err(in_file)?;
         let tensors = read_header(&mut file).map_err(in_file)?;
         let mut bytes = vec![0; tensors.last().map_or(0, |tensor| tensor.range.end)];

@@ -11,7 +11,7 @@ pub use analysis::analysis;
 pub use compression::{Compression, compression};
 
 use crate::args::is_dash;
-use crate::failure::{Failure, usage};
+use crate::failure::{Failure, exists, in_file, usage};
 use crate::table::shortened;
 use maud::DOCTYPE;
 use std::fs::File;
@@ -26,7 +26,7 @@ pub fn check(path: &Path, force: bool) -> Result<(), Failure> {
     }
     if path.is_file() {
         if !force {
-            return usage(&format!("{} exists; --force replaces it", path.display()));
+            return exists(path);
         }
         if !is_page(path).map_err(|source| in_file(path, source))? {
             return usage(&format!("{} exists and is no report", path.display()));
@@ -45,10 +45,6 @@ fn is_page(path: &Path) -> std::io::Result<bool> {
 /// Writes a finished page.
 pub fn write(path: &Path, html: &str) -> occ::Result<()> {
     std::fs::write(path, html).map_err(|source| in_file(path, source))
-}
-
-fn in_file(path: &Path, source: std::io::Error) -> occ::Error {
-    occ::Error::Io { path: Some(path.to_owned()), source }
 }
 
 /// A file's name without its folders, which say more of a machine than of a model.

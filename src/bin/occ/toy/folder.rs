@@ -2,7 +2,7 @@
 
 use super::experiment::Experiment;
 use super::figures;
-use crate::failure::{Failure, usage};
+use crate::failure::{Failure, exists, in_file};
 use occ::Result;
 use safetensors::tensor::{Dtype, TensorView};
 use std::collections::HashMap;
@@ -16,9 +16,9 @@ const NETWORKS: &str = "networks.safetensors";
 pub fn check(folder: &Path, force: bool) -> std::result::Result<(), Failure> {
     let taken = folder.join(TEXT);
     if taken.exists() && !force {
-        return usage(&format!("{} exists; --force replaces it", taken.display()));
+        return exists(&taken);
     }
-    fs::create_dir_all(folder).map_err(|source| in_folder(folder, source))?;
+    fs::create_dir_all(folder).map_err(|source| in_file(folder, source))?;
     Ok(())
 }
 
@@ -26,7 +26,7 @@ pub fn check(folder: &Path, force: bool) -> std::result::Result<(), Failure> {
 pub fn write(experiment: &Experiment, text: &str, folder: &Path) -> Result<()> {
     let write = |name: &str, bytes: &[u8]| {
         let path = folder.join(name);
-        fs::write(&path, bytes).map_err(|source| in_folder(&path, source))
+        fs::write(&path, bytes).map_err(|source| in_file(&path, source))
     };
     write(TEXT, text.as_bytes())?;
     write(NETWORKS, &networks(experiment)?)?;
@@ -34,10 +34,6 @@ pub fn write(experiment: &Experiment, text: &str, folder: &Path) -> Result<()> {
         write(&name, picture.file().as_bytes())?;
     }
     Ok(())
-}
-
-fn in_folder(path: &Path, source: std::io::Error) -> occ::Error {
-    occ::Error::Io { path: Some(path.to_owned()), source }
 }
 
 /// All networks as safetensors, `a.relu.64.0.weight` and so on.
