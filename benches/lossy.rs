@@ -40,7 +40,7 @@ fn encoding(coding: Coding) -> Encoding {
         Identity8 => bits.coordinates(Coordinates::Identity),
         Hadamard8 => bits.coordinates(Coordinates::Hadamard),
         Hadamard256 => bits.coordinates(Coordinates::Hadamard).effort(9),
-        Aligned8 => bits.coordinates(Coordinates::Aligned),
+        Aligned8 => bits.coordinates(Coordinates::Klt),
     }
 }
 

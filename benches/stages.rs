@@ -1,10 +1,10 @@
-//! The stages, each by every kernel of this machine: `cargo bench --features stages --bench stages`.
+//! The stages, each by every kernel of this machine: `cargo bench --features bench-internals --bench stages`.
 //!
 //! Items are symbols or weights. Compare figures of one run only.
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use occ::stages::{self, Stage, kernels};
+use occ::bench_internals::{self, Stage, kernels};
 
 fn main() {
     divan::main();
@@ -20,32 +20,32 @@ mod entropy {
 
     #[divan::bench]
     fn histogram(bencher: Bencher<'_, '_>) {
-        measure(bencher, stages::histogram());
+        measure(bencher, bench_internals::histogram());
     }
 
     #[divan::bench(args = kernels())]
     fn rans_encode(bencher: Bencher<'_, '_>, kernel: &str) {
-        measure(bencher, stages::rans_encode(kernel));
+        measure(bencher, bench_internals::rans_encode(kernel));
     }
 
     #[divan::bench(args = kernels())]
     fn rans_decode(bencher: Bencher<'_, '_>, kernel: &str) {
-        measure(bencher, stages::rans_decode(kernel));
+        measure(bencher, bench_internals::rans_decode(kernel));
     }
 
     #[divan::bench(args = kernels())]
     fn rans_decode_words(bencher: Bencher<'_, '_>, kernel: &str) {
-        measure(bencher, stages::rans_decode_words(kernel));
+        measure(bencher, bench_internals::rans_decode_words(kernel));
     }
 
     #[divan::bench(args = kernels())]
     fn rans_decode_pairs(bencher: Bencher<'_, '_>, kernel: &str) {
-        measure(bencher, stages::rans_decode_pairs(kernel));
+        measure(bencher, bench_internals::rans_decode_pairs(kernel));
     }
 
     #[divan::bench(args = kernels())]
     fn rans_decode_run(bencher: Bencher<'_, '_>, kernel: &str) {
-        measure(bencher, stages::rans_decode_run(kernel));
+        measure(bencher, bench_internals::rans_decode_run(kernel));
     }
 }
 
@@ -55,22 +55,22 @@ mod transform {
 
     #[divan::bench(args = kernels())]
     fn inverse_hadamard(bencher: Bencher<'_, '_>, kernel: &str) {
-        measure(bencher, stages::inverse_hadamard(kernel));
+        measure(bencher, bench_internals::inverse_hadamard(kernel));
     }
 
     #[divan::bench(args = kernels())]
     fn stored_basis(bencher: Bencher<'_, '_>, kernel: &str) {
-        measure(bencher, stages::stored_basis(kernel));
+        measure(bencher, bench_internals::stored_basis(kernel));
     }
 
     #[divan::bench(args = kernels())]
     fn transposition(bencher: Bencher<'_, '_>, kernel: &str) {
-        measure(bencher, stages::transposition(kernel));
+        measure(bencher, bench_internals::transposition(kernel));
     }
 
     #[divan::bench(args = kernels())]
     fn forward_hadamard(bencher: Bencher<'_, '_>, kernel: &str) {
-        measure(bencher, stages::forward_hadamard(kernel));
+        measure(bencher, bench_internals::forward_hadamard(kernel));
     }
 }
 
@@ -80,12 +80,12 @@ mod quantizer {
 
     #[divan::bench(args = kernels())]
     fn search_8_states(bencher: Bencher<'_, '_>, kernel: &str) {
-        measure(bencher, stages::search(kernel, 3));
+        measure(bencher, bench_internals::search(kernel, 3));
     }
 
     #[divan::bench(args = kernels())]
     fn search_256_states(bencher: Bencher<'_, '_>, kernel: &str) {
-        measure(bencher, stages::search(kernel, 8));
+        measure(bencher, bench_internals::search(kernel, 8));
     }
 }
 
@@ -95,11 +95,11 @@ mod planes {
 
     #[divan::bench(args = kernels())]
     fn split(bencher: Bencher<'_, '_>, kernel: &str) {
-        measure(bencher, stages::split(kernel));
+        measure(bencher, bench_internals::split(kernel));
     }
 
     #[divan::bench(args = kernels())]
     fn join(bencher: Bencher<'_, '_>, kernel: &str) {
-        measure(bencher, stages::join(kernel));
+        measure(bencher, bench_internals::join(kernel));
     }
 }

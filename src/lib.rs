@@ -36,44 +36,39 @@
 
 #[cfg(feature = "analysis")]
 pub mod analysis;
-mod chunks;
+mod arch;
+#[cfg(feature = "bench-internals")]
+#[doc(hidden)]
+pub mod bench_internals;
 mod codec;
 mod compare;
-mod container;
 pub mod convert;
 mod coordinates;
 mod dtype;
-mod entropy;
+mod encode;
 mod error;
-#[allow(dead_code)] // lossy coding will use the rest
-mod floats;
+mod format;
 mod io;
-mod kernel;
 mod limits;
-mod model;
-mod pipeline;
-mod plan;
-mod quantizer;
-mod reader;
-#[cfg(feature = "stages")]
-#[doc(hidden)]
-pub mod stages;
-mod stream;
-mod survey;
-mod verify;
-mod writer;
+mod parallel;
+mod read;
+mod role;
 
-pub use codec::{Axes, Codec, Coding, RowScales};
+pub use codec::{Codec, Coding, RowScales};
 pub use compare::{
     Comparison, Distortion, Inputs, OperatorDistortion, TensorComparison, TotalComparison, compare,
     compare_with_inputs,
 };
+pub use coordinates::{BlockTransform, Coordinates};
 pub use dtype::Dtype;
+pub use encode::{
+    Encoding, LossyPlan, Plan, TensorPlan, TensorSource, TensorStats, Weighting, WriteOptions,
+    Writer,
+};
 pub use error::{Error, Location, Result};
-pub use io::{ByteSource, FileSection};
+pub use io::{FileSection, ReadAt};
 pub use limits::Limits;
-pub use plan::{Coordinates, Encoding, LossyPlan, Plan, Source, TensorPlan, Weighting};
-pub use reader::{Attachment, AttachmentKind, Reader, Tensor};
-pub use stream::{DecodedTensor, StreamReader, StreamTensor};
-pub use verify::{VerifyOptions, VerifyReport, verify};
-pub use writer::{Added, WriteOptions, Writer};
+pub use read::{
+    Attachment, AttachmentKind, DecodedTensor, Reader, StreamReader, StreamTensor, Tensor,
+    VerifyOptions, VerifyReport, verify,
+};

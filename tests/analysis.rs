@@ -4,7 +4,8 @@
 mod common;
 
 use common::{Sample, bf16_weights, f16_weights, f32_weights, menagerie, safetensors};
-use occ::analysis::{Analysis, AnalyzeOptions, Kind, Regime, System, analyze};
+use occ::Coordinates;
+use occ::analysis::{Analysis, AnalyzeOptions, Kind, Regime, analyze};
 use occ::{Dtype, Error};
 use std::ops::ControlFlow;
 
@@ -37,11 +38,12 @@ fn matrices_are_found_and_summed_up() {
     let expected = [(Kind::Embedding, None), (Kind::QueryKeyValue, Some(0)), (Kind::Up, Some(1))];
     assert_eq!(names, expected);
     for matrix in &found.matrices {
-        let systems: Vec<System> = matrix.coordinates.iter().map(|found| found.system).collect();
-        assert_eq!(systems, System::ALL);
+        let systems: Vec<Coordinates> =
+            matrix.coordinates.iter().map(|found| found.system).collect();
+        assert_eq!(systems, Coordinates::ALL);
         for found in &matrix.coordinates {
             let coded = found.rates.coded;
-            let has = [System::Original, System::Hadamard, System::Aligned];
+            let has = [Coordinates::Identity, Coordinates::Hadamard, Coordinates::Klt];
             assert_eq!(coded.is_some(), has.contains(&found.system), "{:?}", found.system);
             // No code beats Shannon's bound by much on what is nearly Gaussian noise.
             assert!(coded.is_none_or(|coded| (2.5..6.0).contains(&coded.bits)), "{coded:?}");

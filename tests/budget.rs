@@ -5,7 +5,7 @@ mod common;
 use common::{Random, Sample, safetensors};
 use half::bf16;
 use occ::convert::Checkpoint;
-use occ::{Dtype, Encoding, Error, Plan, Reader, Source, Weighting, WriteOptions, Writer};
+use occ::{Dtype, Encoding, Error, Plan, Reader, TensorSource, Weighting, WriteOptions, Writer};
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -264,9 +264,9 @@ fn tensors_from_memory_keep_to_a_budget_as_those_of_a_file() {
     for (name, samples) in checkpoints() {
         let checkpoint = checkpoint(folder.path(), &samples);
         let mut plan = checkpoint.plan(&Encoding::bits(3.0).effort(3), &mut go_on).unwrap();
-        let sources: Vec<Source<'_>> = samples
+        let sources: Vec<TensorSource<'_>> = samples
             .iter()
-            .map(|sample| Source {
+            .map(|sample| TensorSource {
                 name: &sample.name,
                 dtype: sample.dtype,
                 shape: &sample.shape,

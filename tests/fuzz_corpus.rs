@@ -4,7 +4,7 @@
 mod targets;
 
 use occ::convert::Checkpoint;
-use occ::{Axes, Dtype, WriteOptions, Writer};
+use occ::{BlockTransform, Dtype, WriteOptions, Writer};
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -248,11 +248,11 @@ fn lossy_seeds_are_what_their_names_say() {
         let bits = tensor.coded_bytes() * 8 / tensor.elements();
         (tensor.coding().unwrap().expect("something is lost"), bits)
     };
-    assert_eq!(coding("identity").0.axes, Axes::Identity);
-    assert_eq!(coding("hadamard").0.axes, Axes::Hadamard { block_log2: 6, signed: false });
+    assert_eq!(coding("identity").0.transform, BlockTransform::IDENTITY);
+    assert_eq!(coding("hadamard").0.transform, BlockTransform::hadamard(64, false));
     let signed = coding("signed_hadamard").0;
-    assert_eq!((signed.axes, signed.states), (Axes::Hadamard { block_log2: 5, signed: true }, 256));
-    assert_eq!(coding("aligned").0.axes, Axes::Aligned { block: 24 });
+    assert_eq!((signed.transform, signed.states), (BlockTransform::hadamard(32, true), 256));
+    assert_eq!(coding("aligned").0.transform, BlockTransform::klt(24));
     let low_rank = coding("low_rank").0;
     assert!(low_rank.mean && low_rank.rank == 2 && low_rank.states == 4);
     let row_scales = coding("row_scales").0;

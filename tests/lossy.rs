@@ -5,7 +5,7 @@ mod common;
 use common::{Random, Sample, small_chunks};
 use half::{bf16, f16};
 use occ::{
-    Axes, Codec, Coordinates, Dtype, Encoding, Plan, Reader, StreamReader, VerifyOptions,
+    BlockTransform, Codec, Coordinates, Dtype, Encoding, Plan, Reader, StreamReader, VerifyOptions,
     WriteOptions, Writer,
 };
 use proptest::prelude::*;
@@ -89,9 +89,11 @@ type Expected = fn(&occ::Coding) -> bool;
 fn kinds() -> Vec<(&'static str, Encoding, Expected)> {
     let plain = |coordinates| Encoding::snr(18.0).max_rank(0).coordinates(coordinates);
     let kinds: Vec<(Encoding, Expected)> = vec![
-        (plain(Coordinates::Identity), |c| c.axes == Axes::Identity && c.classes > 1),
-        (plain(Coordinates::Hadamard), |c| matches!(c.axes, Axes::Hadamard { .. })),
-        (plain(Coordinates::Aligned), |c| matches!(c.axes, Axes::Aligned { .. })),
+        (plain(Coordinates::Identity), |c| {
+            c.transform == BlockTransform::IDENTITY && c.classes > 1
+        }),
+        (plain(Coordinates::Hadamard), |c| c.transform.coordinates == Coordinates::Hadamard),
+        (plain(Coordinates::Klt), |c| c.transform.coordinates == Coordinates::Klt),
         (Encoding::snr(18.0).coordinates(Coordinates::Identity), |c| c.rank > 0 && c.mean),
         (plain(Coordinates::Hadamard).row_scales(true), |c| c.row_scales),
         (plain(Coordinates::Identity).effort(1), |c| c.states == 1),
@@ -242,7 +244,7 @@ fn awkward_tensors_keep_the_promise() {
             let original = Sample::new("w", dtype, &shape, to_bytes(dtype, &values));
             for (snr, encoding) in [
                 (20.0, Encoding::snr(20.0)),
-                (10.0, Encoding::snr(10.0).coordinates(Coordinates::Aligned).row_scales(true)),
+                (10.0, Encoding::snr(10.0).coordinates(Coordinates::Klt).row_scales(true)),
                 (40.0, Encoding::rel_error(0.01).coordinates(Coordinates::Hadamard).effort(2)),
             ] {
                 let file = coded(&original, &encoding, WriteOptions::default());
@@ -264,10 +266,10 @@ fn encoding() -> impl Strategy<Value = (Encoding, Option<f64>)> {
         (1.0f64..9.0).prop_map(|bits| (Encoding::lossless().bits_for("*", bits), None)),
     ];
     let coordinates = prop::sample::select(vec![
-        Coordinates::Auto,
-        Coordinates::Identity,
-        Coordinates::Hadamard,
-        Coordinates::Aligned,
+        None,
+        Some(Coordinates::Identity),
+        Some(Coordinates::Hadamard),
+        Some(Coordinates::Klt),
     ]);
     (target, 1u8..=9, coordinates, prop::sample::select(vec![0, 1, 32]), any::<bool>()).prop_map(
         |((encoding, promise), effort, coordinates, rank, row_scales)| {

@@ -6,7 +6,7 @@ mod mend;
 
 use common::lossy::{Anatomy, Exhibit, learned_exhibits, simple_exhibits, written};
 use common::{Random, Sample, small_chunks};
-use occ::{Axes, Dtype, Error, Limits, Reader, StreamReader, Tensor, VerifyOptions};
+use occ::{BlockTransform, Dtype, Error, Limits, Reader, StreamReader, Tensor, VerifyOptions};
 
 fn exhibits() -> Vec<Exhibit> {
     simple_exhibits().into_iter().chain(learned_exhibits()).collect()
@@ -60,17 +60,16 @@ fn exhibits_show_what_their_names_say() {
         let ([escapes, exceptions], bypass) = (anatomy.counts(&file), anatomy.bypass(&file));
         let holds = match sample.name.as_str() {
             "classes" => coding.classes > 1,
-            "hadamard" => coding.axes == Axes::Hadamard { block_log2: 6, signed: false },
+            "hadamard" => coding.transform == BlockTransform::hadamard(64, false),
             "signed hadamard" => {
-                coding.axes == Axes::Hadamard { block_log2: 4, signed: true }
-                    && coding.states == 256
+                coding.transform == BlockTransform::hadamard(16, true) && coding.states == 256
             }
             "escapes" => escapes >= 2 && exceptions == 0,
             "exceptions" => exceptions >= 4,
             "row scales" => coding.row_scales && coding.states == 1,
             "column scales" => coding.column_scales && !coding.row_scales,
             "bypass" => bypass > 0,
-            "aligned" => coding.axes == Axes::Aligned { block: 24 },
+            "aligned" => coding.transform == BlockTransform::klt(24),
             "low rank" => coding.mean && coding.rank == 2,
             other => panic!("{other}"),
         };

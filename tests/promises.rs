@@ -4,8 +4,8 @@ mod common;
 
 use common::{Random, Sample, small_chunks};
 use occ::{
-    Axes, Coordinates, Dtype, Encoding, Error, FileSection, Plan, Reader, RowScales, StreamReader,
-    TensorPlan, VerifyOptions, WriteOptions, Writer,
+    BlockTransform, Coordinates, Dtype, Encoding, Error, FileSection, Plan, Reader, RowScales,
+    StreamReader, TensorPlan, VerifyOptions, WriteOptions, Writer,
 };
 use proptest::prelude::*;
 
@@ -56,7 +56,7 @@ fn encodings(snr: f64) -> Vec<Encoding> {
         Encoding::snr(snr),
         plain(Coordinates::Identity),
         plain(Coordinates::Hadamard),
-        plain(Coordinates::Aligned),
+        plain(Coordinates::Klt),
         plain(Coordinates::Hadamard).row_scales(true).effort(1),
         Encoding::snr(snr).coordinates(Coordinates::Hadamard),
     ]
@@ -198,11 +198,11 @@ fn plans_that_no_planner_makes_do_no_harm() {
         }
     }
     for block in [0, 1, 2, 63, 64, 65, 2048, 2049, usize::MAX] {
-        check(&|plan| plan.axes = Axes::Aligned { block });
+        check(&|plan| plan.transform = BlockTransform::klt(block));
     }
-    for block_log2 in [0, 1, 6, 7, 8, 9, 31, 32, 64, u32::MAX] {
+    for block in [0, 1, 2, 3, 64, 128, 192, 256, 512, 1 << 31, 1 << 63, usize::MAX] {
         for signed in [false, true] {
-            check(&|plan| plan.axes = Axes::Hadamard { block_log2, signed });
+            check(&|plan| plan.transform = BlockTransform::hadamard(block, signed));
         }
     }
     for rank in [0, 1, 16, 64, 65, 128, 129, usize::MAX] {
@@ -258,12 +258,12 @@ fn files_and_memory_make_the_same() {
     }
 }
 
-fn coordinates() -> impl Strategy<Value = Coordinates> {
+fn coordinates() -> impl Strategy<Value = Option<Coordinates>> {
     prop::sample::select(vec![
-        Coordinates::Auto,
-        Coordinates::Identity,
-        Coordinates::Hadamard,
-        Coordinates::Aligned,
+        None,
+        Some(Coordinates::Identity),
+        Some(Coordinates::Hadamard),
+        Some(Coordinates::Klt),
     ])
 }
 

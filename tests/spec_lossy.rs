@@ -6,7 +6,10 @@ mod spec_decoder;
 
 use common::{Random, Sample, small_chunks};
 use half::{bf16, f16};
-use occ::{Axes, Coding, Coordinates, Dtype, Encoding, Error, Plan, Reader, VerifyOptions, Writer};
+use occ::{
+    BlockTransform, Coding, Coordinates, Dtype, Encoding, Error, Plan, Reader, VerifyOptions,
+    Writer,
+};
 use spec_decoder::checksums::{checksums, mend, number};
 use spec_decoder::made::Made;
 use spec_decoder::maker::{Dice, make_chunk, make_params};
@@ -113,9 +116,9 @@ fn cases(dtype: Dtype) -> Vec<Case> {
     let plain = |coordinates| Encoding::snr(18.0).max_rank(0).coordinates(coordinates);
     let budget = || Encoding::lossless().bits_for("*", 3.0);
     let (identity, hadamard, aligned) =
-        (Coordinates::Identity, Coordinates::Hadamard, Coordinates::Aligned);
+        (Coordinates::Identity, Coordinates::Hadamard, Coordinates::Klt);
     vec![
-        ("identity", plain(identity), 70, 90, |t| t.coding.axes == Axes::Identity),
+        ("identity", plain(identity), 70, 90, |t| t.coding.transform == BlockTransform::IDENTITY),
         ("classes", plain(identity), 300, 90, |t| t.coding.classes > 1),
         ("hadamard", plain(hadamard), 100, 90, |t| is_hadamard(&t.coding)),
         // 511 columns have blocks of every size.
@@ -147,11 +150,11 @@ fn cases(dtype: Dtype) -> Vec<Case> {
 }
 
 fn is_hadamard(coding: &Coding) -> bool {
-    matches!(coding.axes, Axes::Hadamard { .. })
+    coding.transform.coordinates == Coordinates::Hadamard
 }
 
 fn is_aligned(coding: &Coding) -> bool {
-    matches!(coding.axes, Axes::Aligned { .. })
+    coding.transform.coordinates == Coordinates::Klt
 }
 
 /// Elements as F32, to which F64 is rounded.
@@ -411,7 +414,7 @@ fn assert_agreed(damaged: &mut [u8], what: &str) -> bool {
 #[test]
 fn agrees_behind_valid_checksums() {
     let all = Encoding::snr(9.0).coordinates(Coordinates::Hadamard).row_scales(true).max_rank(8);
-    let aligned = Encoding::snr(9.0).coordinates(Coordinates::Aligned).max_rank(0);
+    let aligned = Encoding::snr(9.0).coordinates(Coordinates::Klt).max_rank(0);
     let fine = Encoding::snr(60.0).coordinates(Coordinates::Identity);
     // The parameters of a basis are long: every eleventh byte of them.
     for (dtype, rows, columns, encoding, step) in [

@@ -2,38 +2,33 @@
 
 use super::matrix::InCoordinates;
 use super::rates::CodedRate;
-use super::system::System;
-use crate::codec::Axes;
+use crate::coordinates::Coordinates;
+use crate::encode::{Encoding, Rated, TensorSource, rates};
 use crate::error::Result;
-use crate::plan::{Coordinates, Encoding, Rated, Source, rates};
 
 /// Signal-to-noise ratios of the rate-distortion curve: about 1 to 5 bits by Shannon's bound.
 pub(super) const DECIBELS: [f64; 5] = [6.0, 12.0, 18.0, 24.0, 30.0];
 
 /// The systems that the codec has.
-const SYSTEMS: [(System, Coordinates); 3] = [
-    (System::Original, Coordinates::Identity),
-    (System::Hadamard, Coordinates::Hadamard),
-    (System::Aligned, Coordinates::Aligned),
-];
+const CODED: [Coordinates; 3] = [Coordinates::Identity, Coordinates::Hadamard, Coordinates::Klt];
 
 /// Tells what a matrix takes in each system at a signal-to-noise ratio; returns bits a weight, in
 /// whatever takes least, along the curve. `None` where the codec loses nothing.
 pub(super) fn spend(
-    source: &Source<'_>,
+    source: &TensorSource<'_>,
     snr_db: f64,
     coordinates: &mut [InCoordinates],
 ) -> Result<Option<[f64; DECIBELS.len()]>> {
     let share = |decibels: f64| 10f64.powf(-decibels / 10.0);
     let (once, curve) = ([share(snr_db)], DECIBELS.map(share));
     let encoding = Encoding::snr(snr_db);
-    let in_system = |(_, axes): (System, Coordinates)| {
-        (encoding.clone().coordinates(axes).max_rank(0), &once[..])
+    let in_system = |coordinates: Coordinates| {
+        (encoding.clone().coordinates(coordinates).max_rank(0), &once[..])
     };
-    let [identity, hadamard, aligned] = SYSTEMS.map(in_system);
-    let mut found = rates(source, &[identity, hadamard, aligned, (encoding.clone(), &curve)])?;
+    let [identity, hadamard, klt] = CODED.map(in_system);
+    let mut found = rates(source, &[identity, hadamard, klt, (encoding.clone(), &curve)])?;
     let best = found.pop().flatten();
-    for ((system, _), rated) in SYSTEMS.into_iter().zip(found) {
+    for (system, rated) in CODED.into_iter().zip(found) {
         if let Some(found) = coordinates.iter_mut().find(|found| found.system == system) {
             found.rates.coded = rated.map(|rated| coded(&rated));
         }
@@ -43,10 +38,5 @@ pub(super) fn spend(
 
 fn coded(rated: &Rated) -> CodedRate {
     let (bits, side_bits) = rated.rates[0];
-    let block = match rated.axes {
-        Axes::Hadamard { block_log2, .. } => 1 << block_log2,
-        Axes::Aligned { block } => block,
-        _ => 1,
-    };
-    CodedRate { bits, side_bits, block }
+    CodedRate { bits, side_bits, block: rated.transform.block }
 }

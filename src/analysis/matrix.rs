@@ -1,5 +1,6 @@
 //! One matrix, in every coordinate system.
 
+use super::blocks::max_block;
 use super::concentration::TopEnergy;
 use super::distribution::Distribution;
 use super::kinds::Kind;
@@ -8,9 +9,9 @@ use super::outliers::Outliers;
 use super::rates::{Rates, Sampled};
 use super::rotation::Rotation;
 use super::spectrum::Spectrum;
-use super::system::System;
 use super::weights::Weights;
-use crate::coordinates::Gram;
+use crate::codec::transform::Gram;
+use crate::coordinates::Coordinates;
 use crate::dtype::Dtype;
 use crate::error::Result;
 use rayon::prelude::*;
@@ -41,7 +42,7 @@ pub struct MatrixAnalysis {
     pub stack: Option<String>,
     /// The number of its layer, by its name; `null` without one.
     pub layer: Option<u64>,
-    /// What the rows look like in every system, in the order of [`System::ALL`].
+    /// What the rows look like in every system, in the order of [`Coordinates::ALL`].
     pub coordinates: Vec<InCoordinates>,
     /// Its singular values, which no rotation changes.
     pub spectrum: Spectrum,
@@ -53,7 +54,7 @@ fn dtype_name<S: Serializer>(dtype: &Dtype, serializer: S) -> Result<S::Ok, S::E
 
 impl MatrixAnalysis {
     /// What it looks like in a system.
-    pub fn in_system(&self, system: System) -> Option<&InCoordinates> {
+    pub fn in_system(&self, system: Coordinates) -> Option<&InCoordinates> {
         self.coordinates.iter().find(|found| found.system == system)
     }
 }
@@ -63,7 +64,7 @@ impl MatrixAnalysis {
 #[non_exhaustive]
 pub struct InCoordinates {
     /// Which one.
-    pub system: System,
+    pub system: Coordinates,
     /// Columns that are mixed at once, at most.
     pub block: usize,
     /// How far the largest numbers stand out.
@@ -82,7 +83,7 @@ const ROWS_FOR_AXES: usize = 64;
 
 /// The sums that principal axes are learned from.
 fn gram(weights: &Weights<'_>) -> Result<Gram> {
-    let block = System::Aligned.block(weights.columns());
+    let block = max_block(Coordinates::Klt, weights.columns());
     let new = || Gram::new(weights.columns(), block);
     let mut sum = new();
     let part = |rows: Vec<f32>| {
@@ -102,7 +103,7 @@ pub(super) fn in_all_systems(weights: &Weights<'_>) -> Result<Vec<InCoordinates>
     let columns = weights.columns();
     let gram = gram(weights)?;
     let rotations: Result<Vec<Rotation>> =
-        System::ALL.par_iter().map(|&system| Rotation::new(system, columns, &gram)).collect();
+        Coordinates::ALL.par_iter().map(|&system| Rotation::new(system, columns, &gram)).collect();
     let rotations = rotations?;
     let numbers = count(weights, &rotations)?;
     let mut sample = Vec::new();
@@ -135,7 +136,7 @@ fn count(weights: &Weights<'_>, rotations: &[Rotation]) -> Result<Vec<Numbers>> 
 
 fn describe(
     weights: &Weights<'_>,
-    system: System,
+    system: Coordinates,
     numbers: &Numbers,
     sample: &[f32],
 ) -> InCoordinates {
@@ -143,7 +144,7 @@ fn describe(
     let variances = &numbers.variances();
     InCoordinates {
         system,
-        block: system.block(weights.columns()),
+        block: max_block(system, weights.columns()),
         outliers: numbers.outliers(rms),
         top_energy: numbers.top_energy(),
         distribution: numbers.distribution(),
@@ -173,7 +174,7 @@ mod tests {
     #[test]
     fn noise_looks_the_same_everywhere() {
         for found in found(&gaussian(1, 4096 * 128), 128) {
-            let is_learned = matches!(found.system, System::Aligned | System::AlignedBlocks);
+            let is_learned = matches!(found.system, Coordinates::Klt | Coordinates::KltBlocks);
             let kurtosis = if is_learned { 3.0 * (1.0 + 128.0 / 4096.0) } else { 3.0 };
             let error = (found.outliers.kurtosis - kurtosis).abs();
             assert!(error < 0.03, "{:?} {error}", found.system);

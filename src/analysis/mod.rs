@@ -3,12 +3,13 @@
 //! [`analyze`] looks at every weight matrix of a model:
 //!
 //! ```no_run
-//! use occ::analysis::{AnalyzeOptions, System, analyze};
+//! use occ::Coordinates;
+//! use occ::analysis::{AnalyzeOptions, analyze};
 //! use std::ops::ControlFlow;
 //! let options = AnalyzeOptions::default();
 //! let analysis = analyze("model.safetensors", &options, &mut |_| ControlFlow::Continue(()))?;
 //! for matrix in &analysis.matrices {
-//!     let [before, after] = [System::Original, System::Hadamard]
+//!     let [before, after] = [Coordinates::Identity, Coordinates::Hadamard]
 //!         .map(|system| matrix.in_system(system).map(|found| found.outliers.peak_to_rms));
 //!     println!("{}: {before:?} to {after:?}", matrix.name);
 //! }
@@ -27,6 +28,7 @@
 //! assert!(four_bits.entropy(&weights) < 4.0);
 //! ```
 
+mod blocks;
 mod coded;
 pub mod concentration;
 mod distribution;
@@ -42,7 +44,6 @@ mod rates;
 mod rotation;
 mod spectrum;
 mod summary;
-mod system;
 mod uniform;
 mod weights;
 
@@ -55,5 +56,4 @@ pub use outliers::Outliers;
 pub use rates::{CodedRate, Rates, StepRate, UniformRate};
 pub use spectrum::{SingularValue, Spectrum};
 pub use summary::{KindSummary, LayerSummary, Regime, RegimeSummary};
-pub use system::System;
 pub use uniform::Uniform;

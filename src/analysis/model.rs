@@ -6,11 +6,11 @@ use super::matrix::{MatrixAnalysis, in_all_systems};
 use super::spectrum::Spectrum;
 use super::summary::{self, KindSummary, LayerSummary, RegimeSummary};
 use super::weights::Weights;
+use crate::convert::model::{Model, Stored};
 use crate::convert::{Progress, report};
+use crate::encode::{Encoding, Plan, TensorSource, matrix_shape};
 use crate::error::{Error, Result};
-use crate::model::{Model, Stored};
-use crate::pipeline;
-use crate::plan::{Encoding, Plan, Source, matrix_shape};
+use crate::parallel;
 use serde::Serialize;
 use std::path::Path;
 use wildmatch::WildMatch;
@@ -94,7 +94,7 @@ pub fn analyze(
     let model = Model::open(path.as_ref())?;
     let tensors = matching(model.tensors()?, options.tensors.as_deref())?;
     let mut all = Vec::with_capacity(tensors.len());
-    pipeline::ordered(
+    parallel::ordered(
         tensors.iter().map(Ok),
         |tensor| Ok((look(tensor, options.snr_db)?, tensor.byte_len())),
         |(looked, bytes)| {
@@ -151,7 +151,7 @@ enum Spent {
 fn look(tensor: &Stored<'_>, snr_db: f64) -> Result<Looked> {
     let Stored { name, dtype, shape, .. } = tensor;
     let mut matrix = matrix(tensor)?;
-    let source = Source { name, dtype: *dtype, shape, bytes: tensor };
+    let source = TensorSource { name, dtype: *dtype, shape, bytes: tensor };
     let spent = match &mut matrix {
         Some(matrix) => coded::spend(&source, snr_db, &mut matrix.coordinates)?,
         None => None,

@@ -1,9 +1,10 @@
 //! What coordinates take when they are quantised.
 
+use super::blocks::max_block;
 use super::marchenko_pastur::gain_of_noise;
 use super::quantised::Quantised;
-use super::system::System;
 use super::uniform::Uniform;
+use crate::coordinates::Coordinates;
 use serde::Serialize;
 use std::f64::consts::{E, TAU};
 
@@ -89,7 +90,7 @@ pub struct CodedRate {
 
 /// A matrix's numbers in a system, over its root mean square.
 pub(super) struct Sampled<'n> {
-    pub(super) system: System,
+    pub(super) system: Coordinates,
     /// In this system, whole rows.
     pub(super) numbers: &'n [f32],
     /// The largest magnitude in all rows.
@@ -108,8 +109,8 @@ impl Rates {
         let Sampled { system, numbers, peak, variances, rows, rms } = *sampled;
         let fixed_step = STEPS.map(|step| StepRate::of(numbers, step));
         let [.., StepRate { step, entropy, .. }] = fixed_step;
-        let is_learned = matches!(system, System::Aligned | System::AlignedBlocks);
-        let block = if is_learned { system.block(variances.len()) } else { 0 };
+        let is_learned = matches!(system, Coordinates::Klt | Coordinates::KltBlocks);
+        let block = if is_learned { max_block(system, variances.len()) } else { 0 };
         Self {
             sampled_weights: numbers.len() as u64,
             uniform: BITS.map(|bits| UniformRate::of(numbers, peak, bits, rms)).to_vec(),
@@ -162,7 +163,7 @@ mod tests {
 
     fn rates(numbers: &[f32], variances: &[f64]) -> Rates {
         let peak = numbers.iter().fold(0f32, |peak, x| peak.max(x.abs())).into();
-        let (system, rows, rms) = (System::Original, numbers.len() / variances.len(), 1.0);
+        let (system, rows, rms) = (Coordinates::Identity, numbers.len() / variances.len(), 1.0);
         Rates::of(&Sampled { system, numbers, peak, variances, rows, rms })
     }
 
@@ -219,7 +220,7 @@ mod tests {
     #[test]
     fn nothing_takes_nothing() {
         let zeros = [0.0; 128];
-        let (system, variances) = (System::Hadamard, &[0.0; 64]);
+        let (system, variances) = (Coordinates::Hadamard, &[0.0; 64]);
         let sampled = Sampled { system, numbers: &zeros, peak: 0.0, variances, rows: 2, rms: 0.0 };
         let rates = Rates::of(&sampled);
         assert_eq!((rates.entropy_gain, rates.variance_gain), (0.0, None));

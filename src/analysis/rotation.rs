@@ -1,9 +1,10 @@
 //! Orthogonal maps of rows, in floating point.
 
-use super::system::System;
-use crate::coordinates::{Coordinates, Gram, Hadamard};
+use super::blocks::max_block;
+use crate::arch::Kernel;
+use crate::codec::transform::{Gram, Hadamard, OrthogonalTransform};
+use crate::coordinates::Coordinates;
 use crate::error::{Error, Result};
-use crate::kernel::Kernel;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatRef, Par, Side};
 use rustdct::{DctPlanner, TransformType2And3};
@@ -11,7 +12,7 @@ use std::sync::Arc;
 
 /// An orthogonal map of rows, or of several of them together.
 pub(super) struct Rotation {
-    system: System,
+    system: Coordinates,
     columns: usize,
     map: Map,
 }
@@ -27,27 +28,29 @@ enum Map {
 
 impl Rotation {
     /// The map to a system. `gram` holds the sums that principal axes are learned from, in the
-    /// blocks of [`System::Aligned`].
+    /// blocks of [`Coordinates::Klt`].
     ///
     /// # Errors
     /// `InvalidArgument` where there are no principal axes to be found.
-    pub(super) fn new(system: System, columns: usize, gram: &Gram) -> Result<Self> {
-        let block = system.block(columns);
+    pub(super) fn new(system: Coordinates, columns: usize, gram: &Gram) -> Result<Self> {
+        let block = max_block(system, columns);
         let map = match system {
-            System::Original => Map::Identity,
-            System::Random => Map::Blocks(random(columns, block)),
-            System::Hadamard => Map::Hadamard(Hadamard::with_fixed_signs(block.ilog2(), columns)),
-            System::HadamardBoth => {
+            Coordinates::Identity => Map::Identity,
+            Coordinates::RandomRotation => Map::Blocks(random(columns, block)),
+            Coordinates::Hadamard => {
+                Map::Hadamard(Hadamard::with_fixed_signs(block.ilog2(), columns))
+            }
+            Coordinates::HadamardBothSides => {
                 Map::HadamardBoth(Hadamard::with_fixed_signs(block.ilog2(), columns))
             }
-            System::Dct => Map::Dct(DctPlanner::new().plan_dct2(columns)),
-            System::Aligned | System::AlignedBlocks => Map::Blocks(principal(gram, block)?),
+            Coordinates::Dct => Map::Dct(DctPlanner::new().plan_dct2(columns)),
+            Coordinates::Klt | Coordinates::KltBlocks => Map::Blocks(principal(gram, block)?),
         };
         Ok(Self { system, columns, map })
     }
 
     /// Where it leads.
-    pub(super) fn system(&self) -> System {
+    pub(super) fn system(&self) -> Coordinates {
         self.system
     }
 
@@ -178,8 +181,8 @@ mod tests {
         numbers.iter().map(|&x| f64::from(x).powi(2)).sum()
     }
 
-    fn rotation(system: System, columns: usize, rows: &[f32]) -> Rotation {
-        let mut gram = Gram::new(columns, System::Aligned.block(columns));
+    fn rotation(system: Coordinates, columns: usize, rows: &[f32]) -> Rotation {
+        let mut gram = Gram::new(columns, max_block(Coordinates::Klt, columns));
         gram.add(rows);
         Rotation::new(system, columns, &gram).unwrap()
     }
@@ -189,11 +192,11 @@ mod tests {
         #[test]
         fn energy_and_angles_stay(rows in 2usize..40, columns in 1usize..700, seed: u64) {
             let before = noise(seed, rows * columns);
-            for system in System::ALL {
+            for system in Coordinates::ALL {
                 let mut after = before.clone();
                 rotation(system, columns, &before).turn(&mut after);
                 prop_assert!((energy(&after) / energy(&before) - 1.0).abs() < 1e-5);
-                if system == System::HadamardBoth {
+                if system == Coordinates::HadamardBothSides {
                     continue; // rows are mixed: their angles are others
                 }
                 let product = |numbers: &[f32]| -> f64 {
@@ -213,7 +216,7 @@ mod tests {
             let mut row: Vec<f32> =
                 (0..columns).map(|i| (angle(i) / columns as f64).cos() as f32).collect();
             let all = energy(&row);
-            rotation(System::Dct, columns, &row.clone()).turn(&mut row);
+            rotation(Coordinates::Dct, columns, &row.clone()).turn(&mut row);
             assert!((f64::from(row[wave]).powi(2) / all - 1.0).abs() < 1e-5);
         }
     }
@@ -223,7 +226,7 @@ mod tests {
     fn principal_axes_are_sorted_and_hold_all() {
         let rows = noise(3, 2 * 1000);
         let mut turned = rows.clone();
-        rotation(System::Aligned, 1000, &rows).turn(&mut turned);
+        rotation(Coordinates::Klt, 1000, &rows).turn(&mut turned);
         let on_axis = |j: usize| energy(&[turned[j], turned[1000 + j]]);
         assert!(on_axis(0) > on_axis(1) && on_axis(0) + on_axis(1) > 0.99999 * energy(&rows));
     }

@@ -2,7 +2,7 @@
 
 use super::kinds::Kind;
 use super::matrix::{InCoordinates, MatrixAnalysis};
-use super::system::System;
+use crate::coordinates::Coordinates;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -11,11 +11,11 @@ use std::collections::BTreeMap;
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Regime {
-    /// The weights as they are: [`System::Original`].
+    /// The weights as they are: [`Coordinates::Identity`].
     Original,
-    /// Every number a mixture of many: [`System::Hadamard`].
+    /// Every number a mixture of many: [`Coordinates::Hadamard`].
     Flattened,
-    /// As much as possible in as few as possible: [`System::Aligned`].
+    /// As much as possible in as few as possible: [`Coordinates::Klt`].
     Concentrated,
 }
 
@@ -24,11 +24,11 @@ impl Regime {
     pub const ALL: [Self; 3] = [Self::Original, Self::Flattened, Self::Concentrated];
 
     /// The system that stands for it.
-    pub fn system(self) -> System {
+    pub fn system(self) -> Coordinates {
         match self {
-            Self::Original => System::Original,
-            Self::Flattened => System::Hadamard,
-            Self::Concentrated => System::Aligned,
+            Self::Original => Coordinates::Identity,
+            Self::Flattened => Coordinates::Hadamard,
+            Self::Concentrated => Coordinates::Klt,
         }
     }
 

@@ -1,9 +1,9 @@
 //! The plain yardstick: a uniform quantiser, and what its symbols take.
 
 use super::quantised::{Quantised, nearest};
-use crate::entropy::rans::{EncodeTables, Encoder};
-use crate::entropy::{BitWriter, Frequencies, Histogram};
-use crate::kernel::Kernel;
+use crate::arch::Kernel;
+use crate::codec::entropy::rans::{EncodeTables, Encoder};
+use crate::codec::entropy::{BitWriter, Frequencies, Histogram};
 
 /// A symmetric uniform quantiser of 2^bits − 1 levels: −m … m with m = 2^(bits − 1) − 1, the
 /// outermost at the largest magnitude.

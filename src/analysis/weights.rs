@@ -1,15 +1,15 @@
 //! A matrix's weights, read as often as needed.
 
 use crate::dtype::Dtype;
+use crate::dtype::number;
 use crate::error::Result;
-use crate::floats;
-use crate::io::ByteSource;
-use crate::pipeline;
+use crate::io::ReadAt;
+use crate::parallel;
 use std::ops::Range;
 
 /// A matrix of floats, over its root mean square; numbers that are not finite count as 0.
 pub(super) struct Weights<'m> {
-    source: &'m dyn ByteSource,
+    source: &'m dyn ReadAt,
     dtype: Dtype,
     rows: usize,
     columns: usize,
@@ -27,7 +27,7 @@ const RUN: usize = 32;
 impl<'m> Weights<'m> {
     /// Reads all of them once, to know how large they are.
     pub(super) fn new(
-        source: &'m dyn ByteSource,
+        source: &'m dyn ReadAt,
         dtype: Dtype,
         (rows, columns): (usize, usize),
     ) -> Result<Self> {
@@ -40,7 +40,7 @@ impl<'m> Weights<'m> {
             let energy: f64 = finite.clone().map(|&x| f64::from(x).powi(2)).sum();
             Ok((energy, (rows.len() - finite.count()) as u64))
         };
-        pipeline::ordered(weights.pieces(rows).map(Ok), add, |(energies, others)| {
+        parallel::ordered(weights.pieces(rows).map(Ok), add, |(energies, others)| {
             energy += energies;
             not_finite += others;
             Ok(())
@@ -68,7 +68,7 @@ impl<'m> Weights<'m> {
     fn read_raw(&self, rows: Range<usize>, out: &mut Vec<f32>, bytes: &mut Vec<u8>) -> Result<()> {
         let row = self.columns as u64 * u64::from(self.dtype.bits()) / 8;
         let range = rows.start as u64 * row..rows.end as u64 * row;
-        floats::to_f32(self.dtype, self.source.bytes(range, bytes)?, out);
+        number::to_f32(self.dtype, self.source.bytes(range, bytes)?, out);
         Ok(())
     }
 
@@ -106,7 +106,7 @@ impl<'m> Weights<'m> {
         mut add: impl FnMut(T),
     ) -> Result<()> {
         let read = |piece| Ok(map(self.read(piece)?));
-        pipeline::ordered(self.pieces(limit).map(Ok), read, |part| {
+        parallel::ordered(self.pieces(limit).map(Ok), read, |part| {
             add(part);
             Ok(())
         })

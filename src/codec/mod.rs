@@ -1,18 +1,20 @@
 //! One chunk of a tensor, coded and decoded; the choice of codec by cost.
 //!
 //! Knows nothing of files: parameters and coded chunks are byte strings that the container
-//! stores. A tensor is coded in two passes: a [`Survey`] of all its chunks chooses the
+//! stores. A tensor is coded in two passes: a [`Statistics`] of all its chunks chooses the
 //! [`Encoder`] and its frequency tables, then every chunk is coded on its own.
 
-mod lossless;
-pub(crate) mod lossy;
-pub(crate) mod split;
+pub(crate) mod entropy;
+pub(crate) mod planes;
+pub(crate) mod quantizer;
+pub(crate) mod transform;
+pub(crate) mod trellis;
 
-pub use lossy::{Axes, Coding, RowScales};
+pub use trellis::{Coding, RowScales};
 
 use crate::dtype::Dtype;
+use crate::dtype::number;
 use crate::error::{Error, Result};
-use crate::floats;
 use zerocopy::little_endian::U16;
 
 /// How a tensor is stored.
@@ -62,12 +64,12 @@ impl std::fmt::Display for Codec {
 
 /// What the first pass learns of a tensor: chunk by chunk in any order, then merged.
 #[derive(Clone)]
-pub(crate) struct Survey(lossless::Survey);
+pub(crate) struct Statistics(planes::PlaneStatistics);
 
-impl Survey {
+impl Statistics {
     /// `sample` is some of the tensor, in whole elements: it tells what is worth counting.
     pub(crate) fn new(dtype: Dtype, sample: &[u8]) -> Self {
-        Self(lossless::Survey::new(dtype, sample))
+        Self(planes::PlaneStatistics::new(dtype, sample))
     }
 
     /// Adds one chunk's statistics.
@@ -81,7 +83,7 @@ impl Survey {
 
     /// About how many bytes a tensor of `chunks` chunks takes without loss.
     pub(crate) fn estimate(&self, chunks: u64, overhead: u64) -> u64 {
-        let encoder = lossless::Encoder::new(&self.0);
+        let encoder = planes::Encoder::new(&self.0);
         let frame = encoder.parameters().len() as u64 + chunks * overhead;
         (encoder.cost_bytes(&self.0, chunks) + frame).min(self.0.bytes() + RAW_OVERHEAD)
     }
@@ -89,7 +91,7 @@ impl Survey {
     /// The cheapest encoder for a tensor of `chunks` chunks: raw unless coding saves bytes,
     /// parameters and `overhead` bytes a chunk included.
     pub(crate) fn choose(&self, chunks: u64, overhead: u64) -> Encoder {
-        let encoder = lossless::Encoder::new(&self.0);
+        let encoder = planes::Encoder::new(&self.0);
         let frame = encoder.parameters().len() as u64 + chunks * overhead;
         if encoder.cost_bytes(&self.0, chunks) + frame < self.0.bytes() {
             Encoder::Planes(Box::new(encoder))
@@ -124,7 +126,7 @@ impl Scratch {
 /// Codes the chunks of one tensor.
 pub(crate) enum Encoder {
     Raw,
-    Planes(Box<lossless::Encoder>),
+    Planes(Box<planes::Encoder>),
 }
 
 impl Encoder {
@@ -162,8 +164,8 @@ impl Encoder {
 /// Decodes the chunks of one tensor.
 pub(crate) enum Decoder {
     Raw,
-    Planes(Box<lossless::Decoder>),
-    Trellis(Box<lossy::Decoder>),
+    Planes(Box<planes::Decoder>),
+    Trellis(Box<trellis::Decoder>),
 }
 
 impl Decoder {
@@ -176,10 +178,10 @@ impl Decoder {
             Some(Codec::Raw) if parameters.is_empty() => Ok(Self::Raw),
             Some(Codec::Raw) => Err(Error::corrupt("a raw tensor with codec parameters")),
             Some(Codec::Planes) => {
-                Ok(Self::Planes(Box::new(lossless::Decoder::new(dtype, parameters)?)))
+                Ok(Self::Planes(Box::new(planes::Decoder::new(dtype, parameters)?)))
             }
             Some(Codec::Trellis) => {
-                Ok(Self::Trellis(Box::new(lossy::Decoder::new(dtype, parameters)?)))
+                Ok(Self::Trellis(Box::new(trellis::Decoder::new(dtype, parameters)?)))
             }
             None => Err(Error::unsupported(format!("codec {codec}"))),
         }
@@ -203,7 +205,7 @@ impl Decoder {
         let mut bytes = vec![0; elements * dtype.bits() as usize / 8];
         self.decode(coded, &mut bytes)?;
         let mut out = Vec::new();
-        floats::to_f32(dtype, &bytes, &mut out);
+        number::to_f32(dtype, &bytes, &mut out);
         Ok(out)
     }
 

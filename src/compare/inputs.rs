@@ -1,9 +1,9 @@
 //! Which inputs belong to which weight, and how that weight takes them.
 
 use super::pair::Pair;
+use crate::convert::model::Stored;
+use crate::dtype::number::is_number;
 use crate::error::{Error, Result};
-use crate::floats::is_number;
-use crate::model::Stored;
 use std::collections::HashMap;
 
 /// What a weight's inputs were given as.
@@ -30,14 +30,14 @@ pub(super) enum Form {
 
 /// How a weight acts: it makes `outputs` numbers of `width`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Layout {
+pub(super) struct MatrixLayout {
     pub(super) outputs: usize,
     pub(super) width: usize,
     /// Whether it is stored as inputs × outputs.
     pub(super) transposed: bool,
 }
 
-impl Layout {
+impl MatrixLayout {
     /// The outermost dimension is that of the outputs, unless only the other one fits.
     fn of(shape: &[usize], width: usize) -> Option<Self> {
         let (&outermost, rest) = shape.split_first()?;
@@ -56,7 +56,7 @@ pub(super) struct Given<'m> {
     pub(super) entry: &'m Stored<'m>,
     /// Where the name says it.
     pub(super) form: Option<Form>,
-    pub(super) layout: Layout,
+    pub(super) layout: MatrixLayout,
 }
 
 /// The inputs of each pair, and the names of the entries that belong to none.
@@ -110,7 +110,7 @@ impl<'m> Given<'m> {
                 entry.shape
             )));
         }
-        let layout = Layout::of(weight, width).ok_or_else(|| {
+        let layout = MatrixLayout::of(weight, width).ok_or_else(|| {
             Error::invalid(format!("inputs of width {width} for a weight of shape {weight:?}"))
         })?;
         Ok(Self { entry, form, layout })
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn the_width_of_the_inputs_tells_the_layout() {
         let layout = |shape: &[usize], width| {
-            Layout::of(shape, width).map(|layout| (layout.outputs, layout.transposed))
+            MatrixLayout::of(shape, width).map(|layout| (layout.outputs, layout.transposed))
         };
         assert_eq!(layout(&[3, 5], 5), Some((3, false)));
         assert_eq!(layout(&[3, 5], 3), Some((5, true)));

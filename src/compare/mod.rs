@@ -8,11 +8,11 @@ mod sums;
 
 pub use inputs::Inputs;
 
+use crate::convert::model::{Model, Stored};
 use crate::convert::{Progress, report};
 use crate::dtype::Dtype;
 use crate::error::Result;
-use crate::model::{Model, Stored};
-use crate::pipeline;
+use crate::parallel;
 use inputs::Given;
 use operator::Outputs;
 use pair::Pair;
@@ -272,7 +272,7 @@ fn sum(
         let (sums, bytes) = pairs[at].sum(piece)?;
         Ok((at, sums, bytes))
     };
-    pipeline::ordered(pieces.map(Ok), sum_piece, |(at, piece, bytes)| {
+    parallel::ordered(pieces.map(Ok), sum_piece, |(at, piece, bytes)| {
         sums[at] = sums[at].merged(piece);
         report(progress, if given[at].is_some() { 0 } else { bytes })
     })?;

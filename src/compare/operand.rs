@@ -3,8 +3,8 @@
 use super::inputs::{Form, Given, Inputs};
 use crate::convert::{Progress, report};
 use crate::dtype::Dtype;
+use crate::dtype::number::to_f64;
 use crate::error::{Error, Result};
-use crate::floats::to_f64;
 use crate::limits::Limits;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatMut, MatRef, Par};
@@ -17,11 +17,11 @@ pub(super) struct Operand {
     width: usize,
     /// X or XᵀX, whichever is smaller, row by row.
     matrix: Vec<f64>,
-    kind: Kind,
+    kind: ObjectKind,
 }
 
 #[derive(Clone, Copy)]
-enum Kind {
+enum ObjectKind {
     Vectors,
     /// Outputs of weights of norm 1 may have a negative energy of `slack`, by rounding.
     Gram {
@@ -52,7 +52,7 @@ impl Operand {
             each_block(given, progress, |block| accumulate(&mut gram, block, width))?;
             mirror(&mut gram, width);
             let inputs = Inputs::Batch { vectors: rows as u64 };
-            let kind = Kind::gram(&gram, width, rounding(Dtype::F64));
+            let kind = ObjectKind::gram(&gram, width, rounding(Dtype::F64));
             return Ok(Self { inputs, width, matrix: gram, kind });
         }
         let mut matrix = zeros(rows, width).map_err(|error| given.entry.here(error))?;
@@ -65,8 +65,8 @@ impl Operand {
             return Err(given.entry.here(not_gram()));
         }
         let (inputs, kind) = match gram {
-            true => (Inputs::Gram, Kind::gram(&matrix, width, rounding)),
-            false => (Inputs::Batch { vectors: rows as u64 }, Kind::Vectors),
+            true => (Inputs::Gram, ObjectKind::gram(&matrix, width, rounding)),
+            false => (Inputs::Batch { vectors: rows as u64 }, ObjectKind::Vectors),
         };
         Ok(Self { inputs, width, matrix, kind })
     }
@@ -94,7 +94,7 @@ impl Operand {
         let matrix = MatRef::from_row_major_slice(&self.matrix, rows, self.width).transpose();
         let mut product = Mat::<f64>::zeros(weights.nrows(), rows);
         matmul(product.as_mut(), Accum::Replace, weights, matrix, 1.0, Par::Seq);
-        let Kind::Gram { slack } = self.kind else {
+        let ObjectKind::Gram { slack } = self.kind else {
             return Ok(inner(product.as_ref(), product.as_ref()));
         };
         let energy = inner(product.as_ref(), weights);
@@ -106,7 +106,7 @@ impl Operand {
     }
 }
 
-impl Kind {
+impl ObjectKind {
     fn gram(matrix: &[f64], width: usize, rounding: f64) -> Self {
         let trace: f64 = matrix.iter().step_by(width + 1).sum();
         Self::Gram { slack: rounding * trace }

@@ -1,15 +1,15 @@
 //! What the weights of two models make of the same inputs.
 
 use super::OperatorDistortion;
-use super::inputs::{Given, Inputs, Layout};
+use super::inputs::{Given, Inputs, MatrixLayout};
 use super::operand::Operand;
 use super::pair::Pair;
 use super::sums::{in_range, relative};
+use crate::convert::model::Stored;
 use crate::convert::{Progress, report};
+use crate::dtype::number::to_f64;
 use crate::error::{Error, Result};
-use crate::floats::to_f64;
-use crate::model::Stored;
-use crate::pipeline;
+use crate::parallel;
 use faer::MatRef;
 use std::ops::Range;
 
@@ -65,7 +65,7 @@ pub(super) fn outputs(
         Ok((outputs.map_err(|error| given.entry.here(error))?, bytes))
     };
     let mut sum = Outputs::NONE;
-    pipeline::ordered(bands, multiply, |(outputs, bytes)| {
+    parallel::ordered(bands, multiply, |(outputs, bytes)| {
         sum = sum.merged(outputs);
         report(progress, bytes)
     })?;
@@ -79,7 +79,7 @@ pub(super) fn outputs(
 fn multiplied(
     mut a: Vec<f64>,
     mut b: Vec<f64>,
-    layout: Layout,
+    layout: MatrixLayout,
     operand: &Operand,
 ) -> Result<Outputs> {
     for (a, b) in a.iter_mut().zip(&mut b) {
@@ -102,13 +102,13 @@ fn multiplied(
 /// One side's weights, read in bands of outputs.
 struct Weights<'p> {
     stored: &'p Stored<'p>,
-    layout: Layout,
+    layout: MatrixLayout,
     /// All bytes, where those of a band are scattered.
     held: Option<Vec<u8>>,
 }
 
 impl<'p> Weights<'p> {
-    fn open(stored: &'p Stored<'p>, layout: Layout) -> Result<Self> {
+    fn open(stored: &'p Stored<'p>, layout: MatrixLayout) -> Result<Self> {
         let whole = || stored.read(0..stored.byte_len());
         let held = layout.transposed.then(whole).transpose()?;
         Ok(Self { stored, layout, held })

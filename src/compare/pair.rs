@@ -2,10 +2,10 @@
 
 use super::TensorComparison;
 use super::sums::Sums;
+use crate::convert::model::Stored;
 use crate::dtype::Dtype;
+use crate::dtype::number::is_number;
 use crate::error::Result;
-use crate::floats::is_number;
-use crate::model::Stored;
 
 /// A tensor of A and that of the same name in B.
 pub(super) struct Pair<'p> {

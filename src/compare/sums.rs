@@ -2,7 +2,7 @@
 
 use super::Distortion;
 use crate::dtype::Dtype;
-use crate::floats::{is_number, to_f64};
+use crate::dtype::number::{is_number, to_f64};
 
 /// What is added up over pairs of elements. Every sum of squares is finite, but that of the errors
 /// is infinite where an error is.

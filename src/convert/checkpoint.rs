@@ -2,12 +2,12 @@
 
 use super::safetensors::{self, Described, LENGTH_BYTES};
 use super::{INDEX_NAME, LONE_NAME, Progress, report};
-use crate::container::{Kind, check_file_name};
 use crate::dtype::Dtype;
+use crate::encode::Plan;
+use crate::encode::{Incoming, Part, Writer};
 use crate::error::{Error, Result};
+use crate::format::{ObjectKind, check_file_name};
 use crate::io::FileSection;
-use crate::plan::Plan;
-use crate::writer::{Incoming, Part, Writer};
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
@@ -178,12 +178,12 @@ impl Checkpoint {
     pub(super) fn parts<'c>(&'c self, sections: &'c [Section<'c>]) -> Vec<Part<'c>> {
         let index = self.index.as_ref().map(|(path, bytes)| Part {
             path: Some(path),
-            incoming: Incoming::file(Kind::File, INDEX_NAME, bytes),
+            incoming: Incoming::file(ObjectKind::File, INDEX_NAME, bytes),
         });
         let mut parts: Vec<Part<'c>> = index.into_iter().collect();
         let mut sections = sections.iter();
         for Shard { name, path, header, tensors, .. } in &self.shards {
-            let incoming = Incoming::file(Kind::SafetensorsHeader, name, header);
+            let incoming = Incoming::file(ObjectKind::SafetensorsHeader, name, header);
             parts.push(Part { path: Some(path), incoming });
             parts.extend(sections.by_ref().take(tensors.len()).map(Section::part));
         }

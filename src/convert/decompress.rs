@@ -2,11 +2,11 @@
 
 use super::safetensors::{self, Described};
 use super::{Progress, report};
-use crate::container::{Kind, Object};
 use crate::error::{Error, Result};
+use crate::format::{Object, ObjectKind};
 use crate::io::{AtomicFile, SealedFile};
-use crate::reader::{AttachmentKind, Reader};
-use crate::stream::{Part, StreamReader};
+use crate::read::{AttachmentKind, Reader};
+use crate::read::{Part, StreamReader};
 use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -181,26 +181,26 @@ impl<'t, 'q, 'p> Unpacker<'t, 'q, 'p> {
     fn begin(&mut self, object: &Object) -> Result<()> {
         let first = self.done.files == 0;
         match object.kind {
-            Kind::File if first || self.folder => {
+            ObjectKind::File if first || self.folder => {
                 if first {
                     self.open_folder()?;
                 }
                 self.receiving = Receiving::File;
                 self.file(&object.name)
             }
-            Kind::SafetensorsHeader if first || self.folder => {
+            ObjectKind::SafetensorsHeader if first || self.folder => {
                 let bytes = object.geometry.decoded_len();
                 Error::check_limit("a safetensors header", bytes, safetensors::MAX_HEADER_BYTES)?;
                 self.receiving = Receiving::Header(object.name.clone(), Vec::new());
                 Ok(())
             }
-            Kind::File | Kind::SafetensorsHeader => {
+            ObjectKind::File | ObjectKind::SafetensorsHeader => {
                 Err(Error::corrupt("a second file where one was announced"))
             }
-            Kind::Tensor if first => Err(Error::unsupported(
+            ObjectKind::Tensor if first => Err(Error::unsupported(
                 "stream: it holds no safetensors header; decompress from a file instead",
             )),
-            Kind::Tensor => {
+            ObjectKind::Tensor => {
                 self.receiving = Receiving::Tensor;
                 self.tensor(object)
             }

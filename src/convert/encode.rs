@@ -2,16 +2,16 @@
 
 use super::checkpoint::{Checkpoint, Section};
 use super::{Progress, report};
+use crate::encode::{Encoding, Plan, TensorSource, plan};
+use crate::encode::{TensorStats, Writer};
 use crate::error::Result;
-use crate::plan::{Encoding, Plan, Source, plan};
-use crate::writer::{Added, Writer};
 
 /// What became of a checkpoint.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Encoded {
     /// Each tensor's name and what became of it, in the order of the file.
-    pub tensors: Vec<(String, Added)>,
+    pub tensors: Vec<(String, TensorStats)>,
 }
 
 impl Encoded {
@@ -25,8 +25,8 @@ impl Encoded {
         self.total().snr_db()
     }
 
-    fn total(&self) -> Added {
-        let mut total = Added::default();
+    fn total(&self) -> TensorStats {
+        let mut total = TensorStats::default();
         for (_, added) in &self.tensors {
             total.signal += added.signal;
             total.noise += added.noise;
@@ -52,9 +52,9 @@ impl Checkpoint {
     /// `Io`; `InvalidArgument` when a budget cannot be kept or makes no sense.
     pub fn plan(&self, encoding: &Encoding, progress: &mut Progress<'_>) -> Result<Plan> {
         let sections: Vec<Section<'_>> = self.sections().collect();
-        let sources: Vec<Source<'_>> = sections
+        let sources: Vec<TensorSource<'_>> = sections
             .iter()
-            .map(|Section { name, dtype, shape, bytes, .. }| Source {
+            .map(|Section { name, dtype, shape, bytes, .. }| TensorSource {
                 name,
                 dtype: *dtype,
                 shape,

@@ -6,6 +6,7 @@
 mod checkpoint;
 mod decompress;
 mod encode;
+pub(crate) mod model;
 mod safetensors;
 
 pub use checkpoint::Checkpoint;

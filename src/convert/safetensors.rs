@@ -1,8 +1,8 @@
 //! The header of a safetensors file.
 
-use crate::container::MAGIC;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
+use crate::format::MAGIC;
 use safetensors::tensor::{Metadata, TensorInfo};
 use std::io::Read;
 use std::ops::Range;

@@ -2,8 +2,8 @@
 
 mod atomic;
 mod map;
-mod source;
+mod read_at;
 
 pub(crate) use atomic::{AtomicFile, SealedFile};
 pub(crate) use map::Map;
-pub use source::{ByteSource, FileSection};
+pub use read_at::{FileSection, ReadAt};

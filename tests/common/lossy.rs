@@ -2,7 +2,7 @@
 
 use super::{Random, Sample};
 use half::bf16;
-use occ::{Axes, Dtype, Encoding, Plan, RowScales, TensorPlan, WriteOptions, Writer};
+use occ::{BlockTransform, Dtype, Encoding, Plan, RowScales, TensorPlan, WriteOptions, Writer};
 
 /// A tensor, and the plan by which it shows what its name says.
 pub struct Exhibit {
@@ -11,12 +11,12 @@ pub struct Exhibit {
 }
 
 /// A plan with these axes and this step, whatever would suit the tensor better.
-fn plan(sample: &Sample, axes: Axes, step: f32, effort: u8) -> TensorPlan {
+fn plan(sample: &Sample, axes: BlockTransform, step: f32, effort: u8) -> TensorPlan {
     let Sample { name, dtype, shape, bytes } = sample;
     let encoding = Encoding::lossless().bits_for("*", 2.0).max_rank(0);
     let mut plan = Plan::of(name, *dtype, shape, bytes.as_slice(), &encoding).unwrap();
     let lossy = plan.lossy.as_mut().expect("a tensor that a lattice suits");
-    (lossy.axes, lossy.step, lossy.effort, lossy.gain) = (axes, step, effort, 0.25);
+    (lossy.transform, lossy.step, lossy.effort, lossy.gain) = (axes, step, effort, 0.25);
     plan
 }
 
@@ -58,21 +58,26 @@ pub fn simple_exhibits() -> Vec<Exhibit> {
         broken[at] = value;
     }
     let quiet = values(6, 64, 64, |row, _, x| x * [0.5, 0.7, 1.0, 1.4, 2.0][row % 5]);
-    let signed = Axes::Hadamard { block_log2: 4, signed: true };
+    let signed = BlockTransform::hadamard(16, true);
     let mut exhibits = vec![
-        exhibit(halves("classes", &[64, 64], &loud), Axes::Identity, 2.0, 5),
+        exhibit(halves("classes", &[64, 64], &loud), BlockTransform::IDENTITY, 2.0, 5),
         // 68 = 64 + 4: blocks of unlike sizes. 70 rows: a last band that is not whole.
         exhibit(
             halves("hadamard", &[70, 68], &values(2, 70, 68, |_, _, x| x)),
-            Axes::Hadamard { block_log2: 6, signed: false },
+            BlockTransform::hadamard(64, false),
             1.0,
             3,
         ),
         exhibit(singles("signed hadamard", &[8, 8, 64], &noise(3, 64)), signed, 0.9, 9),
-        exhibit(singles("escapes", &[96, 64], &outliers), Axes::Identity, 1.0, 5),
+        exhibit(singles("escapes", &[96, 64], &outliers), BlockTransform::IDENTITY, 1.0, 5),
         exhibit(halves("exceptions", &[64, 64], &broken), signed, 0.8, 2),
-        exhibit(singles("row scales", &[64, 64], &quiet), Axes::Identity, 1.0, 1),
-        exhibit(singles("bypass", &[64, 64], &noise(7, 64)), Axes::Identity, 1.0 / 256.0, 4),
+        exhibit(singles("row scales", &[64, 64], &quiet), BlockTransform::IDENTITY, 1.0, 1),
+        exhibit(
+            singles("bypass", &[64, 64], &noise(7, 64)),
+            BlockTransform::IDENTITY,
+            1.0 / 256.0,
+            4,
+        ),
         exhibit(halves("column scales", &[64, 64], &loud), signed, 1.0, 4),
     ];
     exhibits[5].plan.lossy.as_mut().unwrap().row_scales = RowScales::Loudness;
@@ -88,8 +93,8 @@ pub fn learned_exhibits() -> Vec<Exhibit> {
     let aligned = halves("aligned", &[66, 64], &values(8, 66, 64, mix));
     let low_rank = singles("low rank", &[64, 64], &values(9, 64, 64, |r, c, x| 2.0 + mix(r, c, x)));
     let aligned =
-        Exhibit { plan: plan(&aligned, Axes::Aligned { block: 24 }, 1.0, 5), sample: aligned };
-    let hadamard = Axes::Hadamard { block_log2: 6, signed: false };
+        Exhibit { plan: plan(&aligned, BlockTransform::klt(24), 1.0, 5), sample: aligned };
+    let hadamard = BlockTransform::hadamard(64, false);
     let mut low_rank = Exhibit { plan: plan(&low_rank, hadamard, 1.0, 3), sample: low_rank };
     let lossy = low_rank.plan.lossy.as_mut().unwrap();
     (lossy.mean, lossy.rank) = (true, 2);

@@ -127,8 +127,9 @@ pub enum Axes {
     Identity,
     /// Columns mixed by Hadamard matrices
     Hadamard,
-    /// A basis learned from the tensor
-    Aligned,
+    /// The Karhunen-Loeve transform: a basis learned from the tensor and stored with it
+    #[value(alias = "aligned")]
+    Klt,
 }
 
 #[derive(Clone, Copy, ValueEnum)]

@@ -112,10 +112,10 @@ fn encoding(loss: &Loss) -> Encoding {
         .max_rank(loss.max_rank.into())
         .row_scales(loss.row_scales)
         .coordinates(match loss.coordinates {
-            Axes::Auto => Coordinates::Auto,
-            Axes::Identity => Coordinates::Identity,
-            Axes::Hadamard => Coordinates::Hadamard,
-            Axes::Aligned => Coordinates::Aligned,
+            Axes::Auto => None,
+            Axes::Identity => Some(Coordinates::Identity),
+            Axes::Hadamard => Some(Coordinates::Hadamard),
+            Axes::Klt => Some(Coordinates::Klt),
         })
         .weighting(match loss.weighting {
             Spread::Operator => Weighting::Operator,

@@ -4,7 +4,7 @@ use crate::args::{Inspect, is_dash};
 use crate::failure::{Failure, usage};
 use crate::numbers::{Bytes, bits_per_weight, counted, grouped, ratio, shape};
 use crate::table::{Align, Table};
-use occ::{Attachment, AttachmentKind, Axes, Codec, Coding, Reader, Tensor};
+use occ::{Attachment, AttachmentKind, Codec, Coding, Reader, Tensor};
 use serde_json::{Value, json};
 
 pub fn run(args: &Inspect) -> Result<(), Failure> {
@@ -169,11 +169,9 @@ pub fn how(tensor: &Tensor<'_>, coding: Option<&Coding>) -> String {
 
 /// How a tensor was coded: `hadamard 256`, `aligned 384 +mean +12`.
 fn axes(coding: &Coding) -> String {
-    let mut text = coding.axes.name().to_owned();
-    match coding.axes {
-        Axes::Hadamard { block_log2, .. } => text.push_str(&format!(" {}", 1 << block_log2)),
-        Axes::Aligned { block } => text.push_str(&format!(" {block}")),
-        _ => {}
+    let mut text = coding.transform.coordinates.name().to_owned();
+    if coding.transform.block > 1 {
+        text.push_str(&format!(" {}", coding.transform.block));
     }
     if coding.mean {
         text.push_str(" +mean");
@@ -189,13 +187,9 @@ fn decibels(coding: &Coding) -> String {
 }
 
 fn lossy_json(coding: &Coding) -> Value {
-    let block = match coding.axes {
-        Axes::Hadamard { block_log2, .. } => Some(1 << block_log2),
-        Axes::Aligned { block } => Some(block),
-        _ => None,
-    };
+    let block = Some(coding.transform.block).filter(|&block| block > 1);
     json!({
-        "coordinates": coding.axes.name(),
+        "coordinates": coding.transform.coordinates.name(),
         "block": block,
         "mean": coding.mean,
         "rank": coding.rank,

@@ -2,9 +2,9 @@
 
 use crate::numbers::{bits, grouped, percent, short};
 use crate::table::{Align, Table};
+use occ::Coordinates;
 use occ::analysis::{
     Analysis, InCoordinates, KindSummary, LayerSummary, MatrixAnalysis, Regime, RegimeSummary,
-    System,
 };
 
 /// The three regimes over all matrices.
@@ -95,7 +95,7 @@ pub fn matrices<'a>(matrices: impl IntoIterator<Item = &'a MatrixAnalysis>) -> T
 /// The matrices in falling order of how far their largest weights stand out.
 pub fn by_peak(analysis: &Analysis) -> Vec<&MatrixAnalysis> {
     let peak = |matrix: &MatrixAnalysis| {
-        matrix.in_system(System::Original).map_or(0.0, |found| found.outliers.peak_to_rms)
+        matrix.in_system(Coordinates::Identity).map_or(0.0, |found| found.outliers.peak_to_rms)
     };
     let mut matrices: Vec<&MatrixAnalysis> = analysis.matrices.iter().collect();
     matrices.sort_by(|a, b| peak(b).total_cmp(&peak(a)));

@@ -2,7 +2,7 @@
 
 use super::contestants::Contestant;
 use super::weights::{Selection, Tensor, Weights};
-use occ::{Coordinates, Encoding, Plan, Reader, Result, Source, WriteOptions, Writer};
+use occ::{Coordinates, Encoding, Plan, Reader, Result, TensorSource, WriteOptions, Writer};
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
@@ -81,7 +81,7 @@ fn encode(original: &Selection<'_>, plan: &Plan, coded: &mut Vec<u8>) -> Result<
     coded.clear();
     let mut writer = Writer::new(coded, WriteOptions::default())?;
     let tensors: Vec<(&Tensor, &[u8])> = original.tensors().collect();
-    let sources = tensors.iter().map(|(tensor, bytes)| Source {
+    let sources = tensors.iter().map(|(tensor, bytes)| TensorSource {
         name: &tensor.name,
         dtype: tensor.dtype,
         shape: &tensor.shape,

@@ -190,7 +190,7 @@ fn rates(coded: &[Coded<'_, '_>]) -> Result<Markup> {
     }
     let mut series = Vec::new();
     for (colour, name) in ["identity", "hadamard", "aligned"].into_iter().enumerate() {
-        let is_here = |coding: &Coding| coding.axes.name() == name;
+        let is_here = |coding: &Coding| coding.transform.coordinates.name() == name;
         let here = coded.iter().filter(|tensor| tensor.coding.as_ref().is_some_and(is_here));
         let dots: Vec<_> = here.filter_map(|t| Some((t.bits(), t.snr_db()?))).collect();
         if !dots.is_empty() {

@@ -1,7 +1,8 @@
 //! What was found in a model, in words that follow the numbers.
 
 use crate::numbers::{grouped, percent, raised, short};
-use occ::analysis::{Analysis, MatrixAnalysis, Regime, RegimeSummary, System};
+use occ::Coordinates;
+use occ::analysis::{Analysis, MatrixAnalysis, Regime, RegimeSummary};
 
 /// Sentences for the top of the page; none without matrices.
 pub fn sentences(analysis: &Analysis) -> Vec<String> {
@@ -47,8 +48,8 @@ fn outliers(single: bool, original: &RegimeSummary, flattened: &RegimeSummary) -
 /// rows adds.
 fn spread_both_ways(analysis: &Analysis, original: &RegimeSummary) -> Option<String> {
     let worst = analysis.matrices.iter().find(|matrix| matrix.name == original.worst_matrix)?;
-    let hadamard = worst.in_system(System::Hadamard)?;
-    let both = worst.in_system(System::HadamardBoth)?;
+    let hadamard = worst.in_system(Coordinates::Hadamard)?;
+    let both = worst.in_system(Coordinates::HadamardBothSides)?;
     let floor = original.worst_peak_to_rms / (hadamard.block as f64).sqrt();
     Some(format!(
         "No rotation of {} columns brings a peak below 1/√{} of itself: {} in the worst matrix, \
@@ -91,7 +92,7 @@ fn rates(
 /// Bits a weight that a matrix takes as it is and aligned, the storage of axes counted.
 fn by_alignment(matrix: &MatrixAnalysis) -> Option<(f64, f64)> {
     let bits = |system| Some(matrix.in_system(system)?.rates.coded?.bits);
-    Some((bits(System::Original)?, bits(System::Aligned)?))
+    Some((bits(Coordinates::Identity)?, bits(Coordinates::Klt)?))
 }
 
 /// The matrix that alignment saves most, and what it takes as it is and aligned.

@@ -6,13 +6,18 @@ use crate::charts::{
     Axis, Bins, Histogram, Lines, Outline, Picture, Series, gaussian_below, gaussian_beyond,
 };
 use maud::{Markup, html};
+use occ::Coordinates;
 use occ::Result;
-use occ::analysis::{InCoordinates, MatrixAnalysis, System};
+use occ::analysis::{InCoordinates, MatrixAnalysis};
 
 /// Systems that are told apart in pictures: the three regimes first, the same colours everywhere.
-const REGIMES: [System; 3] = [System::Original, System::Hadamard, System::Aligned];
-const OTHERS: [System; 4] =
-    [System::Random, System::Dct, System::HadamardBoth, System::AlignedBlocks];
+const REGIMES: [Coordinates; 3] = [Coordinates::Identity, Coordinates::Hadamard, Coordinates::Klt];
+const OTHERS: [Coordinates; 4] = [
+    Coordinates::RandomRotation,
+    Coordinates::Dct,
+    Coordinates::HadamardBothSides,
+    Coordinates::KltBlocks,
+];
 
 /// Table and pictures of a matrix; `why` it was chosen.
 pub fn portrait(matrix: &MatrixAnalysis, why: &str) -> Result<Markup> {
@@ -32,30 +37,30 @@ pub fn portrait(matrix: &MatrixAnalysis, why: &str) -> Result<Markup> {
 }
 
 /// The number of a system's colour.
-fn colour(system: System) -> usize {
+fn colour(system: Coordinates) -> usize {
     match system {
-        System::Original => 0,
-        System::Hadamard => 1,
-        System::Aligned | System::AlignedBlocks => 2,
-        System::Random => 3,
-        System::Dct => 4,
+        Coordinates::Identity => 0,
+        Coordinates::Hadamard => 1,
+        Coordinates::Klt | Coordinates::KltBlocks => 2,
+        Coordinates::RandomRotation => 3,
+        Coordinates::Dct => 4,
         _ => 5,
     }
 }
 
-fn name(system: System) -> String {
+fn name(system: Coordinates) -> String {
     system.name().replace('_', " ")
 }
 
 /// What a matrix looks like in some systems.
 fn found<'m>(
     matrix: &'m MatrixAnalysis,
-    systems: &[System],
+    systems: &[Coordinates],
 ) -> impl Iterator<Item = &'m InCoordinates> {
     systems.iter().filter_map(|&system| matrix.in_system(system))
 }
 
-fn histogram(title: &str, matrix: &MatrixAnalysis, systems: &[System]) -> Result<Picture> {
+fn histogram(title: &str, matrix: &MatrixAnalysis, systems: &[Coordinates]) -> Result<Picture> {
     let mut range = -8.0..8.0;
     let mut bins = 80;
     let mut outlines = Vec::new();
@@ -84,7 +89,7 @@ fn tails(matrix: &MatrixAnalysis) -> Result<Picture> {
         let tails = found.distribution.tails.iter();
         let points = tails.filter(|tail| tail.share > 0.0).map(|tail| (tail.sigmas, tail.share));
         let one = Series::new(name(found.system), points.collect()).coloured(colour(found.system));
-        series.push(if found.system == System::AlignedBlocks { one.dashed() } else { one });
+        series.push(if found.system == Coordinates::KltBlocks { one.dashed() } else { one });
     }
     let least = 0.5 / matrix.weights.max(1) as f64;
     let gaussian = (10..=80).map(|tenths| f64::from(tenths) / 10.0);

@@ -1,0 +1,17 @@
+//! Block sizes of the coordinate systems in the analysis.
+
+use crate::coordinates::Coordinates;
+
+/// The largest number of columns that the transform combines.
+pub(super) fn max_block(coordinates: Coordinates, columns: usize) -> usize {
+    match coordinates {
+        Coordinates::Identity => 1,
+        Coordinates::RandomRotation => columns.min(512),
+        Coordinates::Hadamard | Coordinates::HadamardBothSides => {
+            1 << columns.max(1).ilog2().min(8)
+        }
+        Coordinates::Dct => columns,
+        Coordinates::Klt => columns.min(1024),
+        Coordinates::KltBlocks => columns.min(128),
+    }
+}

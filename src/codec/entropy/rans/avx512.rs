@@ -1,0 +1,268 @@
+//! Decoding with AVX-512's masks, on vectors of eight lanes: sixteen lanes a vector are slower, for
+//! the sake of reading tables.
+//!
+//! Some functions repeat those of AVX2, to be compiled for these instructions: shared, they took 5 %
+//! of decoding.
+#![allow(unsafe_code)]
+
+use super::avx2::{join, join_pairs};
+use super::{LANES, PRECISION, PairedBytes, Run, STATE_MIN};
+use crate::arch::Avx512;
+use crate::codec::entropy::{CENTRE, ESCAPE};
+use std::arch::x86_64::*;
+use zerocopy::little_endian::U16;
+
+/// Lanes of a vector.
+const WIDTH: usize = 8;
+
+/// As [`decode_windows`](super::scalar::decode_windows).
+pub(super) fn decode_windows(
+    _: Avx512,
+    states: &mut [u32; LANES],
+    words: &[U16],
+    table: &[u32; 1 << PRECISION],
+    groups: &mut [[u8; LANES]],
+) -> (usize, usize) {
+    // SAFETY: the token is proof of these instructions.
+    unsafe { windows_of_symbols(states, words, table, groups) }
+}
+
+/// As [`decode_words`](super::scalar::decode_words).
+pub(super) fn decode_words(
+    _: Avx512,
+    states: &mut [u32; LANES],
+    words: &[U16],
+    table: &[u32; 1 << PRECISION],
+    low: &[[u8; LANES]],
+    rotated: bool,
+    out: &mut [[u8; 2 * LANES]],
+) -> (usize, usize) {
+    match rotated {
+        // SAFETY: the token is proof of these instructions.
+        true => unsafe { windows_of_words::<true>(states, words, table, low, out) },
+        // SAFETY: the token is proof of these instructions.
+        false => unsafe { windows_of_words::<false>(states, words, table, low, out) },
+    }
+}
+
+/// As [`decode_pairs`](super::scalar::decode_pairs).
+pub(super) fn decode_pairs(
+    _: Avx512,
+    states: &mut [u32; LANES],
+    words: &[U16],
+    table: &[u32; 1 << PRECISION],
+    pairs: &PairedBytes<'_>,
+    out: &mut [[u8; 4 * LANES]],
+) -> (usize, usize) {
+    match pairs.rotated {
+        // SAFETY: the token is proof of these instructions.
+        true => unsafe { windows_of_pairs::<true>(states, words, table, pairs, out) },
+        // SAFETY: the token is proof of these instructions.
+        false => unsafe { windows_of_pairs::<false>(states, words, table, pairs, out) },
+    }
+}
+
+/// As [`decode_run`](super::state_machine::decode_run).
+pub(super) fn decode_run(
+    _: Avx512,
+    states: &mut [u32; LANES],
+    words: &[U16],
+    tables: &[u32],
+    run: &Run<'_>,
+    trellis_states: &mut [u8; LANES],
+    out: &mut [[i16; LANES]],
+) -> (usize, usize) {
+    // SAFETY: the token is proof of these instructions.
+    unsafe { run_of_groups(states, words, tables, run, trellis_states, out) }
+}
+
+/// Decodes groups while there are words enough for any, and hands their symbols to `put`; returns how
+/// many, and the words taken.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,popcnt")]
+fn windows<G>(
+    states: &mut [u32; LANES],
+    words: &[U16],
+    table: &[u32; 1 << PRECISION],
+    groups: impl Iterator<Item = G>,
+    put: impl Fn(G, __m256i),
+) -> (usize, usize) {
+    let mut vectors = load(states);
+    let (mut done, mut used) = (0, 0);
+    let slots = _mm256_set1_epi32((1 << PRECISION) - 1);
+    for group in groups {
+        let Some(window) = words[used..].first_chunk() else { break };
+        // SAFETY: a slot is below 2^12, the length of the table.
+        let entries = vectors.map(|x| unsafe { look_up(_mm256_and_si256(x, slots), table) });
+        used += advance(&mut vectors, entries, window);
+        put(group, narrow(entries));
+        done += 1;
+    }
+    store(vectors, states);
+    (done, used)
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,popcnt")]
+fn windows_of_symbols(
+    states: &mut [u32; LANES],
+    words: &[U16],
+    table: &[u32; 1 << PRECISION],
+    groups: &mut [[u8; LANES]],
+) -> (usize, usize) {
+    windows(states, words, table, groups.iter_mut(), |group, symbols| {
+        // SAFETY: a vector is written over 32 bytes, at any alignment.
+        unsafe { _mm256_storeu_si256(group.as_mut_ptr().cast(), symbols) };
+    })
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,popcnt")]
+fn windows_of_words<const ROTATED: bool>(
+    states: &mut [u32; LANES],
+    words: &[U16],
+    table: &[u32; 1 << PRECISION],
+    low: &[[u8; LANES]],
+    out: &mut [[u8; 2 * LANES]],
+) -> (usize, usize) {
+    windows(states, words, table, low.iter().zip(out), |(low, out), high| {
+        join::<ROTATED>(low, high, out);
+    })
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,popcnt")]
+fn windows_of_pairs<const ROTATED: bool>(
+    states: &mut [u32; LANES],
+    words: &[U16],
+    table: &[u32; 1 << PRECISION],
+    pairs: &PairedBytes<'_>,
+    out: &mut [[u8; 4 * LANES]],
+) -> (usize, usize) {
+    let base = _mm256_set1_epi8(pairs.base as i8);
+    windows(states, words, table, pairs.low.iter().zip(out), |(low, out), symbols| {
+        join_pairs::<ROTATED>(low, symbols, base, out);
+    })
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,popcnt")]
+fn run_of_groups(
+    states: &mut [u32; LANES],
+    words: &[U16],
+    tables: &[u32],
+    run: &Run<'_>,
+    trellis_states: &mut [u8; LANES],
+    out: &mut [[i16; LANES]],
+) -> (usize, usize) {
+    let last = run.starts.iter().flatten().max().map_or(0, |&start| start as usize);
+    assert!(last + (2 << PRECISION) <= tables.len(), "two tables from every start");
+    let [by_state, by_symbol] =
+        run.machine.generators.map(|generators| _mm256_set1_epi8(generators as i8));
+    let one = _mm256_set1_epi8(1);
+    let slots = _mm256_set1_epi32((1 << PRECISION) - 1);
+    let second = _mm256_set1_epi32(1 << PRECISION);
+    let mut vectors = load(states);
+    // SAFETY: a vector is read from 32 bytes, at any alignment.
+    let mut machine = unsafe { _mm256_loadu_si256(trellis_states.as_ptr().cast()) };
+    let (mut done, mut used) = (0, 0);
+    for (&class, out) in run.classes.iter().zip(out) {
+        let Some(window) = words[used..].first_chunk() else { break };
+        let starts = load(&run.starts[usize::from(class)]);
+        let bits = _mm256_test_epi8_mask(machine, one);
+        let mut entries = vectors;
+        for ((x, start), bits) in
+            entries.iter_mut().zip(starts).zip([bits, bits >> 8, bits >> 16, bits >> 24])
+        {
+            let first = _mm256_add_epi32(start, _mm256_and_si256(*x, slots));
+            let index = _mm256_mask_add_epi32(first, bits as __mmask8, first, second);
+            // SAFETY: an index is a start, a half times 2^12, and a slot below 2^12: in `tables`.
+            *x = unsafe { look_up(index, tables) };
+        }
+        let symbols = narrow(entries);
+        if _mm256_cmpeq_epi8_mask(symbols, _mm256_set1_epi8(ESCAPE as i8)) != 0 {
+            break;
+        }
+        used += advance(&mut vectors, entries, window);
+        let doubled = _mm512_slli_epi16::<1>(_mm512_cvtepu8_epi16(symbols));
+        let points = _mm512_sub_epi16(doubled, _mm512_set1_epi16(2 * CENTRE as i16));
+        let points = _mm512_mask_add_epi16(points, bits, points, _mm512_set1_epi16(1));
+        // SAFETY: a vector is written over 32 integers of two bytes, at any alignment.
+        unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), points) };
+        // Bytes have no shifts of their own.
+        let shifted = _mm256_srli_epi16::<1>(_mm256_andnot_si256(one, machine));
+        let odd = _mm256_test_epi8_mask(symbols, one);
+        let flips = _mm256_maskz_mov_epi8(bits, by_state);
+        let others = _mm256_maskz_mov_epi8(odd, by_symbol);
+        machine = _mm256_xor_si256(shifted, _mm256_xor_si256(flips, others));
+        done += 1;
+    }
+    store(vectors, states);
+    // SAFETY: a vector is written over 32 bytes, at any alignment.
+    unsafe { _mm256_storeu_si256(trellis_states.as_mut_ptr().cast(), machine) };
+    (done, used)
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,popcnt")]
+fn load(states: &[u32; LANES]) -> [__m256i; 4] {
+    let (vectors, _) = states.as_chunks::<WIDTH>();
+    // SAFETY: a vector is read from eight integers, at any alignment.
+    std::array::from_fn(|i| unsafe { _mm256_loadu_si256(vectors[i].as_ptr().cast()) })
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,popcnt")]
+fn store(vectors: [__m256i; 4], states: &mut [u32; LANES]) {
+    for (vector, states) in vectors.into_iter().zip(states.as_chunks_mut::<WIDTH>().0) {
+        // SAFETY: a vector is written over eight integers, at any alignment.
+        unsafe { _mm256_storeu_si256(states.as_mut_ptr().cast(), vector) }
+    }
+}
+
+/// Table entries of eight lanes, one at a time: faster than to gather them.
+///
+/// # Safety
+/// Every index is within the table.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,popcnt")]
+unsafe fn look_up(indices: __m256i, table: &[u32]) -> __m256i {
+    // Two to a word: fewer reads, and processors have time to take them apart.
+    let mut pairs = [0u64; WIDTH / 2];
+    // SAFETY: a vector is written over four integers of eight bytes, at any alignment.
+    unsafe { _mm256_storeu_si256(pairs.as_mut_ptr().cast(), indices) };
+    let index = |lane: usize| (pairs[lane / 2] >> (lane % 2 * 32)) as u32 as usize;
+    // SAFETY: the caller promises that indices are within the table.
+    let at = |lane: usize| unsafe { *table.get_unchecked(index(lane)) as i32 };
+    _mm256_setr_epi32(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7))
+}
+
+/// The lowest byte of each lane.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,popcnt")]
+fn narrow(entries: [__m256i; 4]) -> __m256i {
+    let [a, b, c, d] = entries.map(|entries| _mm256_cvtepi32_epi8(entries));
+    _mm256_set_m128i(_mm_unpacklo_epi64(c, d), _mm_unpacklo_epi64(a, b))
+}
+
+/// Updates and renormalises all lanes by their table entries; returns how many words were taken.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,popcnt")]
+fn advance(states: &mut [__m256i; 4], entries: [__m256i; 4], window: &[U16; LANES]) -> usize {
+    let mut used = 0;
+    for (x, entries) in states.iter_mut().zip(entries) {
+        let frequency = _mm256_srli_epi32::<20>(entries);
+        let bias = _mm256_and_si256(_mm256_srli_epi32::<8>(entries), _mm256_set1_epi32(0xfff));
+        let quotient = _mm256_srli_epi32::<{ PRECISION as i32 }>(*x);
+        let next = _mm256_add_epi32(_mm256_mullo_epi32(frequency, quotient), bias);
+        let takers = _mm256_cmplt_epu32_mask(next, _mm256_set1_epi32(STATE_MIN as i32));
+        // Eight words from here on are in the window: each vector before took eight at most.
+        let words: &[U16; WIDTH] = match window[used..].first_chunk() {
+            Some(words) => words,
+            None => unreachable!("32 words last for 32 lanes"),
+        };
+        // SAFETY: 16 bytes are read from eight words, at any alignment.
+        let words = unsafe { _mm_loadu_si128(words.as_ptr().cast()) };
+        // The first word to the first lane that takes one, and so on.
+        let words = _mm256_maskz_expand_epi32(takers, _mm256_cvtepu16_epi32(words));
+        *x = _mm256_mask_or_epi32(next, takers, _mm256_slli_epi32::<16>(next), words);
+        used += takers.count_ones() as usize;
+    }
+    used
+}

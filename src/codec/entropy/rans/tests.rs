@@ -1,0 +1,376 @@
+//! The coder against `constriction`, and against damage.
+
+mod runs;
+mod sweeps;
+
+use super::*;
+use crate::arch::Kernel;
+use crate::codec::entropy::{Frequencies, Histogram};
+use crate::error::Result;
+use constriction::stream::model::{
+    NonContiguousCategoricalDecoderModel as DecoderModel,
+    NonContiguousCategoricalEncoderModel as EncoderModel,
+};
+use constriction::stream::stack::AnsCoder;
+use constriction::stream::{Decode, Encode};
+use proptest::prelude::*;
+
+type Reference = AnsCoder<u16, u32, Vec<u16>>;
+
+fn frequencies_of(symbols: &[u8]) -> Option<Frequencies> {
+    let mut histogram = Histogram::default();
+    histogram.count(symbols);
+    Frequencies::from_histogram(&histogram)
+}
+
+/// The stream of symbols by every kernel: always the same.
+fn encoded(frequencies: &Frequencies, symbols: &[u8]) -> Vec<u8> {
+    let tables = EncodeTables::new([frequencies]);
+    let by = |kernel| {
+        let mut stream = Vec::new();
+        let mut buffer = Vec::new();
+        let mut encoder = Encoder::new(&tables, symbols.len(), kernel, &mut buffer);
+        // At once, or the rear part first, which leaves whole groups.
+        let (front, rear) = symbols.split_at(symbols.len() / 2 / LANES * LANES);
+        encoder.put(rear);
+        encoder.put(front);
+        encoder.finish(&mut stream).unwrap();
+        let mut at_once = Encoder::new(&tables, symbols.len(), kernel, &mut buffer);
+        at_once.put(symbols);
+        let mut other = Vec::new();
+        at_once.finish(&mut other).unwrap();
+        assert_eq!(stream, other);
+        stream
+    };
+    let mut all = Kernel::all().into_iter().map(by);
+    let stream = all.next().unwrap();
+    assert!(all.all(|other| other == stream));
+    stream
+}
+
+/// What a stream decodes to, by every kernel, in one run and in short ones, and by tables for each
+/// lane: always the same.
+fn decoded(frequencies: &Frequencies, stream: &[u8], count: usize) -> Result<Vec<u8>> {
+    let table = DecodeTable::new(frequencies);
+    let tables = DecodeTables::new([frequencies; 3]);
+    let bases = std::array::from_fn(|lane| DecodeTables::base(lane % 3));
+    let mut all = Vec::new();
+    for kernel in Kernel::all() {
+        for run in [count.max(1), 2 * LANES, LANES] {
+            // At any alignment.
+            let mut symbols = vec![0xaa; run % 61 + count];
+            let symbols = &mut symbols[run % 61..];
+            let mut decode = || -> Result<Vec<u8>> {
+                let mut decoder = Decoder::new(stream, kernel)?;
+                symbols.chunks_mut(run).try_for_each(|run| decoder.decode(&table, run))?;
+                decoder.finish()?;
+                Ok(symbols.to_vec())
+            };
+            all.push(decode());
+        }
+        let mut symbols = vec![0x55; count];
+        let decode = || -> Result<Vec<u8>> {
+            let mut decoder = Decoder::new(stream, kernel)?;
+            let mut groups = symbols.chunks_mut(LANES);
+            groups.try_for_each(|group| decoder.decode_group(&tables, &bases, group))?;
+            decoder.finish()?;
+            Ok(symbols)
+        };
+        all.push(decode());
+    }
+    let told = |result: &Result<Vec<u8>>| match result {
+        Ok(symbols) => Ok(symbols.clone()),
+        Err(error) => Err(error.to_string()),
+    };
+    assert!(all.iter().all(|other| told(other) == told(&all[0])));
+    all.swap_remove(0)
+}
+
+/// Words whose high bytes are decoded and whose low ones are at hand: joined by every kernel.
+#[test]
+fn words_are_joined_alike() {
+    for length in [0, 1, 31, 32, 33, 64, 1000] {
+        let high: Vec<u8> = (0..length).map(|i| b"abracadabra"[i * 7 % 11]).collect();
+        let low: Vec<u8> = (0..length).map(|i| (i * i) as u8).collect();
+        let frequencies = frequencies_of(b"abracadabra").unwrap();
+        let table = DecodeTable::new(&frequencies);
+        let stream = encoded(&frequencies, &high);
+        for rotated in [false, true] {
+            let word = |(&low, &high): (&u8, &u8)| {
+                u16::from_le_bytes([low, high]).rotate_right(rotated.into()).to_le_bytes()
+            };
+            let expected: Vec<u8> = low.iter().zip(&high).flat_map(word).collect();
+            for kernel in Kernel::all() {
+                let mut decoder = Decoder::new(&stream, kernel).unwrap();
+                let mut out = vec![0xaa; 2 * length];
+                let words = LANES * decoder.decode_words(&table, &low, rotated, &mut out);
+                assert_eq!(out[..2 * words], expected[..2 * words]);
+                assert!(out[2 * words..].iter().all(|&byte| byte == 0xaa));
+                // What is left near the end of the stream comes the usual way.
+                let mut rest = vec![0; length - words];
+                decoder.decode(&table, &mut rest).unwrap();
+                assert_eq!(rest, high[words..]);
+                decoder.finish().unwrap();
+                assert!(length < 1000 || words > 640);
+            }
+        }
+    }
+}
+
+/// Words whose high bytes are decoded in pairs: joined by every kernel, for every length.
+#[test]
+fn pairs_are_joined_alike() {
+    let frequencies = frequencies_of(b"abracadabra").unwrap();
+    let table = DecodeTable::new(&frequencies);
+    for blocks in [0, 1, 2, 3, 40] {
+        let pairs: Vec<u8> = (0..blocks * LANES).map(|i| b"abracadabra"[i * 7 % 11]).collect();
+        let low: Vec<u8> = (0..2 * blocks * LANES).map(|i| (i * i) as u8).collect();
+        let stream = encoded(&frequencies, &pairs);
+        let high: Vec<u8> = pairs
+            .chunks(LANES)
+            .flat_map(|group| {
+                let low = group.iter().map(|pair| 5u8.wrapping_sub(pair & 0xf));
+                low.chain(group.iter().map(|pair| 5u8.wrapping_sub(pair >> 4)))
+            })
+            .collect();
+        for (rotated, offset) in [(false, 0), (true, 1), (true, 31), (false, 63)] {
+            let word = |(&low, &high): (&u8, &u8)| {
+                u16::from_le_bytes([low, high]).rotate_right(rotated.into()).to_le_bytes()
+            };
+            let expected: Vec<u8> = low.iter().zip(&high).flat_map(word).collect();
+            for kernel in Kernel::all() {
+                let low = [vec![0; offset], low.clone()].concat();
+                let mut decoder = Decoder::new(&stream, kernel).unwrap();
+                let mut out = vec![0xaa; offset + expected.len()];
+                let pairs = PairedBytes { base: 5, low: low[offset..].as_chunks().0, rotated };
+                let done = decoder.decode_pairs(&table, &pairs, &mut out[offset..]);
+                let bytes = done * 4 * LANES;
+                assert_eq!(out[offset..][..bytes], expected[..bytes]);
+                assert!(out[offset + bytes..].iter().all(|&byte| byte == 0xaa));
+                let mut rest = vec![0; (blocks - done) * 2 * LANES];
+                decoder.decode_pair_bytes(&table, 5, &mut rest).unwrap();
+                assert_eq!(rest, high[done * 2 * LANES..]);
+                decoder.finish().unwrap();
+                assert!(blocks < 40 || done > 30);
+            }
+        }
+    }
+}
+
+/// The stream as 32 of constriction's coders write it over one shared stack of words.
+fn encoded_by_reference(frequencies: &Frequencies, symbols: &[u8]) -> Vec<u8> {
+    let present = (0..=255u8).filter(|&s| frequencies.get()[usize::from(s)] > 0);
+    let model = EncoderModel::<u8, u16, 12>::from_symbols_and_nonzero_fixed_point_probabilities(
+        present.clone(),
+        present.map(|s| frequencies.get()[usize::from(s)]),
+        false,
+    )
+    .unwrap();
+    let mut states = [1u32 << 16; LANES];
+    let mut words = Vec::new();
+    for (position, &symbol) in symbols.iter().enumerate().rev() {
+        let lane = position % LANES;
+        let mut coder = Reference::from_raw_parts(words, states[lane]);
+        coder.encode_symbol(symbol, &model).unwrap();
+        (words, states[lane]) = coder.into_raw_parts();
+    }
+    let words = words.into_iter().rev().flat_map(u16::to_le_bytes);
+    states.iter().flat_map(|state| state.to_le_bytes()).chain(words).collect()
+}
+
+fn decoded_by_reference(frequencies: &Frequencies, stream: &[u8], count: usize) -> Vec<u8> {
+    let present = (0..=255u8).filter(|&s| frequencies.get()[usize::from(s)] > 0);
+    let model = DecoderModel::<u8, u16, _, 12>::from_symbols_and_nonzero_fixed_point_probabilities(
+        present.clone(),
+        present.map(|s| frequencies.get()[usize::from(s)]),
+        false,
+    )
+    .unwrap();
+    let (states, words) = stream.split_at(STATES_BYTES);
+    let mut states: Vec<u32> =
+        states.as_chunks().0.iter().map(|bytes| u32::from_le_bytes(*bytes)).collect();
+    let words = words.as_chunks().0.iter().map(|bytes| u16::from_le_bytes(*bytes));
+    let mut words: Vec<u16> = words.rev().collect();
+    let mut symbols = Vec::new();
+    for position in 0..count {
+        let mut coder = Reference::from_raw_parts(words, states[position % LANES]);
+        symbols.push(coder.decode_symbol(&model).unwrap());
+        (words, states[position % LANES]) = coder.into_raw_parts();
+    }
+    assert!(words.is_empty());
+    symbols
+}
+
+/// Symbols of an alphabet and skew of their own.
+fn symbols() -> impl Strategy<Value = Vec<u8>> {
+    (1u32..=8, any::<u8>(), 0usize..3000).prop_flat_map(|(bits, base, length)| {
+        let symbol = any::<u8>()
+            .prop_map(move |x| base.wrapping_add(x.leading_zeros() as u8 ^ (x >> (8 - bits))));
+        prop::collection::vec(symbol, length)
+    })
+}
+
+proptest! {
+    #[test]
+    fn agrees_with_constriction_word_for_word(symbols in symbols()) {
+        let Some(frequencies) = frequencies_of(&symbols) else { return Ok(()) };
+        let stream = encoded(&frequencies, &symbols);
+        prop_assert_eq!(&stream, &encoded_by_reference(&frequencies, &symbols));
+        prop_assert_eq!(&decoded_by_reference(&frequencies, &stream, symbols.len()), &symbols);
+        prop_assert_eq!(&decoded(&frequencies, &stream, symbols.len()).unwrap(), &symbols);
+    }
+
+    #[test]
+    fn any_changed_bit_or_cut_is_an_error_or_another_message(
+        symbols in symbols(), at in any::<prop::sample::Index>(), bit in 0u32..8
+    ) {
+        let Some(frequencies) = frequencies_of(&symbols) else { return Ok(()) };
+        let mut stream = encoded(&frequencies, &symbols);
+        let at = at.index(stream.len());
+        prop_assert!(decoded(&frequencies, &stream[..at], symbols.len()).is_err());
+        stream[at] ^= 1 << bit;
+        // Decoding is a bijection between streams and messages: a changed stream that still
+        // ends in the first state decodes to something else.
+        if let Ok(other) = decoded(&frequencies, &stream, symbols.len()) {
+            prop_assert_ne!(other, symbols);
+        }
+    }
+
+    #[test]
+    fn arbitrary_streams_never_panic(stream in prop::collection::vec(any::<u8>(), 0..2000), count in 0usize..999) {
+        let frequencies = frequencies_of(b"abracadabra").unwrap();
+        let _ = decoded(&frequencies, &stream, count);
+    }
+
+    #[test]
+    fn runs_are_the_same_by_every_kernel(
+        mut stream in prop::collection::vec(any::<u8>(), STATES_BYTES..3000),
+        first in prop::array::uniform32(any::<u8>()),
+        generators in any::<[u8; 2]>()
+    ) {
+        stream.truncate(stream.len() & !1);
+        // States in range.
+        stream[..STATES_BYTES].iter_mut().skip(2).step_by(4).for_each(|byte| *byte |= 1);
+        let many: Vec<u8> = (1..=255).collect();
+        let escape = [&b"\0"[..], &b"abracadabra".repeat(99)].concat();
+        let tables = [&many, &escape, &b"ab".to_vec()].map(|of| frequencies_of(of).unwrap());
+        let tables = DecodeTables::new(&tables);
+        let start = |lane: usize| DecodeTables::base(lane % 2);
+        let starts = [[start(0); LANES], std::array::from_fn(start)];
+        let classes = [0, 1, 1, 0, 1].repeat(12);
+        let run = Run { machine: StateMachine { generators }, starts: &starts, classes: &classes };
+        let decoded = |kernel| {
+            let mut decoder = Decoder::new(&stream, kernel).unwrap();
+            let (mut trellis_states, mut points) = (first, vec![[0; LANES]; classes.len()]);
+            let done = decoder.decode_run(&tables, &run, &mut trellis_states, &mut points);
+            // What comes next tells the states.
+            let mut next = [0; 4 * LANES];
+            let mut groups = next.chunks_mut(LANES);
+            let all = groups.try_for_each(|next| decoder.decode_group(&tables, &starts[0], next));
+            (done, trellis_states, points, next, all.is_ok())
+        };
+        let mut all = Kernel::all().into_iter().map(decoded);
+        let portable = all.next();
+        prop_assert!(all.all(|other| Some(&other) == portable.as_ref()));
+    }
+}
+
+#[test]
+fn every_length_around_the_lanes() {
+    let message: Vec<u8> = (0..=255).cycle().take(4 * LANES + 1).map(|x: u8| x % 7).collect();
+    let frequencies = frequencies_of(&message).unwrap();
+    for length in 0..message.len() {
+        let stream = encoded(&frequencies, &message[..length]);
+        assert_eq!(stream, encoded_by_reference(&frequencies, &message[..length]));
+        assert_eq!(decoded(&frequencies, &stream, length).unwrap(), &message[..length]);
+        assert!(decoded(&frequencies, &stream, length + 1).is_err());
+    }
+}
+
+#[test]
+fn lanes_with_tables_of_their_own() {
+    let skewed: Vec<u8> = (0..=255).flat_map(|x: u8| vec![x % 16; usize::from(x % 16)]).collect();
+    let all: Vec<Frequencies> =
+        [&b"abracadabra"[..], &skewed, b"ab"].map(|of| frequencies_of(of).unwrap()).into();
+    let encode_tables = EncodeTables::new(&all);
+    let decode_tables = DecodeTables::new(&all);
+    let of = |table: usize, i: usize| match table {
+        0 => b"abracadabra"[i % 11],
+        1 => skewed[i * 7 % skewed.len()],
+        _ => b"ab"[i % 2],
+    };
+    let groups: Vec<Vec<(usize, u8)>> = (0..200)
+        .map(|group| {
+            let lanes = if group == 199 { 5 } else { LANES };
+            let table = |lane: usize| (lane * lane + group) % 3;
+            let coded = |lane| (table(lane), of(table(lane), group * 31 + lane));
+            (0..lanes).map(coded).collect()
+        })
+        .collect();
+    let encoded = |kernel| {
+        let mut buffer = Vec::new();
+        let mut encoder = Encoder::new(&encode_tables, 200 * LANES, kernel, &mut buffer);
+        for group in groups.iter().rev() {
+            let coded = group.iter().map(|&(table, symbol)| Coded::new(table as u8, symbol));
+            encoder.put_groups(group.len(), &coded.collect::<Vec<_>>());
+        }
+        let mut stream = Vec::new();
+        encoder.finish(&mut stream).unwrap();
+        stream
+    };
+    let stream = encoded(Kernel::Scalar);
+    for kernel in Kernel::all() {
+        assert_eq!(encoded(kernel), stream);
+        let mut decoder = Decoder::new(&stream, kernel).unwrap();
+        for group in &groups {
+            let table = |lane: usize| group.get(lane).map_or(0, |coded| coded.0);
+            let bases = std::array::from_fn(|lane| DecodeTables::base(table(lane)));
+            let mut symbols = vec![0xaa; group.len()];
+            decoder.decode_group(&decode_tables, &bases, &mut symbols).unwrap();
+            assert!(symbols.iter().zip(group).all(|(&symbol, coded)| symbol == coded.1));
+        }
+        decoder.finish().unwrap();
+    }
+}
+
+#[test]
+fn a_symbol_without_a_frequency_is_refused() {
+    let frequencies = frequencies_of(b"ab").unwrap();
+    let tables = EncodeTables::new([&frequencies]);
+    for kernel in Kernel::all() {
+        for length in [3, 64, 65] {
+            for at in [0, length - 1] {
+                let mut symbols = vec![b'a'; length];
+                symbols[at] = b'c';
+                let mut buffer = Vec::new();
+                let mut encoder = Encoder::new(&tables, length, kernel, &mut buffer);
+                encoder.put(&symbols);
+                assert!(encoder.finish(&mut Vec::new()).is_err());
+            }
+        }
+    }
+}
+
+#[test]
+fn no_symbols_are_just_the_states() {
+    let frequencies = frequencies_of(b"ab").unwrap();
+    let stream = encoded(&frequencies, b"");
+    assert_eq!(stream, [0, 0, 1, 0].repeat(LANES));
+}
+
+/// The example of `spec/format.md`, section 8.
+#[test]
+fn known_answer() {
+    let spec = include_str!("../../../../spec/format.md");
+    let example = spec.split("**Example.**").nth(1).unwrap().split("```").nth(1).unwrap();
+    let mut parts = example.trim().split("\n\n").map(|part| part.replace([' ', '\n'], ""));
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+
+    let message = b"abracadabra".repeat(24);
+    let frequencies = frequencies_of(&message).unwrap();
+    assert_eq!(frequencies.get()[97..101], [1862, 745, 372, 372]);
+    let mut table = crate::codec::entropy::BitWriter::default();
+    frequencies.write(&mut table);
+    assert_eq!(Some(hex(&table.finish())), parts.next());
+    assert_eq!(Some(hex(&encoded(&frequencies, &message))), parts.next());
+}

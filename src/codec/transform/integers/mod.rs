@@ -1,0 +1,171 @@
+//! Small integer matrices that a file stores: bases and axes.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+
+use super::BAND;
+#[cfg(target_arch = "x86_64")]
+use crate::arch::Avx2;
+use crate::arch::Kernel;
+use crate::error::{Error, Result};
+
+/// Row-major integers, `columns` to a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct IntegerMatrix {
+    columns: usize,
+    entries: Vec<i16>,
+    /// The same, two rows at a time.
+    pairs: Vec<[i16; 2]>,
+}
+
+/// What the magnitudes in a column sum to at most: times 2^15, it still fits an `i32`.
+const MAX_COLUMN_SUM: u32 = (1 << 16) - 1;
+
+impl IntegerMatrix {
+    /// # Errors
+    /// `Corrupt` when products with integers below 2^15 could overflow 32 bits.
+    pub(super) fn new(columns: usize, entries: Vec<i16>) -> Result<Self> {
+        let matrix = Self { columns, pairs: pairs(columns, &entries), entries };
+        let mut sums = vec![0u32; columns];
+        for row in matrix.rows() {
+            for (sum, &entry) in sums.iter_mut().zip(row) {
+                *sum = sum.saturating_add(u32::from(entry.unsigned_abs()));
+            }
+        }
+        if sums.iter().any(|&sum| sum > MAX_COLUMN_SUM) {
+            return Err(Error::corrupt("a basis whose columns are too large"));
+        }
+        Ok(matrix)
+    }
+
+    /// Rounds reals in units of `unit`; `None` when a column gets too large.
+    pub(super) fn round(columns: usize, reals: &[f64], unit: f64) -> Option<Self> {
+        let limit = f64::from(i16::MAX);
+        let entries = reals.iter().map(|x| (x / unit).round().clamp(-limit, limit) as i16);
+        Self::new(columns, entries.collect()).ok()
+    }
+
+    pub(super) fn rows(&self) -> impl ExactSizeIterator<Item = &[i16]> {
+        self.entries.chunks_exact(self.columns.max(1))
+    }
+
+    pub(super) fn columns(&self) -> usize {
+        self.columns
+    }
+
+    pub(super) fn entry(&self, row: usize, column: usize) -> f64 {
+        self.entries[row * self.columns + column].into()
+    }
+
+    /// `out[c] = Σ weights[k] · self[k][first + c]` in every lane.
+    ///
+    /// No weight is −2^15, so that no two products overflow.
+    pub(super) fn combine(
+        &self,
+        kernel: Kernel,
+        weights: &[[i16; BAND]],
+        first: usize,
+        out: &mut [[i32; BAND]],
+    ) {
+        match kernel.avx2() {
+            #[cfg(target_arch = "x86_64")]
+            Some(token) => self.combine_in_pairs(token, weights, first, out),
+            None => self.combine_portable(weights, first, out),
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn combine_in_pairs(
+        &self,
+        token: Avx2,
+        weights: &[[i16; BAND]],
+        first: usize,
+        out: &mut [[i32; BAND]],
+    ) {
+        let pair = |rows: &[[i16; BAND]]| -> [[i16; 2]; BAND] {
+            let second = rows.get(1).unwrap_or(&[0; BAND]);
+            std::array::from_fn(|lane| [rows[0][lane], second[lane]])
+        };
+        let weights: Vec<_> = weights.chunks(2).map(pair).collect();
+        let height = self.rows().len().div_ceil(2);
+        let entries = &self.pairs[first * height..][..out.len() * height];
+        avx2::combine(token, &weights, entries, out);
+    }
+
+    /// Products of 16 bits each are what every machine multiplies fastest; and sums of a few
+    /// columns at a time stay in the first-level cache.
+    fn combine_portable(&self, weights: &[[i16; BAND]], first: usize, out: &mut [[i32; BAND]]) {
+        for (tile, out) in out.chunks_mut(TILE).enumerate() {
+            out.fill([0; BAND]);
+            let first = first + tile * TILE;
+            for (weights, row) in weights.iter().zip(self.rows()) {
+                for (sums, &entry) in out.iter_mut().zip(&row[first..]) {
+                    for (sum, &weight) in sums.iter_mut().zip(weights) {
+                        *sum += i32::from(weight) * i32::from(entry);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Entries of two rows in a column, one column after the other; what is missing is zero.
+fn pairs(columns: usize, entries: &[i16]) -> Vec<[i16; 2]> {
+    let columns = columns.max(1);
+    let height = (entries.len() / columns).div_ceil(2);
+    let mut pairs = vec![[0; 2]; columns * height];
+    for (number, row) in entries.chunks_exact(columns).enumerate() {
+        for (column, &entry) in row.iter().enumerate() {
+            pairs[column * height + number / 2][number % 2] = entry;
+        }
+    }
+    pairs
+}
+
+/// Columns whose sums are made at a time.
+const TILE: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_of_every_size_by_every_kernel() {
+        for (height, width) in [(0, 3), (1, 1), (2, 5), (3, 16), (5, 18), (8, 33)] {
+            let entry = |i: usize| (i * 7919 % 2001) as i16 - 1000;
+            let matrix = IntegerMatrix::new(width, (0..height * width).map(entry).collect());
+            let matrix = matrix.unwrap();
+            let weights: Vec<[i16; BAND]> = (0..height)
+                .map(|k| std::array::from_fn(|lane| (lane * 31 + k * 17) as i16 - 500))
+                .collect();
+            for first in [0, width / 2] {
+                let sum = |column: usize, lane: usize| -> i32 {
+                    let product = |k: usize| {
+                        i32::from(weights[k][lane]) * i32::from(entry(k * width + first + column))
+                    };
+                    (0..height).map(product).sum()
+                };
+                for kernel in Kernel::all() {
+                    let mut out = vec![[0x55; BAND]; width - first];
+                    matrix.combine(kernel, &weights, first, &mut out);
+                    for (column, sums) in out.iter().enumerate() {
+                        assert!((0..BAND).all(|lane| sums[lane] == sum(column, lane)));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_largest_products_fit() {
+        let matrix = IntegerMatrix::new(1, vec![i16::MIN, 16384, -16383]).unwrap();
+        let far = i16::MAX;
+        for kernel in Kernel::all() {
+            let mut out = [[0; BAND]];
+            matrix.combine(kernel, &[[-far; BAND], [far; BAND], [-far; BAND]], 0, &mut out);
+            assert_eq!(out[0], [i32::from(far) * MAX_COLUMN_SUM as i32; BAND]);
+        }
+        assert!(IntegerMatrix::new(1, vec![i16::MIN, 16384, -16384]).is_err());
+        assert!(IntegerMatrix::new(2, vec![i16::MIN, 16384, 0, -16383, 1, i16::MIN]).is_ok());
+    }
+}

@@ -1,0 +1,267 @@
+//! From lattice integers to weights: the arithmetic that every decoder does alike.
+
+use super::parameters::{LowRankPart, Parameters};
+use super::scales::scale;
+use crate::arch::Kernel;
+use crate::codec::entropy::rans::{DecodeTables, EncodeTables};
+use crate::codec::entropy::{Alphabet, Coset, Frequencies, Profile};
+use crate::codec::quantizer::Trellis;
+use crate::codec::transform::{BAND, Integers, transpose_long, transpose_short};
+use std::ops::Range;
+
+/// Parameters, and what follows from them.
+pub(super) struct Model {
+    pub(super) parameters: Parameters,
+    /// By column: what a rotated lattice integer counts for, and one of the low-dimensional part.
+    units: Vec<f32>,
+    part_units: Vec<f32>,
+    column_classes: Vec<u8>,
+    tiles: Vec<Range<usize>>,
+}
+
+/// What up to 32 rows have besides their lattice points.
+pub(super) struct Band {
+    pub(super) lanes: usize,
+    /// In every lane: the byte of the row's scale, and the row's class.
+    pub(super) scales: [u8; BAND],
+    pub(super) classes: [u8; BAND],
+    /// By axis, in every lane.
+    pub(super) coefficients: Vec<[i16; BAND]>,
+}
+
+/// The integers of a band in a tile: room for the largest.
+pub(super) struct Scratch {
+    /// No magnitude among the points exceeds this.
+    pub(super) largest: u32,
+    /// By column, in every lane.
+    pub(super) points: Vec<[i16; BAND]>,
+    wide: Vec<[i32; BAND]>,
+    /// Row by row.
+    short_rows: Vec<i16>,
+    rows: Vec<i32>,
+    part_rows: Vec<i32>,
+    values: Vec<f32>,
+}
+
+impl Scratch {
+    pub(super) fn new(columns: usize) -> Self {
+        Self {
+            largest: 0,
+            points: vec![[0; BAND]; columns],
+            wide: vec![[0; BAND]; columns],
+            short_rows: vec![0; BAND * columns],
+            rows: vec![0; BAND * columns],
+            part_rows: vec![0; BAND * columns],
+            values: vec![0.0; columns],
+        }
+    }
+}
+
+/// Which table codes what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TableNumbers {
+    profiles: usize,
+}
+
+impl TableNumbers {
+    /// For a weight of this profile in a half of the lattice.
+    #[inline]
+    pub(super) fn weight(profile: u8, half: u32) -> usize {
+        2 * usize::from(profile) + half as usize
+    }
+
+    pub(super) fn row_class(self) -> usize {
+        2 * self.profiles
+    }
+
+    pub(super) fn row_scale(self) -> usize {
+        2 * self.profiles + 1
+    }
+
+    pub(super) fn coefficient(self, axis: usize) -> usize {
+        2 * self.profiles + 2 + axis
+    }
+}
+
+/// The alphabets of indices in the halves of a trellis's lattice.
+pub(super) fn alphabets(trellis: Trellis, bypass: u32) -> [Alphabet; 2] {
+    let cosets = match trellis.is_scalar() {
+        true => [Coset::Whole; 2],
+        false => [Coset::Even, Coset::Odd],
+    };
+    cosets.map(|coset| Alphabet { coset, bypass })
+}
+
+impl Model {
+    pub(super) fn new(parameters: Parameters) -> Self {
+        let units = parameters.transform.as_orthogonal().units();
+        let mut units: Vec<f32> = units.iter().map(|unit| parameters.step * unit).collect();
+        let part_scale = parameters.low_rank.as_ref().map(|low_rank| low_rank.part.scale());
+        let mut part_units = vec![part_scale.unwrap_or(0.0); parameters.columns];
+        if let Some(bytes) = &parameters.column_scales {
+            for ((unit, part_unit), &byte) in units.iter_mut().zip(&mut part_units).zip(bytes) {
+                *unit *= scale(byte);
+                *part_unit *= scale(byte);
+            }
+        }
+        let classes = &parameters.classes;
+        let column_classes = (0..parameters.columns).map(|c| classes.of_column(c)).collect();
+        let tiles = parameters.transform.as_orthogonal().tiles();
+        Self { parameters, units, part_units, column_classes, tiles }
+    }
+
+    /// The alphabets of residual integers in the halves of the lattice.
+    pub(super) fn alphabets(&self) -> [Alphabet; 2] {
+        alphabets(self.parameters.trellis, self.parameters.bypass)
+    }
+
+    pub(super) fn numbers(&self) -> TableNumbers {
+        TableNumbers { profiles: self.parameters.profiles.len() }
+    }
+
+    /// All frequency tables, in the order of their numbers.
+    fn frequencies(&self) -> Vec<Frequencies> {
+        let parameters = &self.parameters;
+        let halves = |profile| [0, 1].map(|half| self.table(profile, half));
+        let mut all: Vec<_> = (0..parameters.profiles.len()).flat_map(halves).collect();
+        // Where a row's byte is not coded the place is taken by a table that is not used.
+        let classes = parameters.classes.rows.as_ref();
+        for table in [classes, parameters.row_scales.as_ref()] {
+            let coded = table.and_then(|table| table.frequencies().cloned());
+            all.push(coded.unwrap_or_else(|| all[0].clone()));
+        }
+        for (bypass, profile) in self.coefficients() {
+            all.push(profile.frequencies(Alphabet { coset: Coset::Whole, bypass: *bypass }));
+        }
+        all
+    }
+
+    fn table(&self, profile: usize, half: u32) -> Frequencies {
+        self.parameters.profiles[profile].frequencies(self.alphabets()[half as usize])
+    }
+
+    pub(super) fn decode_tables(&self) -> DecodeTables {
+        DecodeTables::new(&self.frequencies())
+    }
+
+    pub(super) fn encode_tables(&self) -> EncodeTables {
+        EncodeTables::new(&self.frequencies())
+    }
+
+    pub(super) fn low_rank(&self) -> Option<&LowRankPart> {
+        self.parameters.low_rank.as_deref()
+    }
+
+    /// How the coefficients of each axis are coded: low bits beside the symbols, and the profile.
+    pub(super) fn coefficients(&self) -> &[(u32, Profile)] {
+        self.low_rank().map_or(&[], |part| &part.coefficients)
+    }
+
+    /// The largest magnitude of a point with a symbol of its own and no low bits beside it.
+    pub(super) fn reach(&self) -> u32 {
+        let profiles = 0..self.parameters.profiles.len() as u8;
+        profiles.map(|profile| self.reach_of(profile)).max().unwrap_or(0)
+    }
+
+    /// The same by one profile.
+    pub(super) fn reach_of(&self, profile: u8) -> u32 {
+        let [Alphabet { coset, .. }, _] = self.alphabets();
+        self.parameters.profiles[usize::from(profile)].reach(coset) as u32
+    }
+
+    /// The classes of columns, every one of them.
+    pub(super) fn column_classes(&self) -> &[u8] {
+        &self.column_classes
+    }
+
+    /// Columns that are decoded together, in their order.
+    pub(super) fn tiles(&self) -> &[Range<usize>] {
+        &self.tiles
+    }
+
+    /// Weights of a band in a tile, from the points in `scratch`; `sink` gets a piece of each row.
+    ///
+    /// Integers up to the last steps: a multiplication for each term, an addition, and where rows
+    /// have scales another multiplication, in `f32`, each rounded to nearest. So all machines find
+    /// the same.
+    pub(super) fn reconstruct(
+        &self,
+        kernel: Kernel,
+        band: &Band,
+        tile: &Range<usize>,
+        scratch: &mut Scratch,
+        mut sink: impl FnMut(usize, &[f32]),
+    ) {
+        let width = tile.len();
+        let Scratch { largest, points, wide, short_rows, rows, part_rows, values } = scratch;
+        let (points, wide) = (&mut points[..width], &mut wide[..width]);
+        let transform = self.parameters.transform.as_orthogonal();
+        let short = match transform.inverse(kernel, tile.clone(), *largest, points, wide) {
+            Integers::Short(columns) => {
+                transpose_short(kernel, columns, &mut short_rows[..BAND * width]);
+                true
+            }
+            Integers::Long(columns) => {
+                transpose_long(kernel, columns, &mut rows[..BAND * width]);
+                false
+            }
+        };
+        let low_rank = self.low_rank();
+        if let Some(LowRankPart { part, .. }) = low_rank {
+            part.product(kernel, &band.coefficients, tile.start, wide);
+            transpose_long(kernel, wide, &mut part_rows[..BAND * width]);
+        }
+        let (units, part_units) = (&self.units[tile.clone()], &self.part_units[tile.clone()]);
+        let values = &mut values[..width];
+        for lane in 0..band.lanes {
+            let row = lane * width..(lane + 1) * width;
+            kernel.run(
+                #[inline(always)]
+                || {
+                    match short {
+                        true => scaled(&short_rows[row.clone()], units, values, |out, x| *out = x),
+                        false => scaled(&rows[row.clone()], units, values, |out, x| *out = x),
+                    }
+                    if low_rank.is_some() {
+                        scaled(&part_rows[row], part_units, values, |out, x| *out += x);
+                    }
+                    if self.parameters.row_scales.is_some() {
+                        let scale = scale(band.scales[lane]);
+                        values.iter_mut().for_each(|value| *value *= scale);
+                    }
+                },
+            );
+            sink(lane, values);
+        }
+    }
+}
+
+/// Hands integers, times what they count for, to the places of a row.
+#[inline(always)]
+fn scaled<N: Copy + Real>(
+    integers: &[N],
+    units: &[f32],
+    values: &mut [f32],
+    put: impl Fn(&mut f32, f32),
+) {
+    for ((value, &integer), unit) in values.iter_mut().zip(integers).zip(units) {
+        put(value, integer.real() * unit);
+    }
+}
+
+/// Integers as real numbers, the nearest.
+trait Real {
+    fn real(self) -> f32;
+}
+
+impl Real for i16 {
+    fn real(self) -> f32 {
+        self.into()
+    }
+}
+
+impl Real for i32 {
+    fn real(self) -> f32 {
+        self as f32
+    }
+}

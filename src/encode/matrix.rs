@@ -1,0 +1,98 @@
+//! A tensor as the matrix that the lossy codec sees.
+
+use crate::codec::trellis::{MAX_COLUMNS, Rows};
+use crate::dtype::Dtype;
+use crate::dtype::number;
+use crate::error::Result;
+use crate::io::ReadAt;
+use std::ops::Range;
+
+/// Tensors of fewer weights stay as they are: norms, biases, routers.
+const MIN_WEIGHTS: u64 = 4096;
+
+/// Rows of fewer weights are joined.
+const MIN_COLUMNS: u64 = 64;
+
+/// With fewer rows than lanes, rows are cut, if there is enough of them.
+const MIN_ROWS: u64 = 32;
+
+/// Rows and columns of a tensor that can be coded with loss; `None` for those that are not
+/// floats, vectors, small, or of no useful width.
+///
+/// Rows are those of the outermost dimensions; the last dimension is a row, together with those
+/// before it where it is short (the taps of a convolution).
+pub(crate) fn matrix_shape(dtype: Dtype, shape: &[u64]) -> Option<(usize, usize)> {
+    let elements = shape.iter().try_fold(1u64, |product, &size| product.checked_mul(size))?;
+    if !number::is_float(dtype) || shape.len() < 2 || elements < MIN_WEIGHTS {
+        return None;
+    }
+    let mut dimensions = shape[1..].iter().rev();
+    let mut columns = *dimensions.next()?;
+    while columns < MIN_COLUMNS {
+        let Some(size) = dimensions.next() else { break };
+        columns *= size;
+    }
+    let widest = (elements / MIN_ROWS).clamp(1, MAX_COLUMNS as u64);
+    if columns > widest {
+        columns = largest_divisor(columns, widest)?;
+    }
+    if columns < 8 {
+        return None;
+    }
+    let rows = usize::try_from(elements / columns).ok()?;
+    Some((rows, columns as usize))
+}
+
+/// The largest divisor of `number` up to `limit`, unless it is much smaller.
+fn largest_divisor(number: u64, limit: u64) -> Option<u64> {
+    (limit / 16..=limit).rev().find(|&divisor| divisor > 0 && number.is_multiple_of(divisor))
+}
+
+/// A matrix of floats over the bytes of a tensor.
+pub(crate) struct Matrix<'s, S: ?Sized> {
+    pub(crate) source: &'s S,
+    pub(crate) dtype: Dtype,
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+}
+
+impl<S: ReadAt + ?Sized> Rows for Matrix<'_, S> {
+    fn rows(&self) -> usize {
+        self.rows
+    }
+
+    fn columns(&self) -> usize {
+        self.columns
+    }
+
+    fn read(&self, rows: Range<usize>, out: &mut Vec<f32>) -> Result<()> {
+        let row = self.columns as u64 * u64::from(self.dtype.bits()) / 8;
+        let mut scratch = Vec::new();
+        let range = rows.start as u64 * row..rows.end as u64 * row;
+        number::to_f32(self.dtype, self.source.bytes(range, &mut scratch)?, out);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tensors_become_matrices() {
+        let shape = |shape: &[u64]| matrix_shape(Dtype::Bf16, shape);
+        assert_eq!(shape(&[30522, 384]), Some((30522, 384)));
+        assert_eq!(shape(&[8, 512, 384]), Some((4096, 384)));
+        assert_eq!(shape(&[512, 80, 3]), Some((512, 240)));
+        assert_eq!(shape(&[100, 50]), Some((100, 50)));
+        assert_eq!(shape(&[1, 1, 1 << 20]), Some((32, 1 << 15)));
+        assert_eq!(shape(&[2, 3 << 16]), Some((32, 12288)));
+        assert_eq!(shape(&[4, 1 << 20]), Some((64, 1 << 16)));
+        for none in [&[4096][..], &[], &[64, 63], &[1 << 20, 1], &[1 << 62, 4, 0], &[2, 1_000_003]]
+        {
+            assert_eq!(shape(none), None, "{none:?}");
+        }
+        assert_eq!(matrix_shape(Dtype::I32, &[512, 512]), None);
+        assert_eq!(matrix_shape(Dtype::F8_E4M3, &[512, 512]), None);
+    }
+}

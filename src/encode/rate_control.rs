@@ -1,0 +1,183 @@
+//! Spreading a budget over tensors, before they are coded and while they are.
+
+use super::plan::{LossyPlan, TensorPlan};
+use std::collections::VecDeque;
+
+/// Binary logarithms of a factor of all steps that a budget may lead to.
+const FACTORS: (f64, f64) = (-24.0, 10.0);
+
+/// The binary logarithm of the factor by which steps must grow so that tensors take `bits` bits
+/// in all: equal slope, since the λ of each goes with the square of its step. `None` when even
+/// the largest steps take more.
+pub(super) fn spread<'p>(
+    tensors: &(impl Iterator<Item = (&'p LossyPlan, u64)> + Clone),
+    bits: f64,
+) -> Option<f64> {
+    let total = |factor: f64| -> f64 {
+        tensors.clone().map(|(plan, weights)| bits_with(plan, factor) * weights as f64).sum()
+    };
+    let (mut low, mut high) = FACTORS;
+    if total(high) > bits {
+        return None;
+    }
+    for _ in 0..60 {
+        let middle = 0.5 * (low + high);
+        if total(middle) > bits { low = middle } else { high = middle }
+    }
+    Some(high)
+}
+
+/// Bits a weight when the step grows by a factor, given as a binary logarithm.
+fn bits_with(plan: &LossyPlan, factor: f64) -> f64 {
+    plan.bits_at(f64::from(plan.step).log2() + factor)
+}
+
+/// Keeps a file to its budget while it is written: what one tensor takes more or less than
+/// expected, those after it make up for.
+pub(crate) struct RateController {
+    budget: u64,
+    /// Tensors not yet decided, the next one last.
+    rest: Vec<TensorPlan>,
+    /// Bytes expected of tensors that are decided but not yet written, in order.
+    underway: VecDeque<u64>,
+}
+
+/// What the next tensor may take.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct BitBudget {
+    /// Its plan, with the step that suits the budget.
+    pub(crate) plan: LossyPlan,
+    /// How long the file may be with it, if it must be measured before it is written, because not
+    /// enough comes after it that could make up for it.
+    pub(crate) file_bytes: Option<u64>,
+}
+
+/// The part of the budget that is aimed at; the rest is for what cannot be foreseen.
+const AIM: f64 = 0.9985;
+
+/// What a tensor that loses nothing may take beyond its estimate: a thousandth, and the padding
+/// before one that is stored raw, which depends on its place.
+const SPARE_SHARE: u64 = 1000;
+const PADDING: u64 = 255;
+
+impl RateController {
+    /// For tensors in the order of writing, and all bytes of the file.
+    pub(crate) fn new(budget: u64, tensors: impl DoubleEndedIterator<Item = TensorPlan>) -> Self {
+        Self { budget, rest: tensors.rev().collect(), underway: VecDeque::new() }
+    }
+
+    /// The oldest tensor of those decided has been written.
+    pub(crate) fn written(&mut self) {
+        self.underway.pop_front();
+    }
+
+    /// What the next tensor may take, when the file would be `length` bytes long without it, all
+    /// after it, and what is not yet written before it; `None` when it is not free to change.
+    /// `Err` tells how many bytes are missing.
+    pub(crate) fn next(&mut self, length: u64) -> Result<Option<BitBudget>, u64> {
+        let Some(tensor) = self.rest.pop() else { return Ok(None) };
+        let length = length + self.underway.iter().sum::<u64>();
+        let Some(plan) = tensor.lossy.filter(|plan| plan.shares_budget) else {
+            self.underway.push_back(tensor.bytes);
+            return Ok(None);
+        };
+        let fixed = || self.rest.iter().filter(|t| flexible(t).is_none());
+        let left = self.budget.saturating_sub(length);
+        let left = left.saturating_sub(fixed().map(|t| t.bytes).sum());
+        let after = || self.rest.iter().filter_map(flexible);
+        let all = || std::iter::once((&plan, tensor.weights)).chain(after());
+        let aim = left as f64 * 8.0 * AIM;
+        let factor = spread(&all(), aim).ok_or_else(|| {
+            let least: f64 =
+                all().map(|(plan, weights)| bits_with(plan, FACTORS.1) * weights as f64).sum();
+            ((least - aim) / 8.0).max(1.0) as u64
+        })?;
+        let later: f64 = after().map(|(plan, n)| bits_with(plan, factor) * n as f64 / 8.0).sum();
+        let alone = (later as u64) < left / 4;
+        // Nothing after it makes up for what cannot be foreseen.
+        let spare = fixed().map(|t| t.bytes / SPARE_SHARE + PADDING).sum();
+        let bytes = alone.then(|| (left - later as u64).saturating_sub(spare));
+        let expected = (bits_with(&plan, factor) * tensor.weights as f64 / 8.0) as u64;
+        self.underway.push_back(bytes.unwrap_or(expected));
+        let step = (f64::from(plan.step).log2() + factor).exp2() as f32;
+        let plan = LossyPlan { step, ..plan };
+        Ok(Some(BitBudget { plan, file_bytes: bytes.map(|bytes| length + bytes) }))
+    }
+}
+
+fn flexible(tensor: &TensorPlan) -> Option<(&LossyPlan, u64)> {
+    let plan = tensor.lossy.as_ref().filter(|plan| plan.shares_budget)?;
+    Some((plan, tensor.weights))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::trellis::RowScales;
+    use crate::coordinates::BlockTransform;
+
+    /// A tensor of variance 1 whose rate is that of a Gaussian's at high rates.
+    fn gaussian(weights: u64) -> TensorPlan {
+        let curve = [-1.6, -1.0, -0.4].map(|step| (step, 1.0 - step));
+        let lossy = LossyPlan {
+            step: 0.5,
+            transform: BlockTransform::IDENTITY,
+            mean: false,
+            rank: 0,
+            row_scales: RowScales::None,
+            column_scales: false,
+            effort: 5,
+            gain: 0.0,
+            max_noise: None,
+            shares_budget: true,
+            floor: 0.0,
+            curve,
+        };
+        TensorPlan { weights, bytes: weights / 4, lossy: Some(lossy) }
+    }
+
+    #[test]
+    fn steps_grow_until_the_budget_suffices() {
+        let tensors = [gaussian(1000), gaussian(3000)];
+        let all = || tensors.iter().map(|t| (t.lossy.as_ref().unwrap(), t.weights));
+        // 2 bits at step 1/2, so 3 bits at 1/4.
+        assert!((spread(&all(), 12_000.0).unwrap() + 1.0).abs() < 1e-9);
+        assert!(spread(&all(), -1.0).is_none());
+    }
+
+    #[test]
+    fn later_tensors_make_up_for_earlier_ones() {
+        let small = TensorPlan { weights: 10, bytes: 40, lossy: None };
+        let tensors = [gaussian(8000), small, gaussian(80_000), gaussian(800)];
+        let mut controller = RateController::new(22_240, tensors.into_iter());
+        let first = controller.next(0).unwrap().unwrap();
+        assert!((f64::from(first.plan.step) - 0.5).abs() < 0.02 && first.file_bytes.is_none());
+        assert!(controller.next(0).unwrap().is_none());
+        controller.written();
+        controller.written();
+        // The first took half as much again: the next ones must do with less.
+        let next = controller.next(3040).unwrap().unwrap();
+        assert!(next.plan.step > 0.52 && next.file_bytes.is_some_and(|bytes| bytes < 23_040));
+        controller.written();
+        let last = controller.next(22_000).unwrap().unwrap();
+        assert_eq!(last.file_bytes, Some(22_240));
+        controller.written();
+        assert!(controller.next(23_000).unwrap().is_none());
+    }
+
+    #[test]
+    fn what_is_underway_counts_as_expected() {
+        let tensors = || [gaussian(8000), gaussian(80_000), gaussian(8000)].into_iter();
+        let (mut behind, mut ahead) =
+            (RateController::new(24_000, tensors()), RateController::new(24_000, tensors()));
+        let first = ahead.next(0).unwrap().unwrap();
+        assert_eq!(behind.next(0).unwrap(), Some(first.clone()));
+        behind.written();
+        let expected = first.plan.bits_at(f64::from(first.plan.step).log2()) * 1000.0;
+        let second = ahead.next(0).unwrap().unwrap();
+        let known = behind.next(expected as u64).unwrap().unwrap();
+        // But for a byte, which is rounded.
+        assert!((second.plan.step / known.plan.step - 1.0).abs() < 2e-4);
+        assert!(second.file_bytes.unwrap().abs_diff(known.file_bytes.unwrap()) <= 1);
+    }
+}

@@ -1,0 +1,70 @@
+//! The first pass over a tensor: what its bytes are like, chunk by chunk.
+
+use crate::codec::Statistics;
+use crate::error::Result;
+use crate::format::Geometry;
+use crate::io::ReadAt;
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// Statistics and checksums of all chunks.
+pub(crate) fn collect<S>(geometry: &Geometry, source: &S) -> Result<(Statistics, Vec<u32>)>
+where
+    S: ReadAt + ?Sized,
+{
+    let new = Statistics::new(geometry.dtype(), &sample(source)?);
+    let count = |state: &mut (Statistics, Vec<u8>), number: u64| {
+        let (survey, bytes) = state;
+        let chunk = source.bytes(geometry.chunk_range(number), bytes)?;
+        survey.count(chunk);
+        Ok(crc32fast::hash(chunk))
+    };
+    let share = |range: Range<u64>| {
+        let mut state = (new.clone(), Vec::new());
+        let crcs: Result<Vec<u32>> = range.map(|number| count(&mut state, number)).collect();
+        Ok((state.0, crcs?))
+    };
+    let chunks = geometry.chunk_count();
+    let workers = rayon::current_num_threads() as u64;
+    if chunks <= 1 || workers == 1 {
+        return share(0..chunks);
+    }
+    let size = chunks.div_ceil(workers);
+    let shares: Vec<Result<(Statistics, Vec<u32>)>> = (0..workers)
+        .into_par_iter()
+        .map(|worker| share((worker * size).min(chunks)..((worker + 1) * size).min(chunks)))
+        .collect();
+    let mut total = (new, Vec::new());
+    for share in shares {
+        let (survey, crcs) = share?;
+        total.0.merge(&survey);
+        total.1.extend(crcs);
+    }
+    Ok(total)
+}
+
+/// Pieces of a sample, evenly spread, and bytes of each at most.
+const PIECES: u64 = 8;
+const PIECE: u64 = 1 << 13;
+
+/// Of a smaller tensor there is no sample.
+const SMALL: u64 = 1 << 13;
+
+/// Some of a tensor's bytes, in whole elements, or none.
+fn sample<S>(source: &S) -> Result<Vec<u8>>
+where
+    S: ReadAt + ?Sized,
+{
+    let length = source.byte_len();
+    let (mut sample, mut piece) = (Vec::new(), Vec::new());
+    if length < SMALL {
+        return Ok(sample);
+    }
+    // Multiples of every element's size.
+    let distance = length / PIECES / 8 * 8;
+    for start in (0..PIECES).map(|number| number * distance) {
+        let range = start..start + PIECE.min(distance);
+        sample.extend_from_slice(source.bytes(range, &mut piece)?);
+    }
+    Ok(sample)
+}

@@ -1,0 +1,33 @@
+//! What became of a tensor.
+
+use crate::codec::trellis::SquaredError;
+
+/// What became of a tensor that was added.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct TensorStats {
+    /// Its elements.
+    pub weights: u64,
+    /// Bytes that the file grew by, its part of the index included.
+    pub bytes: u64,
+    /// The sum of its elements' squares; 0 when nothing was lost.
+    pub signal: f64,
+    /// The sum of the squares of what decoded elements differ by.
+    pub noise: f64,
+}
+
+impl TensorStats {
+    /// ‖W − Ŵ‖ ÷ ‖W‖; 0 when nothing was lost.
+    pub fn rel_error(&self) -> f64 {
+        self.distortion().rel_error()
+    }
+
+    /// 20 · log10(‖W‖ ÷ ‖W − Ŵ‖) in decibels; `None` when nothing was lost.
+    pub fn snr_db(&self) -> Option<f64> {
+        self.distortion().snr_db()
+    }
+
+    fn distortion(&self) -> SquaredError {
+        SquaredError { signal: self.signal, noise: self.noise }
+    }
+}

@@ -1,0 +1,363 @@
+//! The index: flat records read in place, so that opening a file allocates nothing per tensor.
+
+use super::frame::object_from_parts;
+use super::layout::{Entry, INDEX_TAG, IndexHead};
+use super::object::{Object, ObjectKind, PayloadLayout};
+use crate::error::{Error, Result};
+use crate::limits::Limits;
+use std::cmp::Ordering;
+use std::ops::Range;
+use zerocopy::little_endian::{U32, U64};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+/// Where an object's frame and chunks lie, and what they decode to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Payload {
+    /// The start of the frame.
+    pub(crate) frame_offset: u64,
+    /// The first byte after the frame header and its padding.
+    pub(crate) offset: u64,
+    /// Bytes from there to the end of the last chunk.
+    pub(crate) length: u64,
+    /// CRC32 of the decoded bytes.
+    pub(crate) decoded_crc: u32,
+}
+
+/// Collects what was written, for the index.
+#[derive(Default)]
+pub(crate) struct IndexBuilder {
+    entries: Vec<Entry>,
+    dimensions: Vec<U64>,
+    chunk_ends: Vec<U64>,
+    names: Vec<u8>,
+}
+
+impl IndexBuilder {
+    /// Adds a frame. `chunk_ends` are file offsets, in the chunked layout only.
+    pub(crate) fn push(&mut self, object: &Object, payload: &Payload, chunk_ends: &[u64]) {
+        self.entries.push(Entry {
+            frame_offset: payload.frame_offset.into(),
+            payload_offset: payload.offset.into(),
+            payload_length: payload.length.into(),
+            chunk_elements: object.geometry.chunk_elements().into(),
+            name_offset: (self.names.len() as u64).into(),
+            first_dimension: (self.dimensions.len() as u64).into(),
+            first_chunk: (self.chunk_ends.len() as u64).into(),
+            // Lengths were checked when the frame header was written.
+            name_length: (object.name.len() as u32).into(),
+            decoded_crc: payload.decoded_crc.into(),
+            kind: object.kind as u8,
+            dtype: object.geometry.dtype().id(),
+            codec: object.codec,
+            layout: object.layout as u8,
+            rank: (object.geometry.shape().len() as u16).into(),
+            reserved: 0.into(),
+        });
+        self.dimensions.extend(object.geometry.shape().iter().map(|&size| U64::new(size)));
+        self.chunk_ends.extend(chunk_ends.iter().map(|&end| U64::new(end)));
+        self.names.extend_from_slice(object.name.as_bytes());
+    }
+
+    fn key(&self, entry: &Entry) -> (u8, &[u8]) {
+        let start = entry.name_offset.get() as usize;
+        (entry.kind, &self.names[start..start + entry.name_length.get() as usize])
+    }
+
+    /// How many bytes [`to_bytes`](Self::to_bytes) makes.
+    pub(crate) fn length(&self) -> u64 {
+        let entries = self.entries.len() * (size_of::<Entry>() + size_of::<U32>());
+        let numbers = (self.dimensions.len() + self.chunk_ends.len()) * size_of::<U64>();
+        (size_of::<IndexHead>() + entries + numbers + self.names.len()) as u64
+    }
+
+    /// The index's bytes.
+    ///
+    /// # Errors
+    /// `InvalidArgument` with more than 2^32 objects.
+    pub(crate) fn to_bytes(&self) -> Result<Vec<u8>> {
+        let count = u32::try_from(self.entries.len())
+            .map_err(|_| Error::invalid("more than 2^32 objects in one file"))?;
+        let head = IndexHead {
+            tag: INDEX_TAG,
+            reserved: 0.into(),
+            entries: u64::from(count).into(),
+            dimensions: (self.dimensions.len() as u64).into(),
+            chunks: (self.chunk_ends.len() as u64).into(),
+            names_length: (self.names.len() as u64).into(),
+        };
+        let mut order: Vec<u32> = (0..count).collect();
+        order.sort_by_key(|&position| self.key(&self.entries[position as usize]));
+        let order: Vec<U32> = order.into_iter().map(U32::new).collect();
+        Ok([
+            head.as_bytes(),
+            self.entries.as_bytes(),
+            order.as_bytes(),
+            self.dimensions.as_bytes(),
+            self.chunk_ends.as_bytes(),
+            &self.names,
+        ]
+        .concat())
+    }
+}
+
+/// The index of an open file, over its bytes.
+#[derive(Clone, Copy)]
+pub(crate) struct Index<'a> {
+    entries: &'a [Entry],
+    order: &'a [U32],
+    dimensions: &'a [U64],
+    chunk_ends: &'a [U64],
+    names: &'a [u8],
+}
+
+/// One object as the index describes it.
+#[derive(Clone, Debug)]
+pub(crate) struct IndexEntry<'a> {
+    pub(crate) object: Object,
+    pub(crate) payload: Payload,
+    /// File offsets where chunks end; empty in the contiguous layout.
+    pub(crate) chunk_ends: &'a [U64],
+}
+
+impl<'a> Index<'a> {
+    /// Bytes of the whole index that starts with `head`, or `None` when they overflow.
+    pub(crate) fn length(head: &[u8; size_of::<IndexHead>()]) -> Option<u64> {
+        let head: IndexHead = zerocopy::transmute!(*head);
+        let parts = [
+            (head.entries, size_of::<Entry>() + size_of::<U32>()),
+            (head.dimensions, size_of::<U64>()),
+            (head.chunks, size_of::<U64>()),
+            (head.names_length, 1),
+        ];
+        parts.iter().try_fold(size_of::<IndexHead>() as u64, |sum, &(count, size)| {
+            sum.checked_add(count.get().checked_mul(size as u64)?)
+        })
+    }
+
+    /// Bytes of the head that [`length`](Self::length) wants.
+    pub(crate) const HEAD_BYTES: usize = size_of::<IndexHead>();
+
+    /// Cuts the index into its arrays; entries are looked at when asked for.
+    ///
+    /// # Errors
+    /// `Corrupt` when tag or sizes are wrong.
+    pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self> {
+        let mismatch = || Error::corrupt("an index whose parts do not fill it");
+        let (head, rest) = IndexHead::read_from_prefix(bytes).map_err(|_| mismatch())?;
+        if head.tag != INDEX_TAG || head.reserved != 0 {
+            return Err(Error::corrupt("an index that does not start as one"));
+        }
+        let (entries, rest) = take(rest, head.entries.get()).ok_or_else(mismatch)?;
+        let (order, rest) = take(rest, head.entries.get()).ok_or_else(mismatch)?;
+        let (dimensions, rest) = take(rest, head.dimensions.get()).ok_or_else(mismatch)?;
+        let (chunk_ends, names) = take(rest, head.chunks.get()).ok_or_else(mismatch)?;
+        if names.len() as u64 != head.names_length.get() {
+            return Err(mismatch());
+        }
+        Ok(Self { entries, order, dimensions, chunk_ends, names })
+    }
+
+    /// How many objects there are.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    fn raw_entry(&self, position: usize) -> Result<&'a Entry> {
+        self.entries.get(position).ok_or_else(|| Error::corrupt("an index position out of range"))
+    }
+
+    fn key(&self, entry: &Entry) -> Result<(u8, &'a [u8])> {
+        let name = slice(self.names, entry.name_offset.get(), entry.name_length.get().into());
+        Ok((entry.kind, name.ok_or_else(|| Error::corrupt("a name out of the index"))?))
+    }
+
+    /// What kind of object is at `position`, in file order.
+    pub(crate) fn kind(&self, position: usize) -> Result<ObjectKind> {
+        ObjectKind::from_id(self.raw_entry(position)?.kind)
+    }
+
+    /// The position of an object, by binary search.
+    pub(crate) fn find(&self, kind: ObjectKind, name: &str) -> Result<Option<usize>> {
+        let wanted = (kind as u8, name.as_bytes());
+        let (mut low, mut high) = (0, self.order.len());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let position = self.order[middle].get() as usize;
+            match self.key(self.raw_entry(position)?)?.cmp(&wanted) {
+                Ordering::Equal => return Ok(Some(position)),
+                Ordering::Less => low = middle + 1,
+                Ordering::Greater => high = middle,
+            }
+        }
+        Ok(None)
+    }
+
+    /// The object at `position`, in file order, everything about it checked.
+    ///
+    /// # Errors
+    /// `Corrupt`, `Unsupported` or `LimitExceeded`.
+    pub(crate) fn entry(&self, position: usize, limits: &Limits) -> Result<IndexEntry<'a>> {
+        let entry = self.raw_entry(position)?;
+        let (_, name) = self.key(entry)?;
+        let shape = slice(self.dimensions, entry.first_dimension.get(), entry.rank.get().into())
+            .ok_or_else(|| Error::corrupt("a shape out of the index"))?;
+        let object = object_from_parts(
+            [entry.kind, entry.dtype, entry.codec, entry.layout],
+            name,
+            shape,
+            entry.chunk_elements.get(),
+            limits,
+        )?;
+        let chunks = match object.layout {
+            PayloadLayout::Chunked => object.geometry.chunk_count(),
+            PayloadLayout::Contiguous => 0,
+        };
+        let chunk_ends = slice(self.chunk_ends, entry.first_chunk.get(), chunks)
+            .filter(|_| entry.reserved == 0)
+            .ok_or_else(|| Error::corrupt("chunks out of the index").in_tensor(&object.name))?;
+        let payload = Payload {
+            frame_offset: entry.frame_offset.get(),
+            offset: entry.payload_offset.get(),
+            length: entry.payload_length.get(),
+            decoded_crc: entry.decoded_crc.get(),
+        };
+        let entry = IndexEntry { object, payload, chunk_ends };
+        entry.check_lengths().map_err(|error| error.in_tensor(&entry.object.name))?;
+        Ok(entry)
+    }
+
+    /// Checks what reading does not: that names ascend without repetition.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    pub(crate) fn check_order(&self) -> Result<()> {
+        let mut previous = None;
+        for position in self.order {
+            let key = self.key(self.raw_entry(position.get() as usize)?)?;
+            if previous.is_some_and(|previous| previous >= key) {
+                return Err(Error::corrupt("index names out of order or repeated"));
+            }
+            previous = Some(key);
+        }
+        Ok(())
+    }
+}
+
+impl IndexEntry<'_> {
+    fn check_lengths(&self) -> Result<()> {
+        let corrupt = || Error::corrupt("payload offsets that contradict each other");
+        let end = self.payload.offset.checked_add(self.payload.length).ok_or_else(corrupt)?;
+        let expected = match self.object.layout {
+            PayloadLayout::Contiguous => {
+                self.payload.offset.checked_add(self.object.geometry.decoded_len())
+            }
+            PayloadLayout::Chunked => {
+                Some(self.chunk_ends.last().map_or(self.payload.offset, |last| last.get()))
+            }
+        };
+        if self.payload.frame_offset >= self.payload.offset || expected != Some(end) {
+            return Err(corrupt());
+        }
+        Ok(())
+    }
+
+    /// Where chunk `number` lies in the file, its head included.
+    pub(crate) fn chunk_extent(&self, number: u64) -> Option<Range<u64>> {
+        match self.object.layout {
+            PayloadLayout::Contiguous => {
+                let range = self.object.geometry.chunk_range(number);
+                Some(self.payload.offset + range.start..self.payload.offset + range.end)
+            }
+            PayloadLayout::Chunked => {
+                let number = usize::try_from(number).ok()?;
+                let end = self.chunk_ends.get(number)?.get();
+                let start = match number.checked_sub(1) {
+                    Some(before) => self.chunk_ends[before].get(),
+                    None => self.payload.offset,
+                };
+                Some(start..end)
+            }
+        }
+    }
+}
+
+/// Splits `count` records off the front.
+fn take<T>(bytes: &[u8], count: u64) -> Option<(&[T], &[u8])>
+where
+    T: FromBytes + Immutable + KnownLayout + Unaligned,
+{
+    <[T]>::ref_from_prefix_with_elems(bytes, usize::try_from(count).ok()?).ok()
+}
+
+/// `length` items from `start`, if they are there.
+fn slice<T>(items: &[T], start: u64, length: u64) -> Option<&[T]> {
+    let start = usize::try_from(start).ok()?;
+    items.get(start..start.checked_add(usize::try_from(length).ok()?)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dtype::Dtype;
+    use crate::format::Geometry;
+
+    fn object(kind: ObjectKind, name: &str, layout: PayloadLayout) -> Object {
+        let geometry = Geometry::new(Dtype::U8, vec![10], 4, &Limits::tight()).unwrap();
+        Object::new(kind, name.into(), geometry, 0, layout).unwrap()
+    }
+
+    fn index() -> Vec<u8> {
+        let mut builder = IndexBuilder::default();
+        let payload = Payload { frame_offset: 64, offset: 128, length: 30, decoded_crc: 7 };
+        builder.push(
+            &object(ObjectKind::Tensor, "b", PayloadLayout::Chunked),
+            &payload,
+            &[138, 148, 158],
+        );
+        builder.push(
+            &object(ObjectKind::File, "a", PayloadLayout::Chunked),
+            &payload,
+            &[138, 148, 158],
+        );
+        let payload = Payload { frame_offset: 158, offset: 256, length: 10, decoded_crc: 7 };
+        builder.push(&object(ObjectKind::Tensor, "a", PayloadLayout::Contiguous), &payload, &[]);
+        builder.to_bytes().unwrap()
+    }
+
+    #[test]
+    fn finds_by_kind_and_name() {
+        let bytes = index();
+        assert_eq!(Index::length(bytes.first_chunk().unwrap()), Some(bytes.len() as u64));
+        let index = Index::parse(&bytes).unwrap();
+        index.check_order().unwrap();
+        assert_eq!(index.len(), 3);
+        assert_eq!(index.find(ObjectKind::Tensor, "a").unwrap(), Some(2));
+        assert_eq!(index.find(ObjectKind::Tensor, "b").unwrap(), Some(0));
+        assert_eq!(index.find(ObjectKind::File, "a").unwrap(), Some(1));
+        assert_eq!(index.find(ObjectKind::File, "b").unwrap(), None);
+        let entry = index.entry(0, &Limits::tight()).unwrap();
+        assert_eq!(entry.object, object(ObjectKind::Tensor, "b", PayloadLayout::Chunked));
+        assert_eq!(entry.chunk_extent(0), Some(128..138));
+        assert_eq!(entry.chunk_extent(2), Some(148..158));
+        assert_eq!(entry.chunk_extent(3), None);
+        let entry = index.entry(2, &Limits::tight()).unwrap();
+        assert_eq!(entry.chunk_extent(2), Some(264..266));
+    }
+
+    #[test]
+    fn damage_never_panics() {
+        let bytes = index();
+        for at in 0..bytes.len() {
+            assert!(Index::parse(&bytes[..at]).is_err());
+            for flip in [1, 0x80, 0xff] {
+                let mut damaged = bytes.clone();
+                damaged[at] ^= flip;
+                let Ok(index) = Index::parse(&damaged) else { continue };
+                let _ = (index.find(ObjectKind::Tensor, "a"), index.check_order());
+                for position in 0..=index.len() {
+                    let _ = index.entry(position, &Limits::tight());
+                }
+            }
+        }
+    }
+}

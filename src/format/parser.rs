@@ -1,0 +1,370 @@
+//! The file as a sequence of events, without I/O: the caller brings bytes, in order and as many
+//! as are asked for.
+
+use super::frame::{self, Footer, FrameHeader};
+use super::geometry::Geometry;
+use super::header::Header;
+use super::index::Index;
+use super::layout::{ChunkHead, INDEX_TAG};
+use super::object::PayloadLayout;
+use super::trailer::Trailer;
+use crate::error::{Error, Result};
+use crate::limits::Limits;
+use zerocopy::FromBytes;
+
+/// What [`Parser::advance`] found.
+#[derive(Debug)]
+pub(crate) enum Progress<'a> {
+    /// Call again with at least `bytes` bytes, `consumed` after where this call's input began.
+    Need { consumed: usize, bytes: usize },
+    /// Something is complete; the next call's input begins `consumed` after this one's.
+    Got { consumed: usize, event: Event<'a> },
+}
+
+/// One part of the file.
+#[derive(Debug)]
+pub(crate) enum Event<'a> {
+    Header,
+    /// A frame begins; its chunks follow.
+    Frame(FrameHeader, FrameOffsets),
+    /// The next chunk of the frame, its checksum not yet compared.
+    Chunk(Chunk<&'a [u8]>),
+    /// A frame ends.
+    FrameEnd(Footer),
+    /// The index, its checksum not yet compared.
+    Index(&'a [u8]),
+    End,
+}
+
+/// Where a frame lies, as far as its header tells.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FrameOffsets {
+    pub(crate) frame: u64,
+    pub(crate) payload: u64,
+}
+
+/// A chunk as it lies in the file, over borrowed or owned bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Chunk<B> {
+    pub(crate) number: u64,
+    /// Where its bytes end in the file.
+    pub(crate) end: u64,
+    pub(crate) bytes: B,
+    pub(crate) stored_crc: u32,
+    /// Whether `stored_crc` covers the length too.
+    layout: PayloadLayout,
+}
+
+impl Chunk<&[u8]> {
+    pub(crate) fn into_owned(self) -> Chunk<Vec<u8>> {
+        let Self { number, end, bytes, stored_crc, layout } = self;
+        Chunk { number, end, bytes: bytes.to_vec(), stored_crc, layout }
+    }
+}
+
+impl<B: AsRef<[u8]>> Chunk<B> {
+    /// Where its bytes start in the file.
+    pub(crate) fn offset(&self) -> u64 {
+        self.end - self.bytes.as_ref().len() as u64
+    }
+
+    /// # Errors
+    /// `ChecksumMismatch`.
+    pub(crate) fn check(&self) -> Result<()> {
+        let computed = match self.layout {
+            PayloadLayout::Chunked => chunk_crc(self.bytes.as_ref()),
+            PayloadLayout::Contiguous => crc32fast::hash(self.bytes.as_ref()),
+        };
+        Error::check_crc(self.stored_crc, computed)
+            .map_err(|error| error.in_chunk(self.number).at_offset(self.offset()))
+    }
+}
+
+impl<'a> Chunk<&'a [u8]> {
+    /// A chunk of the contiguous layout, which lies at `offset`.
+    pub(crate) fn contiguous(number: u64, offset: u64, bytes: &'a [u8], stored_crc: u32) -> Self {
+        let end = offset + bytes.len() as u64;
+        Self { number, end, bytes, stored_crc, layout: PayloadLayout::Contiguous }
+    }
+}
+
+/// CRC32 of a chunk of the chunked layout: of its length, then its bytes.
+pub(crate) fn chunk_crc(bytes: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&(bytes.len() as u32).to_le_bytes());
+    hasher.update(bytes);
+    hasher.finalize()
+}
+
+/// Reads a chunk of the chunked layout, head included, that fills `extent` and starts at
+/// `offset` in the file.
+///
+/// # Errors
+/// `Corrupt` when its length is another.
+pub(crate) fn parse_chunk(extent: &[u8], offset: u64, number: u64) -> Result<Chunk<&[u8]>> {
+    let corrupt = || {
+        Error::corrupt("a chunk of another length than the index says")
+            .in_chunk(number)
+            .at_offset(offset)
+    };
+    let (head, bytes) = ChunkHead::read_from_prefix(extent).map_err(|_| corrupt())?;
+    if head.length.get() as usize != bytes.len() {
+        return Err(corrupt());
+    }
+    Ok(Chunk {
+        number,
+        end: offset + extent.len() as u64,
+        bytes,
+        stored_crc: head.crc.get(),
+        layout: PayloadLayout::Chunked,
+    })
+}
+
+enum State {
+    Header,
+    /// A frame or the index starts.
+    Frame,
+    /// Padding before the first chunk of a contiguous payload.
+    Padding(Box<FrameHeader>),
+    Chunks {
+        header: Box<FrameHeader>,
+        next: u64,
+    },
+    Trailer {
+        index_offset: u64,
+        index_length: u64,
+        index_crc: u32,
+    },
+    End,
+    /// An error was returned; nothing after it can be trusted.
+    Failed,
+}
+
+/// Reads a file from its first byte to its last.
+pub(crate) struct Parser {
+    state: State,
+    offset: u64,
+    alignment: u64,
+    limits: Limits,
+}
+
+impl Parser {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self { state: State::Header, offset: 0, alignment: 1, limits }
+    }
+
+    /// Bytes consumed so far.
+    pub(crate) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Whether the trailer has been seen.
+    pub(crate) fn is_done(&self) -> bool {
+        matches!(self.state, State::End)
+    }
+
+    /// Reads the next part from `input`, the unread bytes from [`offset`](Self::offset) on.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the bytes, except checksums of chunks and index, which are left to
+    /// the caller. After an error nothing but errors follows.
+    pub(crate) fn advance<'a>(&mut self, input: &'a [u8]) -> Result<Progress<'a>> {
+        let mut consumed = 0;
+        loop {
+            let offset = self.offset;
+            let step = self.step(&input[consumed..]).map_err(|error| error.at_offset(offset))?;
+            match step {
+                Step::Need(bytes) => return Ok(Progress::Need { consumed, bytes }),
+                Step::Skip(bytes) => {
+                    consumed += bytes;
+                    self.offset += bytes as u64;
+                }
+                Step::Got(bytes, event) => {
+                    self.offset += bytes as u64;
+                    return Ok(Progress::Got { consumed: consumed + bytes, event });
+                }
+            }
+        }
+    }
+
+    fn step<'a>(&mut self, input: &'a [u8]) -> Result<Step<'a>> {
+        match std::mem::replace(&mut self.state, State::Failed) {
+            State::Header => self.header(input),
+            State::Frame => self.frame(input),
+            State::Padding(header) => self.padding(input, header),
+            State::Chunks { header, next } if next == header.object.geometry.chunk_count() => {
+                self.footer(input, header)
+            }
+            State::Chunks { header, next } => self.chunk(input, header, next),
+            State::Trailer { index_offset, index_length, index_crc } => {
+                self.trailer(input, index_offset, index_length, index_crc)
+            }
+            State::End => Err(Error::corrupt("bytes after the trailer")),
+            State::Failed => Err(Error::corrupt("what follows an error cannot be read")),
+        }
+    }
+
+    /// Asks for `bytes` and stays in `state`.
+    fn need<'a>(&mut self, bytes: usize, state: State) -> Result<Step<'a>> {
+        self.state = state;
+        Ok(Step::Need(bytes))
+    }
+
+    fn header<'a>(&mut self, input: &'a [u8]) -> Result<Step<'a>> {
+        match Header::parse(input) {
+            Err(Error::Truncated { .. }) => self.need(Header::BYTES, State::Header),
+            Err(Error::NotOcc) if input.is_empty() => self.need(1, State::Header),
+            Err(error) => Err(error),
+            Ok(header) => {
+                self.alignment = header.alignment();
+                self.state = State::Frame;
+                Ok(Step::Got(Header::BYTES, Event::Header))
+            }
+        }
+    }
+
+    fn frame<'a>(&mut self, input: &'a [u8]) -> Result<Step<'a>> {
+        let Some(prefix) = input.first_chunk() else {
+            return self.need(frame::PREFIX_BYTES, State::Frame);
+        };
+        if prefix.starts_with(&INDEX_TAG) {
+            return self.index(input);
+        }
+        let length = frame::header_length(prefix, &self.limits)?;
+        let Some(bytes) = input.get(..length) else {
+            return self.need(length, State::Frame);
+        };
+        let header = FrameHeader::parse(bytes, &self.limits)?;
+        let after = self.offset + length as u64;
+        let offset = match header.object.layout {
+            PayloadLayout::Chunked => after,
+            PayloadLayout::Contiguous => {
+                payload_offset(&header.object.geometry, after, self.alignment)?
+            }
+        };
+        let offsets = FrameOffsets { frame: self.offset, payload: offset };
+        self.state = State::Padding(Box::new(header.clone()));
+        Ok(Step::Got(length, Event::Frame(header, offsets)))
+    }
+
+    fn padding<'a>(&mut self, input: &'a [u8], header: Box<FrameHeader>) -> Result<Step<'a>> {
+        let bytes = match header.object.layout {
+            PayloadLayout::Chunked => 0,
+            PayloadLayout::Contiguous => {
+                let aligned = payload_offset(&header.object.geometry, self.offset, self.alignment)?;
+                (aligned - self.offset) as usize
+            }
+        };
+        let Some(padding) = input.get(..bytes) else {
+            return self.need(bytes, State::Padding(header));
+        };
+        if padding.iter().any(|&byte| byte != 0) {
+            return Err(Error::corrupt("padding is not zero").in_tensor(&header.object.name));
+        }
+        self.state = State::Chunks { header, next: 0 };
+        Ok(Step::Skip(bytes))
+    }
+
+    fn chunk<'a>(
+        &mut self,
+        input: &'a [u8],
+        header: Box<FrameHeader>,
+        number: u64,
+    ) -> Result<Step<'a>> {
+        let (head, length) = match header.object.layout {
+            PayloadLayout::Contiguous => {
+                let range = header.object.geometry.chunk_range(number);
+                // At most the limit on chunks.
+                (0, (range.end - range.start) as usize)
+            }
+            PayloadLayout::Chunked => {
+                let Ok((head, _)) = ChunkHead::read_from_prefix(input) else {
+                    let bytes = size_of::<ChunkHead>();
+                    return self.need(bytes, State::Chunks { header, next: number });
+                };
+                let length = head.length.get();
+                Error::check_limit("a coded chunk", length.into(), self.limits.chunk_bytes)
+                    .map_err(|error| error.in_tensor(&header.object.name).in_chunk(number))?;
+                (size_of::<ChunkHead>(), length as usize)
+            }
+        };
+        let Some(extent) = input.get(..head + length) else {
+            return self.need(head + length, State::Chunks { header, next: number });
+        };
+        let chunk = match header.object.layout {
+            PayloadLayout::Chunked => parse_chunk(extent, self.offset, number)?,
+            PayloadLayout::Contiguous => {
+                let stored_crc = header.chunk_crcs[number as usize];
+                Chunk::contiguous(number, self.offset, extent, stored_crc)
+            }
+        };
+        self.state = State::Chunks { header, next: number + 1 };
+        Ok(Step::Got(extent.len(), Event::Chunk(chunk)))
+    }
+
+    fn footer<'a>(&mut self, input: &'a [u8], header: Box<FrameHeader>) -> Result<Step<'a>> {
+        let Some(bytes) = input.first_chunk() else {
+            let next = header.object.geometry.chunk_count();
+            return self.need(Footer::BYTES, State::Chunks { header, next });
+        };
+        let footer = Footer::parse(bytes).map_err(|error| error.in_tensor(&header.object.name))?;
+        self.state = State::Frame;
+        Ok(Step::Got(bytes.len(), Event::FrameEnd(footer)))
+    }
+
+    fn index<'a>(&mut self, input: &'a [u8]) -> Result<Step<'a>> {
+        let Some(head) = input.first_chunk() else {
+            return self.need(Index::HEAD_BYTES, State::Frame);
+        };
+        let length = Index::length(head).unwrap_or(u64::MAX);
+        Error::check_limit("the index", length, self.limits.index_bytes.min(usize::MAX as u64))?;
+        let Some(bytes) = input.get(..length as usize) else {
+            return self.need(length as usize, State::Frame);
+        };
+        self.state = State::Trailer {
+            index_offset: self.offset,
+            index_length: length,
+            index_crc: crc32fast::hash(bytes),
+        };
+        Ok(Step::Got(bytes.len(), Event::Index(bytes)))
+    }
+
+    fn trailer<'a>(
+        &mut self,
+        input: &'a [u8],
+        index_offset: u64,
+        index_length: u64,
+        index_crc: u32,
+    ) -> Result<Step<'a>> {
+        let Some(bytes) = input.first_chunk() else {
+            return self
+                .need(Trailer::BYTES, State::Trailer { index_offset, index_length, index_crc });
+        };
+        let trailer = Trailer::parse(bytes, self.offset + Trailer::BYTES as u64)?;
+        if (trailer.index_offset, trailer.index_length) != (index_offset, index_length) {
+            return Err(Error::corrupt("the trailer points to another index"));
+        }
+        Error::check_crc(trailer.index_crc, index_crc)
+            .map_err(|error| error.at_offset(index_offset))?;
+        self.state = State::End;
+        Ok(Step::Got(Trailer::BYTES, Event::End))
+    }
+}
+
+enum Step<'a> {
+    Need(usize),
+    Skip(usize),
+    Got(usize, Event<'a>),
+}
+
+/// Where a contiguous payload starts whose frame header ends at `after`. An empty one needs no
+/// alignment.
+///
+/// # Errors
+/// `Corrupt` when it overflows.
+pub(super) fn payload_offset(geometry: &Geometry, after: u64, alignment: u64) -> Result<u64> {
+    if geometry.decoded_len() == 0 {
+        return Ok(after);
+    }
+    after.checked_next_multiple_of(alignment).ok_or_else(|| Error::corrupt("an offset overflows"))
+}

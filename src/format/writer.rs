@@ -1,0 +1,126 @@
+//! Writes a file front to back, never seeking.
+
+use super::frame::{Footer, FrameHeader};
+use super::header::Header;
+use super::index::{IndexBuilder, Payload};
+use super::layout::ChunkHead;
+use super::object::PayloadLayout;
+use super::parser::{FrameOffsets, chunk_crc, payload_offset};
+use super::trailer::Trailer;
+use crate::error::{Error, Result};
+use std::io::{self, Write};
+use zerocopy::IntoBytes;
+
+/// A frame whose chunks are being written.
+struct Open {
+    header: FrameHeader,
+    offsets: FrameOffsets,
+    chunk_ends: Vec<u64>,
+    /// Chunks written.
+    written: u64,
+}
+
+/// Writes header, frames, index and trailer to `W`.
+pub(crate) struct FileWriter<W> {
+    output: W,
+    offset: u64,
+    alignment: u64,
+    index: IndexBuilder,
+    open: Option<Open>,
+}
+
+impl<W: Write> FileWriter<W> {
+    /// Writes the header.
+    pub(crate) fn new(output: W, header: Header) -> Result<Self> {
+        let (alignment, index) = (header.alignment(), IndexBuilder::default());
+        let mut writer = Self { output, offset: 0, alignment, index, open: None };
+        writer.write(&header.to_bytes())?;
+        Ok(writer)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.output.write_all(bytes)?;
+        self.offset += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Begins a frame; [`chunk`](Self::chunk) for each of its chunks must follow.
+    pub(crate) fn begin(&mut self, header: FrameHeader) -> Result<()> {
+        self.check_closed()?;
+        let frame_offset = self.offset;
+        self.write(&header.to_bytes()?)?;
+        let offset = match header.object.layout {
+            PayloadLayout::Chunked => self.offset,
+            PayloadLayout::Contiguous => {
+                payload_offset(&header.object.geometry, self.offset, self.alignment)?
+            }
+        };
+        let padding = vec![0; (offset - self.offset) as usize];
+        self.write(&padding)?;
+        let offsets = FrameOffsets { frame: frame_offset, payload: offset };
+        self.open = Some(Open { header, offsets, chunk_ends: Vec::new(), written: 0 });
+        Ok(())
+    }
+
+    /// Writes the frame's next chunk, coded.
+    pub(crate) fn chunk(&mut self, coded: &[u8]) -> Result<()> {
+        let open = self.open.as_mut().ok_or_else(|| Error::invalid("a chunk outside a frame"))?;
+        open.written += 1;
+        if open.header.object.layout == PayloadLayout::Chunked {
+            let length = u32::try_from(coded.len())
+                .map_err(|_| Error::invalid("a coded chunk of more than 4 GiB"))?;
+            let head = ChunkHead { length: length.into(), crc: chunk_crc(coded).into() };
+            let end = self.offset + (size_of::<ChunkHead>() + coded.len()) as u64;
+            open.chunk_ends.push(end);
+            self.write(head.as_bytes())?;
+        }
+        Ok(self.write(coded)?)
+    }
+
+    /// Ends the frame.
+    pub(crate) fn end(&mut self, footer: Footer) -> Result<()> {
+        let open = self.open.as_ref().ok_or_else(|| Error::invalid("no frame to end"))?;
+        let FrameOffsets { frame, payload } = open.offsets;
+        let (object, length) = (&open.header.object, self.offset - payload);
+        let whole =
+            object.layout == PayloadLayout::Chunked || length == object.geometry.decoded_len();
+        if open.written != object.geometry.chunk_count() || !whole {
+            return Err(Error::invalid("a frame without all its chunks"));
+        }
+        let decoded_crc = footer.decoded_crc;
+        let payload = Payload { frame_offset: frame, offset: payload, length, decoded_crc };
+        self.index.push(object, &payload, &open.chunk_ends);
+        self.write(&footer.to_bytes())?;
+        self.open = None;
+        Ok(())
+    }
+
+    /// A frame that an error cut short leaves nothing that could be continued.
+    fn check_closed(&self) -> Result<()> {
+        match &self.open {
+            Some(open) => Err(Error::invalid("an earlier tensor was not written whole")
+                .in_tensor(&open.header.object.name)),
+            None => Ok(()),
+        }
+    }
+
+    /// How long the file were if it ended here.
+    pub(crate) fn finished_length(&self) -> u64 {
+        self.offset + self.index.length() + Trailer::BYTES as u64
+    }
+
+    /// Writes index and trailer; returns the flushed output and the length of the file.
+    pub(crate) fn finish(mut self) -> Result<(W, u64)> {
+        self.check_closed()?;
+        let index = self.index.to_bytes()?;
+        let trailer = Trailer {
+            index_offset: self.offset,
+            index_length: index.len() as u64,
+            index_crc: crc32fast::hash(&index),
+        };
+        self.write(&index)?;
+        self.write(&trailer.to_bytes())?;
+        self.output.flush()?;
+        Ok((self.output, self.offset))
+    }
+}
