@@ -30,7 +30,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("encode", &["codec", "codec::trellis", "format", "io", "role"]),
     ("convert", &["encode", "format", "io", "read"]),
     ("compare", &["convert", "io"]),
-    ("analysis", &["codec::transform", "convert", "encode", "io", "role"]),
+    ("analysis", &["codec::entropy", "codec::transform", "convert", "encode", "io", "role"]),
     (
         "bench_internals",
         &["codec::entropy", "codec::planes", "codec::quantizer", "codec::transform"],
