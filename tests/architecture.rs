@@ -55,12 +55,8 @@ const MAX_LINES: usize = 500;
 
 /// A source file of the library.
 struct Source {
-    /// Relative to the repository.
-    file: String,
     /// The module path below the crate: `codec::planes`.
     module: String,
-    /// The text without comments and unit tests.
-    code: String,
     /// Module paths and items that the file imports, as paths below the crate.
     imports: Vec<String>,
     /// What the module re-exports: the name, and the path that it stands for.
@@ -102,10 +98,8 @@ fn sources() -> Vec<Source> {
     let paths = files(&root().join("src"));
     let named = paths.iter().map(|path| (relative(path), path));
     named
-        .filter(|(file, _)| {
-            !file.starts_with("src/bin/") && file != "src/lib.rs" && !is_test(file)
-        })
-        .map(|(file, path)| Source::new(file, code(path)))
+        .filter(|(file, _)| !file.starts_with("src/bin/") && file != "src/lib.rs" && !is_test(file))
+        .map(|(file, path)| Source::new(&file, &code(path)))
         .collect()
 }
 
@@ -114,7 +108,7 @@ fn is_test(file: &str) -> bool {
 }
 
 impl Source {
-    fn new(file: String, code: String) -> Self {
+    fn new(file: &str, code: &str) -> Self {
         let path = file.trim_start_matches("src/").trim_end_matches(".rs");
         let module = path.trim_end_matches("/mod").replace('/', "::");
         let (mut imports, mut exports) = (Vec::new(), Vec::new());
@@ -143,7 +137,7 @@ impl Source {
                 imports.extend(absolute(&module, path.trim_end_matches(':')));
             }
         }
-        Self { file, module, code, imports, exports }
+        Self { module, imports, exports }
     }
 }
 
@@ -198,9 +192,11 @@ fn absolute(module: &str, path: &str) -> Option<String> {
         }
     } else {
         // A child module, or another crate: the module graph tells.
-        return rest.chars().next().filter(char::is_ascii_lowercase).map(|_| {
-            format!("?{module}::{rest}")
-        });
+        return rest
+            .chars()
+            .next()
+            .filter(char::is_ascii_lowercase)
+            .map(|_| format!("?{module}::{rest}"));
     }
     parts.push(rest);
     Some(parts.join("::"))
@@ -315,19 +311,19 @@ fn files_are_short() {
 #[test]
 fn imports_are_found() {
     let a = Source::new(
-        "src/a/mod.rs".into(),
-        "mod b;\npub(crate) use b::{C, d::E};\nuse crate::f::{self, G};\n".into(),
+        "src/a/mod.rs",
+        "mod b;\npub(crate) use b::{C, d::E};\nuse crate::f::{self, G};\n",
     );
     assert_eq!(a.module, "a");
     assert_eq!(a.imports, ["f", "f::G"]);
     let exports: Vec<&str> = a.exports.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(exports, ["C", "E"]);
     let b = Source::new(
-        "src/a/b.rs".into(),
-        "use super::C;\nuse std::io;\nfn x() { crate::f::y(); super::z() }\n".into(),
+        "src/a/b.rs",
+        "use super::C;\nuse std::io;\nfn x() { crate::f::y(); super::z() }\n",
     );
     assert_eq!(b.imports, ["a::C", "?a::b::std::io", "f::y", "a::z"]);
-    let f = Source::new("src/f.rs".into(), "use crate::a::C;\n".into());
+    let f = Source::new("src/f.rs", "use crate::a::C;\n");
     let all = [a, b, f];
     let graph = graph(&all);
     assert_eq!(graph["f"], BTreeSet::from(["a::b".to_owned()]));

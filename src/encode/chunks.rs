@@ -1,8 +1,7 @@
 //! Tensors cut into chunks, and all of them coded.
 
 use super::job::Coder;
-use crate::codec::Scratch;
-use crate::codec::trellis::EncodedChunk;
+use crate::codec::{EncodedChunk, Scratch};
 use crate::dtype::Dtype;
 use crate::error::Result;
 use crate::format::Geometry;

@@ -4,8 +4,7 @@ use super::chunks::{BufferPool, chunk_elements, encode_chunks};
 use super::statistics;
 use super::step_search::Adjustable;
 use super::writer::{WriteOptions, invalid};
-use crate::codec::trellis::{self, EncodedChunk, SquaredError};
-use crate::codec::{self, Codec, Scratch};
+use crate::codec::{Codec, EncodedChunk, Encoder, Scratch};
 use crate::dtype::Dtype;
 use crate::encode::LossyPlan;
 use crate::error::{Error, Result};
@@ -59,43 +58,45 @@ pub(super) struct Ready {
     pub(super) coder: Coder,
 }
 
-/// Codes a tensor's chunks.
-pub(super) enum Coder {
-    Lossless {
-        encoder: codec::Encoder,
-        /// What chunks looked like when they were surveyed.
-        crcs: Vec<u32>,
-    },
-    Lossy {
-        encoder: Box<trellis::Encoder>,
-        /// Rows in a chunk.
-        rows: usize,
-    },
+/// Encodes the chunks of a tensor, and for a lossless codec checks that they are still those of the
+/// statistics.
+pub(super) struct Coder {
+    pub(super) encoder: Encoder,
+    /// CRC32 of every chunk when the statistics were collected; empty for a lossy codec.
+    crcs: Vec<u32>,
+    /// Elements in every chunk but the last.
+    chunk_elements: u64,
 }
 
 impl Coder {
-    /// Codes the chunk of a number.
+    pub(super) fn lossy(encoder: Encoder, geometry: &Geometry) -> Self {
+        Self { encoder, crcs: Vec::new(), chunk_elements: geometry.chunk_elements() }
+    }
+
+    pub(super) fn is_lossy(&self) -> bool {
+        self.encoder.codec() == Codec::Trellis
+    }
+
+    /// Encodes the chunk of this number.
     ///
     /// # Errors
-    /// `Corrupt` when it is not what it was before.
+    /// `Corrupt` when the chunk changed since the statistics were collected.
     pub(super) fn encode(
         &self,
         number: u64,
         chunk: &[u8],
         scratch: &mut Scratch,
     ) -> Result<EncodedChunk> {
-        match self {
-            Self::Lossless { encoder, crcs } => {
-                let crc = crc32fast::hash(chunk);
-                if crc != crcs[number as usize] {
-                    return Err(Error::corrupt("the source changed while it was read"));
-                }
-                let (bytes, distortion) =
-                    (encoder.encode(chunk, scratch)?, SquaredError::default());
-                Ok(EncodedChunk { bytes, decoded_crc: crc, distortion })
-            }
-            Self::Lossy { encoder, rows } => encoder.encode(number as usize * rows, chunk, scratch),
+        let encoded = self.encoder.encode(number * self.chunk_elements, chunk, scratch);
+        let Some(&expected) = self.crcs.get(number as usize) else { return encoded };
+        let found = match &encoded {
+            Ok(encoded) => encoded.decoded_crc,
+            Err(_) => crc32fast::hash(chunk),
+        };
+        if found != expected {
+            return Err(Error::corrupt("the source changed while it was read"));
         }
+        encoded
     }
 }
 
@@ -131,7 +132,7 @@ impl Ready {
         let object = Object::new(kind, name.to_owned(), geometry, encoder.codec().id(), layout);
         let object = object.map_err(invalid)?;
         let header = FrameHeader { object, parameters: encoder.parameters(), chunk_crcs };
-        Ok(Self { header, coder: Coder::Lossless { encoder, crcs } })
+        Ok(Self { header, coder: Coder { encoder, crcs, chunk_elements } })
     }
 }
 

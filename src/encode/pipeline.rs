@@ -1,7 +1,7 @@
 //! Many objects, one after the other, those that follow worked on while one is written.
 
 use super::chunks::BufferPool;
-use super::job::{Coded, Coder, Incoming, Ready};
+use super::job::{Coded, Incoming, Ready};
 use super::plan::{LossyPlan, Plan};
 use super::rate_control::{BitBudget, RateController};
 use super::step_search::Adjustable;
@@ -213,7 +213,7 @@ impl<'t> Draft<'t> {
         match approach {
             Approach::Planned(plan) => {
                 let ready = Ready::as_planned(incoming, plan.as_ref(), options, buffers)?;
-                let lossy = matches!(ready.coder, Coder::Lossy { .. });
+                let lossy = ready.coder.is_lossy();
                 let whole = lossy && incoming.source.byte_len() < WHOLE;
                 match whole {
                     true => ready.coded(incoming.source, buffers).map(Self::Coded),

@@ -5,8 +5,8 @@ use super::job::{Coder, Incoming, Ready};
 use super::matrix::matrix_shape;
 use super::plan::{self, LossyPlan, Prepared, Subject};
 use super::writer::WriteOptions;
-use crate::codec::Codec;
-use crate::codec::trellis::{BAND, SquaredError};
+use crate::codec::trellis::BAND;
+use crate::codec::{Codec, SquaredError};
 use crate::error::Result;
 use crate::format::{
     CHUNK_OVERHEAD, FrameHeader, Geometry, Object, ObjectKind, PayloadLayout, object_overhead,
@@ -22,7 +22,6 @@ const ATTEMPTS: usize = 10;
 pub(super) struct Adjustable<'i> {
     incoming: Incoming<'i>,
     geometry: Geometry,
-    columns: usize,
     prepared: Prepared,
 }
 
@@ -44,12 +43,7 @@ impl<'i> Adjustable<'i> {
         let geometry = incoming.geometry((target / band).max(1) * band)?;
         let subject = Subject { source, dtype, rows, columns, overhead_bits: 0.0 };
         let prepared = plan::prepare(&subject, plan)?;
-        Ok(prepared.map(|prepared| Self {
-            incoming: incoming.clone(),
-            geometry,
-            columns,
-            prepared,
-        }))
+        Ok(prepared.map(|prepared| Self { incoming: incoming.clone(), geometry, prepared }))
     }
 
     /// The tensor at a step.
@@ -66,9 +60,8 @@ impl<'i> Adjustable<'i> {
     /// What codes chunks at a step, and what its decoder needs to know.
     fn coder(&self, step: f32) -> Result<(Coder, Vec<u8>)> {
         let encoder = self.prepared.encoder(step)?;
-        let parameters = encoder.parameters().to_vec();
-        let rows = self.geometry.chunk_elements() as usize / self.columns;
-        Ok((Coder::Lossy { encoder: Box::new(encoder), rows }, parameters))
+        let parameters = encoder.parameters();
+        Ok((Coder::lossy(encoder, &self.geometry), parameters))
     }
 
     pub(super) fn weights(&self) -> u64 {
@@ -117,13 +110,13 @@ impl<'i> Adjustable<'i> {
 
     /// Codes all chunks and keeps none: their bytes, and how near they come.
     fn measure(&self, coder: &Coder, buffers: &BufferPool) -> Result<(u64, SquaredError)> {
-        let (mut bytes, mut distortion) = (0, SquaredError::default());
+        let (mut bytes, mut squared_error) = (0, SquaredError::default());
         encode_chunks(&self.geometry, self.incoming.source, coder, buffers, |encoded, _| {
             bytes += encoded.bytes.len() as u64 + CHUNK_OVERHEAD;
-            distortion.add(encoded.distortion);
+            squared_error.add(encoded.squared_error);
             buffers.reuse(encoded);
             Ok(())
         })?;
-        Ok((bytes, distortion))
+        Ok((bytes, squared_error))
     }
 }

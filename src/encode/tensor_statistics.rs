@@ -1,6 +1,6 @@
 //! What became of a tensor.
 
-use crate::codec::trellis::SquaredError;
+use crate::codec::SquaredError;
 
 /// What became of a tensor that was added.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -19,15 +19,15 @@ pub struct TensorStats {
 impl TensorStats {
     /// ‖W − Ŵ‖ ÷ ‖W‖; 0 when nothing was lost.
     pub fn rel_error(&self) -> f64 {
-        self.distortion().rel_error()
+        self.squared_error().rel_error()
     }
 
     /// 20 · log10(‖W‖ ÷ ‖W − Ŵ‖) in decibels; `None` when nothing was lost.
     pub fn snr_db(&self) -> Option<f64> {
-        self.distortion().snr_db()
+        self.squared_error().snr_db()
     }
 
-    fn distortion(&self) -> SquaredError {
+    fn squared_error(&self) -> SquaredError {
         SquaredError { signal: self.signal, noise: self.noise }
     }
 }

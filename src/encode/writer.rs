@@ -5,7 +5,7 @@ use super::job::{Coded, Incoming, Ready};
 use super::pipeline::Part;
 use super::plan::{LossyPlan, Plan, TensorPlan, TensorSource};
 use super::tensor_statistics::TensorStats;
-use crate::codec::trellis::{EncodedChunk, SquaredError};
+use crate::codec::{EncodedChunk, SquaredError};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::format::{FileWriter, Footer, FrameHeader, Header, Object, ObjectKind};
@@ -281,16 +281,16 @@ impl<'w> Writer<'w> {
         }
         let Self { file, path, .. } = self;
         file.begin(header).map_err(|error| error.in_file(path))?;
-        let mut distortion = SquaredError::default();
+        let mut squared_error = SquaredError::default();
         let mut crcs = Vec::new();
         chunks(&mut |encoded, length| {
             file.chunk(&encoded.bytes).map_err(|error| error.in_file(path))?;
-            distortion.add(encoded.distortion);
+            squared_error.add(encoded.squared_error);
             crcs.push(encoded.decoded_crc);
             buffers.reuse(encoded);
             observe(length)
         })?;
-        let SquaredError { signal, noise } = distortion;
+        let SquaredError { signal, noise } = squared_error;
         let footer = Footer { decoded_crc: geometry.combine_crcs(crcs), signal, noise };
         file.end(footer).map_err(|error| error.in_file(path))?;
         let bytes = self.finished_length() - before;

@@ -7,7 +7,7 @@ use super::scales::Scales;
 use super::symbols::Parts;
 use super::training::{RowClassifier, costs};
 use crate::arch::Kernel;
-use crate::codec::Scratch;
+use crate::codec::chunk::{EncodedChunk, Scratch, SquaredError};
 use crate::codec::entropy::rans::EncodeTables;
 use crate::codec::entropy::{Alphabet, Coset};
 use crate::codec::quantizer::{Costs, ROWS, Search, Task};
@@ -16,40 +16,6 @@ use crate::dtype::Dtype;
 use crate::dtype::number;
 use crate::error::{Error, Result};
 use std::sync::Arc;
-
-/// A coded chunk, and how near it comes.
-pub(crate) struct EncodedChunk {
-    pub(crate) bytes: Vec<u8>,
-    /// CRC32 of the decoded bytes.
-    pub(crate) decoded_crc: u32,
-    pub(crate) distortion: SquaredError,
-}
-
-/// Sums of squares over finite elements.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct SquaredError {
-    /// Of the original.
-    pub(crate) signal: f64,
-    /// Of the original less the decoded.
-    pub(crate) noise: f64,
-}
-
-impl SquaredError {
-    pub(crate) fn add(&mut self, other: Self) {
-        self.signal += other.signal;
-        self.noise += other.noise;
-    }
-
-    /// ‖W − Ŵ‖ ÷ ‖W‖; 0 without noise.
-    pub(crate) fn rel_error(self) -> f64 {
-        if self.noise > 0.0 { (self.noise / self.signal).sqrt() } else { 0.0 }
-    }
-
-    /// 20 · log10(‖W‖ ÷ ‖W − Ŵ‖) in decibels; `None` without noise.
-    pub(crate) fn snr_db(self) -> Option<f64> {
-        (self.noise > 0.0).then(|| 10.0 * (self.signal / self.noise).log10())
-    }
-}
 
 /// Codes chunks of one tensor.
 pub(crate) struct Encoder {
@@ -89,19 +55,21 @@ impl Encoder {
         &self.decoder.model
     }
 
-    /// Codes one chunk of whole rows, the first of which has this number in the tensor.
+    /// Encodes one chunk of whole rows; `first_element` is the index of its first element in the
+    /// tensor.
     ///
     /// Elements that are not finite, or too far out for the lattice, are stored as they are; so
     /// are those whose decoded value would overflow the dtype. Neighbours do not notice.
     pub(crate) fn encode(
         &self,
-        first_row: usize,
+        first_element: u64,
         chunk: &[u8],
         scratch: &mut Scratch,
     ) -> Result<EncodedChunk> {
         let mut values = Vec::new();
         number::to_f32(self.dtype, chunk, &mut values);
         let columns = self.model().parameters.columns;
+        let first_row = (first_element / columns as u64) as usize;
         if !values.len().is_multiple_of(columns) {
             return Err(Error::invalid("a chunk that does not hold whole rows"));
         }
@@ -123,9 +91,9 @@ impl Encoder {
             let overflowed = |at: &usize| original[*at].is_finite() && !back[*at].is_finite();
             let more: Vec<usize> = (0..back.len()).filter(overflowed).collect();
             if more.is_empty() {
-                let distortion = distortion(&original, &back);
+                let squared_error = squared_error(&original, &back);
                 let decoded_crc = crc32fast::hash(&decoded);
-                return Ok(EncodedChunk { bytes, decoded_crc, distortion });
+                return Ok(EncodedChunk { bytes, decoded_crc, squared_error });
             }
             outliers.extend(more);
             outliers.sort_unstable();
@@ -259,7 +227,7 @@ impl Encoder {
             out.extend_from_slice(&chunk[position * size..][..size]);
         }
         out.extend(parts.bypass.clone().finish());
-        parts.write_stream(&self.tables, self.kernel, &mut scratch.coder, &mut out)?;
+        parts.write_stream(&self.tables, self.kernel, &mut scratch.words, &mut out)?;
         Ok(out)
     }
 }
@@ -299,7 +267,7 @@ pub(super) fn by_column(rows: &[f32], columns: usize, inverse_step: f32) -> Vec<
 }
 
 /// Summed in lanes, always the same ones.
-fn distortion(original: &[f32], back: &[f32]) -> SquaredError {
+fn squared_error(original: &[f32], back: &[f32]) -> SquaredError {
     let mut sums = [SquaredError::default(); 8];
     for (original, back) in original.chunks(8).zip(back.chunks(8)) {
         for ((sum, &original), &back) in sums.iter_mut().zip(original).zip(back) {

@@ -1,8 +1,8 @@
 //! The plan of one tensor.
 
+use crate::codec::Encoder;
 use crate::codec::trellis::{
-    self, Candidate, Effort, RowScales, Scaling, TransformChoice, TransformSearch,
-    candidate_transforms,
+    Candidate, Effort, RowScales, Scaling, TransformChoice, TransformSearch, candidate_transforms,
 };
 use crate::coordinates::{BlockTransform, Coordinates};
 use crate::dtype::Dtype;
@@ -296,10 +296,11 @@ pub(crate) fn prepare<S: ReadAt + ?Sized>(
 
 impl Prepared {
     /// The encoder at a step.
-    pub(crate) fn encoder(&self, step: f32) -> Result<trellis::Encoder> {
+    pub(crate) fn encoder(&self, step: f32) -> Result<Encoder> {
         if !(MIN_STEP..MAX_STEP).contains(&f64::from(step)) {
             return Err(Error::invalid("a step out of range"));
         }
-        self.fitted.encoder(self.dtype, step, self.effort, self.gain)
+        let encoder = self.fitted.encoder(self.dtype, step, self.effort, self.gain)?;
+        Ok(Encoder::Trellis(Box::new(encoder)))
     }
 }
