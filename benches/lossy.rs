@@ -7,7 +7,9 @@ mod common;
 
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
-use occ::{Coordinates, Dtype, Encoding, Plan, Reader, TensorPlan, WriteOptions, Writer};
+use occ::{
+    Coordinates, Dtype, Encoding, Plan, Reader, TensorPlan, TensorSource, WriteOptions, Writer,
+};
 
 const ROWS: usize = 2048;
 const COLUMNS: usize = 2048;
@@ -45,13 +47,13 @@ fn encoding(coding: Coding) -> Encoding {
 }
 
 fn plan_of(coding: Coding, bytes: &[u8]) -> TensorPlan {
-    Plan::of("w", Dtype::Bf16, &SHAPE, bytes, &encoding(coding)).unwrap()
+    Plan::of(&TensorSource::new("w", Dtype::Bf16, &SHAPE, &bytes), &encoding(coding)).unwrap()
 }
 
 fn written(bytes: &[u8], plan: &TensorPlan) -> Vec<u8> {
     let mut file = Vec::with_capacity(bytes.len());
     let mut writer = Writer::new(&mut file, WriteOptions::default()).unwrap();
-    writer.add_planned("w", Dtype::Bf16, &SHAPE, bytes, plan).unwrap();
+    writer.add_planned(&TensorSource::new("w", Dtype::Bf16, &SHAPE, &bytes), plan).unwrap();
     writer.finish().unwrap();
     file
 }

@@ -1,6 +1,6 @@
 //! Bytes understood as a recipe for a small file.
 
-use occ::{Dtype, Plan, Reader, TensorPlan, WriteOptions, Writer};
+use occ::{Dtype, Plan, Reader, TensorPlan, TensorSource, WriteOptions, Writer};
 
 /// A tensor, before or after.
 #[derive(Debug, PartialEq, Eq)]
@@ -48,11 +48,9 @@ pub struct Recipe {
 impl Recipe {
     /// One byte each for alignment, chunk size and number of tensors, then the tensors.
     pub fn read(bytes: &mut Bytes<'_>) -> Self {
-        let options = WriteOptions {
-            alignment: 1 << (bytes.byte() % 13),
-            chunk_elements: 1 + 16 * u64::from(bytes.byte()),
-            ..WriteOptions::default()
-        };
+        let options = WriteOptions::default()
+            .alignment(1 << (bytes.byte() % 13))
+            .chunk_elements(1 + 16 * u64::from(bytes.byte()));
         let count = usize::from(bytes.byte() % 5);
         let (tensors, plans) = (0..count).map(|number| tensor(bytes, number)).unzip();
         Self { tensors, plans, options }
@@ -70,7 +68,8 @@ impl Recipe {
                 None => writer.add(name, *dtype, shape, bytes).expect("a possible tensor"),
                 Some(plan) => {
                     let bytes = bytes.as_slice();
-                    let added = writer.add_planned(name, *dtype, shape, bytes, plan);
+                    let source = TensorSource::new(name, *dtype, shape, &bytes);
+                    let added = writer.add_planned(&source, plan);
                     let added = added.expect("a possible tensor and plan");
                     let allowed = plan.lossy.as_ref().and_then(|plan| plan.max_noise);
                     let allowed = allowed.map_or(f64::INFINITY, |share| share * added.signal);
@@ -120,17 +119,20 @@ const LOSSY: u8 = 0xe0;
 fn plan(bytes: &mut Bytes<'_>) -> TensorPlan {
     let (axes, more) = (bytes.byte(), bytes.byte());
     let axes = match axes % 4 {
-        0 => r#""identity""#.to_owned(),
-        1 => format!(r#"{{"hadamard":{{"block_log2":{},"signed":false}}}}"#, axes / 4 % 9),
-        2 => format!(r#"{{"hadamard":{{"block_log2":{},"signed":true}}}}"#, axes / 4 % 9),
-        _ => format!(r#"{{"aligned":{{"block":{}}}}}"#, 1 + axes / 4),
+        0 => r#"{"coordinates":"identity","block":1}"#.to_owned(),
+        1 => format!(r#"{{"coordinates":"hadamard","block":{}}}"#, 1u32 << (axes / 4 % 9)),
+        2 => format!(
+            r#"{{"coordinates":"hadamard","block":{},"signed":true}}"#,
+            1u32 << (axes / 4 % 9)
+        ),
+        _ => format!(r#"{{"coordinates":"klt","block":{}}}"#, 1 + u32::from(axes / 4)),
     };
     let (effort, step) = (bytes.byte() % 10, 2f32.powi(i32::from(bytes.byte() % 24) - 20));
     let max_noise = if more & 4 == 0 { "null" } else { "0.03" };
     let plan = format!(
-        r#"{{"tensors":{{"":{{"weights":0,"bytes":0,"lossy":{{"step":{step},"axes":{axes},
+        r#"{{"version":1,"tensors":{{"":{{"weights":0,"bytes":0,"lossy":{{"step":{step},"transform":{axes},
         "mean":{},"rank":{},"row_scales":"{}","column_scales":{},"effort":{effort},"gain":0.0,"max_noise":{max_noise},
-        "shares_budget":false,"floor":0.0,"curve":[[0.0,3.0],[1.0,2.0],[2.0,1.0]]}}}}}}}}"#,
+        "shares_budget":false,"rate":{{"min_bits":0.0,"points":[[0.0,3.0],[1.0,2.0],[2.0,1.0]]}}}}}}}}}}"#,
         more & 1 == 1,
         more / 8 % 4,
         ["none", "loudness", "rank"][usize::from(more / 2 % 2 + more / 64 % 2)],

@@ -62,8 +62,8 @@ pub use compare::{
 pub use coordinates::{BlockTransform, Coordinates};
 pub use dtype::Dtype;
 pub use encode::{
-    Encoding, LossyPlan, Plan, TensorPlan, TensorSource, TensorStats, Weighting, WriteOptions,
-    Writer,
+    Encoding, LossyPlan, Plan, RateCurve, TensorPlan, TensorSource, TensorStats, Weighting,
+    WriteOptions, Writer,
 };
 pub use error::{Error, Location, Result};
 pub use io::{FileSection, ReadAt};

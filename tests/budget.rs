@@ -264,15 +264,7 @@ fn tensors_from_memory_keep_to_a_budget_as_those_of_a_file() {
     for (name, samples) in checkpoints() {
         let checkpoint = checkpoint(folder.path(), &samples);
         let mut plan = checkpoint.plan(&Encoding::bits(3.0).effort(3), &mut go_on).unwrap();
-        let sources: Vec<TensorSource<'_>> = samples
-            .iter()
-            .map(|sample| TensorSource {
-                name: &sample.name,
-                dtype: sample.dtype,
-                shape: &sample.shape,
-                bytes: &sample.bytes,
-            })
-            .collect();
+        let sources: Vec<TensorSource<'_>> = samples.iter().map(Sample::source).collect();
         let mut file = Vec::new();
         let mut writer = Writer::new(&mut file, WriteOptions::default()).unwrap();
         let added = writer.add_all(&sources, &plan).unwrap();

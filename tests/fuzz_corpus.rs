@@ -143,7 +143,7 @@ fn file(chunk_elements: u64, samples: &[Sample<'_>]) -> Vec<u8> {
 
 fn written(chunk_elements: u64, fill: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
     let mut file = Vec::new();
-    let options = WriteOptions { alignment: 32, chunk_elements, ..WriteOptions::default() };
+    let options = WriteOptions::default().alignment(32).chunk_elements(chunk_elements);
     let mut writer = Writer::new(&mut file, options).unwrap();
     fill(&mut writer);
     writer.finish().unwrap();

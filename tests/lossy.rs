@@ -60,11 +60,10 @@ fn sample(dtype: Dtype, shape: &[usize], seed: u64) -> Sample {
 
 /// A file with one tensor in it, coded as asked.
 fn coded(sample: &Sample, encoding: &Encoding, options: WriteOptions) -> Vec<u8> {
-    let Sample { name, dtype, shape, bytes } = sample;
-    let plan = Plan::of(name, *dtype, shape, bytes.as_slice(), encoding).unwrap();
+    let plan = Plan::of(&sample.source(), encoding).unwrap();
     let mut file = Vec::new();
     let mut writer = Writer::new(&mut file, options).unwrap();
-    writer.add_planned(name, *dtype, shape, bytes.as_slice(), &plan).unwrap();
+    writer.add_planned(&sample.source(), &plan).unwrap();
     writer.finish().unwrap();
     file
 }

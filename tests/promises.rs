@@ -5,7 +5,7 @@ mod common;
 use common::{Random, Sample, small_chunks};
 use occ::{
     BlockTransform, Coordinates, Dtype, Encoding, Error, FileSection, Plan, Reader, RowScales,
-    StreamReader, TensorPlan, VerifyOptions, WriteOptions, Writer,
+    StreamReader, TensorPlan, TensorSource, VerifyOptions, WriteOptions, Writer,
 };
 use proptest::prelude::*;
 
@@ -25,15 +25,13 @@ fn normal(seed: u64, count: usize) -> Vec<f32> {
 }
 
 fn plan(sample: &Sample, encoding: &Encoding) -> TensorPlan {
-    let Sample { name, dtype, shape, bytes } = sample;
-    Plan::of(name, *dtype, shape, bytes.as_slice(), encoding).unwrap()
+    Plan::of(&sample.source(), encoding).unwrap()
 }
 
 fn coded(sample: &Sample, plan: &TensorPlan, options: WriteOptions) -> Result<Vec<u8>, Error> {
-    let Sample { name, dtype, shape, bytes } = sample;
     let mut file = Vec::new();
     let mut writer = Writer::new(&mut file, options)?;
-    writer.add_planned(name, *dtype, shape, bytes.as_slice(), plan)?;
+    writer.add_planned(&sample.source(), plan)?;
     writer.finish()?;
     let options = VerifyOptions { deep: true, ..VerifyOptions::default() };
     let report = occ::verify(file.as_slice(), options)?;
@@ -247,12 +245,13 @@ fn files_and_memory_make_the_same() {
     let mut disk = tempfile::tempfile().unwrap();
     std::io::Write::write_all(&mut disk, &[&[0; 7], sample.bytes.as_slice()].concat()).unwrap();
     let section = FileSection::new(&disk, 7..7 + sample.bytes.len() as u64);
+    let source = TensorSource::new("w", Dtype::F32, &[300, 64], &section);
     for encoding in encodings(17.0) {
         let plan = plan(&sample, &encoding);
-        assert_eq!(Plan::of("w", Dtype::F32, &[300, 64], &section, &encoding).unwrap(), plan);
+        assert_eq!(Plan::of(&source, &encoding).unwrap(), plan);
         let mut file = Vec::new();
         let mut writer = Writer::new(&mut file, small_chunks(3000)).unwrap();
-        writer.add_planned("w", Dtype::F32, &[300, 64], &section, &plan).unwrap();
+        writer.add_planned(&source, &plan).unwrap();
         writer.finish().unwrap();
         assert!(file == coded(&sample, &plan, small_chunks(3000)).unwrap());
     }

@@ -87,7 +87,7 @@ proptest! {
         alignment in 0u32..=12,
         sizes in prop::collection::vec(0usize..40, 1..9),
     ) {
-        let options = WriteOptions { alignment: 1 << alignment, ..small_chunks(chunk_elements) };
+        let options = small_chunks(chunk_elements).alignment(1 << alignment);
         let file = written(&samples, options);
         prop_assert_eq!(&read(&file), &samples);
         prop_assert_eq!(&streamed(file.as_slice()), &samples);
@@ -266,7 +266,7 @@ fn many_tensors_are_found_by_name() {
             )
         })
         .collect();
-    let file = written(&samples, WriteOptions { alignment: 1, ..WriteOptions::default() });
+    let file = written(&samples, WriteOptions::default().alignment(1));
     let reader = Reader::from_bytes(&file).unwrap();
     for sample in &samples {
         assert_eq!(reader.tensor(&sample.name).unwrap().decode().unwrap(), sample.bytes);

@@ -29,11 +29,7 @@ fn assert_same(objects: &[DecodedObject], samples: &[Sample]) {
 #[test]
 fn reads_what_is_written() {
     let samples = menagerie();
-    for options in [
-        WriteOptions::default(),
-        small_chunks(77),
-        WriteOptions { alignment: 1, ..small_chunks(500) },
-    ] {
+    for options in [WriteOptions::default(), small_chunks(77), small_chunks(500).alignment(1)] {
         let file = written(&samples, options);
         assert_same(&decode_stream(&file).unwrap(), &samples);
         assert_same(&decode_indexed(&file).unwrap(), &samples);
@@ -68,7 +64,7 @@ fn agrees_on_pairs() {
 }
 
 fn agrees(samples: &[Sample]) {
-    let file = written(samples, WriteOptions { alignment: 16, ..small_chunks(1 << 18) });
+    let file = written(samples, small_chunks(1 << 18).alignment(16));
     let checksums = checksums(&file);
     let mut mended = file.clone();
     mend(&mut mended, &checksums);

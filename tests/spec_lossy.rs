@@ -51,11 +51,11 @@ fn sample(dtype: Dtype, rows: usize, columns: usize, specials: &[f64]) -> Sample
 
 /// A file with the sample alone, in chunks of 64 rows.
 fn coded(sample: &Sample, encoding: &Encoding) -> Vec<u8> {
-    let Sample { name, dtype, shape, bytes } = sample;
-    let plan = Plan::of(name, *dtype, shape, bytes.as_slice(), encoding).unwrap();
+    let shape = &sample.shape;
+    let plan = Plan::of(&sample.source(), encoding).unwrap();
     let mut file = Vec::new();
     let mut writer = Writer::new(&mut file, small_chunks(64 * shape[1] as u64)).unwrap();
-    writer.add_planned(name, *dtype, shape, bytes.as_slice(), &plan).unwrap();
+    writer.add_planned(&sample.source(), &plan).unwrap();
     writer.finish().unwrap();
     file
 }

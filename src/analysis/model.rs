@@ -151,7 +151,7 @@ enum Spent {
 fn look(tensor: &Stored<'_>, snr_db: f64) -> Result<Looked> {
     let Stored { name, dtype, shape, .. } = tensor;
     let mut matrix = matrix(tensor)?;
-    let source = TensorSource { name, dtype: *dtype, shape, bytes: tensor };
+    let source = TensorSource::new(name, *dtype, shape, tensor);
     let spent = match &mut matrix {
         Some(matrix) => coded::spend(&source, snr_db, &mut matrix.coordinates)?,
         None => None,
@@ -159,7 +159,7 @@ fn look(tensor: &Stored<'_>, snr_db: f64) -> Result<Looked> {
     let spent = match spent {
         Some(bits) => Spent::Lossy(bits),
         None => {
-            let plan = Plan::of(name, *dtype, shape, tensor, &Encoding::lossless())?;
+            let plan = Plan::of(&source, &Encoding::lossless())?;
             Spent::Lossless(8.0 * plan.bytes as f64)
         }
     };

@@ -4,7 +4,7 @@ use super::safetensors::{self, Described, LENGTH_BYTES};
 use super::{INDEX_NAME, LONE_NAME, Progress, report};
 use crate::dtype::Dtype;
 use crate::encode::Plan;
-use crate::encode::{Incoming, Part, Writer};
+use crate::encode::{TensorSource, Writer};
 use crate::error::{Error, Result};
 use crate::format::{ObjectKind, check_file_name};
 use crate::io::FileSection;
@@ -26,9 +26,18 @@ use std::path::{Path, PathBuf};
 /// ```
 #[derive(Debug)]
 pub struct Checkpoint {
-    /// Path and bytes of the index, if it is sharded.
-    index: Option<(PathBuf, Vec<u8>)>,
+    /// The index, if the checkpoint is sharded.
+    index: Option<ShardIndex>,
     shards: Vec<Shard>,
+}
+
+/// The index of a sharded checkpoint.
+#[derive(Debug)]
+struct ShardIndex {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    /// The length of the bytes, as the shape of an attachment.
+    shape: [usize; 1],
 }
 
 #[derive(Debug)]
@@ -37,6 +46,8 @@ struct Shard {
     path: PathBuf,
     file: File,
     header: Vec<u8>,
+    /// The length of the header, as the shape of an attachment.
+    header_shape: [usize; 1],
     tensors: Vec<Described>,
 }
 
@@ -88,7 +99,8 @@ impl Checkpoint {
                 }
             }
         }
-        Ok(Self { index: Some((index.to_owned(), bytes)), shards })
+        let (path, shape) = (index.to_owned(), [bytes.len()]);
+        Ok(Self { index: Some(ShardIndex { path, bytes, shape }), shards })
     }
 
     /// Copies a safetensors file from `input` to a nameless temporary file in `folder`: tensors
@@ -122,7 +134,7 @@ impl Checkpoint {
 
     /// The files it consists of.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
-        let index = self.index.iter().map(|(path, _)| path.as_path());
+        let index = self.index.iter().map(|index| index.path.as_path());
         index.chain(self.shards.iter().map(|shard| shard.path.as_path()))
     }
 
@@ -133,7 +145,7 @@ impl Checkpoint {
 
     /// Bytes of all its files.
     pub fn file_bytes(&self) -> u64 {
-        let index = self.index.as_ref().map_or(0, |(_, bytes)| bytes.len() as u64);
+        let index = self.index.as_ref().map_or(0, |index| index.bytes.len() as u64);
         let headers: u64 =
             self.shards.iter().map(|shard| LENGTH_BYTES + shard.header.len() as u64).sum();
         index + headers + self.tensor_bytes()
@@ -173,28 +185,29 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Everything that is written of it, in order: the index, then shard by shard its header and
-    /// its tensors, which `sections` are.
-    pub(super) fn parts<'c>(&'c self, sections: &'c [Section<'c>]) -> Vec<Part<'c>> {
-        let index = self.index.as_ref().map(|(path, bytes)| Part {
-            path: Some(path),
-            incoming: Incoming::file(ObjectKind::File, INDEX_NAME, bytes),
-        });
-        let mut parts: Vec<Part<'c>> = index.into_iter().collect();
-        let mut sections = sections.iter();
-        for Shard { name, path, header, tensors, .. } in &self.shards {
-            let incoming = Incoming::file(ObjectKind::SafetensorsHeader, name, header);
-            parts.push(Part { path: Some(path), incoming });
-            parts.extend(sections.by_ref().take(tensors.len()).map(Section::part));
+    /// Everything that is written, in order: the index, then for each shard its header and its
+    /// tensors, which are `sections`.
+    pub(super) fn sources<'c>(&'c self, sections: &'c [Section<'c>]) -> Vec<TensorSource<'c>> {
+        let mut sources = Vec::new();
+        if let Some(ShardIndex { path, bytes, shape }) = &self.index {
+            let source = TensorSource::attachment(ObjectKind::File, INDEX_NAME, shape, bytes);
+            sources.push(source.in_file(path));
         }
-        parts
+        let mut sections = sections.iter();
+        for Shard { name, path, header, header_shape, tensors, .. } in &self.shards {
+            let kind = ObjectKind::SafetensorsHeader;
+            let source = TensorSource::attachment(kind, name, header_shape, header);
+            sources.push(source.in_file(path));
+            sources.extend(sections.by_ref().take(tensors.len()).map(Section::source));
+        }
+        sources
     }
 }
 
 impl Section<'_> {
-    fn part(&self) -> Part<'_> {
+    pub(super) fn source(&self) -> TensorSource<'_> {
         let Self { name, dtype, shape, path, ref bytes } = *self;
-        Part { path: Some(path), incoming: Incoming::tensor(name, dtype, shape, bytes) }
+        TensorSource::new(name, dtype, shape, bytes).in_file(path)
     }
 }
 
@@ -217,7 +230,8 @@ impl Shard {
             let what = "bytes after the last tensor of a safetensors file";
             return Err(Error::corrupt(what).at_offset(expected));
         }
-        Ok(Self { name: name.to_owned(), path, file, header, tensors })
+        let header_shape = [header.len()];
+        Ok(Self { name: name.to_owned(), path, file, header, header_shape, tensors })
     }
 
     fn sections(&self) -> impl Iterator<Item = Section<'_>> {

@@ -2,7 +2,7 @@
 
 use super::checkpoint::{Checkpoint, Section};
 use super::{Progress, report};
-use crate::encode::{Encoding, Plan, TensorSource, plan};
+use crate::encode::{Encoding, Plan, TensorSource};
 use crate::encode::{TensorStats, Writer};
 use crate::error::Result;
 
@@ -52,16 +52,8 @@ impl Checkpoint {
     /// `Io`; `InvalidArgument` when a budget cannot be kept or makes no sense.
     pub fn plan(&self, encoding: &Encoding, progress: &mut Progress<'_>) -> Result<Plan> {
         let sections: Vec<Section<'_>> = self.sections().collect();
-        let sources: Vec<TensorSource<'_>> = sections
-            .iter()
-            .map(|Section { name, dtype, shape, bytes, .. }| TensorSource {
-                name,
-                dtype: *dtype,
-                shape,
-                bytes,
-            })
-            .collect();
-        plan(&sources, encoding, other_bytes(self), &mut |bytes| report(progress, bytes))
+        let sources: Vec<TensorSource<'_>> = sections.iter().map(Section::source).collect();
+        Plan::new(&sources, encoding, other_bytes(self), &mut |bytes| report(progress, bytes))
     }
 
     /// Writes everything as planned: in the order of [`write_to`](Self::write_to), and so that the
@@ -76,8 +68,8 @@ impl Checkpoint {
         progress: &mut Progress<'_>,
     ) -> Result<Encoded> {
         let sections: Vec<Section<'_>> = self.sections().collect();
-        let parts = self.parts(&sections);
-        let added = writer.add_parts(&parts, plan, &mut |bytes| report(progress, bytes))?;
+        let sources = self.sources(&sections);
+        let added = writer.add_sources(&sources, plan, &mut |bytes| report(progress, bytes))?;
         let names = sections.iter().map(|section| section.name.to_owned());
         Ok(Encoded { tensors: names.zip(added).collect() })
     }

@@ -161,7 +161,15 @@ impl Encoding {
         self.target == Target::Lossless && self.rules.iter().all(|rule| rule.bits.is_none())
     }
 
-    /// What is promised of the tensor of this name.
+    /// The budget of the whole file in bits per weight, if there is one.
+    pub(crate) fn budget(&self) -> Option<f64> {
+        match self.target {
+            Target::Bits(bits) => Some(bits),
+            Target::Lossless | Target::Noise(_) => None,
+        }
+    }
+
+    /// The target of the tensor of this name.
     pub(crate) fn target_for(&self, name: &str) -> TensorTarget {
         match (self.rules.iter().rfind(|rule| rule.pattern.matches(name)), self.target) {
             (Some(Rule { bits: None, .. }), _) | (None, Target::Lossless) => TensorTarget::Lossless,
@@ -175,11 +183,7 @@ impl Encoding {
     /// `InvalidArgument` for budgets and errors that are none.
     pub(crate) fn check(&self) -> Result<()> {
         let budgets = self.rules.iter().filter_map(|rule| rule.bits);
-        let own = match self.target {
-            Target::Bits(bits) => Some(bits),
-            _ => None,
-        };
-        if budgets.chain(own).any(|bits| !(bits.is_finite() && bits > 0.0)) {
+        if budgets.chain(self.budget()).any(|bits| !(bits.is_finite() && bits > 0.0)) {
             return Err(Error::invalid("a budget that is not a positive number of bits"));
         }
         if let Some(other) = self.coordinates.filter(|coordinates| !coordinates.is_coded()) {

@@ -48,15 +48,15 @@ fn largest_divisor(number: u64, limit: u64) -> Option<u64> {
     (limit / 16..=limit).rev().find(|&divisor| divisor > 0 && number.is_multiple_of(divisor))
 }
 
-/// A matrix of floats over the bytes of a tensor.
-pub(crate) struct Matrix<'s, S: ?Sized> {
-    pub(crate) source: &'s S,
+/// A matrix over the data of a tensor.
+pub(crate) struct Matrix<'s> {
+    pub(crate) data: &'s dyn ReadAt,
     pub(crate) dtype: Dtype,
     pub(crate) rows: usize,
     pub(crate) columns: usize,
 }
 
-impl<S: ReadAt + ?Sized> Rows for Matrix<'_, S> {
+impl Rows for Matrix<'_> {
     fn rows(&self) -> usize {
         self.rows
     }
@@ -69,7 +69,7 @@ impl<S: ReadAt + ?Sized> Rows for Matrix<'_, S> {
         let row = self.columns as u64 * u64::from(self.dtype.bits()) / 8;
         let mut scratch = Vec::new();
         let range = rows.start as u64 * row..rows.end as u64 * row;
-        number::to_f32(self.dtype, self.source.bytes(range, &mut scratch)?, out);
+        number::to_f32(self.dtype, self.data.bytes(range, &mut scratch)?, out);
         Ok(())
     }
 }

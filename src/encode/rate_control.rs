@@ -9,7 +9,7 @@ const FACTORS: (f64, f64) = (-24.0, 10.0);
 /// The binary logarithm of the factor by which steps must grow so that tensors take `bits` bits
 /// in all: equal slope, since the λ of each goes with the square of its step. `None` when even
 /// the largest steps take more.
-pub(super) fn spread<'p>(
+pub(super) fn step_factor<'p>(
     tensors: &(impl Iterator<Item = (&'p LossyPlan, u64)> + Clone),
     bits: f64,
 ) -> Option<f64> {
@@ -29,7 +29,7 @@ pub(super) fn spread<'p>(
 
 /// Bits a weight when the step grows by a factor, given as a binary logarithm.
 fn bits_with(plan: &LossyPlan, factor: f64) -> f64 {
-    plan.bits_at(f64::from(plan.step).log2() + factor)
+    plan.rate.bits_at(f64::from(plan.step).log2() + factor)
 }
 
 /// Keeps a file to its budget while it is written: what one tensor takes more or less than
@@ -81,13 +81,13 @@ impl RateController {
             self.underway.push_back(tensor.bytes);
             return Ok(None);
         };
-        let fixed = || self.rest.iter().filter(|t| flexible(t).is_none());
+        let fixed = || self.rest.iter().filter(|t| t.flexible().is_none());
         let left = self.budget.saturating_sub(length);
         let left = left.saturating_sub(fixed().map(|t| t.bytes).sum());
-        let after = || self.rest.iter().filter_map(flexible);
+        let after = || self.rest.iter().filter_map(TensorPlan::flexible);
         let all = || std::iter::once((&plan, tensor.weights)).chain(after());
         let aim = left as f64 * 8.0 * AIM;
-        let factor = spread(&all(), aim).ok_or_else(|| {
+        let factor = step_factor(&all(), aim).ok_or_else(|| {
             let least: f64 =
                 all().map(|(plan, weights)| bits_with(plan, FACTORS.1) * weights as f64).sum();
             ((least - aim) / 8.0).max(1.0) as u64
@@ -105,20 +105,16 @@ impl RateController {
     }
 }
 
-fn flexible(tensor: &TensorPlan) -> Option<(&LossyPlan, u64)> {
-    let plan = tensor.lossy.as_ref().filter(|plan| plan.shares_budget)?;
-    Some((plan, tensor.weights))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::codec::trellis::RowScales;
     use crate::coordinates::BlockTransform;
+    use crate::encode::plan::RateCurve;
 
     /// A tensor of variance 1 whose rate is that of a Gaussian's at high rates.
     fn gaussian(weights: u64) -> TensorPlan {
-        let curve = [-1.6, -1.0, -0.4].map(|step| (step, 1.0 - step));
+        let points = [-1.6, -1.0, -0.4].map(|step| (step, 1.0 - step));
         let lossy = LossyPlan {
             step: 0.5,
             transform: BlockTransform::IDENTITY,
@@ -130,8 +126,7 @@ mod tests {
             gain: 0.0,
             max_noise: None,
             shares_budget: true,
-            floor: 0.0,
-            curve,
+            rate: RateCurve { min_bits: 0.0, points },
         };
         TensorPlan { weights, bytes: weights / 4, lossy: Some(lossy) }
     }
@@ -141,8 +136,8 @@ mod tests {
         let tensors = [gaussian(1000), gaussian(3000)];
         let all = || tensors.iter().map(|t| (t.lossy.as_ref().unwrap(), t.weights));
         // 2 bits at step 1/2, so 3 bits at 1/4.
-        assert!((spread(&all(), 12_000.0).unwrap() + 1.0).abs() < 1e-9);
-        assert!(spread(&all(), -1.0).is_none());
+        assert!((step_factor(&all(), 12_000.0).unwrap() + 1.0).abs() < 1e-9);
+        assert!(step_factor(&all(), -1.0).is_none());
     }
 
     #[test]
@@ -173,7 +168,7 @@ mod tests {
         let first = ahead.next(0).unwrap().unwrap();
         assert_eq!(behind.next(0).unwrap(), Some(first.clone()));
         behind.written();
-        let expected = first.plan.bits_at(f64::from(first.plan.step).log2()) * 1000.0;
+        let expected = first.plan.rate.bits_at(f64::from(first.plan.step).log2()) * 1000.0;
         let second = ahead.next(0).unwrap().unwrap();
         let known = behind.next(expected as u64).unwrap().unwrap();
         // But for a byte, which is rounded.

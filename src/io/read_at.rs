@@ -57,10 +57,12 @@ impl<S: ReadAt + ?Sized> ReadAt for &S {
 /// against the process.
 ///
 /// ```no_run
-/// use occ::{Dtype, FileSection, Writer, WriteOptions};
+/// use occ::{Dtype, FileSection, Plan, TensorSource, WriteOptions, Writer};
 /// let file = std::fs::File::open("weights.bin")?;
 /// let mut writer = Writer::create("weights.occ", WriteOptions::default())?;
-/// writer.add_from("w", Dtype::Bf16, &[4096, 4096], &FileSection::new(&file, 0..4096 * 4096 * 2))?;
+/// let section = FileSection::new(&file, 0..4096 * 4096 * 2);
+/// let source = TensorSource::new("w", Dtype::Bf16, &[4096, 4096], &section);
+/// writer.add_all(&[source], &Plan::default())?;
 /// writer.finish()?;
 /// # Ok::<(), occ::Error>(())
 /// ```

@@ -34,7 +34,7 @@ pub fn run(args: &Compress) -> Result<(), Failure> {
     }
     let checkpoint = open(&args.input, &output)?;
     check_distinct(checkpoint.paths(), &output)?;
-    let options = WriteOptions { overwrite, ..WriteOptions::default() };
+    let options = WriteOptions::default().overwrite(overwrite);
     let mut writer = if is_dash(&output) {
         Writer::new(BufWriter::with_capacity(1 << 20, stdout()), options)?
     } else {

@@ -108,7 +108,7 @@ fn compress_to(
     output: &Path,
     encoding: &Encoding,
 ) -> Result<Option<f64>, Failure> {
-    let options = WriteOptions { overwrite: true, ..WriteOptions::default() };
+    let options = WriteOptions::default();
     let mut writer = Writer::create(output, options)?;
     let progress = Progress::new("planning", Some(checkpoint.tensor_bytes()));
     let plan = checkpoint.plan(encoding, &mut |bytes| progress.advance(bytes))?;
