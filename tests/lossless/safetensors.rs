@@ -1,8 +1,6 @@
 //! Safetensors in, safetensors out, byte for byte, however odd the file.
 
-mod common;
-
-use common::{
+use crate::common::{
     Sample, bf16_weights, f32_weights, menagerie, safetensors, safetensors_with_header,
     small_chunks,
 };
@@ -193,7 +191,7 @@ fn shards_that_share_a_tensor_are_refused() {
 #[test]
 fn a_file_without_a_header_gets_one() {
     let samples = menagerie();
-    let file = common::written(&samples, WriteOptions::default());
+    let file = crate::common::written(&samples, WriteOptions::default());
     let folder = tempfile::tempdir().unwrap();
     let (coded, back) = (folder.path().join("a.occ"), folder.path().join("a.safetensors"));
     fs::write(&coded, &file).unwrap();

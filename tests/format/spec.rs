@@ -1,13 +1,10 @@
 //! The crate against a decoder written from `spec/format.md` alone: both must accept the same
 //! files and read the same from them.
 
-mod common;
-mod spec_decoder;
-
-use common::{Sample, few, menagerie, paired, small_chunks, written};
+use crate::common::{Sample, few, menagerie, paired, small_chunks, written};
+use crate::spec_decoder::checksums::{checksums, mend};
+use crate::spec_decoder::{DecodedObject, decode_indexed, decode_stream};
 use occ::{Reader, VerifyOptions, WriteOptions};
-use spec_decoder::checksums::{checksums, mend};
-use spec_decoder::{DecodedObject, decode_indexed, decode_stream};
 
 fn is_sound(file: &[u8]) -> bool {
     let options = VerifyOptions { deep: true, ..VerifyOptions::default() };

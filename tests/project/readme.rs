@@ -28,7 +28,7 @@ Ok(())
 /// Links to files of the repository lead somewhere.
 #[test]
 fn links_lead_somewhere() {
-    let readme = include_str!("../README.md");
+    let readme = include_str!("../../README.md");
     let links: Vec<&str> =
         readme.split("](").skip(1).map(|after| after.split(')').next().unwrap()).collect();
     assert!(links.len() > 2);
@@ -40,7 +40,7 @@ fn links_lead_somewhere() {
 
 #[test]
 fn readme_shows_this_example() {
-    let readme = include_str!("../README.md");
+    let readme = include_str!("../../README.md");
     let block = readme.split("```rust\n").nth(1).unwrap().split("```").next().unwrap();
     assert!(include_str!("readme.rs").contains(block), "{block}");
     assert!(example().is_err(), "there is no model.occ here");

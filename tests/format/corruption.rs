@@ -1,8 +1,6 @@
 //! Damage is an error or does nothing: never a panic, never other data.
 
-mod common;
-
-use common::{Sample, bf16_weights, few, safetensors, small_chunks, written};
+use crate::common::{Sample, bf16_weights, few, safetensors, small_chunks, written};
 use occ::convert::{self, Checkpoint, Target};
 use occ::{Dtype, Error, Limits, Reader, StreamReader, VerifyOptions, Writer};
 use std::ops::ControlFlow;
@@ -103,7 +101,7 @@ fn every_damaged_chunk_is_named() {
 fn rows_touch_only_their_chunks() {
     let (rows, columns) = (64, 100);
     let sample = Sample::new("w", Dtype::Bf16, &[rows, columns], bf16_weights(5, rows * columns));
-    let noise = common::Random(1).bytes(rows * columns);
+    let noise = crate::common::Random(1).bytes(rows * columns);
     let raw = Sample::new("raw", Dtype::U8, &[rows, columns], noise);
     for sample in [sample, raw] {
         let file = written(std::slice::from_ref(&sample), small_chunks(8 * columns as u64));

@@ -1,6 +1,6 @@
 //! Runs what the fuzzers check over their seeds, and writes the seeds.
 
-#[path = "../fuzz/targets.rs"]
+#[path = "../../fuzz/targets.rs"]
 mod targets;
 
 use occ::convert::Checkpoint;

@@ -1,9 +1,7 @@
 //! How far the outputs of two models are apart: known answers, a naive computation, and inputs that
 //! fit nothing.
 
-mod common;
-
-use common::{Random, Sample, safetensors, small_chunks, written};
+use crate::common::{Random, Sample, safetensors, small_chunks, written};
 use half::bf16;
 use occ::{Comparison, Dtype, Error, Inputs, Result, TensorComparison};
 use proptest::prelude::*;

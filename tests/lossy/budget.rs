@@ -1,8 +1,6 @@
 //! Budgets for whole files: spent to within half a per cent, never exceeded; plans that are kept.
 
-mod common;
-
-use common::{Random, Sample, safetensors};
+use crate::common::{Random, Sample, safetensors};
 use half::bf16;
 use occ::convert::Checkpoint;
 use occ::{Dtype, Encoding, Error, Plan, Reader, TensorSource, Weighting, WriteOptions, Writer};

@@ -1,19 +1,16 @@
 //! Coding with loss against a decoder written from `spec/format.md` alone: both must read the same
 //! bits, and accept the same files behind valid checksums.
 
-mod common;
-mod spec_decoder;
-
-use common::{Random, Sample, small_chunks};
+use crate::common::{Random, Sample, small_chunks};
+use crate::spec_decoder::checksums::{checksums, mend, number};
+use crate::spec_decoder::made::Made;
+use crate::spec_decoder::maker::{Dice, make_chunk, make_params};
+use crate::spec_decoder::{crc32, decode_first, decode_indexed, decode_stream};
 use half::{bf16, f16};
 use occ::{
     BlockTransform, Coding, Coordinates, Dtype, Encoding, Error, Plan, Reader, VerifyOptions,
     Writer,
 };
-use spec_decoder::checksums::{checksums, mend, number};
-use spec_decoder::made::Made;
-use spec_decoder::maker::{Dice, make_chunk, make_params};
-use spec_decoder::{crc32, decode_first, decode_indexed, decode_stream};
 use std::ops::Range;
 
 const FLOATS: [Dtype; 4] = [Dtype::F16, Dtype::Bf16, Dtype::F32, Dtype::F64];

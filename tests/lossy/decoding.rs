@@ -1,8 +1,6 @@
 //! Coding with loss: every way of decoding agrees, every promise holds, nothing poisons anything.
 
-mod common;
-
-use common::{Random, Sample, small_chunks};
+use crate::common::{Random, Sample, small_chunks};
 use half::{bf16, f16};
 use occ::{
     BlockTransform, Codec, Coordinates, Dtype, Encoding, Plan, Reader, StreamReader, VerifyOptions,

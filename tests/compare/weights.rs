@@ -1,8 +1,8 @@
 //! How far models are apart: known answers, a naive computation, and all that has no answer.
 
-mod common;
-
-use common::{Random, Sample, bf16_weights, few, menagerie, safetensors, small_chunks, written};
+use crate::common::{
+    Random, Sample, bf16_weights, few, menagerie, safetensors, small_chunks, written,
+};
 use half::{bf16, f16};
 use occ::{Comparison, Distortion, Dtype, Error, Result, TensorComparison, WriteOptions};
 use proptest::prelude::*;

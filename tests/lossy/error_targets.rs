@@ -1,8 +1,6 @@
 //! What coding with loss must not do, whatever the numbers and the plan.
 
-mod common;
-
-use common::{Random, Sample, small_chunks};
+use crate::common::{Random, Sample, small_chunks};
 use occ::{
     BlockTransform, Coordinates, Dtype, Encoding, Error, FileSection, Plan, Reader, RowScales,
     StreamReader, TensorPlan, TensorSource, VerifyOptions, WriteOptions, Writer,

@@ -1,9 +1,7 @@
 //! Whatever is written comes back: from memory, map and stream, whole and by rows, with any
 //! number of threads.
 
-mod common;
-
-use common::{Sample, menagerie, small_chunks, written};
+use crate::common::{Sample, menagerie, small_chunks, written};
 use occ::{Codec, Dtype, Error, Reader, StreamReader, VerifyOptions, WriteOptions, Writer};
 use proptest::prelude::*;
 use std::io::{self, Read};
@@ -64,7 +62,7 @@ fn sample() -> impl Strategy<Value = Sample> {
         }
         let count = dtype.byte_len(elements(&shape)).unwrap() as usize;
         let period = usize::from(period).max(1);
-        let mut bytes = common::Random(seed).bytes(count.min(period));
+        let mut bytes = crate::common::Random(seed).bytes(count.min(period));
         bytes = bytes.into_iter().map(|byte| byte & keep).cycle().take(count).collect();
         Sample { name: String::new(), dtype, shape, bytes }
     })

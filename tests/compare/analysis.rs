@@ -1,9 +1,7 @@
 //! Models as a whole: what is found, and that it is always the same.
 #![cfg(feature = "analysis")]
 
-mod common;
-
-use common::{Sample, bf16_weights, f16_weights, f32_weights, menagerie, safetensors};
+use crate::common::{Sample, bf16_weights, f16_weights, f32_weights, menagerie, safetensors};
 use occ::Coordinates;
 use occ::analysis::{Analysis, AnalyzeOptions, Kind, Regime, analyze};
 use occ::{Dtype, Error};

@@ -1,11 +1,10 @@
 //! Damage to what was coded with loss: it is noticed, the error tells where, nothing panics.
 
-mod common;
-#[path = "../fuzz/mend.rs"]
+#[path = "../../fuzz/mend.rs"]
 mod mend;
 
-use common::lossy::{Anatomy, Exhibit, learned_exhibits, simple_exhibits, written};
-use common::{Random, Sample, small_chunks};
+use crate::common::lossy::{Anatomy, Exhibit, learned_exhibits, simple_exhibits, written};
+use crate::common::{Random, Sample, small_chunks};
 use occ::{BlockTransform, Dtype, Error, Limits, Reader, StreamReader, Tensor, VerifyOptions};
 
 fn exhibits() -> Vec<Exhibit> {

@@ -1,8 +1,6 @@
 //! Coded sizes against entropies computed here, from the files' own bits.
 
-mod common;
-
-use common::{Random, Sample, bf16_weights, f16_weights, f32_weights, written};
+use crate::common::{Random, Sample, bf16_weights, f16_weights, f32_weights, written};
 use occ::{Dtype, WriteOptions};
 use std::collections::HashMap;
 use std::path::PathBuf;

@@ -1,11 +1,10 @@
 //! Files written by earlier builds: they must be read, and written again, bit for bit.
 //!
-//! After a deliberate change of the format, `OCC_BLESS=1 cargo test --test golden` writes new ones.
+//! After a deliberate change of the format, `OCC_BLESS=1 cargo test --test format golden` writes
+//! new ones.
 
-mod common;
-
-use common::lossy::{Exhibit, learned_exhibits, simple_exhibits};
-use common::{few, lossy, menagerie, safetensors, small_chunks, written};
+use crate::common::lossy::{Exhibit, learned_exhibits, simple_exhibits};
+use crate::common::{few, lossy, menagerie, safetensors, small_chunks, written};
 use occ::convert::Checkpoint;
 use occ::{Reader, VerifyOptions, WriteOptions, Writer};
 use std::fs;
