@@ -1,26 +1,24 @@
-//! A tensor as the matrix that the lossy codec sees.
+//! A tensor as the matrix that the lossy codec encodes.
 
 use crate::codec::trellis::{MAX_COLUMNS, Rows};
-use crate::dtype::Dtype;
-use crate::dtype::number;
+use crate::dtype::{Dtype, number};
 use crate::error::Result;
 use crate::io::ReadAt;
 use std::ops::Range;
 
-/// Tensors of fewer weights stay as they are: norms, biases, routers.
+/// Tensors with fewer weights (norms, biases, routers) are stored losslessly.
 const MIN_WEIGHTS: u64 = 4096;
 
-/// Rows of fewer weights are joined.
+/// Shorter rows are concatenated.
 const MIN_COLUMNS: u64 = 64;
 
-/// With fewer rows than lanes, rows are cut, if there is enough of them.
+/// A matrix with fewer rows than a band has lanes gets shorter rows, if it is large enough.
 const MIN_ROWS: u64 = 32;
 
-/// Rows and columns of a tensor that can be coded with loss; `None` for those that are not
-/// floats, vectors, small, or of no useful width.
+/// Rows and columns of a tensor that can be encoded lossily; `None` for other dtypes than floats,
+/// vectors, small tensors and unsuitable widths.
 ///
-/// Rows are those of the outermost dimensions; the last dimension is a row, together with those
-/// before it where it is short (the taps of a convolution).
+/// The last dimension is a row, together with those before it where it is short (convolutions).
 pub(crate) fn matrix_shape(dtype: Dtype, shape: &[u64]) -> Option<(usize, usize)> {
     let elements = shape.iter().try_fold(1u64, |product, &size| product.checked_mul(size))?;
     if !number::is_float(dtype) || shape.len() < 2 || elements < MIN_WEIGHTS {
@@ -43,7 +41,7 @@ pub(crate) fn matrix_shape(dtype: Dtype, shape: &[u64]) -> Option<(usize, usize)
     Some((rows, columns as usize))
 }
 
-/// The largest divisor of `number` up to `limit`, unless it is much smaller.
+/// The largest divisor of `number` in `limit / 16..=limit`.
 fn largest_divisor(number: u64, limit: u64) -> Option<u64> {
     (limit / 16..=limit).rev().find(|&divisor| divisor > 0 && number.is_multiple_of(divisor))
 }

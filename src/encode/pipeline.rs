@@ -38,7 +38,7 @@ const CONTROLLED_FRACTION: u64 = 16;
 const SMALL_SOURCE: u64 = 1 << 17;
 
 /// How a source is encoded.
-enum Target {
+enum EncodeMode {
     Lossless,
     /// At the step of the plan, or within its error bound.
     Planned(LossyPlan),
@@ -74,7 +74,7 @@ pub(super) fn write_sources<'s>(
     let budget = budget(sources, plan);
     let mut decisions = Decisions::new(sources, plan, budget);
     let buffers = &BufferPool::default();
-    let prepare = |(source, target): (TensorSource<'s>, Target)| {
+    let prepare = |(source, target): (TensorSource<'s>, EncodeMode)| {
         let prepared = prepare(source, target, options, buffers);
         prepared.map_err(|error| source.locate(error))
     };
@@ -137,21 +137,21 @@ fn too_small(bytes: u64) -> Error {
 
 fn prepare<'s>(
     source: TensorSource<'s>,
-    target: Target,
+    target: EncodeMode,
     options: &WriteOptions,
     buffers: &BufferPool,
 ) -> Result<Prepared<'s>> {
     let tensor = |plan| LossyTensor::new(source, plan, options);
     match target {
-        Target::Lossless => {}
-        Target::Planned(plan) => {
+        EncodeMode::Lossless => {}
+        EncodeMode::Planned(plan) => {
             if let Some(tensor) = tensor(&plan)?
                 && let Some(job) = tensor.planned_job(&plan, buffers)?
             {
                 return Ok(Prepared::Job(job));
             }
         }
-        Target::FileBytes(plan, end) => {
+        EncodeMode::FileBytes(plan, end) => {
             let tensor =
                 tensor(&plan)?.ok_or_else(|| Error::invalid("the plan does not fit the tensor"))?;
             return Ok(Prepared::FileBytes(Box::new(tensor), plan, end));
@@ -209,7 +209,7 @@ impl<'d, 's> Decisions<'d, 's> {
     fn next(
         &mut self,
         frames: &Frames<'_, '_, '_, '_>,
-    ) -> Result<Option<(TensorSource<'s>, Target, u64)>> {
+    ) -> Result<Option<(TensorSource<'s>, EncodeMode, u64)>> {
         while self.undecided.is_full(self.limit) && self.oldest_is_written(frames) {
             self.acknowledge();
         }
@@ -224,7 +224,7 @@ impl<'d, 's> Decisions<'d, 's> {
         };
         let target = self.target(&source, frames).map_err(|error| source.locate(error))?;
         let bytes = source.data.byte_len();
-        let small = matches!(target, Target::Lossless) && bytes < SMALL_SOURCE;
+        let small = matches!(target, EncodeMode::Lossless) && bytes < SMALL_SOURCE;
         let weight = if small { 0 } else { bytes };
         self.undecided.push(weight);
         self.are_tensors.push_back(source.is_tensor());
@@ -235,9 +235,9 @@ impl<'d, 's> Decisions<'d, 's> {
         &mut self,
         source: &TensorSource<'_>,
         frames: &Frames<'_, '_, '_, '_>,
-    ) -> Result<Target> {
+    ) -> Result<EncodeMode> {
         if !source.is_tensor() {
-            return Ok(Target::Lossless);
+            return Ok(EncodeMode::Lossless);
         }
         let budget = match &mut self.controller {
             Some(controller) => {
@@ -247,9 +247,9 @@ impl<'d, 's> Decisions<'d, 's> {
         };
         let planned = || self.plan.get(source.name).and_then(|tensor| tensor.lossy.clone());
         Ok(match budget {
-            Some(BitBudget { plan, file_bytes: Some(end) }) => Target::FileBytes(plan, end),
-            Some(BitBudget { plan, file_bytes: None }) => Target::Planned(plan),
-            None => planned().map_or(Target::Lossless, Target::Planned),
+            Some(BitBudget { plan, file_bytes: Some(end) }) => EncodeMode::FileBytes(plan, end),
+            Some(BitBudget { plan, file_bytes: None }) => EncodeMode::Planned(plan),
+            None => planned().map_or(EncodeMode::Lossless, EncodeMode::Planned),
         })
     }
 

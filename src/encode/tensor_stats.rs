@@ -1,28 +1,28 @@
-//! What became of a tensor.
+//! Size and error of an encoded tensor.
 
 use crate::codec::SquaredError;
 
-/// What became of a tensor that was added.
+/// Size and error of an encoded tensor.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct TensorStats {
-    /// Its elements.
+    /// The number of elements.
     pub weights: u64,
-    /// Bytes that the file grew by, its part of the index included.
+    /// Bytes of its frame and index entry.
     pub bytes: u64,
-    /// The sum of its elements' squares; 0 when nothing was lost.
+    /// Sum of the squares of the original elements; 0 for a lossless codec.
     pub signal: f64,
-    /// The sum of the squares of what decoded elements differ by.
+    /// Sum of the squared differences between original and decoded elements.
     pub noise: f64,
 }
 
 impl TensorStats {
-    /// ‖W − Ŵ‖ ÷ ‖W‖; 0 when nothing was lost.
+    /// The relative error ‖W − Ŵ‖ ÷ ‖W‖; 0 without error.
     pub fn rel_error(&self) -> f64 {
         self.squared_error().rel_error()
     }
 
-    /// 20 · log10(‖W‖ ÷ ‖W − Ŵ‖) in decibels; `None` when nothing was lost.
+    /// The signal-to-noise ratio 20 · log10(‖W‖ ÷ ‖W − Ŵ‖) in decibels; `None` without error.
     pub fn snr_db(&self) -> Option<f64> {
         self.squared_error().snr_db()
     }

@@ -22,7 +22,7 @@ pub(super) const MIN_BITS: f64 = 0.02;
 /// The plan of a tensor at an approximate step, and its measured error.
 pub(super) struct MeasuredPlan {
     pub(super) plan: LossyPlan,
-    /// The root mean square of its weights.
+    /// The RMS of the weights.
     pub(super) rms: f64,
     /// Binary logarithms of steps and of the mean squared errors at them.
     pub(super) noise: [(f64, f64); 3],
@@ -69,13 +69,16 @@ pub(super) fn measured_plan(
     Ok(Some(MeasuredPlan { plan, rms, noise }))
 }
 
+/// The transform with the fewest bits.
 pub(super) struct Chosen {
     pub(super) choice: TransformChoice,
     pub(super) candidate: Candidate,
+    /// Bits per weight that it saves over the identity.
     gain: f64,
 }
 
-/// The choice that takes the fewest bits for the same error.
+/// The transform that needs the fewest bits at equal error: of all candidates without a low-rank
+/// part, then of the best two with one.
 pub(super) fn choose(
     search: &TransformSearch<'_>,
     encoding: &Encoding,
@@ -89,8 +92,8 @@ pub(super) fn choose(
         }))
     };
     let mut found = Vec::new();
-    for axes in allowed(search, encoding.coordinates) {
-        found.extend(estimate(plain(axes))?);
+    for transform in allowed(search, encoding.coordinates) {
+        found.extend(estimate(plain(transform))?);
     }
     let identity = match found.first() {
         Some((bits, TransformChoice { transform: BlockTransform::IDENTITY, .. }, _)) => Some(*bits),
@@ -102,11 +105,11 @@ pub(super) fn choose(
         let best: Vec<BlockTransform> =
             found.iter().take(2).map(|(_, choice, _)| choice.transform).collect();
         if mean || rank > 0 {
-            for axes in best {
-                // An aligned basis has the loudest axes for itself.
-                let rank = if axes.coordinates == Coordinates::Klt { 0 } else { rank };
+            for transform in best {
+                // The first basis vectors of a KLT are those of the low-rank part.
+                let rank = if transform.coordinates == Coordinates::Klt { 0 } else { rank };
                 if mean || rank > 0 {
-                    found.extend(estimate(TransformChoice { mean, rank, ..plain(axes) })?);
+                    found.extend(estimate(TransformChoice { mean, rank, ..plain(transform) })?);
                 }
             }
         }
@@ -118,6 +121,7 @@ pub(super) fn choose(
     }))
 }
 
+/// The candidates in the coordinates that an encoding allows.
 fn allowed(search: &TransformSearch<'_>, coordinates: Option<Coordinates>) -> Vec<BlockTransform> {
     let mut all = candidate_transforms(search.rows(), search.columns());
     let Some(coordinates) = coordinates else { return all };
