@@ -9,7 +9,7 @@ use super::reconstruction::Model;
 use super::scales::{Scales, Scaling};
 use super::training::{Quantiser, RowClassifier, Sample, Trained, classify, train};
 use crate::arch::Kernel;
-use crate::codec::entropy::{Alphabet, BitWriter, Coset, MagnitudeCounts, Profile};
+use crate::codec::entropy::{Alphabet, BitWriter, Coset, MagnitudeCounts, MagnitudeDistribution};
 use crate::codec::quantizer::Trellis;
 use crate::codec::transform::{
     BAND, Basis, Gram, Hadamard, Identity, LowRank, Subspace, Transform,
@@ -322,14 +322,16 @@ fn take_away(part: LowRank, rows: &mut [f32]) -> FittedLowRank {
 }
 
 /// How coefficients like these are coded: low bits apart, the profile, bits of one.
-fn coefficient_table(values: impl Iterator<Item = i32> + Clone) -> (u32, Profile, f64) {
+fn coefficient_table(
+    values: impl Iterator<Item = i32> + Clone,
+) -> (u32, MagnitudeDistribution, f64) {
     let beyond = |bypass: u32| values.clone().filter(|k| (k >> bypass).abs() > 60).count();
     let total = values.clone().count();
     let bypass = (0..8).find(|&bypass| beyond(bypass) * 64 <= total).unwrap_or(8);
     let alphabet = Alphabet { coset: Coset::Whole, bypass };
     let mut counts = MagnitudeCounts::default();
     values.clone().for_each(|k| counts.add(alphabet.magnitude_of(k)));
-    let profile = Profile::from_counts(&counts, bypass > 0, false);
+    let profile = MagnitudeDistribution::from_counts(&counts, bypass > 0, false);
     let table = profile.frequencies(alphabet);
     let bits: f64 = values.map(|k| f64::from(profile.bits(&table, alphabet, k))).sum();
     (bypass, profile, bits / total.max(1) as f64 + f64::from(bypass))

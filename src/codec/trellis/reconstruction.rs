@@ -4,7 +4,7 @@ use super::parameters::{LowRankPart, Parameters};
 use super::scales::scale;
 use crate::arch::Kernel;
 use crate::codec::entropy::rans::{DecodeTables, EncodeTables};
-use crate::codec::entropy::{Alphabet, Coset, Frequencies, Profile};
+use crate::codec::entropy::{Alphabet, Coset, Frequencies, MagnitudeDistribution};
 use crate::codec::quantizer::Trellis;
 use crate::codec::transform::{BAND, Integers, transpose_long, transpose_short};
 use std::ops::Range;
@@ -153,7 +153,7 @@ impl Model {
     }
 
     /// How the coefficients of each axis are coded: low bits beside the symbols, and the profile.
-    pub(super) fn coefficients(&self) -> &[(u32, Profile)] {
+    pub(super) fn coefficients(&self) -> &[(u32, MagnitudeDistribution)] {
         self.low_rank().map_or(&[], |part| &part.coefficients)
     }
 

@@ -5,7 +5,7 @@ use super::encoder::{MAX_SEARCHED, by_column};
 use super::reconstruction::{Model, alphabets};
 use super::row_table::RowTable;
 use crate::arch::Kernel;
-use crate::codec::entropy::{Alphabet, MAX_MAGNITUDE, MagnitudeCounts, Profile};
+use crate::codec::entropy::{Alphabet, MAX_MAGNITUDE, MagnitudeCounts, MagnitudeDistribution};
 use crate::codec::quantizer::{Costs, ROWS, Search, Task, Trellis};
 use rayon::prelude::*;
 
@@ -280,7 +280,7 @@ impl Quantiser {
 /// The profiles that suit a sample, found by searching it over and over; bits and squared error
 /// of the last search, a weight.
 pub(super) struct Trained {
-    pub(super) profiles: Vec<Profile>,
+    pub(super) profiles: Vec<MagnitudeDistribution>,
     pub(super) bits: f64,
     pub(super) noise: f64,
 }
@@ -332,10 +332,13 @@ fn first_counts(
     counts
 }
 
-fn profiles(counts: &[MagnitudeCounts], quantiser: Quantiser) -> Vec<Profile> {
+fn profiles(counts: &[MagnitudeCounts], quantiser: Quantiser) -> Vec<MagnitudeDistribution> {
     let by_parity = !quantiser.trellis.is_scalar() && quantiser.bypass == 0;
     let mirrored = quantiser.bypass > 0;
-    counts.iter().map(|counts| Profile::from_counts(counts, mirrored, by_parity)).collect()
+    counts
+        .iter()
+        .map(|counts| MagnitudeDistribution::from_counts(counts, mirrored, by_parity))
+        .collect()
 }
 
 struct Found {
@@ -408,11 +411,12 @@ fn search_rows(
 }
 
 /// What lattice points cost by each profile, λ times their bits.
-fn profile_costs(profiles: &[Profile], quantiser: Quantiser) -> Costs {
+fn profile_costs(profiles: &[MagnitudeDistribution], quantiser: Quantiser) -> Costs {
     let alphabets = quantiser.alphabets();
     let scalar = quantiser.trellis.is_scalar();
     let bits = |profile| {
-        let tables = alphabets.map(|alphabet| Profile::frequencies(profile, alphabet));
+        let tables =
+            alphabets.map(|alphabet| MagnitudeDistribution::frequencies(profile, alphabet));
         move |point: i32| {
             let half = if scalar { 0 } else { (point & 1) as usize };
             let k = quantiser.trellis.index(point);
