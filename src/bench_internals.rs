@@ -10,7 +10,7 @@ use crate::codec::entropy::rans::{
 use crate::codec::entropy::{CENTRE, Frequencies, Histogram};
 use crate::codec::planes::split::Split;
 use crate::codec::quantizer::{Costs, ROWS, Search, Task, Trellis};
-use crate::codec::transform::{BAND, Basis, Hadamard, OrthogonalTransform, transpose_short};
+use crate::codec::transform::{BAND, StoredBasis, Hadamard, OrthogonalTransform, transpose_i16};
 use crate::dtype::Dtype;
 use std::array;
 use std::hint::black_box;
@@ -203,7 +203,7 @@ pub fn inverse_hadamard(kernel_name: &str) -> Stage {
 pub fn stored_basis(kernel_name: &str) -> Stage {
     let block = 32;
     let entries: Vec<i16> = normals().map(|x| (6.0 * x) as i16).take(block * block).collect();
-    let basis = Basis::new(block, block, 0.03, &entries).expect("entries that fit");
+    let basis = StoredBasis::new(block, block, 0.03, &entries).expect("entries that fit");
     inverse(kernel_name, basis, block)
 }
 
@@ -221,7 +221,7 @@ pub fn transposition(kernel_name: &str) -> Stage {
     let (kernel, columns) = (kernel(kernel_name), vec![[1; BAND]; TILE]);
     let mut rows = vec![0; TILE * BAND];
     Stage::new(TILE * BAND, move || {
-        transpose_short(kernel, black_box(&columns), black_box(&mut rows));
+        transpose_i16(kernel, black_box(&columns), black_box(&mut rows));
     })
 }
 

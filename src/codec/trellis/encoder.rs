@@ -11,7 +11,7 @@ use crate::codec::Scratch;
 use crate::codec::entropy::rans::EncodeTables;
 use crate::codec::entropy::{Alphabet, Coset};
 use crate::codec::quantizer::{Costs, ROWS, Search, Task};
-use crate::codec::transform::BAND;
+use crate::codec::transform::{BAND, ForwardTransform, LowRankProjector};
 use crate::dtype::Dtype;
 use crate::dtype::number;
 use crate::error::{Error, Result};
@@ -56,6 +56,8 @@ pub(crate) struct Encoder {
     dtype: Dtype,
     decoder: Decoder,
     parameters: Vec<u8>,
+    transform: ForwardTransform,
+    projector: Option<LowRankProjector>,
     tables: EncodeTables,
     costs: Costs,
     settings: EncoderSettings,
@@ -78,7 +80,21 @@ impl Encoder {
         let (tables, costs) = (model.encode_tables(), costs(model, settings.lambda));
         // What is written is what a decoder makes of it.
         let decoder = Decoder::new(dtype, &parameters)?;
-        Ok(Self { dtype, decoder, parameters, tables, costs, settings, kernel: Kernel::best() })
+        let model = &decoder.model;
+        let transform = ForwardTransform::new(Arc::clone(&model.parameters.transform));
+        let projector = model.low_rank().map(|low_rank| LowRankProjector::new(&low_rank.part));
+        let kernel = Kernel::best();
+        Ok(Self {
+            dtype,
+            decoder,
+            parameters,
+            transform,
+            projector,
+            tables,
+            costs,
+            settings,
+            kernel,
+        })
     }
 
     pub(crate) fn parameters(&self) -> &[u8] {
@@ -209,8 +225,11 @@ impl Encoder {
     /// Turns rows, divided by their scales, into their coordinates; returns coefficients.
     fn to_coordinates(&self, rows: &mut [f32]) -> Vec<Vec<i16>> {
         let low_rank = self.model().low_rank();
-        let coefficients = low_rank.map_or_else(Vec::new, |low_rank| low_rank.part.take_away(rows));
-        self.model().parameters.transform.as_orthogonal().forward(self.kernel, rows);
+        let coefficients = match (low_rank, &self.projector) {
+            (Some(low_rank), Some(projector)) => projector.subtract_from(&low_rank.part, rows),
+            _ => Vec::new(),
+        };
+        self.transform.apply(self.kernel, rows);
         coefficients
     }
 

@@ -5,7 +5,7 @@ use super::row_table::RowTable;
 use super::scales::{COLUMN_SCALES, SCALE_ONE};
 use crate::codec::entropy::{BitReader, BitWriter, MagnitudeDistribution};
 use crate::codec::quantizer::Trellis;
-use crate::codec::transform::{Basis, Hadamard, Identity, LowRank, Transform};
+use crate::codec::transform::{Hadamard, Identity, LowRank, StoredBasis, Transform};
 use crate::error::{Error, Result};
 use std::sync::Arc;
 
@@ -154,13 +154,13 @@ pub(super) fn write_transform(transform: &Transform, out: &mut BitWriter) {
         Transform::Hadamard(hadamard) => {
             out.put(HADAMARD, 2);
             out.put(hadamard.block_log2(), 4);
-            let signed = hadamard.flips().contains(&true);
+            let signed = hadamard.sign_flips().contains(&true);
             out.put(u32::from(signed), 1);
             if signed {
-                hadamard.flips().iter().for_each(|&flip| out.put(u32::from(flip), 1));
+                hadamard.sign_flips().iter().for_each(|&flip| out.put(u32::from(flip), 1));
             }
         }
-        Transform::Basis(basis) => {
+        Transform::StoredBasis(basis) => {
             out.put(BASIS, 2);
             out.put(basis.block() as u32 - 1, 16);
             out.put(basis.unit().to_bits(), 32);
@@ -202,7 +202,7 @@ fn read_transform(input: &mut BitReader<'_>, columns: usize) -> Result<Transform
                     input.take_row(size, &mut entries)?;
                 }
             }
-            Transform::Basis(Basis::new(columns, block, unit, &entries)?)
+            Transform::StoredBasis(StoredBasis::new(columns, block, unit, &entries)?)
         }
         _ => return Err(Error::corrupt("unknown coordinates")),
     })
