@@ -10,7 +10,7 @@ use crate::codec::entropy::rans::{
 use crate::codec::entropy::{CENTRE, Frequencies, Histogram};
 use crate::codec::planes::split::Split;
 use crate::codec::quantizer::{Costs, ROWS, Search, Task, Trellis};
-use crate::codec::transform::{BAND, StoredBasis, Hadamard, OrthogonalTransform, transpose_i16};
+use crate::codec::transform::{BAND, Hadamard, OrthogonalTransform, StoredBasis, transpose_i16};
 use crate::dtype::Dtype;
 use std::array;
 use std::hint::black_box;

@@ -10,7 +10,7 @@ use crate::arch::Kernel;
 use crate::codec::Scratch;
 use crate::codec::entropy::rans::EncodeTables;
 use crate::codec::entropy::{Alphabet, Coset};
-use crate::codec::quantizer::{Costs, ROWS, Search, Task};
+use crate::codec::quantizer::{CostTables, ROWS, SearchInput, ViterbiSearch};
 use crate::codec::transform::{BAND, ForwardTransform, LowRankProjector};
 use crate::dtype::Dtype;
 use crate::dtype::number;
@@ -59,7 +59,7 @@ pub(crate) struct Encoder {
     transform: ForwardTransform,
     projector: Option<LowRankProjector>,
     tables: EncodeTables,
-    costs: Costs,
+    costs: CostTables,
     settings: EncoderSettings,
     kernel: Kernel,
 }
@@ -176,7 +176,7 @@ impl Encoder {
     fn parts(&self, rows: &mut [f32], scales: &[u8]) -> Result<Parts> {
         let columns = self.model().parameters.columns;
         let mut parts = Parts::new(rows.len() + rows.len() / columns * 4);
-        let mut search = Search::new(self.model().parameters.trellis, self.kernel);
+        let mut search = ViterbiSearch::new(self.model().parameters.trellis, self.kernel);
         for (band, scales) in rows.chunks_mut(BAND * columns).zip(scales.chunks(BAND)) {
             self.band(band, scales, &mut search, &mut parts)?;
         }
@@ -188,7 +188,7 @@ impl Encoder {
         &self,
         rows: &mut [f32],
         scales: &[u8],
-        search: &mut Search,
+        search: &mut ViterbiSearch,
         parts: &mut Parts,
     ) -> Result<()> {
         let model = self.model();
@@ -234,7 +234,12 @@ impl Encoder {
     }
 
     /// The lattice points of up to 32 rows, by column.
-    fn points(&self, rows: &[f32], classes: &[u8; BAND], search: &mut Search) -> Vec<[i16; BAND]> {
+    fn points(
+        &self,
+        rows: &[f32],
+        classes: &[u8; BAND],
+        search: &mut ViterbiSearch,
+    ) -> Vec<[i16; BAND]> {
         let parameters = &self.model().parameters;
         let (columns, inverse) = (parameters.columns, 1.0 / parameters.step);
         let mut points = vec![[0; BAND]; columns];
@@ -248,7 +253,8 @@ impl Encoder {
             let start = |profile: u8| self.costs.start(profile.into());
             let starts = parameters.classes.of_profiles(classes, start);
             let classes = &parameters.classes.columns;
-            let task = Task { values: &values, costs: &self.costs, starts: &starts, classes };
+            let task =
+                SearchInput { values: &values, costs: &self.costs, starts: &starts, classes };
             search.run(&task, &mut out);
             for (points, out) in points.iter_mut().zip(&out) {
                 points[first..first + ROWS].copy_from_slice(out);
