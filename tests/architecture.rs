@@ -6,7 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Layers that every layer above them may import.
-const GROUND: &[&str] = &["error", "limits", "dtype", "coordinates", "arch", "parallel"];
+const GROUND: &[&str] =
+    &["error", "limits", "dtype", "coordinates", "arch", "parallel", "gaussian"];
 
 /// Each layer, as a module path, and the layers that it may import besides itself and, from
 /// `format` on, the ground. The longest path that matches a module is its layer.
@@ -18,6 +19,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("coordinates", &[]),
     ("parallel", &["error"]),
     ("role", &[]),
+    ("gaussian", &[]),
     ("io", &["error"]),
     ("format", &[]),
     ("codec::entropy", &[]),

@@ -136,15 +136,16 @@ mod tests {
     use super::*;
     use crate::arch::Kernel;
     use crate::codec::transform::{BAND, Integers, Transform};
+    use crate::gaussian::standard_normal;
 
     /// Rows with strongly correlated columns.
     fn correlated(rows: usize, columns: usize) -> Vec<f32> {
-        let noise = |i: usize| ((i * 2654435761) % 1000) as f32 / 500.0 - 1.0;
-        let row = |r: usize| {
-            let common = noise(r * 31 + 7);
-            (0..columns).map(move |c| common + 0.1 * noise(r * 1009 + c * 13))
+        let mut normal = standard_normal(1).map(|x| 0.5 * x);
+        let mut row = || -> Vec<f32> {
+            let common = normal.next().unwrap();
+            normal.by_ref().take(columns).map(|x| common + 0.1 * x).collect()
         };
-        (0..rows).flat_map(row).collect()
+        (0..rows).flat_map(|_| row()).collect()
     }
 
     #[test]
