@@ -14,6 +14,6 @@ pub(crate) mod rans;
 pub(crate) use alphabet::{Alphabet, CENTRE, Coset, ESCAPE};
 pub(crate) use bit_reader::BitReader;
 #[cfg(feature = "encode")]
-pub(crate) use encode::{BitWriter, Histogram, MagnitudeCounts, entropy_bits};
+pub(crate) use encode::{BitWriter, Histogram, MAX_MAGNITUDE, MagnitudeCounts, entropy_bits};
 pub(crate) use frequencies::Frequencies;
-pub(crate) use magnitude_distribution::{MAX_MAGNITUDE, MagnitudeDistribution};
+pub(crate) use magnitude_distribution::MagnitudeDistribution;

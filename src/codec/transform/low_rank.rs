@@ -12,7 +12,7 @@ pub(crate) struct LowRank {
     scale: f32,
     has_mean: bool,
     /// The mean, if there is one, then the basis vectors.
-    vectors: IntegerMatrix,
+    pub(super) vectors: IntegerMatrix,
 }
 
 impl LowRank {
@@ -48,16 +48,6 @@ impl LowRank {
     /// Number of coefficients of a row.
     pub(crate) fn rank(&self) -> usize {
         self.vectors.rows().len() - usize::from(self.has_mean)
-    }
-
-    /// The mean, if there is one, then the basis vectors.
-    pub(super) fn vectors(&self) -> &IntegerMatrix {
-        &self.vectors
-    }
-
-    /// The integers of [`vectors`](Self::vectors), row by row.
-    pub(crate) fn rows(&self) -> impl Iterator<Item = &[i16]> {
-        self.vectors.rows()
     }
 
     /// The product of the coefficients of a band with the columns from `first` on, plus the mean.

@@ -13,8 +13,10 @@ use std::ops::Range;
 #[derive(Debug)]
 pub(crate) struct StoredBasis {
     block: usize,
-    unit: f32,
-    blocks: Vec<IntegerMatrix>,
+    /// The value of an entry 1.
+    pub(super) unit: f32,
+    /// The matrices along the diagonal.
+    pub(super) blocks: Vec<IntegerMatrix>,
 }
 
 impl StoredBasis {
@@ -44,21 +46,6 @@ impl StoredBasis {
     /// Columns of every block but the last, which may have fewer.
     pub(crate) fn block(&self) -> usize {
         self.block
-    }
-
-    /// The value of an entry 1.
-    pub(crate) fn unit(&self) -> f32 {
-        self.unit
-    }
-
-    /// The rows of all blocks, in order.
-    pub(crate) fn rows(&self) -> impl Iterator<Item = &[i16]> {
-        self.blocks.iter().flat_map(IntegerMatrix::rows)
-    }
-
-    /// The matrices along the diagonal.
-    pub(super) fn blocks(&self) -> &[IntegerMatrix] {
-        &self.blocks
     }
 
     fn columns(&self) -> usize {
@@ -107,10 +94,11 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_the_stored_integers() {
+    fn blocks_hold_the_stored_integers_in_order() {
         let entries: Vec<i16> = (0..36).collect();
         let basis = StoredBasis::new(10, 4, 1.0, &entries).unwrap();
-        assert_eq!(basis.rows().flatten().copied().collect::<Vec<i16>>(), entries);
+        let rows = basis.blocks.iter().flat_map(IntegerMatrix::rows);
+        assert_eq!(rows.flatten().copied().collect::<Vec<i16>>(), entries);
         assert_eq!(basis.tiles(), [0..4, 4..8, 8..10]);
     }
 }

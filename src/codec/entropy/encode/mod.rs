@@ -5,6 +5,7 @@ mod frequencies;
 mod histogram;
 mod magnitudes;
 
+pub(crate) use super::magnitude_distribution::MAX_MAGNITUDE;
 pub(crate) use bit_writer::BitWriter;
 pub(crate) use frequencies::entropy_bits;
 pub(crate) use histogram::Histogram;

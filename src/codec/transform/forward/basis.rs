@@ -85,6 +85,18 @@ impl Gram {
     }
 }
 
+impl StoredBasis {
+    /// The value of an entry 1.
+    pub(crate) fn unit(&self) -> f32 {
+        self.unit
+    }
+
+    /// The rows of all blocks, in order.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = &[i16]> {
+        self.blocks.iter().flat_map(IntegerMatrix::rows)
+    }
+}
+
 /// The inverses of the matrices of a stored basis: rows times these are coordinates.
 pub(super) struct InverseBasis {
     columns: usize,
@@ -95,12 +107,12 @@ impl InverseBasis {
     /// O(n · block²) for n columns.
     pub(super) fn new(basis: &StoredBasis) -> Self {
         let inverse = |block: &IntegerMatrix| {
-            let (size, unit) = (block.columns(), f64::from(basis.unit()));
+            let (size, unit) = (block.columns(), f64::from(basis.unit));
             let matrix = Mat::from_fn(size, size, |i, j| block.entry(i, j) * unit);
             let inverse = matrix.partial_piv_lu().inverse();
             Mat::from_fn(size, size, |i, j| inverse[(i, j)] as f32)
         };
-        let blocks: Vec<_> = basis.blocks().iter().map(inverse).collect();
+        let blocks: Vec<_> = basis.blocks.iter().map(inverse).collect();
         Self { columns: blocks.iter().map(Mat::nrows).sum(), blocks }
     }
 
@@ -196,6 +208,6 @@ mod tests {
         let entries: Vec<i16> = basis.rows().flatten().copied().collect();
         assert_eq!(entries.len(), 4 * 4 + 4 * 4 + 2 * 2);
         let again = StoredBasis::new(10, 4, basis.unit(), &entries).unwrap();
-        assert_eq!(again.blocks(), basis.blocks());
+        assert_eq!(again.blocks, basis.blocks);
     }
 }

@@ -48,6 +48,11 @@ impl LowRank {
         let vectors = IntegerMatrix::round(columns, &entries, 1.0)?;
         Some(Self::from_matrix(with_mean, single, vectors))
     }
+
+    /// The integers of the mean, if there is one, then of the basis vectors.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = &[i16]> {
+        self.vectors.rows()
+    }
 }
 
 /// The least-squares projection of rows onto the vectors of a [`LowRank`] part.
@@ -59,7 +64,7 @@ pub(crate) struct LowRankProjector {
 impl LowRankProjector {
     /// O(n · rank²) for n columns.
     pub(crate) fn new(part: &LowRank) -> Self {
-        let (vectors, rank) = (part.vectors(), part.rank());
+        let (vectors, rank) = (&part.vectors, part.rank());
         let (skip, columns) = (usize::from(part.has_mean()), vectors.columns());
         let vectors = Mat::from_fn(rank, columns, |k, c| vectors.entry(skip + k, c));
         let inverse = (&vectors * vectors.transpose()).partial_piv_lu().inverse();
@@ -71,7 +76,7 @@ impl LowRankProjector {
 
     /// The integer coefficients of the part nearest to a row.
     fn coefficients(&self, part: &LowRank, row: &[f32]) -> Vec<i16> {
-        let mean = |c: usize| if part.has_mean() { part.vectors().entry(0, c) as f32 } else { 0.0 };
+        let mean = |c: usize| if part.has_mean() { part.vectors.entry(0, c) as f32 } else { 0.0 };
         let centred: Vec<f32> =
             row.iter().enumerate().map(|(c, x)| x / part.scale() - mean(c)).collect();
         (0..part.rank())
@@ -87,7 +92,7 @@ impl LowRankProjector {
     /// Subtracts from whole rows what a decoder will add. Returns the coefficients of each row.
     /// `part` must be the one that the projector was made for. O(rank) for each value.
     pub(crate) fn subtract_from(&self, part: &LowRank, rows: &mut [f32]) -> Vec<Vec<i16>> {
-        let columns = part.vectors().columns();
+        let columns = part.vectors.columns();
         let mut all = Vec::with_capacity(rows.len() / columns);
         let mut product = vec![[0; BAND]; columns];
         for band in rows.chunks_mut(BAND * columns) {
