@@ -48,6 +48,8 @@ mod dtype;
 mod encode;
 mod error;
 mod format;
+#[cfg(any(test, feature = "bench-internals"))]
+mod gaussian;
 mod io;
 mod limits;
 mod parallel;

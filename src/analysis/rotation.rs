@@ -2,7 +2,7 @@
 
 use super::blocks::max_block;
 use crate::arch::Kernel;
-use crate::codec::transform::{Gram, Hadamard, OrthogonalTransform};
+use crate::codec::transform::{Gram, Hadamard};
 use crate::coordinates::Coordinates;
 use crate::error::{Error, Result};
 use faer::linalg::matmul::matmul;

@@ -2,7 +2,7 @@
 
 use super::quantised::{Quantised, nearest};
 use crate::arch::Kernel;
-use crate::codec::entropy::rans::{EncodeTables, Encoder};
+use crate::codec::entropy::rans::{EncodeTables, RansEncoder};
 use crate::codec::entropy::{BitWriter, Frequencies, Histogram};
 
 /// A symmetric uniform quantiser of 2^bits − 1 levels: −m … m with m = 2^(bits − 1) − 1, the
@@ -74,7 +74,7 @@ impl Uniform {
         frequencies.write(&mut table);
         let (tables, mut buffer, mut stream) =
             (EncodeTables::new([&frequencies]), Vec::new(), Vec::new());
-        let mut encoder = Encoder::new(&tables, symbols.len(), Kernel::best(), &mut buffer);
+        let mut encoder = RansEncoder::new(&tables, symbols.len(), Kernel::best(), &mut buffer);
         encoder.put(&symbols);
         encoder.finish(&mut stream).unwrap_or_else(|_| unreachable!("every level was counted"));
         table.finish().len() + stream.len()

@@ -8,7 +8,7 @@ use occ::{BlockTransform, Dtype, WriteOptions, Writer};
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use targets::recipe::{Bytes, Recipe, noise};
+use targets::input::{ArbitraryInput, Bytes, noise};
 
 fn folder(target: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target)
@@ -235,7 +235,7 @@ const LOSSY: [(&str, [u8; 15]); 9] = [
 
 fn lossy_file(name: &str) -> Vec<u8> {
     let (_, recipe) = LOSSY.iter().find(|lossy| lossy.0 == name).unwrap();
-    Recipe::read(&mut Bytes::new(recipe)).write()
+    ArbitraryInput::read(&mut Bytes::new(recipe)).write()
 }
 
 /// The seeds reach every part of the lossy codec.

@@ -182,7 +182,7 @@ fn put_stream(
     let head = out.len();
     out.extend([0; size_of::<u32>()]);
     let start = out.len();
-    let mut encoder = rans::Encoder::new(tables, symbols.len(), kernel, coder);
+    let mut encoder = rans::RansEncoder::new(tables, symbols.len(), kernel, coder);
     encoder.put(symbols);
     encoder.finish(out)?;
     let length = u32::try_from(out.len() - start)

@@ -10,8 +10,8 @@ use crate::arch::Kernel;
 use crate::codec::chunk::{EncodedChunk, Scratch, SquaredError};
 use crate::codec::entropy::rans::EncodeTables;
 use crate::codec::entropy::{Alphabet, Coset};
-use crate::codec::quantizer::{Costs, ROWS, Search, Task};
-use crate::codec::transform::BAND;
+use crate::codec::quantizer::{CostTables, ROWS, SearchInput, ViterbiSearch};
+use crate::codec::transform::{BAND, ForwardTransform, LowRankProjector};
 use crate::dtype::Dtype;
 use crate::dtype::number;
 use crate::error::{Error, Result};
@@ -22,8 +22,10 @@ pub(crate) struct Encoder {
     dtype: Dtype,
     decoder: Decoder,
     parameters: Vec<u8>,
+    transform: ForwardTransform,
+    projector: Option<LowRankProjector>,
     tables: EncodeTables,
-    costs: Costs,
+    costs: CostTables,
     settings: EncoderSettings,
     kernel: Kernel,
 }
@@ -44,7 +46,21 @@ impl Encoder {
         let (tables, costs) = (model.encode_tables(), costs(model, settings.lambda));
         // What is written is what a decoder makes of it.
         let decoder = Decoder::new(dtype, &parameters)?;
-        Ok(Self { dtype, decoder, parameters, tables, costs, settings, kernel: Kernel::best() })
+        let model = &decoder.model;
+        let transform = ForwardTransform::new(Arc::clone(&model.parameters.transform));
+        let projector = model.low_rank().map(|low_rank| LowRankProjector::new(&low_rank.part));
+        let kernel = Kernel::best();
+        Ok(Self {
+            dtype,
+            decoder,
+            parameters,
+            transform,
+            projector,
+            tables,
+            costs,
+            settings,
+            kernel,
+        })
     }
 
     pub(crate) fn parameters(&self) -> &[u8] {
@@ -128,7 +144,7 @@ impl Encoder {
     fn parts(&self, rows: &mut [f32], scales: &[u8]) -> Result<Parts> {
         let columns = self.model().parameters.columns;
         let mut parts = Parts::new(rows.len() + rows.len() / columns * 4);
-        let mut search = Search::new(self.model().parameters.trellis, self.kernel);
+        let mut search = ViterbiSearch::new(self.model().parameters.trellis, self.kernel);
         for (band, scales) in rows.chunks_mut(BAND * columns).zip(scales.chunks(BAND)) {
             self.band(band, scales, &mut search, &mut parts)?;
         }
@@ -140,7 +156,7 @@ impl Encoder {
         &self,
         rows: &mut [f32],
         scales: &[u8],
-        search: &mut Search,
+        search: &mut ViterbiSearch,
         parts: &mut Parts,
     ) -> Result<()> {
         let model = self.model();
@@ -177,13 +193,21 @@ impl Encoder {
     /// Turns rows, divided by their scales, into their coordinates; returns coefficients.
     fn to_coordinates(&self, rows: &mut [f32]) -> Vec<Vec<i16>> {
         let low_rank = self.model().low_rank();
-        let coefficients = low_rank.map_or_else(Vec::new, |low_rank| low_rank.part.take_away(rows));
-        self.model().parameters.transform.as_orthogonal().forward(self.kernel, rows);
+        let coefficients = match (low_rank, &self.projector) {
+            (Some(low_rank), Some(projector)) => projector.subtract_from(&low_rank.part, rows),
+            _ => Vec::new(),
+        };
+        self.transform.apply(self.kernel, rows);
         coefficients
     }
 
     /// The lattice points of up to 32 rows, by column.
-    fn points(&self, rows: &[f32], classes: &[u8; BAND], search: &mut Search) -> Vec<[i16; BAND]> {
+    fn points(
+        &self,
+        rows: &[f32],
+        classes: &[u8; BAND],
+        search: &mut ViterbiSearch,
+    ) -> Vec<[i16; BAND]> {
         let parameters = &self.model().parameters;
         let (columns, inverse) = (parameters.columns, 1.0 / parameters.step);
         let mut points = vec![[0; BAND]; columns];
@@ -197,7 +221,8 @@ impl Encoder {
             let start = |profile: u8| self.costs.start(profile.into());
             let starts = parameters.classes.of_profiles(classes, start);
             let classes = &parameters.classes.columns;
-            let task = Task { values: &values, costs: &self.costs, starts: &starts, classes };
+            let task =
+                SearchInput { values: &values, costs: &self.costs, starts: &starts, classes };
             search.run(&task, &mut out);
             for (points, out) in points.iter_mut().zip(&out) {
                 points[first..first + ROWS].copy_from_slice(out);

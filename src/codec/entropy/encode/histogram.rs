@@ -1,4 +1,4 @@
-//! How often each byte value occurs.
+//! Counting of byte values.
 
 /// Counts of the 256 byte values.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,14 +11,14 @@ impl Default for Histogram {
 }
 
 impl Histogram {
-    /// Of so many of each.
+    /// From the count of each byte value.
     pub(crate) fn from_counts(counts: [u64; 256]) -> Self {
         Self(counts)
     }
 
-    /// Adds the counts of `bytes`.
+    /// Counts `bytes`. O(n).
     pub(crate) fn count(&mut self, bytes: &[u8]) {
-        // Four tables, so that runs of one value do not wait on their own last store.
+        // Four tables avoid store-to-load dependencies within runs of one value.
         let mut tables = [[0u32; 256]; 4];
         for part in bytes.chunks(u32::MAX as usize) {
             let (quads, rest) = part.as_chunks::<4>();
@@ -68,7 +68,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn counts_every_byte_once(bytes in prop::collection::vec(any::<u8>(), 0..999), cut in 0usize..999) {
+        fn merged_counts_match_a_naive_count(
+            bytes in prop::collection::vec(any::<u8>(), 0..999),
+            cut in 0usize..999,
+        ) {
             let (a, b) = bytes.split_at(cut.min(bytes.len()));
             let (mut left, mut right) = (Histogram::default(), Histogram::default());
             left.count(a);

@@ -1,18 +1,18 @@
-//! The search in portable code: the truth that every kernel must agree with.
+//! Portable search. All kernels must produce the same results.
 
-use super::{Nearest, ROWS, Search, Task};
+use super::{CosetMinima, ROWS, SearchInput, ViterbiSearch};
 use std::ops::Range;
 
-/// Takes the paths through columns.
-pub(super) fn advance(search: &mut Search, task: &Task<'_>, columns: Range<usize>) {
+/// Extends all paths by a range of columns.
+pub(super) fn advance(search: &mut ViterbiSearch, input: &SearchInput<'_>, columns: Range<usize>) {
     for column in columns {
-        let nearest = nearest(task, column);
+        let nearest = nearest(input, column);
         search.points[column] = nearest.points;
         step(search, column, &nearest.costs);
     }
 }
 
-/// A bit for each row: shifts by different numbers are not compiled to vectors everywhere.
+/// A bit for each row. Shifts by different amounts are not vectorised on all targets.
 const BITS: [u32; ROWS] = {
     let mut bits = [0; ROWS];
     let mut row = 0;
@@ -23,16 +23,16 @@ const BITS: [u32; ROWS] = {
     bits
 };
 
-/// Adds, compares and selects: the better way to each state.
-fn step(search: &mut Search, column: usize, costs: &[[f32; ROWS]; 4]) {
-    let Search { previous, metrics, next_metrics, decisions, .. } = search;
-    let states = previous.len();
+/// Add, compare, select: the better transition to each state.
+fn step(search: &mut ViterbiSearch, column: usize, costs: &[[f32; ROWS]; 4]) {
+    let ViterbiSearch { predecessors, metrics, next_metrics, decisions, .. } = search;
+    let states = predecessors.len();
     let decisions = &mut decisions[column * states..][..states];
-    let ways = previous.iter().zip(&mut *next_metrics).zip(decisions).enumerate();
+    let ways = predecessors.iter().zip(&mut *next_metrics).zip(decisions).enumerate();
     for (state, ((&[even, odd], next), decisions)) in ways {
         let z0 = usize::from(state >= states / 2);
         let (even, odd) = (&metrics[usize::from(even)], &metrics[usize::from(odd)]);
-        // Bits are put together apart: one loop for both is not compiled to vectors.
+        // Bits are combined in a second loop; a single loop is not vectorised.
         let mut bits = [0u32; ROWS];
         for row in 0..ROWS {
             let a = even[row] + costs[z0][row];
@@ -45,12 +45,12 @@ fn step(search: &mut Search, column: usize, costs: &[[f32; ROWS]; 4]) {
     std::mem::swap(metrics, next_metrics);
 }
 
-/// For each of the four cosets of 4ℤ its best point, and what that costs.
-fn nearest(task: &Task<'_>, column: usize) -> Nearest {
-    let mut nearest = Nearest::default();
-    let rows = task.values[column].iter().zip(task.starts(column)).enumerate();
+/// For each coset of 4ℤ and each row, the point with the least cost, and that cost.
+fn nearest(input: &SearchInput<'_>, column: usize) -> CosetMinima {
+    let mut nearest = CosetMinima::default();
+    let rows = input.values[column].iter().zip(input.starts(column)).enumerate();
     for (row, (&value, &start)) in rows {
-        let best = nearest_of(task, value, start);
+        let best = nearest_of(input, value, start);
         for (coset, (cost, point)) in best.into_iter().enumerate() {
             nearest.points[coset][row] = point;
             nearest.costs[coset][row] = cost;
@@ -59,15 +59,15 @@ fn nearest(task: &Task<'_>, column: usize) -> Nearest {
     nearest
 }
 
-/// Of a coset's points only the two on either side of the value can be best, and the one away
-/// from zero only when it is nearer by half.
+/// The points of least cost for one value. In a coset only the two points next to the value are
+/// candidates; the outer one can be best only if it is at most half as far as the inner one.
 #[inline]
-fn nearest_of(task: &Task<'_>, value: f32, start: u32) -> [(f32, i16); 4] {
+fn nearest_of(input: &SearchInput<'_>, value: f32, start: u32) -> [(f32, i16); 4] {
     let magnitude = value.abs();
     let floor = magnitude as i32;
     let cost = |point: i32| {
         let error = magnitude - point as f32;
-        error * error + task.costs.of(start, point)
+        error * error + input.costs.of(start, point)
     };
     let mut best = [(0.0, 0i16); 4];
     let mut place = |point: i32, cost: f32| {
@@ -85,11 +85,11 @@ fn nearest_of(task: &Task<'_>, value: f32, start: u32) -> [(f32, i16); 4] {
     best
 }
 
-/// One state: every value on its own.
-pub(super) fn scalar(task: &Task<'_>, out: &mut [[i16; ROWS]]) {
-    for (column, (values, out)) in task.values.iter().zip(out).enumerate() {
-        for ((&value, &start), out) in values.iter().zip(task.starts(column)).zip(out) {
-            let nearest = nearest_of(task, value, start);
+/// Quantises each value independently: one state.
+pub(super) fn scalar(input: &SearchInput<'_>, out: &mut [[i16; ROWS]]) {
+    for (column, (values, out)) in input.values.iter().zip(out).enumerate() {
+        for ((&value, &start), out) in values.iter().zip(input.starts(column)).zip(out) {
+            let nearest = nearest_of(input, value, start);
             let best = nearest.into_iter().min_by(|a, b| a.0.total_cmp(&b.0));
             *out = best.map_or(0, |(_, point)| point);
         }

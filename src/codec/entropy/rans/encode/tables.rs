@@ -1,48 +1,14 @@
-//! Lookup tables that a frequency table unfolds into.
+//! Encoding tables: one entry for each byte value.
 
-use super::PRECISION;
 use crate::codec::entropy::Frequencies;
 
-/// For each of the 4096 slots: `frequency << 20 | bias << 8 | symbol`, where `bias` is the slot's
-/// distance from the symbol's first slot.
-pub(crate) struct DecodeTable(pub(super) Box<[u32; 1 << PRECISION]>);
-
-impl DecodeTable {
-    pub(crate) fn new(frequencies: &Frequencies) -> Self {
-        let mut slots = Vec::with_capacity(1 << PRECISION);
-        for (symbol, &frequency) in frequencies.get().iter().enumerate() {
-            let frequency = u32::from(frequency);
-            slots.extend((0..frequency).map(|bias| frequency << 20 | bias << 8 | symbol as u32));
-        }
-        match slots.into_boxed_slice().try_into() {
-            Ok(slots) => Self(slots),
-            Err(_) => unreachable!("frequencies sum to 4096"),
-        }
-    }
-}
-
-/// Several decode tables end to end: lanes of one group may each use another.
-pub(crate) struct DecodeTables(pub(super) Vec<u32>);
-
-impl DecodeTables {
-    pub(crate) fn new<'f>(frequencies: impl IntoIterator<Item = &'f Frequencies>) -> Self {
-        let tables = frequencies.into_iter().map(|frequencies| DecodeTable::new(frequencies).0);
-        Self(tables.flat_map(|table| *table).collect())
-    }
-
-    /// Where table `number` starts.
-    pub(crate) const fn base(number: usize) -> u32 {
-        (number << PRECISION) as u32
-    }
-}
-
-/// What coding one symbol needs, packed in eight bytes: the reciprocal of its frequency, then from
-/// the lowest bit the frequency (12 bits; 0 when the symbol cannot be coded), its first slot (12),
-/// and how to use the reciprocal: a shift (4) and a summand (1).
+/// The parameters of encoding one symbol, packed in 64 bits: bits 0 to 31 hold the reciprocal of its
+/// frequency, the next 12 bits the frequency (0 when the symbol cannot be coded), the next 12 the
+/// cumulative frequency of smaller symbols, the next 4 a shift, and the next a summand.
 ///
-/// A state `x` below `2^20 · frequency`, divided by the frequency, is
-/// `(x + summand) · reciprocal >> (32 + shift)`: exactly, by Granlund and Montgomery (1994) where the
-/// summand is 0, by Robison (2005) where it is 1.
+/// The quotient of a state `x < 2^20 · frequency` by the frequency is
+/// `(x + summand) · reciprocal >> (32 + shift)`. It is exact by Granlund and Montgomery (1994) for
+/// summand 0 and by Robison (2005) for summand 1.
 #[derive(Clone, Copy, Default)]
 #[repr(transparent)]
 pub(super) struct EncodeEntry(pub(super) u64);
@@ -50,7 +16,7 @@ pub(super) struct EncodeEntry(pub(super) u64);
 impl EncodeEntry {
     fn new(frequency: u16, cumulative: u16) -> Self {
         let (reciprocal, shift, summand) = match frequency {
-            // Any will do.
+            // Never used.
             0 => (0, 0, 0),
             1 => (u32::MAX, 0, 1),
             _ => reciprocal(frequency.into()),
@@ -70,7 +36,7 @@ impl EncodeEntry {
         (self.0 >> 44) as u32 & 0xfff
     }
 
-    /// A state over the frequency.
+    /// A state divided by the frequency, rounded down.
     #[inline(always)]
     pub(super) fn quotient(self, x: u32) -> u32 {
         let (shift, summand) = (self.0 >> 56 & 0xf, self.0 >> 60);
@@ -78,11 +44,11 @@ impl EncodeEntry {
     }
 }
 
-/// The reciprocal of a frequency from 2 up, how far to shift beyond 32 bits, and what to add first.
+/// Reciprocal, shift and summand for a frequency of at least 2.
 fn reciprocal(frequency: u32) -> (u32, u32, u64) {
     let shift = (frequency - 1).ilog2();
     let (power, frequency) = (1u64 << (32 + shift), u64::from(frequency));
-    // One of the two multiples of the frequency on either side is near enough.
+    // Rounding up is exact if the error is small enough, otherwise rounding down is.
     let excess = power.next_multiple_of(frequency) - power;
     match excess << 20 <= power / frequency {
         true => (power.div_ceil(frequency) as u32, shift, 0),
@@ -90,7 +56,7 @@ fn reciprocal(frequency: u32) -> (u32, u32, u64) {
     }
 }
 
-/// For each byte value of each table what coding it needs, one table after the other.
+/// The entries of all byte values for each table, concatenated.
 pub(crate) struct EncodeTables(pub(super) Vec<EncodeEntry>);
 
 impl EncodeTables {
@@ -110,8 +76,9 @@ impl EncodeTables {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::entropy::rans::PRECISION;
 
-    /// Quotients change at multiples of the frequency, and nowhere else.
+    /// Quotients change at multiples of the frequency only.
     #[test]
     fn quotients_are_exact() {
         for frequency in 1..1 << PRECISION {
@@ -119,7 +86,8 @@ mod tests {
             assert_eq!((entry.frequency(), entry.cumulative()), (frequency, 7));
             let states = frequency << 20;
             let check = |x: u32| assert_eq!(entry.quotient(x), x / frequency, "{x} / {frequency}");
-            // Every multiple of a few frequencies, and those where it is hardest of all.
+            // Every multiple of some frequencies; for the others a subset that includes the
+            // largest and smallest quotients.
             let step = if frequency % 509 == 3 { 1 } else { 997 };
             for quotient in (0..1 << 20).rev().step_by(step).chain(0..99) {
                 check(quotient * frequency);

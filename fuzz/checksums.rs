@@ -1,18 +1,18 @@
-//! Mends the checksums of a damaged file, so that what lies behind them is reached.
+//! Fixes the checksums of a modified file, so that tests reach the code behind the checks.
 //!
-//! Written from `spec/format.md` alone. Whatever cannot be found is left as it is.
+//! Written from `spec/format.md` only. Structures that cannot be located are left unchanged.
 
 use occ::Dtype;
 use std::ops::Range;
 
 const HEADER_BYTES: usize = 64;
 const FRAME_HEAD_BYTES: usize = 32;
-const FRAME_FOOT_BYTES: usize = 24;
+const FRAME_FOOTER_BYTES: usize = 24;
 const TRAILER_BYTES: usize = 40;
 
-/// Mends header, frames, chunks, index and trailer.
-pub fn checksums(file: &mut [u8]) {
-    mend(file, 0..60, 60);
+/// Fixes the checksums of header, frames, chunks, index and trailer.
+pub fn fix_checksums(file: &mut [u8]) {
+    fix(file, 0..60, 60);
     let mut offset = HEADER_BYTES;
     while let Some(end) = frame(file, offset) {
         offset = end;
@@ -20,7 +20,7 @@ pub fn checksums(file: &mut [u8]) {
     trailer(file);
 }
 
-/// Mends a frame and returns where the next one starts.
+/// Fixes the checksums of a frame and returns the offset of the next frame.
 fn frame(file: &mut [u8], start: usize) -> Option<usize> {
     let head = file.get(start..start + FRAME_HEAD_BYTES)?;
     let (contiguous, length) = (head[11] != 0, u32_at(head, 4)? as usize);
@@ -32,17 +32,17 @@ fn frame(file: &mut [u8], start: usize) -> Option<usize> {
         true => contiguous_chunks(file, header.clone(), &sizes),
         false => chunked_chunks(file, header.end, sizes.chunks),
     });
-    mend(file, start..header.end - 4, header.end - 4);
-    let foot = end?;
-    let crc = foot + FRAME_FOOT_BYTES - 4;
-    mend(file, foot..crc, crc);
-    Some(foot + FRAME_FOOT_BYTES)
+    fix(file, start..header.end - 4, header.end - 4);
+    let footer = end?;
+    let crc = footer + FRAME_FOOTER_BYTES - 4;
+    fix(file, footer..crc, crc);
+    Some(footer + FRAME_FOOTER_BYTES)
 }
 
-/// What a frame header says of its chunks.
+/// Number and sizes of the chunks of a frame, from its header.
 struct Sizes {
     chunks: u64,
-    /// Decoded bytes of every chunk but the last.
+    /// Decoded bytes of every chunk except the last.
     chunk_bytes: u64,
     decoded_bytes: u64,
 }
@@ -97,8 +97,8 @@ fn contiguous_chunks(file: &mut [u8], header: Range<usize>, sizes: &Sizes) -> Op
 fn trailer(file: &mut [u8]) -> Option<()> {
     let start = file.len().checked_sub(TRAILER_BYTES)?;
     let index = u64_at(file, start)? as usize;
-    mend(file, index..index.checked_add(u64_at(file, start + 8)? as usize)?, start + 24);
-    mend(file, start..start + 28, start + 28);
+    fix(file, index..index.checked_add(u64_at(file, start + 8)? as usize)?, start + 24);
+    fix(file, start..start + 28, start + 28);
     Some(())
 }
 
@@ -110,8 +110,8 @@ fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     bytes.get(at..)?.first_chunk().map(|&bytes| u64::from_le_bytes(bytes))
 }
 
-/// Puts the CRC of `covered` at `at`, where both are in the file.
-fn mend(file: &mut [u8], covered: Range<usize>, at: usize) {
+/// Writes the CRC of `covered` at `at`, if both are in the file.
+fn fix(file: &mut [u8], covered: Range<usize>, at: usize) {
     if let Some(covered) = file.get(covered) {
         put(file, at, crc32(&[covered]));
     }

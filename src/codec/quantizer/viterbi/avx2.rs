@@ -1,38 +1,42 @@
-//! The search with AVX2: eight rows a vector.
+//! Search with AVX2: eight rows in a vector.
 #![allow(unsafe_code)]
 
-use super::{Nearest, ROWS, Search, Task};
+use super::{CosetMinima, ROWS, SearchInput, ViterbiSearch};
 use crate::arch::Avx2;
 use std::arch::x86_64::*;
 use std::ops::Range;
 
-/// Rows of a vector, and how many vectors there are.
+/// Rows of a vector and number of vectors.
 const WIDTH: usize = 8;
 const VECTORS: usize = ROWS / WIDTH;
 
-/// As [`advance`](super::portable::advance).
-pub(super) fn advance(_: Avx2, search: &mut Search, task: &Task<'_>, columns: Range<usize>) {
+/// Computes [`advance`](super::portable::advance).
+pub(super) fn advance(
+    _: Avx2,
+    search: &mut ViterbiSearch,
+    input: &SearchInput<'_>,
+    columns: Range<usize>,
+) {
     // SAFETY: the token is proof of AVX2.
-    unsafe { advance_columns(search, task, columns) }
+    unsafe { advance_columns(search, input, columns) }
 }
 
 #[target_feature(enable = "avx2")]
-fn advance_columns(search: &mut Search, task: &Task<'_>, columns: Range<usize>) {
-    let last = task.starts.iter().flatten().max().map_or(0, |&start| start as usize);
-    assert!(last + task.costs.length <= task.costs.all.len(), "a cost table from every start");
-    let states = search.previous.len();
-    let mut nearest = Nearest::default();
+fn advance_columns(search: &mut ViterbiSearch, input: &SearchInput<'_>, columns: Range<usize>) {
+    let last = input.starts.iter().flatten().max().map_or(0, |&start| start as usize);
+    assert!(last + input.costs.length <= input.costs.all.len(), "every start has a cost table");
+    let states = search.predecessors.len();
+    let mut nearest = CosetMinima::default();
     for column in columns {
-        let (values, starts) = (&task.values[column], task.starts(column));
+        let (values, starts) = (&input.values[column], input.starts(column));
         for vector in 0..VECTORS {
-            // SAFETY: a table is as long as the costs say, and `advance_columns` asserted that
-            // there is one from each start.
-            unsafe { nearest_of(task, values, starts, vector * WIDTH, &mut nearest) };
+            // SAFETY: the assertion above ensures that each start has a whole cost table.
+            unsafe { nearest_of(input, values, starts, vector * WIDTH, &mut nearest) };
         }
         search.points[column] = nearest.points;
-        let Search { previous, metrics, next_metrics, decisions, .. } = search;
+        let ViterbiSearch { predecessors, metrics, next_metrics, decisions, .. } = search;
         let decisions = &mut decisions[column * states..][..states];
-        let (even_half, odd_half) = previous.split_at(states / 2);
+        let (even_half, odd_half) = predecessors.split_at(states / 2);
         let (next_even, next_odd) = next_metrics.split_at_mut(states / 2);
         let (even_decisions, odd_decisions) = decisions.split_at_mut(states / 2);
         let [a, b, c, d] = &nearest.costs;
@@ -42,17 +46,17 @@ fn advance_columns(search: &mut Search, task: &Task<'_>, columns: Range<usize>) 
     }
 }
 
-/// Adds, compares and selects: the better way to each state of a half.
+/// Add, compare, select: the better transition to each state of a half.
 #[target_feature(enable = "avx2")]
 fn step(
-    previous: &[[u16; 2]],
+    predecessors: &[[u16; 2]],
     metrics: &[[f32; ROWS]],
     costs: [&[f32; ROWS]; 2],
     next: &mut [[f32; ROWS]],
     decisions: &mut [u16],
 ) {
     let costs = costs.map(|costs| load(costs));
-    for ((&[even, odd], next), decisions) in previous.iter().zip(next).zip(decisions) {
+    for ((&[even, odd], next), decisions) in predecessors.iter().zip(next).zip(decisions) {
         let [even, odd] = [even, odd].map(|state| load(&metrics[usize::from(state)]));
         let mut taken = 0;
         for vector in 0..VECTORS {
@@ -60,7 +64,7 @@ fn step(
             let b = _mm256_add_ps(odd[vector], costs[1][vector]);
             let less = _mm256_cmp_ps::<_CMP_LT_OQ>(b, a);
             taken |= (_mm256_movemask_ps(less) as u16) << (vector * WIDTH);
-            // The second where neither is less.
+            // The second operand where neither is less.
             let best = _mm256_min_ps(b, a);
             // SAFETY: eight numbers are written, at any alignment.
             unsafe { _mm256_storeu_ps(next[vector * WIDTH..][..WIDTH].as_mut_ptr(), best) };
@@ -77,17 +81,17 @@ fn load(rows: &[f32; ROWS]) -> [__m256; VECTORS] {
     std::array::from_fn(|i| unsafe { _mm256_loadu_ps(vectors[i].as_ptr()) })
 }
 
-/// The best points of eight rows from `first` on, and what they cost.
+/// The points of least cost in eight rows from `first` on, and their costs.
 ///
 /// # Safety
-/// From each start there is a whole cost table.
+/// Each start must have a whole cost table.
 #[target_feature(enable = "avx2")]
 unsafe fn nearest_of(
-    task: &Task<'_>,
+    input: &SearchInput<'_>,
     values: &[f32; ROWS],
     starts: &[u32; ROWS],
     first: usize,
-    out: &mut Nearest,
+    out: &mut CosetMinima,
 ) {
     // SAFETY: eight numbers are read each, at any alignment.
     let (values, starts) = unsafe {
@@ -97,26 +101,25 @@ unsafe fn nearest_of(
     let sign = _mm256_set1_ps(-0.0);
     let magnitude = _mm256_andnot_ps(sign, values);
     let floor = _mm256_cvttps_epi32(magnitude);
-    let last = _mm256_set1_epi32(task.costs.length as i32 - 1);
-    let costs = task.costs.all.as_ptr();
+    let last = _mm256_set1_epi32(input.costs.length as i32 - 1);
+    let costs = input.costs.all.as_ptr();
     let cost = |point: __m256i| {
         let error = _mm256_sub_ps(magnitude, _mm256_cvtepi32_ps(point));
-        // Without sign: what is too large for an integer, or no number, is beyond, too.
-        let place = _mm256_add_epi32(starts, _mm256_min_epu32(_mm256_abs_epi32(point), last));
-        // SAFETY: a place is a start and less than a table's length: within the costs.
-        let bits = unsafe { _mm256_i32gather_ps::<4>(costs, place) };
+        // Unsigned minimum: overflow and NaN convert to the largest index, too.
+        let index = _mm256_add_epi32(starts, _mm256_min_epu32(_mm256_abs_epi32(point), last));
+        // SAFETY: an index is a start plus an offset below the length of a table.
+        let bits = unsafe { _mm256_i32gather_ps::<4>(costs, index) };
         _mm256_add_ps(_mm256_mul_ps(error, error), bits)
     };
     let [below, above] = [-1, 1].map(|by| _mm256_add_epi32(floor, _mm256_set1_epi32(by)));
     let [inner, outer] = [-2, 2].map(|by| _mm256_add_epi32(floor, _mm256_set1_epi32(by)));
     let (inner_cost, outer_cost) = (cost(inner), cost(outer));
-    let further = _mm256_cmp_ps::<_CMP_LT_OQ>(outer_cost, inner_cost);
-    let far = _mm256_blendv_epi8(inner, outer, _mm256_castps_si256(further));
-    let far_cost = _mm256_blendv_ps(inner_cost, outer_cost, further);
-    // By the distance of their cosets from that of the point below: in turn, as cosets are, once
-    // they begin with coset 0.
-    let mut points = [below, floor, above, far];
-    let mut costs = [cost(below), cost(floor), cost(above), far_cost];
+    let outer_is_better = _mm256_cmp_ps::<_CMP_LT_OQ>(outer_cost, inner_cost);
+    let second = _mm256_blendv_epi8(inner, outer, _mm256_castps_si256(outer_is_better));
+    let second_cost = _mm256_blendv_ps(inner_cost, outer_cost, outer_is_better);
+    // In the order of cosets from that of the point below; rotations make coset 0 the first.
+    let mut points = [below, floor, above, second];
+    let mut costs = [cost(below), cost(floor), cost(above), second_cost];
     let mut rotate = |by: usize, when: __m256i| {
         let (old_points, old_costs) = (points, costs);
         for i in 0..4 {
@@ -128,7 +131,7 @@ unsafe fn nearest_of(
     };
     rotate(1, set_where(below, 1));
     rotate(2, set_where(below, 2));
-    // Of what is negative, cosets 1 and 3 change places.
+    // Negation exchanges cosets 1 and 3.
     let negative = _mm256_cmp_ps::<_CMP_LT_OQ>(values, _mm256_setzero_ps());
     let signs = _mm256_castps_si256(negative);
     for (coset, mirrored) in [0, 3, 2, 1].into_iter().enumerate() {
@@ -145,7 +148,7 @@ unsafe fn nearest_of(
     }
 }
 
-/// All bits, in lanes where this bit of `points` is set.
+/// All ones in lanes where `bit` is set in `points`.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn set_where(points: __m256i, bit: i32) -> __m256i {

@@ -1,12 +1,12 @@
-//! The trellises: which lattice points follow one another.
+//! Trellis codes over the integers.
 //!
-//! Entropy-coded trellis-coded quantisation (Fischer and Wang, 1992; Marcellin, 1994) over the
-//! integers split in four cosets of 4ℤ, with Ungerboeck's one-dimensional codes (1982).
+//! Entropy-coded trellis-coded quantisation (Fischer and Wang, 1992; Marcellin, 1994) with the four
+//! cosets of 4ℤ and the one-dimensional codes of Ungerboeck (1982).
 
 /// A state's number.
 pub(crate) type State = u32;
 
-/// Parity-check polynomials h1 and h0 by the logarithm of the number of states.
+/// Parity-check polynomials h1 and h0 by the binary logarithm of the number of states.
 const POLYNOMIALS: [(u32, u32); 9] = [
     (0, 0),
     (0, 0),
@@ -19,9 +19,10 @@ const POLYNOMIALS: [(u32, u32); 9] = [
     (0o362, 0o515),
 ];
 
-/// A machine whose state says which half of the lattice the next point is from.
+/// A state machine that restricts the sequence of lattice points.
 ///
-/// In state `s` the point is `2k + (s mod 2)`, where `k` is any integer; with one state it is `k`.
+/// In state `s` the next point is `2k + (s mod 2)` for any integer `k`. With one state, which is the
+/// plain scalar quantiser, it is `k`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Trellis {
     states_log2: u32,
@@ -30,40 +31,25 @@ pub(crate) struct Trellis {
 }
 
 impl Trellis {
-    /// With 2^0 states, the plain scalar quantiser, or 2^2 to 2^8.
+    /// A code with 2^`states_log2` states. `None` unless `states_log2` is 0 or 2 to 8.
     pub(crate) fn new(states_log2: u32) -> Option<Self> {
         let &(h1, h0) = POLYNOMIALS.get(states_log2 as usize)?;
         (states_log2 != 1).then_some(Self { states_log2, h1: h1 >> 1, h0: h0 >> 1 })
-    }
-
-    pub(crate) fn states_log2(self) -> u32 {
-        self.states_log2
     }
 
     pub(crate) fn states(self) -> usize {
         1 << self.states_log2
     }
 
-    /// Whether points are integers as they are, with no states to tell apart.
+    /// Whether this is the plain scalar quantiser, with one state.
     pub(crate) fn is_scalar(self) -> bool {
         self.states_log2 == 0
     }
 
-    /// How far apart points are that a row may choose between, given the step: those of one half.
-    pub(crate) fn subset_step(self, step: f32) -> f32 {
-        if self.is_scalar() { step } else { 2.0 * step }
-    }
-
-    /// The lattice point that `k` stands for in a state.
+    /// The lattice point of index `k` in a state.
     #[inline]
     pub(crate) fn point(self, state: State, k: i32) -> i32 {
         if self.is_scalar() { k } else { 2 * k + (state & 1) as i32 }
-    }
-
-    /// The `k` of a lattice point, which must be in the state's half.
-    #[inline]
-    pub(crate) fn index(self, point: i32) -> i32 {
-        if self.is_scalar() { point } else { point >> 1 }
     }
 
     /// The state after `k`.
@@ -73,17 +59,10 @@ impl Trellis {
         (state >> 1) ^ (self.h0 & z0.wrapping_neg()) ^ (self.h1 & z1.wrapping_neg())
     }
 
-    /// What the state's lowest bit, and that of `k`, flip in the next one.
+    /// The generators of the state machine: bits that the lowest bit of the state, and of `k`, flip
+    /// in the next state.
     pub(crate) fn generators(self) -> [u8; 2] {
         [self.h0 as u8, self.h1 as u8]
-    }
-
-    /// The two states that lead to `state`: by an even `k`, and by an odd one. Both choose from
-    /// the same half of the lattice, which is the highest bit of `state`.
-    pub(super) fn previous(self, state: State) -> [State; 2] {
-        let z0 = state >> (self.states_log2 - 1);
-        let even = state ^ (self.h0 & z0.wrapping_neg());
-        [even << 1 | z0, (even ^ self.h1) << 1 | z0]
     }
 }
 
@@ -96,41 +75,27 @@ mod tests {
     }
 
     #[test]
-    fn there_are_no_two_states() {
+    fn other_numbers_of_states_are_rejected() {
         assert!(Trellis::new(1).is_none() && Trellis::new(9).is_none());
         assert_eq!(Trellis::new(0).unwrap().point(0, -7), -7);
     }
 
+    /// The squared free distance: the least squared distance of two paths that diverge and merge
+    /// again, for a lattice of step 1 (Ungerboeck, 1982).
     #[test]
-    fn previous_is_the_inverse_of_next() {
-        for trellis in trellises() {
-            for state in 0..trellis.states() as State {
-                for (odd, previous) in trellis.previous(state).into_iter().enumerate() {
-                    assert!((previous as usize) < trellis.states());
-                    assert_eq!(trellis.next(previous, odd as i32), state);
-                    assert_eq!(previous & 1, state >> (trellis.states_log2() - 1));
-                }
-            }
-        }
-    }
-
-    /// Twice the free distance of a code is what two paths that part and meet again differ by at
-    /// least, squared. Ungerboeck's table (1982) gives 9 to 17 for these codes, in units where
-    /// neighbouring points of the lattice are 1 apart.
-    #[test]
-    fn free_distances_are_those_of_the_literature() {
+    fn free_distances_match_the_literature() {
         let distances: Vec<u32> = trellises().map(free_distance).collect();
         assert_eq!(distances, [9, 10, 11, 13, 14, 16, 16]);
     }
 
-    /// Dijkstra's search over pairs of states, from pairs that just parted back to equal ones.
+    /// Dijkstra's algorithm (1959) over pairs of states, from diverging to equal states.
     fn free_distance(trellis: Trellis) -> u32 {
         let states = trellis.states();
         let mut best = vec![u32::MAX; states * states];
         let mut queue = std::collections::BinaryHeap::new();
         let mut parallel = u32::MAX;
         let squared = |a: i32, b: i32| {
-            // The nearest two points of two cosets of 4ℤ.
+            // The least distance of points of two cosets of 4ℤ.
             let d = (a - b).rem_euclid(4);
             (d.min(4 - d) as u32).pow(2)
         };
@@ -138,7 +103,7 @@ mod tests {
             let (a, b) = (trellis.next(state, 0), trellis.next(state, 1));
             let cost = squared(trellis.point(state, 0), trellis.point(state, 1));
             queue.push((std::cmp::Reverse(cost), a, b));
-            // Two points of one coset never part: they are 4 apart.
+            // Two points of the same coset lead to the same state; their distance is 4.
             parallel = parallel.min(16);
         }
         while let Some((std::cmp::Reverse(cost), a, b)) = queue.pop() {

@@ -1,17 +1,18 @@
-//! The stages, each by every kernel of this machine: `cargo bench --features bench-internals --bench stages`.
+//! Single steps of the codecs, with every kernel of this machine:
+//! `cargo bench --features bench-internals --bench internals`.
 //!
-//! Items are symbols or weights. Compare figures of one run only.
+//! Items are symbols or weights. Compare results of the same run only.
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use occ::bench_internals::{self, Stage, kernels};
+use occ::bench_internals::{self, Benchmark, kernels};
 
 fn main() {
     divan::main();
 }
 
-fn measure(bencher: Bencher<'_, '_>, stage: Stage) {
-    bencher.counter(ItemsCount::new(stage.items)).bench_local(stage.run);
+fn measure(bencher: Bencher<'_, '_>, benchmark: Benchmark) {
+    bencher.counter(ItemsCount::new(benchmark.items)).bench_local(benchmark.run);
 }
 
 #[divan::bench_group(sample_count = 100)]
@@ -59,13 +60,13 @@ mod transform {
     }
 
     #[divan::bench(args = kernels())]
-    fn stored_basis(bencher: Bencher<'_, '_>, kernel: &str) {
-        measure(bencher, bench_internals::stored_basis(kernel));
+    fn inverse_stored_basis(bencher: Bencher<'_, '_>, kernel: &str) {
+        measure(bencher, bench_internals::inverse_stored_basis(kernel));
     }
 
     #[divan::bench(args = kernels())]
-    fn transposition(bencher: Bencher<'_, '_>, kernel: &str) {
-        measure(bencher, bench_internals::transposition(kernel));
+    fn transpose(bencher: Bencher<'_, '_>, kernel: &str) {
+        measure(bencher, bench_internals::transpose(kernel));
     }
 
     #[divan::bench(args = kernels())]
@@ -79,13 +80,13 @@ mod quantizer {
     use super::*;
 
     #[divan::bench(args = kernels())]
-    fn search_8_states(bencher: Bencher<'_, '_>, kernel: &str) {
-        measure(bencher, bench_internals::search(kernel, 3));
+    fn viterbi_search_8_states(bencher: Bencher<'_, '_>, kernel: &str) {
+        measure(bencher, bench_internals::viterbi_search(kernel, 3));
     }
 
     #[divan::bench(args = kernels())]
-    fn search_256_states(bencher: Bencher<'_, '_>, kernel: &str) {
-        measure(bencher, bench_internals::search(kernel, 8));
+    fn viterbi_search_256_states(bencher: Bencher<'_, '_>, kernel: &str) {
+        measure(bencher, bench_internals::viterbi_search(kernel, 8));
     }
 }
 
