@@ -81,7 +81,7 @@ fn encode<const THREADS: usize>(bencher: Bencher<'_, '_>, coding: Coding) {
 fn decode<const THREADS: usize>(bencher: Bencher<'_, '_>, coding: Coding) {
     let bytes = weights();
     let file = written(&bytes, &plan_of(coding, &bytes));
-    let reader = Reader::from_bytes(&file).unwrap();
+    let reader = Reader::new(&file).unwrap();
     let tensor = reader.tensor("w").unwrap();
     let mut out = vec![0xaa; bytes.len()];
     measure(bencher, THREADS, || tensor.decode_into(black_box(&mut out)).unwrap());

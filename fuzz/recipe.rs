@@ -81,7 +81,7 @@ impl Recipe {
         }
         let length = writer.finish().expect("a whole file");
         assert_eq!(length, file.len() as u64);
-        let reader = Reader::from_bytes(&file).expect("a file just written");
+        let reader = Reader::new(&file).expect("a file just written");
         for (tensor, _) in
             self.tensors.iter_mut().zip(&self.plans).filter(|(_, plan)| plan.is_some())
         {

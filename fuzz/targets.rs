@@ -109,7 +109,7 @@ fn collect(tensors: impl Iterator<Item = occ::Result<Tensor>>) -> Outcome {
 }
 
 fn at_random(file: &[u8]) -> Outcome {
-    match Reader::from_bytes_with(file, LIMITS) {
+    match Reader::new_with(file, LIMITS) {
         Ok(reader) => collect(reader.tensors().map(|tensor| decode(&tensor?))),
         Err(_) => (Vec::new(), true),
     }
@@ -125,7 +125,7 @@ fn decode(tensor: &occ::Tensor<'_>) -> occ::Result<Tensor> {
 }
 
 fn front_to_back(input: impl Read) -> Outcome {
-    match StreamReader::with_limits(input, LIMITS) {
+    match StreamReader::new_with(input, LIMITS) {
         Ok(stream) => collect(stream.tensors().map(|tensor| {
             let occ::DecodedTensor { name, dtype, shape, bytes, .. } = tensor?;
             Ok(Tensor { name, dtype, shape, bytes })
@@ -135,7 +135,7 @@ fn front_to_back(input: impl Read) -> Outcome {
 }
 
 fn verify(input: impl Read) -> VerifyReport {
-    occ::verify(input, VerifyOptions { deep: true, limits: LIMITS }).expect("no I/O can fail")
+    occ::verify(input, VerifyOptions::default().deep(true).limits(LIMITS)).expect("no I/O can fail")
 }
 
 /// Where nothing is wrong with a file, both readers tell the same of it.
@@ -145,7 +145,7 @@ fn check_agreement(file: &[u8]) {
     }
     let outcome = at_random(file);
     assert!(outcome == front_to_back(file), "the readers disagree");
-    let reader = Reader::from_bytes_with(file, LIMITS).expect("a sound file");
+    let reader = Reader::new_with(file, LIMITS).expect("a sound file");
     for tensor in &outcome.0 {
         let found = reader.tensor(&tensor.name).and_then(|found| decode(&found));
         assert!(found.expect("a sound tensor") == *tensor, "a name leads elsewhere");
@@ -160,7 +160,7 @@ fn check_identity(file: &[u8], written: &[Tensor]) {
     for tensor in front_to_back(file).0 {
         assert!(written.contains(&tensor), "the stream tells of {}, not written", tensor.name);
     }
-    let Ok(reader) = Reader::from_bytes_with(file, LIMITS) else { return };
+    let Ok(reader) = Reader::new_with(file, LIMITS) else { return };
     let by_name = written.iter().map(|tensor| reader.tensor(&tensor.name));
     for tensor in reader.tensors().chain(by_name) {
         if let Ok(tensor) = tensor.and_then(|tensor| decode(&tensor)) {
@@ -202,7 +202,7 @@ impl Read for Pieces<'_> {
 
 /// Whatever a reader makes of a file, all it tells of that fits together.
 fn check_reader(file: &[u8]) {
-    let Ok(reader) = Reader::from_bytes_with(file, LIMITS) else { return };
+    let Ok(reader) = Reader::new_with(file, LIMITS) else { return };
     assert_eq!(reader.file_bytes(), file.len() as u64);
     assert!(reader.index_bytes() <= reader.file_bytes());
     assert!(reader.alignment().is_power_of_two());

@@ -6,12 +6,12 @@ use std::ops::ControlFlow;
 #[rustfmt::skip]
 fn example() -> occ::Result<()> {
 let [mut wte, mut wpe] = [[0; 4]; 2];
-let file = occ::Reader::open("model.occ")?; // a memory map: opening reads the index, no tensor
+let file = occ::Reader::open("model.occ")?; // opening reads the index, no tensor
 let tensor = file.tensor("model.embed_tokens.weight")?; // dtype(), shape(), coded_bytes(), …
 let bytes = tensor.decode()?; // in parallel, every chunk checked; or decode_into(&mut buffer)
 file.decode_all_into([("wte", &mut wte[..]), ("wpe", &mut wpe[..])])?; // many at once: faster
 let rows = tensor.decode_rows(100..164)?; // touches only the chunks that hold them
-let raw: Option<&[u8]> = tensor.as_raw(); // zero-copy, 256-byte aligned, where stored raw
+let raw: Option<&[u8]> = tensor.as_raw(); // stored raw and opened by map: zero-copy
 let f32s = tensor.decode_as(occ::Dtype::F32)?; // from the lattice to F32, rounded once
 let coding = tensor.coding()?; // coordinates, rank, states, SNR; None where nothing was lost
 

@@ -12,6 +12,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A safetensors file, or a folder of them with their index, whose headers have been read.
 ///
@@ -35,7 +36,7 @@ pub struct Checkpoint {
 struct Shard {
     name: String,
     path: PathBuf,
-    file: File,
+    file: Arc<File>,
     header: Vec<u8>,
     tensors: Vec<Described>,
 }
@@ -47,7 +48,7 @@ pub(crate) struct Section<'c> {
     pub(crate) shape: &'c [usize],
     /// The file they lie in.
     pub(crate) path: &'c Path,
-    pub(crate) bytes: FileSection<'c>,
+    pub(crate) bytes: FileSection,
 }
 
 impl Checkpoint {
@@ -217,7 +218,7 @@ impl Shard {
             let what = "bytes after the last tensor of a safetensors file";
             return Err(Error::corrupt(what).at_offset(expected));
         }
-        Ok(Self { name: name.to_owned(), path, file, header, tensors })
+        Ok(Self { name: name.to_owned(), path, file: file.into(), header, tensors })
     }
 
     fn sections(&self) -> impl Iterator<Item = Section<'_>> {
@@ -229,7 +230,7 @@ impl Shard {
                 dtype: tensor.dtype,
                 shape: &tensor.shape,
                 path: &self.path,
-                bytes: FileSection::new(&self.file, range),
+                bytes: FileSection::new(Arc::clone(&self.file), range),
             }
         })
     }

@@ -55,7 +55,7 @@ pub(super) fn encode_chunks(
         let (mut bytes, mut scratch) = buffers.desk();
         let range = geometry.chunk_range(number);
         let length = range.end - range.start;
-        let encoded = coder.encode(number, source.bytes(range, &mut bytes)?, &mut scratch)?;
+        let encoded = coder.encode(number, source.read_at(range, &mut bytes)?, &mut scratch)?;
         put_back(&buffers.desks, (bytes, scratch));
         Ok((encoded, length))
     };

@@ -46,7 +46,7 @@ impl<'i> Incoming<'i> {
         let shape = self.shape.clone();
         let geometry = Geometry::new(self.dtype, shape, chunk_elements, &Limits::default());
         let geometry = geometry.map_err(invalid)?;
-        if geometry.decoded_len() != self.source.byte_len() {
+        if geometry.decoded_len() != self.source.size() {
             return Err(Error::invalid("as many bytes as dtype and shape ask for are needed"));
         }
         Ok(geometry)

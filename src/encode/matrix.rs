@@ -69,7 +69,7 @@ impl<S: ReadAt + ?Sized> Rows for Matrix<'_, S> {
         let row = self.columns as u64 * u64::from(self.dtype.bits()) / 8;
         let mut scratch = Vec::new();
         let range = rows.start as u64 * row..rows.end as u64 * row;
-        number::to_f32(self.dtype, self.source.bytes(range, &mut scratch)?, out);
+        number::to_f32(self.dtype, self.source.read_at(range, &mut scratch)?, out);
         Ok(())
     }
 }

@@ -93,7 +93,7 @@ const WHOLE: u64 = AHEAD / 4;
 
 /// How far to go ahead, in bytes of sources.
 fn limit(parts: &[Part<'_>], steered: bool) -> u64 {
-    let total: u64 = parts.iter().map(|part| part.incoming.source.byte_len()).sum();
+    let total: u64 = parts.iter().map(|part| part.incoming.source.size()).sum();
     if steered { AHEAD.min(total / SHARE) } else { AHEAD }
 }
 
@@ -145,7 +145,7 @@ impl<'c, 'p> Course<'c, '_, 'p> {
             false => Ok(Approach::Planned(None)),
         };
         Some(approach.map(|approach| {
-            let bytes = part.incoming.source.byte_len();
+            let bytes = part.incoming.source.size();
             match approach {
                 Approach::Planned(None) if bytes < SMALL => Turn::Small((part, approach)),
                 _ => Turn::Large((part, approach), bytes),
@@ -214,7 +214,7 @@ impl<'t> Draft<'t> {
             Approach::Planned(plan) => {
                 let ready = Ready::as_planned(incoming, plan.as_ref(), options, buffers)?;
                 let lossy = matches!(ready.coder, Coder::Lossy { .. });
-                let whole = lossy && incoming.source.byte_len() < WHOLE;
+                let whole = lossy && incoming.source.size() < WHOLE;
                 match whole {
                     true => ready.coded(incoming.source, buffers).map(Self::Coded),
                     false => Ok(Self::Ready(ready)),

@@ -45,7 +45,7 @@ impl Default for WriteOptions {
 /// writer.add("bias", Dtype::F32, &[2], &[0, 0, 128, 63, 0, 0, 0, 64])?;
 /// writer.finish()?;
 ///
-/// let reader = Reader::from_bytes(&file)?;
+/// let reader = Reader::new(&file)?;
 /// assert_eq!(reader.tensor("bias")?.decode()?, [0, 0, 128, 63, 0, 0, 0, 64]);
 /// # Ok::<(), occ::Error>(())
 /// ```
@@ -331,18 +331,18 @@ mod tests {
     struct Fickle(std::sync::atomic::AtomicU8);
 
     impl ReadAt for Fickle {
-        fn byte_len(&self) -> u64 {
+        fn size(&self) -> u64 {
             1000
         }
 
-        fn bytes<'a>(
-            &'a self,
+        fn read_at<'b>(
+            &'b self,
             range: std::ops::Range<u64>,
-            scratch: &'a mut Vec<u8>,
-        ) -> std::io::Result<&'a [u8]> {
+            buffer: &'b mut Vec<u8>,
+        ) -> std::io::Result<&'b [u8]> {
             let value = self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-            *scratch = vec![value; (range.end - range.start) as usize];
-            Ok(scratch)
+            *buffer = vec![value; (range.end - range.start) as usize];
+            Ok(buffer)
         }
     }
 

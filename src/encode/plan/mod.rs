@@ -124,7 +124,7 @@ pub(crate) fn plan(
             group.par_iter().map(|source| draft(source, encoding)).collect();
         for (draft, source) in studied.into_iter().zip(group) {
             drafts.push(draft.map_err(|error| error.in_tensor(source.name))?);
-            observe(source.bytes.byte_len())?;
+            observe(source.bytes.size())?;
         }
     }
     let bits = match encoding.target {
