@@ -83,7 +83,7 @@ fn encode<const THREADS: usize>(bencher: Bencher<'_, '_>, case: Case) {
 fn decode<const THREADS: usize>(bencher: Bencher<'_, '_>, case: Case) {
     let bytes = weights();
     let file = written(&bytes, &plan_of(case, &bytes));
-    let reader = Reader::from_bytes(&file).unwrap();
+    let reader = Reader::new(&file).unwrap();
     let tensor = reader.tensor("w").unwrap();
     let mut out = vec![0xaa; bytes.len()];
     measure(bencher, THREADS, || tensor.decode_into(black_box(&mut out)).unwrap());

@@ -83,7 +83,7 @@ impl ArbitraryInput {
         }
         let length = writer.finish().expect("a complete file");
         assert_eq!(length, file.len() as u64);
-        let reader = Reader::from_bytes(&file).expect("the written file is valid");
+        let reader = Reader::new(&file).expect("the written file is valid");
         for (tensor, _) in
             self.tensors.iter_mut().zip(&self.plans).filter(|(_, plan)| plan.is_some())
         {

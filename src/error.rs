@@ -109,6 +109,15 @@ pub enum Error {
         /// What it concerns.
         at: Location,
     },
+    /// The file contains no tensor of this name.
+    #[error("no tensor `{}`{}", name.escape_debug(), Similar(similar))]
+    #[non_exhaustive]
+    TensorNotFound {
+        /// The name.
+        name: String,
+        /// The most similar names in the file, best first; at most three.
+        similar: Vec<String>,
+    },
     /// The caller broke the work off.
     #[error("cancelled")]
     Cancelled,
@@ -131,6 +140,19 @@ impl fmt::Display for PathPrefix<'_> {
             Some(path) => write!(f, "{}: ", path.display()),
             None => Ok(()),
         }
+    }
+}
+
+/// Names that resemble one that was not found.
+struct Similar<'a>(&'a [String]);
+
+impl fmt::Display for Similar<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, name) in self.0.iter().enumerate() {
+            let separator = if number == 0 { "; similar:" } else { "," };
+            write!(f, "{separator} `{}`", name.escape_debug())?;
+        }
+        Ok(())
     }
 }
 
@@ -189,9 +211,11 @@ impl Error {
             | Self::Truncated { at }
             | Self::LimitExceeded { at, .. }
             | Self::InvalidArgument { at, .. } => Some(at),
-            Self::NotOcc | Self::UnsupportedVersion { .. } | Self::Cancelled | Self::Io { .. } => {
-                None
-            }
+            Self::NotOcc
+            | Self::UnsupportedVersion { .. }
+            | Self::TensorNotFound { .. }
+            | Self::Cancelled
+            | Self::Io { .. } => None,
         }
     }
 
@@ -203,9 +227,11 @@ impl Error {
             | Self::Truncated { at }
             | Self::LimitExceeded { at, .. }
             | Self::InvalidArgument { at, .. } => Some(at),
-            Self::NotOcc | Self::UnsupportedVersion { .. } | Self::Cancelled | Self::Io { .. } => {
-                None
-            }
+            Self::NotOcc
+            | Self::UnsupportedVersion { .. }
+            | Self::TensorNotFound { .. }
+            | Self::Cancelled
+            | Self::Io { .. } => None,
         }
     }
 

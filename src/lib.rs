@@ -10,7 +10,7 @@
 //! writer.add("embed.weight", Dtype::Bf16, &[512, 64], &bytes)?;
 //! writer.finish()?;
 //!
-//! let file = Reader::open(&path)?; // a memory map; the cost does not depend on tensor sizes
+//! let file = Reader::open(&path)?; // reads the index, no tensor
 //! let tensor = file.tensor("embed.weight")?;
 //! assert_eq!(tensor.decode()?, bytes);
 //! assert_eq!(tensor.decode_rows(100..164)?, bytes[100 * 128..164 * 128]);
@@ -71,6 +71,6 @@ pub use error::{Error, Location, Result};
 pub use io::{FileSection, ReadAt};
 pub use limits::Limits;
 pub use read::{
-    Attachment, AttachmentKind, DecodedTensor, Reader, StreamReader, StreamTensor, Tensor,
+    Attachment, AttachmentKind, DecodedTensor, Element, Reader, StreamReader, StreamTensor, Tensor,
     VerifyOptions, VerifyReport, verify,
 };

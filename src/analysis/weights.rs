@@ -68,7 +68,7 @@ impl<'m> Weights<'m> {
     fn read_raw(&self, rows: Range<usize>, out: &mut Vec<f32>, bytes: &mut Vec<u8>) -> Result<()> {
         let row = self.columns as u64 * u64::from(self.dtype.bits()) / 8;
         let range = rows.start as u64 * row..rows.end as u64 * row;
-        number::to_f32(self.dtype, self.source.bytes(range, bytes)?, out);
+        number::to_f32(self.dtype, self.source.read_at(range, bytes)?, out);
         Ok(())
     }
 

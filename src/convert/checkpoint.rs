@@ -12,6 +12,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A safetensors file, or a folder of them with their index, whose headers have been read.
 ///
@@ -44,7 +45,7 @@ struct ShardIndex {
 struct Shard {
     name: String,
     path: PathBuf,
-    file: File,
+    file: Arc<File>,
     header: Vec<u8>,
     /// The length of the header, as the shape of an attachment.
     header_shape: [usize; 1],
@@ -58,7 +59,7 @@ pub(crate) struct Section<'c> {
     pub(crate) shape: &'c [usize],
     /// The file they lie in.
     pub(crate) path: &'c Path,
-    pub(crate) bytes: FileSection<'c>,
+    pub(crate) bytes: FileSection,
 }
 
 impl Checkpoint {
@@ -231,7 +232,7 @@ impl Shard {
             return Err(Error::corrupt(what).at_offset(expected));
         }
         let header_shape = [header.len()];
-        Ok(Self { name: name.to_owned(), path, file, header, header_shape, tensors })
+        Ok(Self { name: name.to_owned(), path, file: file.into(), header, header_shape, tensors })
     }
 
     fn sections(&self) -> impl Iterator<Item = Section<'_>> {
@@ -243,7 +244,7 @@ impl Shard {
                 dtype: tensor.dtype,
                 shape: &tensor.shape,
                 path: &self.path,
-                bytes: FileSection::new(&self.file, range),
+                bytes: FileSection::new(Arc::clone(&self.file), range),
             }
         })
     }

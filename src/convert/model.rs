@@ -60,7 +60,7 @@ pub(crate) struct Stored<'m> {
 
 enum Bytes<'m> {
     Tensor(Tensor<'m>),
-    Section(FileSection<'m>),
+    Section(FileSection),
 }
 
 impl<'m> Stored<'m> {
@@ -78,7 +78,7 @@ impl<'m> Stored<'m> {
     pub(crate) fn byte_len(&self) -> u64 {
         match &self.bytes {
             Bytes::Tensor(tensor) => tensor.decoded_bytes(),
-            Bytes::Section(section) => section.byte_len(),
+            Bytes::Section(section) => section.size(),
         }
     }
 
@@ -88,7 +88,7 @@ impl<'m> Stored<'m> {
             Bytes::Tensor(tensor) => tensor.decode_bytes(range),
             Bytes::Section(section) => {
                 let mut bytes = Vec::new();
-                section.bytes(range, &mut bytes)?;
+                section.read_at(range, &mut bytes)?;
                 Ok(bytes)
             }
         };
@@ -103,12 +103,12 @@ impl<'m> Stored<'m> {
 
 /// Read as needed: decoded chunk by chunk, or from the file.
 impl ReadAt for Stored<'_> {
-    fn byte_len(&self) -> u64 {
-        Stored::byte_len(self)
+    fn size(&self) -> u64 {
+        self.byte_len()
     }
 
-    fn bytes<'a>(&'a self, range: Range<u64>, scratch: &'a mut Vec<u8>) -> io::Result<&'a [u8]> {
-        *scratch = self.read(range).map_err(io::Error::other)?;
-        Ok(scratch)
+    fn read_at<'b>(&'b self, range: Range<u64>, buffer: &'b mut Vec<u8>) -> io::Result<&'b [u8]> {
+        *buffer = self.read(range).map_err(io::Error::other)?;
+        Ok(buffer)
     }
 }

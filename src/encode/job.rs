@@ -72,7 +72,7 @@ impl<'s> EncodeJob<'s> {
     /// `Io`; `Corrupt` when the chunk changed since the statistics were collected.
     pub(super) fn encode(&self, number: u64, buffers: &BufferPool) -> Result<EncodedChunk> {
         let (mut bytes, mut scratch) = buffers.take();
-        let chunk = self.source.data.bytes(self.geometry.chunk_range(number), &mut bytes)?;
+        let chunk = self.source.data.read_at(self.geometry.chunk_range(number), &mut bytes)?;
         let first_element = number * self.geometry.chunk_elements();
         let encoded = self.encoder.encode(first_element, chunk, &mut scratch);
         if let Some(&expected) = self.crcs.get(number as usize) {

@@ -67,7 +67,7 @@ impl Rows for Matrix<'_> {
         let row = self.columns as u64 * u64::from(self.dtype.bits()) / 8;
         let mut scratch = Vec::new();
         let range = rows.start as u64 * row..rows.end as u64 * row;
-        number::to_f32(self.dtype, self.data.bytes(range, &mut scratch)?, out);
+        number::to_f32(self.dtype, self.data.read_at(range, &mut scratch)?, out);
         Ok(())
     }
 }

@@ -113,7 +113,7 @@ pub(super) fn write_sources<'s>(
                 let job = Arc::new(job);
                 frames.add(Arc::clone(&job))?;
                 for number in 0..job.geometry().chunk_count() {
-                    let weight = u64::from(job.source().data.byte_len() >= SMALL_SOURCE);
+                    let weight = u64::from(job.source().data.size() >= SMALL_SOURCE);
                     encoding.push(ChunkTask { job: Arc::clone(&job), number }, weight);
                     while weight == 0 || encoding.window().total() > window - 1 {
                         let Some(chunk) = encoding.pop() else { break };
@@ -186,7 +186,7 @@ struct Decisions<'d, 's> {
 
 impl<'d, 's> Decisions<'d, 's> {
     fn new(sources: &'d [TensorSource<'s>], plan: &'d Plan, budget: Option<u64>) -> Self {
-        let total: u64 = sources.iter().map(|source| source.data.byte_len()).sum();
+        let total: u64 = sources.iter().map(|source| source.data.size()).sum();
         let tensors = sources.iter().filter(|source| source.is_tensor());
         let planned: Vec<_> = tensors.filter_map(|source| plan.get(source.name).cloned()).collect();
         Self {
@@ -223,7 +223,7 @@ impl<'d, 's> Decisions<'d, 's> {
             return Ok(None);
         };
         let target = self.target(&source, frames).map_err(|error| source.locate(error))?;
-        let bytes = source.data.byte_len();
+        let bytes = source.data.size();
         let small = matches!(target, EncodeMode::Lossless) && bytes < SMALL_SOURCE;
         let weight = if small { 0 } else { bytes };
         self.undecided.push(weight);

@@ -91,7 +91,7 @@ impl<'s> TensorSource<'s> {
         let geometry =
             Geometry::new(self.dtype, self.dimensions(), chunk_elements, &Limits::default());
         let geometry = geometry.map_err(invalid)?;
-        let (expected, found) = (geometry.decoded_len(), self.data.byte_len());
+        let (expected, found) = (geometry.decoded_len(), self.data.size());
         if expected != found {
             return Err(Error::invalid(format!(
                 "dtype and shape need {expected} bytes, the data have {found}"

@@ -15,7 +15,7 @@ where
     let new = Statistics::new(geometry.dtype(), &sample(source)?);
     let count = |state: &mut (Statistics, Vec<u8>), number: u64| {
         let (statistics, bytes) = state;
-        let chunk = source.bytes(geometry.chunk_range(number), bytes)?;
+        let chunk = source.read_at(geometry.chunk_range(number), bytes)?;
         statistics.count(chunk);
         Ok(crc32fast::hash(chunk))
     };
@@ -55,7 +55,7 @@ fn sample<S>(source: &S) -> Result<Vec<u8>>
 where
     S: ReadAt + ?Sized,
 {
-    let length = source.byte_len();
+    let length = source.size();
     let (mut sample, mut piece) = (Vec::new(), Vec::new());
     if length < SMALL {
         return Ok(sample);
@@ -64,7 +64,7 @@ where
     let distance = length / PIECES / 8 * 8;
     for start in (0..PIECES).map(|number| number * distance) {
         let range = start..start + PIECE.min(distance);
-        sample.extend_from_slice(source.bytes(range, &mut piece)?);
+        sample.extend_from_slice(source.read_at(range, &mut piece)?);
     }
     Ok(sample)
 }

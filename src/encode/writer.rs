@@ -25,7 +25,7 @@ use std::path::Path;
 /// writer.add("bias", Dtype::F32, &[2], &[0, 0, 128, 63, 0, 0, 0, 64])?;
 /// writer.finish()?;
 ///
-/// let reader = Reader::from_bytes(&file)?;
+/// let reader = Reader::new(&file)?;
 /// assert_eq!(reader.tensor("bias")?.decode()?, [0, 0, 128, 63, 0, 0, 0, 64]);
 /// # Ok::<(), occ::Error>(())
 /// ```
@@ -175,11 +175,11 @@ mod tests {
     struct Changing(std::sync::atomic::AtomicU8);
 
     impl ReadAt for Changing {
-        fn byte_len(&self) -> u64 {
+        fn size(&self) -> u64 {
             1000
         }
 
-        fn bytes<'a>(
+        fn read_at<'a>(
             &'a self,
             range: std::ops::Range<u64>,
             scratch: &'a mut Vec<u8>,

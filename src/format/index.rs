@@ -112,11 +112,11 @@ pub(crate) struct Index<'a> {
 
 /// One object as the index describes it.
 #[derive(Clone, Debug)]
-pub(crate) struct IndexEntry<'a> {
+pub(crate) struct IndexEntry {
     pub(crate) object: Object,
     pub(crate) payload: Payload,
-    /// File offsets where chunks end; empty in the contiguous layout.
-    pub(crate) chunk_ends: &'a [U64],
+    /// Positions of its chunks in the index's array of chunk ends; empty in the contiguous layout.
+    chunk_ends: Range<usize>,
 }
 
 impl<'a> Index<'a> {
@@ -171,9 +171,20 @@ impl<'a> Index<'a> {
         Ok((entry.kind, name.ok_or_else(|| Error::corrupt("a name out of the index"))?))
     }
 
-    /// What kind of object is at `position`, in file order.
+    /// The kind of the object at `position`, in file order.
     pub(crate) fn kind(&self, position: usize) -> Result<ObjectKind> {
         ObjectKind::from_id(self.raw_entry(position)?.kind)
+    }
+
+    /// The name of the object at `position`, in file order.
+    pub(crate) fn name(&self, position: usize) -> Result<&'a str> {
+        let (_, name) = self.key(self.raw_entry(position)?)?;
+        std::str::from_utf8(name).map_err(|_| Error::corrupt("name: not UTF-8"))
+    }
+
+    /// The number of objects of a kind, in O(n).
+    pub(crate) fn count(&self, kind: ObjectKind) -> usize {
+        self.entries.iter().filter(|entry| entry.kind == kind as u8).count()
     }
 
     /// The position of an object, by binary search.
@@ -196,7 +207,7 @@ impl<'a> Index<'a> {
     ///
     /// # Errors
     /// `Corrupt`, `Unsupported` or `LimitExceeded`.
-    pub(crate) fn entry(&self, position: usize, limits: &Limits) -> Result<IndexEntry<'a>> {
+    pub(crate) fn entry(&self, position: usize, limits: &Limits) -> Result<IndexEntry> {
         let entry = self.raw_entry(position)?;
         let (_, name) = self.key(entry)?;
         let shape = slice(self.dimensions, entry.first_dimension.get(), entry.rank.get().into())
@@ -212,9 +223,9 @@ impl<'a> Index<'a> {
             PayloadLayout::Chunked => object.geometry.chunk_count(),
             PayloadLayout::Contiguous => 0,
         };
-        let chunk_ends = slice(self.chunk_ends, entry.first_chunk.get(), chunks)
+        let chunk_ends = positions(self.chunk_ends.len(), entry.first_chunk.get(), chunks)
             .filter(|_| entry.reserved == 0)
-            .ok_or_else(|| Error::corrupt("chunks out of the index").in_tensor(&object.name))?;
+            .ok_or_else(|| Error::corrupt("index: chunks out of range").in_tensor(&object.name))?;
         let payload = Payload {
             frame_offset: entry.frame_offset.get(),
             offset: entry.payload_offset.get(),
@@ -222,8 +233,50 @@ impl<'a> Index<'a> {
             decoded_crc: entry.decoded_crc.get(),
         };
         let entry = IndexEntry { object, payload, chunk_ends };
-        entry.check_lengths().map_err(|error| error.in_tensor(&entry.object.name))?;
+        self.check_lengths(&entry).map_err(|error| error.in_tensor(&entry.object.name))?;
         Ok(entry)
+    }
+
+    fn chunk_ends(&self, entry: &IndexEntry) -> &'a [U64] {
+        // Empty if the entry is of another index.
+        self.chunk_ends.get(entry.chunk_ends.clone()).unwrap_or_default()
+    }
+
+    fn check_lengths(&self, entry: &IndexEntry) -> Result<()> {
+        let corrupt = || Error::corrupt("index: payload offsets contradict each other");
+        let payload = &entry.payload;
+        let end = payload.offset.checked_add(payload.length).ok_or_else(corrupt)?;
+        let expected = match entry.object.layout {
+            PayloadLayout::Contiguous => {
+                payload.offset.checked_add(entry.object.geometry.decoded_len())
+            }
+            PayloadLayout::Chunked => {
+                Some(self.chunk_ends(entry).last().map_or(payload.offset, |last| last.get()))
+            }
+        };
+        if payload.frame_offset >= payload.offset || expected != Some(end) {
+            return Err(corrupt());
+        }
+        Ok(())
+    }
+
+    /// Where chunk `number` of an object lies in the file, with its head.
+    pub(crate) fn chunk_extent(&self, entry: &IndexEntry, number: u64) -> Option<Range<u64>> {
+        match entry.object.layout {
+            PayloadLayout::Contiguous => {
+                let range = entry.object.geometry.chunk_range(number);
+                Some(entry.payload.offset + range.start..entry.payload.offset + range.end)
+            }
+            PayloadLayout::Chunked => {
+                let (ends, number) = (self.chunk_ends(entry), usize::try_from(number).ok()?);
+                let end = ends.get(number)?.get();
+                let start = match number.checked_sub(1) {
+                    Some(before) => ends[before].get(),
+                    None => entry.payload.offset,
+                };
+                Some(start..end)
+            }
+        }
     }
 
     /// Checks what reading does not: that names ascend without repetition.
@@ -243,44 +296,6 @@ impl<'a> Index<'a> {
     }
 }
 
-impl IndexEntry<'_> {
-    fn check_lengths(&self) -> Result<()> {
-        let corrupt = || Error::corrupt("payload offsets that contradict each other");
-        let end = self.payload.offset.checked_add(self.payload.length).ok_or_else(corrupt)?;
-        let expected = match self.object.layout {
-            PayloadLayout::Contiguous => {
-                self.payload.offset.checked_add(self.object.geometry.decoded_len())
-            }
-            PayloadLayout::Chunked => {
-                Some(self.chunk_ends.last().map_or(self.payload.offset, |last| last.get()))
-            }
-        };
-        if self.payload.frame_offset >= self.payload.offset || expected != Some(end) {
-            return Err(corrupt());
-        }
-        Ok(())
-    }
-
-    /// Where chunk `number` lies in the file, its head included.
-    pub(crate) fn chunk_extent(&self, number: u64) -> Option<Range<u64>> {
-        match self.object.layout {
-            PayloadLayout::Contiguous => {
-                let range = self.object.geometry.chunk_range(number);
-                Some(self.payload.offset + range.start..self.payload.offset + range.end)
-            }
-            PayloadLayout::Chunked => {
-                let number = usize::try_from(number).ok()?;
-                let end = self.chunk_ends.get(number)?.get();
-                let start = match number.checked_sub(1) {
-                    Some(before) => self.chunk_ends[before].get(),
-                    None => self.payload.offset,
-                };
-                Some(start..end)
-            }
-        }
-    }
-}
-
 /// Splits `count` records off the front.
 fn take<T>(bytes: &[u8], count: u64) -> Option<(&[T], &[u8])>
 where
@@ -289,10 +304,16 @@ where
     <[T]>::ref_from_prefix_with_elems(bytes, usize::try_from(count).ok()?).ok()
 }
 
-/// `length` items from `start`, if they are there.
+/// `length` items from `start` on, if they exist.
 fn slice<T>(items: &[T], start: u64, length: u64) -> Option<&[T]> {
+    positions(items.len(), start, length).map(|range| &items[range])
+}
+
+/// The positions of `length` items from `start` on, if that many of `count` exist.
+fn positions(count: usize, start: u64, length: u64) -> Option<Range<usize>> {
     let start = usize::try_from(start).ok()?;
-    items.get(start..start.checked_add(usize::try_from(length).ok()?)?)
+    let end = start.checked_add(usize::try_from(length).ok()?)?;
+    (end <= count).then_some(start..end)
 }
 
 #[cfg(test)]
@@ -337,11 +358,11 @@ mod tests {
         assert_eq!(index.find(ObjectKind::File, "b").unwrap(), None);
         let entry = index.entry(0, &Limits::tight()).unwrap();
         assert_eq!(entry.object, object(ObjectKind::Tensor, "b", PayloadLayout::Chunked));
-        assert_eq!(entry.chunk_extent(0), Some(128..138));
-        assert_eq!(entry.chunk_extent(2), Some(148..158));
-        assert_eq!(entry.chunk_extent(3), None);
+        assert_eq!(index.chunk_extent(&entry, 0), Some(128..138));
+        assert_eq!(index.chunk_extent(&entry, 2), Some(148..158));
+        assert_eq!(index.chunk_extent(&entry, 3), None);
         let entry = index.entry(2, &Limits::tight()).unwrap();
-        assert_eq!(entry.chunk_extent(2), Some(264..266));
+        assert_eq!(index.chunk_extent(&entry, 2), Some(264..266));
     }
 
     #[test]

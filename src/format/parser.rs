@@ -81,6 +81,9 @@ impl<B: AsRef<[u8]>> Chunk<B> {
 }
 
 impl<'a> Chunk<&'a [u8]> {
+    /// Bytes before each chunk of the chunked layout.
+    pub(crate) const HEAD_BYTES: u64 = size_of::<ChunkHead>() as u64;
+
     /// A chunk of the contiguous layout, which lies at `offset`.
     pub(crate) fn contiguous(number: u64, offset: u64, bytes: &'a [u8], stored_crc: u32) -> Self {
         let end = offset + bytes.len() as u64;

@@ -2,7 +2,6 @@
 
 use super::layout::{self, END_MAGIC};
 use crate::error::{Error, Result};
-use std::ops::Range;
 use zerocopy::IntoBytes;
 
 /// Where the index lies, and its checksum.
@@ -51,21 +50,6 @@ impl Trailer {
             return Err(Error::corrupt("the trailer does not describe this file").at_offset(at));
         }
         Ok(Self { index_offset, index_length, index_crc: trailer.index_crc.get() })
-    }
-
-    /// The index within a whole file held in memory, its checksum verified.
-    pub(crate) fn index_range(file: &[u8]) -> Result<Range<usize>> {
-        let length = file.len() as u64;
-        let Some((_, last)) = file.split_last_chunk::<{ Self::BYTES }>() else {
-            return Err(Error::truncated().at_offset(length));
-        };
-        let trailer = Self::parse(last, length)?;
-        // Both are below the length of a slice.
-        let start = trailer.index_offset as usize;
-        let range = start..start + trailer.index_length as usize;
-        Error::check_crc(trailer.index_crc, crc32fast::hash(&file[range.clone()]))
-            .map_err(|error| error.at_offset(trailer.index_offset))?;
-        Ok(range)
     }
 }
 

@@ -243,7 +243,7 @@ fn lossy_file(name: &str) -> Vec<u8> {
 fn lossy_seeds_are_what_their_names_say() {
     let coding = |name: &str| {
         let file = lossy_file(name);
-        let reader = occ::Reader::from_bytes(&file).unwrap();
+        let reader = occ::Reader::new(&file).unwrap();
         let tensor = reader.tensors().next().unwrap().unwrap();
         let bits = tensor.coded_bytes() * 8 / tensor.elements();
         (tensor.coding().unwrap().expect("something is lost"), bits)

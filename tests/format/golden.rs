@@ -21,7 +21,7 @@ fn check(name: &str, file: &[u8]) -> Vec<u8> {
 fn read(name: &str, file: &[u8]) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
     if std::env::var_os("OCC_BLESS").is_some() {
-        let version = Reader::from_bytes(file).unwrap().format_version();
+        let version = Reader::new(file).unwrap().format_version();
         assert_eq!(version, 0, "goldens of a frozen version are never written anew");
         fs::write(&path, file).unwrap();
     }
@@ -35,7 +35,7 @@ fn tensors_of_every_dtype() {
         [("v0-dtypes.occ", WriteOptions::default()), ("v0-chunks.occ", small_chunks(100))]
     {
         let golden = check(name, &written(&samples, options));
-        let reader = Reader::from_bytes(&golden).unwrap();
+        let reader = Reader::new(&golden).unwrap();
         for sample in &samples {
             let tensor = reader.tensor(&sample.name).unwrap();
             assert_eq!((tensor.dtype(), tensor.shape()), (sample.dtype, &sample.shape[..]));
@@ -70,9 +70,9 @@ fn a_converted_file() {
 
 /// The CRCs of what tensors decode to, here and not only in the file: the same on every machine and by every decoder.
 fn assert_decodes(golden: &[u8], exhibits: &[Exhibit], crcs: &[u32]) {
-    let options = VerifyOptions { deep: true, ..VerifyOptions::default() };
+    let options = VerifyOptions::default().deep(true);
     assert!(occ::verify(golden, options).unwrap().problems.is_empty());
-    let reader = Reader::from_bytes(golden).unwrap();
+    let reader = Reader::new(golden).unwrap();
     let mut found = Vec::new();
     for Exhibit { sample, plan } in exhibits {
         let tensor = reader.tensor(&sample.name).unwrap();

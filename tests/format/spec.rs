@@ -7,7 +7,7 @@ use crate::spec_decoder::{DecodedObject, decode_indexed, decode_stream};
 use occ::{Reader, VerifyOptions, WriteOptions};
 
 fn is_sound(file: &[u8]) -> bool {
-    let options = VerifyOptions { deep: true, ..VerifyOptions::default() };
+    let options = VerifyOptions::default().deep(true);
     occ::verify(file, options).unwrap().problems.is_empty()
 }
 
@@ -37,7 +37,7 @@ fn reads_what_is_written() {
 #[test]
 fn reads_codecs_by_their_ids() {
     let file = written(&menagerie(), WriteOptions::default());
-    let reader = Reader::from_bytes(&file).unwrap();
+    let reader = Reader::new(&file).unwrap();
     for object in decode_stream(&file).unwrap() {
         assert_eq!(reader.tensor(&object.name).unwrap().stored().unwrap().id(), object.codec);
     }

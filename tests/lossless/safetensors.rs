@@ -19,7 +19,7 @@ fn compressed(input: &Path) -> Result<Vec<u8>> {
     let mut writer = Writer::new(&mut file, small_chunks(500)).unwrap();
     Checkpoint::open(input)?.write_to(&mut writer, &mut go)?;
     writer.finish()?;
-    let options = VerifyOptions { deep: true, ..VerifyOptions::default() };
+    let options = VerifyOptions::default().deep(true);
     let report = occ::verify(file.as_slice(), options)?;
     assert!(report.problems.is_empty(), "{:?}", report.problems);
     Ok(file)
@@ -143,7 +143,7 @@ fn a_sharded_checkpoint_comes_back_as_its_shards() {
     fs::create_dir(&original).unwrap();
     let names = sharded(&original);
     let file = compressed(&original).unwrap();
-    assert!(convert::is_sharded(&Reader::from_bytes(&file).unwrap()).unwrap());
+    assert!(convert::is_sharded(&Reader::new(&file).unwrap()).unwrap());
     let back = root.path().join("back");
     let done = convert::decompress_stream(file.as_slice(), target(back.clone()), &mut go).unwrap();
     assert_eq!(done.files, 3);

@@ -119,7 +119,7 @@ fn rules_come_first_and_the_rest_keeps_to_the_budget() {
     let file = compressed(&checkpoint, &encoding).unwrap();
     let spent = file.len() as f64 * 8.0 / checkpoint.weights() as f64;
     assert!((3.5 * 0.995..=3.5).contains(&spent), "{spent}");
-    let reader = Reader::from_bytes(&file).unwrap();
+    let reader = Reader::new(&file).unwrap();
     let kept = reader.tensor("keep.weight").unwrap();
     assert!(kept.coding().unwrap().is_none() && kept.decode().unwrap() == samples[1].bytes);
     let own = reader.tensor("own.weight").unwrap();
@@ -169,7 +169,7 @@ fn shards_share_a_plan() {
         let shard = tempfile::tempdir().unwrap();
         let shard = checkpoint(shard.path(), std::slice::from_ref(sample));
         let file = planned(&shard, &plan).unwrap();
-        let coding = Reader::from_bytes(&file).unwrap().tensor(&sample.name).unwrap().coding();
+        let coding = Reader::new(&file).unwrap().tensor(&sample.name).unwrap().coding();
         // The plan's own step, since nothing is steered.
         let step = plan.get(&sample.name).unwrap().lossy.as_ref().unwrap().step;
         assert_eq!(coding.unwrap().unwrap().step, step);

@@ -44,7 +44,7 @@ pub(super) fn plan_tensors(
             group.par_iter().map(|source| plan_tensor(source, encoding)).collect();
         for (plan, source) in plans.into_iter().zip(group) {
             planned.push(plan.map_err(|error| source.locate(error))?);
-            observe(source.data.byte_len())?;
+            observe(source.data.size())?;
         }
     }
     if let Some(bits) = encoding.budget() {

@@ -100,5 +100,5 @@ fn decode(coded: &[u8], original: &Selection<'_>, decoded: &mut [u8]) -> Result<
         outputs.push((tensor.name.as_str(), output));
         (rest, start) = (after, tensor.range.end);
     }
-    Reader::from_bytes(coded)?.decode_all_into(outputs)
+    Reader::new(coded)?.decode_all_into(outputs)
 }

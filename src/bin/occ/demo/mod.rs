@@ -149,7 +149,7 @@ fn compress(checkpoint: &Checkpoint, output: &Path) -> Result<(), Failure> {
 
 fn verify(file: &Path) -> Result<(), Failure> {
     let input = File::open(file).map_err(occ::Error::from)?;
-    let report = occ::verify(input, VerifyOptions { deep: true, ..VerifyOptions::default() })?;
+    let report = occ::verify(input, VerifyOptions::default().deep(true))?;
     report.problems.into_iter().next().map_or(Ok(()), |problem| Err(problem.into()))
 }
 
