@@ -41,13 +41,17 @@ mod arch;
 #[doc(hidden)]
 pub mod bench_internals;
 mod codec;
+#[cfg(feature = "convert")]
 mod compare;
+#[cfg(feature = "convert")]
 pub mod convert;
 mod coordinates;
 mod dtype;
 mod encode;
 mod error;
 mod format;
+#[cfg(any(test, feature = "analysis"))]
+mod gaussian_noise;
 mod io;
 mod limits;
 mod parallel;
@@ -55,9 +59,10 @@ mod read;
 mod role;
 
 pub use codec::{Codec, Coding, RowScales};
+#[cfg(feature = "convert")]
 pub use compare::{
-    Comparison, Distortion, Inputs, OperatorDistortion, TensorComparison, TotalComparison, compare,
-    compare_with_inputs,
+    CompareOptions, Comparison, Distortion, Inputs, OperatorDistortion, TensorComparison,
+    TotalComparison, compare,
 };
 pub use coordinates::{BlockTransform, Coordinates};
 pub use dtype::Dtype;
@@ -72,3 +77,4 @@ pub use read::{
     Attachment, AttachmentKind, DecodedTensor, Reader, StreamReader, StreamTensor, Tensor,
     VerifyOptions, VerifyReport, verify,
 };
+pub use role::TensorRole;

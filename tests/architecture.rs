@@ -6,7 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Layers that every layer above them may import.
-const GROUND: &[&str] = &["error", "limits", "dtype", "coordinates", "arch", "parallel"];
+const GROUND: &[&str] =
+    &["error", "limits", "dtype", "coordinates", "arch", "parallel", "gaussian_noise"];
 
 /// Each layer, as a module path, and the layers that it may import besides itself and, from
 /// `format` on, the ground. The longest path that matches a module is its layer.
@@ -18,6 +19,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("coordinates", &[]),
     ("parallel", &["error"]),
     ("role", &[]),
+    ("gaussian_noise", &[]),
     ("io", &["error"]),
     ("format", &[]),
     ("codec::entropy", &[]),
@@ -102,9 +104,7 @@ fn sources() -> Vec<Source> {
     let paths = files(&root().join("src"));
     let named = paths.iter().map(|path| (relative(path), path));
     named
-        .filter(|(file, _)| {
-            !file.starts_with("src/bin/") && file != "src/lib.rs" && !is_test(file)
-        })
+        .filter(|(file, _)| !file.starts_with("src/bin/") && file != "src/lib.rs" && !is_test(file))
         .map(|(file, path)| Source::new(file, code(path)))
         .collect()
 }
@@ -198,9 +198,11 @@ fn absolute(module: &str, path: &str) -> Option<String> {
         }
     } else {
         // A child module, or another crate: the module graph tells.
-        return rest.chars().next().filter(char::is_ascii_lowercase).map(|_| {
-            format!("?{module}::{rest}")
-        });
+        return rest
+            .chars()
+            .next()
+            .filter(char::is_ascii_lowercase)
+            .map(|_| format!("?{module}::{rest}"));
     }
     parts.push(rest);
     Some(parts.join("::"))

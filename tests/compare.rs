@@ -1,18 +1,22 @@
 //! How far models are apart: known answers, a naive computation, and all that has no answer.
+#![cfg(feature = "convert")]
 
 mod common;
 
 use common::{Random, Sample, bf16_weights, few, menagerie, safetensors, small_chunks, written};
 use half::{bf16, f16};
-use occ::{Comparison, Distortion, Dtype, Error, Result, TensorComparison, WriteOptions};
+use occ::{
+    CompareOptions, Comparison, Distortion, Dtype, Error, Result, TensorComparison, WriteOptions,
+};
 use proptest::prelude::*;
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-fn go(_: u64) -> ControlFlow<()> {
-    ControlFlow::Continue(())
+/// Compares two model files.
+fn compare(a: impl AsRef<Path>, b: impl AsRef<Path>) -> Result<Comparison> {
+    occ::compare(a, b, &CompareOptions::default(), None)
 }
 
 /// Compares two models, one stored each way.
@@ -21,7 +25,7 @@ fn compared(a: &[Sample], b: &[Sample]) -> Comparison {
     let (a_path, b_path) = (folder.path().join("a"), folder.path().join("b"));
     fs::write(&a_path, safetensors(a)).unwrap();
     fs::write(&b_path, written(b, small_chunks(100))).unwrap();
-    occ::compare(a_path, b_path, &mut go).unwrap()
+    compare(a_path, b_path).unwrap()
 }
 
 /// Compares two tensors of one name.
@@ -251,7 +255,7 @@ fn a_model_is_itself_however_it_is_stored() {
     let paths = stored_every_way(&folder, &samples);
     for a in &paths {
         for b in &paths {
-            let comparison = occ::compare(a, b, &mut go).unwrap();
+            let comparison = compare(a, b).unwrap();
             assert!(comparison.total.identical);
             assert_eq!(comparison.tensors.len(), samples.len());
             assert!(comparison.only_in_a.is_empty() && comparison.only_in_b.is_empty());
@@ -305,9 +309,11 @@ fn threads_and_storage_do_not_matter() {
         let mut reported = 0;
         let mut progress = |bytes| {
             reported += bytes;
-            go(bytes)
+            ControlFlow::Continue(())
         };
-        let result = pool.install(|| occ::compare(path("a"), path(b), &mut progress).unwrap());
+        let options = CompareOptions::default();
+        let compare = || occ::compare(path("a"), path(b), &options, Some(&mut progress));
+        let result = pool.install(compare).unwrap();
         assert_eq!(reported, COUNT as u64);
         result
     };
@@ -325,7 +331,7 @@ fn threads_and_storage_do_not_matter() {
 }
 
 fn failure(a: &Path, b: &Path) -> Error {
-    occ::compare(a, b, &mut go).unwrap_err()
+    compare(a, b).unwrap_err()
 }
 
 #[test]
@@ -353,7 +359,8 @@ fn errors_name_file_and_tensor() {
     }
     assert!(matches!(failure(&good, &path("none")), Error::Io { path: Some(_), .. }));
     assert!(matches!(failure(folder.path(), &good), Error::Io { path: Some(_), .. }));
-    let stopped: Result<_> = occ::compare(&good, &good, &mut |_| ControlFlow::Break(()));
+    let cancel = &mut |_| ControlFlow::Break(());
+    let stopped = occ::compare(&good, &good, &CompareOptions::default(), Some(cancel));
     assert!(matches!(stopped, Err(Error::Cancelled)));
 }
 

@@ -1,18 +1,15 @@
 //! How far the outputs of two models are apart: known answers, a naive computation, and inputs that
 //! fit nothing.
+#![cfg(feature = "convert")]
 
 mod common;
 
 use common::{Random, Sample, safetensors, small_chunks, written};
 use half::bf16;
-use occ::{Comparison, Dtype, Error, Inputs, Result, TensorComparison};
+use occ::{CompareOptions, Comparison, Dtype, Error, Inputs, Result, TensorComparison};
 use proptest::prelude::*;
 use std::fs;
 use std::ops::ControlFlow;
-
-fn go(_: u64) -> ControlFlow<()> {
-    ControlFlow::Continue(())
-}
 
 /// Compares two models, inputs and one of them stored as safetensors, the other as `.occ`.
 fn outcome(a: &[Sample], b: &[Sample], inputs: &[Sample]) -> Result<Comparison> {
@@ -22,10 +19,12 @@ fn outcome(a: &[Sample], b: &[Sample], inputs: &[Sample]) -> Result<Comparison> 
     fs::write(path("b"), written(b, small_chunks(100))).unwrap();
     fs::write(path("x"), safetensors(inputs)).unwrap();
     let mut reported = 0;
-    let comparison = occ::compare_with_inputs(path("a"), path("b"), path("x"), &mut |bytes| {
+    let mut progress = |bytes| {
         reported += bytes;
-        go(bytes)
-    })?;
+        ControlFlow::Continue(())
+    };
+    let options = CompareOptions::default().inputs(path("x"));
+    let comparison = occ::compare(path("a"), path("b"), &options, Some(&mut progress))?;
     let both = a.iter().filter(|a| b.iter().any(|b| a.name == b.name));
     let bytes: usize = both.map(|sample| sample.bytes.len()).sum();
     assert_eq!(reported, bytes as u64, "every byte is done once");
@@ -294,17 +293,18 @@ fn inputs_come_from_any_kind_of_file() {
     let index = r#"{"weight_map":{"w":"1.safetensors"}}"#;
     fs::write(path("x/model.safetensors.index.json"), index).unwrap();
     fs::write(path("x/1.safetensors"), safetensors(&[x])).unwrap();
-    let with = |x: &str| occ::compare_with_inputs(path("a"), path("b"), path(x), &mut go).unwrap();
+    let inputs = |x: &str| CompareOptions::default().inputs(path(x));
+    let with = |x: &str| occ::compare(path("a"), path("b"), &inputs(x), None).unwrap();
     assert_eq!(with("x.safetensors"), with("x.occ"));
     assert_eq!(with("x.safetensors"), with("x"));
-    let none = occ::compare_with_inputs(path("a"), path("b"), path("none"), &mut go);
+    let none = occ::compare(path("a"), path("b"), &inputs("none"), None);
     assert!(matches!(none, Err(Error::Io { path: Some(_), .. })));
     // Without inputs nothing is said of outputs, and of weights the same.
-    let plain = occ::compare(path("a"), path("b"), &mut go).unwrap();
+    let plain = occ::compare(path("a"), path("b"), &CompareOptions::default(), None).unwrap();
     assert!(plain.total.operator.is_none() && plain.tensors[0].operator.is_none());
     assert_eq!(plain.tensors[0].distortion, with("x").tensors[0].distortion);
     let stop = &mut |_| ControlFlow::Break(());
-    let stopped = occ::compare_with_inputs(path("a"), path("b"), path("x"), stop);
+    let stopped = occ::compare(path("a"), path("b"), &inputs("x"), Some(stop));
     assert!(matches!(stopped, Err(Error::Cancelled)));
 }
 

@@ -1,7 +1,5 @@
 //! The README's example compiles, because it is this one.
 
-use std::ops::ControlFlow;
-
 /// Between the braces: the lines of the README.
 #[rustfmt::skip]
 fn example() -> occ::Result<()> {
@@ -17,9 +15,9 @@ let coding = tensor.coding()?; // coordinates, rank, states, SNR; None where not
 
 let checkpoint = occ::convert::Checkpoint::open("model.safetensors")?;
 let encoding = occ::Encoding::bits(3.0).effort(9).keep("*.router.*");
-let plan = checkpoint.plan(&encoding, &mut |_| ControlFlow::Continue(()))?; // can be kept as JSON
+let plan = checkpoint.plan(&encoding, None)?; // can be kept as JSON
 let mut writer = occ::Writer::create("model.occ", occ::WriteOptions::default())?;
-checkpoint.write_planned(&mut writer, &plan, &mut |_| ControlFlow::Continue(()))?;
+checkpoint.write_planned(&mut writer, &plan, None)?;
 writer.finish()?;
 let _ = (bytes, rows, raw, f32s, coding);
 Ok(())

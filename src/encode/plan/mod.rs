@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::format::{CHUNK_OVERHEAD, Geometry, object_overhead};
 use crate::io::ReadAt;
 use crate::limits::Limits;
-use crate::role::Role;
+use crate::role::{TensorRole, has_normalised_columns};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -32,9 +32,8 @@ use tensor::Finding;
 ///
 /// ```no_run
 /// use occ::{Encoding, Plan, convert::Checkpoint};
-/// use std::ops::ControlFlow;
 /// let checkpoint = Checkpoint::open("checkpoint/")?;
-/// let plan = checkpoint.plan(&Encoding::bits(3.0), &mut |_| ControlFlow::Continue(()))?;
+/// let plan = checkpoint.plan(&Encoding::bits(3.0), None)?;
 /// std::fs::write("plan.json", plan.to_json())?;
 /// let again = Plan::from_json(&std::fs::read_to_string("plan.json")?)?;
 /// assert_eq!(plan, again);
@@ -243,14 +242,15 @@ fn scaling(
     let (rows, columns) = (subject.rows, subject.columns);
     let weighs = encoding.weighting == Weighting::Operator;
     let weighs = weighs && !matches!(target, TensorTarget::Noise(_));
-    let role = if weighs { Role::of(name, rows, columns) } else { Role::Other };
+    let is_vocabulary = weighs && TensorRole::of(name, 2).is_vocabulary(rows, columns);
+    let reads_normalised_input = weighs && has_normalised_columns(name, rows, columns);
     Scaling {
-        rows: match role {
+        rows: match is_vocabulary {
             _ if encoding.row_scales => RowScales::Loudness,
-            Role::Vocabulary => RowScales::Rank,
-            _ => RowScales::None,
+            true => RowScales::Rank,
+            false => RowScales::None,
         },
-        columns: role == Role::Reader && rows >= ROWS_FOR_COLUMN_SCALES,
+        columns: reads_normalised_input && rows >= ROWS_FOR_COLUMN_SCALES,
     }
 }
 

@@ -1,6 +1,6 @@
-//! A model's tensors, however it is stored.
+//! The tensors of a model in any supported file format.
 
-use crate::convert::Checkpoint;
+use super::checkpoint::Checkpoint;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::io::{FileSection, ReadAt};
@@ -9,14 +9,15 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// An open model.
-pub(crate) enum Model {
+/// An open model file or checkpoint folder.
+pub(crate) enum ModelFile {
     Occ(PathBuf, Reader<'static>),
     Safetensors(Checkpoint),
 }
 
-impl Model {
-    /// Opens an `.occ` file, a safetensors file or a checkpoint folder: its first bytes tell.
+impl ModelFile {
+    /// Opens an `.occ` file, a safetensors file or a checkpoint folder. The first bytes of a file
+    /// determine its format.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         if path.is_dir() {
             return Checkpoint::open(path).map(Self::Safetensors);
@@ -28,83 +29,88 @@ impl Model {
         }
     }
 
-    /// All tensors, in the order of their bytes.
-    pub(crate) fn tensors(&self) -> Result<Vec<Stored<'_>>> {
+    /// All tensors, in file order.
+    pub(crate) fn tensors(&self) -> Result<Vec<ModelTensor<'_>>> {
         match self {
             Self::Occ(path, reader) => {
-                let tensors = reader.tensors().map(|tensor| tensor.map(|t| Stored::occ(path, t)));
+                let tensors = reader.tensors().map(|tensor| Ok(ModelTensor::occ(path, tensor?)));
                 tensors.collect::<Result<_>>().map_err(|error| error.in_file(path))
             }
             Self::Safetensors(checkpoint) => {
-                let sections = checkpoint.sections().map(|section| Stored {
-                    path: section.path,
-                    name: section.name.to_owned(),
-                    dtype: section.dtype,
-                    shape: section.shape.to_vec(),
-                    bytes: Bytes::Section(section.bytes),
+                let tensors = checkpoint.shard_tensors().map(|tensor| ModelTensor {
+                    path: tensor.path,
+                    name: tensor.name.to_owned(),
+                    dtype: tensor.dtype,
+                    shape: tensor.shape.to_vec(),
+                    bytes: TensorBytes::Section(tensor.bytes),
                 });
-                Ok(sections.collect())
+                Ok(tensors.collect())
             }
         }
     }
 }
 
-/// A tensor whose bytes have not been read yet.
-pub(crate) struct Stored<'m> {
+/// A tensor of a model. Its bytes are read on demand.
+pub(crate) struct ModelTensor<'m> {
     path: &'m Path,
     pub(crate) name: String,
     pub(crate) dtype: Dtype,
     pub(crate) shape: Vec<usize>,
-    bytes: Bytes<'m>,
+    bytes: TensorBytes<'m>,
 }
 
-enum Bytes<'m> {
-    Tensor(Tensor<'m>),
+enum TensorBytes<'m> {
+    Coded(Tensor<'m>),
     Section(FileSection<'m>),
 }
 
-impl<'m> Stored<'m> {
+impl<'m> ModelTensor<'m> {
     fn occ(path: &'m Path, tensor: Tensor<'m>) -> Self {
         Self {
             path,
             name: tensor.name().to_owned(),
             dtype: tensor.dtype(),
             shape: tensor.shape().to_vec(),
-            bytes: Bytes::Tensor(tensor),
+            bytes: TensorBytes::Coded(tensor),
         }
     }
 
-    /// Bytes when decoded.
+    /// The number of elements; `u64::MAX` if it is larger.
+    pub(crate) fn elements(&self) -> u64 {
+        self.shape.iter().fold(1, |count: u64, &size| count.saturating_mul(size as u64))
+    }
+
+    /// The number of decoded bytes.
     pub(crate) fn byte_len(&self) -> u64 {
         match &self.bytes {
-            Bytes::Tensor(tensor) => tensor.decoded_bytes(),
-            Bytes::Section(section) => section.byte_len(),
+            TensorBytes::Coded(tensor) => tensor.decoded_bytes(),
+            TensorBytes::Section(section) => section.byte_len(),
         }
     }
 
     /// Decoded bytes.
     pub(crate) fn read(&self, range: Range<u64>) -> Result<Vec<u8>> {
         let read = || match &self.bytes {
-            Bytes::Tensor(tensor) => tensor.decode_bytes(range),
-            Bytes::Section(section) => {
+            TensorBytes::Coded(tensor) => tensor.decode_bytes(range),
+            TensorBytes::Section(section) => {
                 let mut bytes = Vec::new();
                 section.bytes(range, &mut bytes)?;
                 Ok(bytes)
             }
         };
-        read().map_err(|error| self.here(error))
+        read().map_err(|error| self.locate(error))
     }
 
-    /// An error that says which tensor it is about.
-    pub(crate) fn here(&self, error: Error) -> Error {
+    /// Adds the tensor and its file to an error.
+    pub(crate) fn locate(&self, error: Error) -> Error {
         error.in_tensor(&self.name).in_file(self.path)
     }
 }
 
-/// Read as needed: decoded chunk by chunk, or from the file.
-impl ReadAt for Stored<'_> {
+/// Reads only the chunks or the file section that a range needs.
+impl ReadAt for ModelTensor<'_> {
     fn byte_len(&self) -> u64 {
-        Stored::byte_len(self)
+        ModelTensor::byte_len(self)
     }
 
     fn bytes<'a>(&'a self, range: Range<u64>, scratch: &'a mut Vec<u8>) -> io::Result<&'a [u8]> {
