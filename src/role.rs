@@ -167,8 +167,8 @@ impl TensorRole {
         }
     }
 
-    /// Whether a matrix of this role and shape has one row per token of a vocabulary. Embeddings of
-    /// a few tokens and transposed matrices have not.
+    /// Whether a matrix of this role and shape has one row for each token of a large vocabulary: it
+    /// has at least twice as many rows as columns.
     pub const fn is_vocabulary(self, rows: usize, columns: usize) -> bool {
         matches!(self, Self::Embedding | Self::Head) && rows / 2 >= columns
     }

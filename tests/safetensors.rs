@@ -1,4 +1,4 @@
-//! Safetensors in, safetensors out, byte for byte, however odd the file.
+//! Conversion of safetensors files and checkpoint folders to `.occ` and back, byte for byte.
 #![cfg(feature = "convert")]
 
 mod common;
@@ -29,7 +29,7 @@ fn target(path: PathBuf) -> Target<'static> {
 }
 
 /// Compresses and restores a file, from a path and from a stream.
-fn assert_comes_back(original: &[u8]) {
+fn assert_round_trip(original: &[u8]) {
     let folder = tempfile::tempdir().unwrap();
     let (input, coded) = (folder.path().join("in.safetensors"), folder.path().join("in.occ"));
     fs::write(&input, original).unwrap();
@@ -51,19 +51,19 @@ fn assert_comes_back(original: &[u8]) {
 }
 
 #[test]
-fn an_ordinary_file() {
-    assert_comes_back(&safetensors(&menagerie()));
+fn file_is_restored() {
+    assert_round_trip(&safetensors(&menagerie()));
 }
 
 #[test]
-fn files_without_tensors() {
+fn files_without_tensors_are_restored() {
     for header in ["{}", "{}     ", r#"{"__metadata__":{}}"#, r#"{"__metadata__":{"a":"b"}}   "#] {
-        assert_comes_back(&safetensors_with_header(header, b""));
+        assert_round_trip(&safetensors_with_header(header, b""));
     }
 }
 
 #[test]
-fn odd_headers() {
+fn unusual_headers_are_restored() {
     let data = [bf16_weights(1, 600), vec![1, 2, 3, 4]].concat();
     let tensor = |name: &str, dtype: &str, shape: &str, start: usize, end: usize| {
         format!(r#""{name}":{{"dtype":"{dtype}","shape":{shape},"data_offsets":[{start},{end}]}}"#)
@@ -84,14 +84,14 @@ fn odd_headers() {
             "{{{},{a}}}",
             b.replace(r#""dtype":"BF16","shape":[600]"#, r#""shape":[600],"dtype":"BF16""#)
         ),
-        format!("{{{},{a}}}", b.replace(r#""z""#, r#""""#)), // a name of nothing
+        format!("{{{},{a}}}", b.replace(r#""z""#, r#""""#)), // an empty name
     ] {
-        assert_comes_back(&safetensors_with_header(&header, &data));
+        assert_round_trip(&safetensors_with_header(&header, &data));
     }
 }
 
 #[test]
-fn what_is_not_safetensors_is_refused() {
+fn other_formats_are_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let good = safetensors(&menagerie());
     let mut hole = good.clone();
@@ -109,7 +109,7 @@ fn what_is_not_safetensors_is_refused() {
     ));
 }
 
-/// A folder of two shards, their index, and a file that is none of our business.
+/// Makes a folder with two shards, their index and an unrelated file.
 fn sharded(folder: &Path) -> Vec<String> {
     let samples = menagerie();
     let (first, second) = samples.split_at(5);
@@ -136,7 +136,7 @@ fn sharded(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_sharded_checkpoint_comes_back_as_its_shards() {
+fn sharded_checkpoint_is_restored() {
     let root = tempfile::tempdir().unwrap();
     let original = root.path().join("model");
     fs::create_dir(&original).unwrap();
@@ -155,7 +155,7 @@ fn a_sharded_checkpoint_comes_back_as_its_shards() {
     for name in &names {
         assert!(fs::read(back.join(name)).unwrap() == fs::read(original.join(name)).unwrap());
     }
-    // Into the folder that is there already: only if asked.
+    // Existing files are replaced only on request.
     let again = convert::decompress_stream(file.as_slice(), target(back.clone()), None);
     assert!(
         matches!(again, Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::AlreadyExists)
@@ -167,7 +167,7 @@ fn a_sharded_checkpoint_comes_back_as_its_shards() {
 }
 
 #[test]
-fn a_folder_with_a_lone_model_is_that_model() {
+fn folder_with_a_single_file_equals_that_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
     fs::write(&path, safetensors(&menagerie())).unwrap();
@@ -179,7 +179,7 @@ fn a_folder_with_a_lone_model_is_that_model() {
 }
 
 #[test]
-fn shards_that_share_a_tensor_are_refused() {
+fn tensor_in_two_shards_is_rejected() {
     let folder = tempfile::tempdir().unwrap();
     sharded(folder.path());
     let first = folder.path().join("model-00001-of-00002.safetensors");
@@ -188,7 +188,7 @@ fn shards_that_share_a_tensor_are_refused() {
 }
 
 #[test]
-fn a_file_without_a_header_gets_one() {
+fn header_is_written_for_a_file_without_one() {
     let samples = menagerie();
     let file = common::written(&samples, WriteOptions::default());
     let folder = tempfile::tempdir().unwrap();
@@ -208,7 +208,7 @@ fn a_file_without_a_header_gets_one() {
 }
 
 #[test]
-fn an_interrupted_conversion_leaves_nothing() {
+fn cancelled_conversion_leaves_no_files() {
     let folder = tempfile::tempdir().unwrap();
     let input = folder.path().join("in.safetensors");
     fs::write(&input, safetensors(&menagerie())).unwrap();
@@ -234,9 +234,9 @@ fn an_interrupted_conversion_leaves_nothing() {
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
-/// The same attachments and tensors, in another order or lacking some: never half a file.
+/// Attachments and tensors in another order, or with some missing.
 #[test]
-fn what_the_header_does_not_describe_is_refused() {
+fn tensors_that_differ_from_the_header_are_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let input = folder.path().join("in.safetensors");
     let a = Sample::new("a", Dtype::F32, &[500], f32_weights(1, 500));

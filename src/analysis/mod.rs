@@ -8,9 +8,11 @@
 //! use occ::analysis::{AnalyzeOptions, analyze};
 //! let analysis = analyze("model.safetensors", &AnalyzeOptions::default(), None)?;
 //! for matrix in &analysis.matrices {
-//!     let peak = |coordinates| matrix.in_coordinates(coordinates)?.outliers.peak_to_rms.into();
-//!     let peaks: [Option<f64>; 2] = [Coordinates::Identity, Coordinates::Hadamard].map(peak);
-//!     println!("{}: peak ÷ RMS {peaks:?}", matrix.name);
+//!     for coordinates in [Coordinates::Identity, Coordinates::Hadamard] {
+//!         if let Some(found) = matrix.in_coordinates(coordinates) {
+//!             println!("{} {coordinates} {}", matrix.name, found.outliers.peak_to_rms);
+//!         }
+//!     }
 //! }
 //! # Ok::<(), occ::Error>(())
 //! ```
