@@ -41,14 +41,16 @@ mod arch;
 #[doc(hidden)]
 pub mod bench_internals;
 mod codec;
+#[cfg(feature = "convert")]
 mod compare;
+#[cfg(feature = "convert")]
 pub mod convert;
 mod coordinates;
 mod dtype;
 mod encode;
 mod error;
 mod format;
-#[cfg(any(test, feature = "bench-internals"))]
+#[cfg(any(test, feature = "analysis", feature = "bench-internals"))]
 mod gaussian;
 mod io;
 mod limits;
@@ -57,9 +59,10 @@ mod read;
 mod role;
 
 pub use codec::{Codec, Coding, RowScales};
+#[cfg(feature = "convert")]
 pub use compare::{
-    Comparison, Distortion, Inputs, OperatorDistortion, TensorComparison, TotalComparison, compare,
-    compare_with_inputs,
+    CompareOptions, Comparison, Distortion, Inputs, OperatorDistortion, TensorComparison,
+    TotalComparison, compare,
 };
 pub use coordinates::{BlockTransform, Coordinates};
 pub use dtype::Dtype;
@@ -74,3 +77,4 @@ pub use read::{
     Attachment, AttachmentKind, DecodedTensor, Element, Reader, StreamReader, StreamTensor, Tensor,
     VerifyOptions, VerifyReport, verify,
 };
+pub use role::TensorRole;

@@ -70,6 +70,10 @@ impl<'s> TensorSource<'s> {
         self.shape.iter().fold(1, |product: u64, &size| product.saturating_mul(size as u64))
     }
 
+    pub(crate) fn path(&self) -> Option<&'s Path> {
+        self.path
+    }
+
     pub(crate) fn is_tensor(&self) -> bool {
         self.kind == ObjectKind::Tensor
     }

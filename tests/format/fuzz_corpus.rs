@@ -6,7 +6,6 @@ mod targets;
 use occ::convert::Checkpoint;
 use occ::{BlockTransform, Dtype, WriteOptions, Writer};
 use std::fs;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use targets::input::{ArbitraryInput, Bytes, noise};
 
@@ -172,7 +171,7 @@ fn sharded() -> Vec<u8> {
 fn converted(path: &Path) -> Vec<u8> {
     let checkpoint = Checkpoint::open(path).unwrap();
     written(500, |writer| {
-        checkpoint.write_to(writer, &mut |_| ControlFlow::Continue(())).unwrap();
+        checkpoint.write_to(writer, None).unwrap();
     })
 }
 

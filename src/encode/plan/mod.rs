@@ -28,9 +28,8 @@ const VERSION: u32 = 1;
 ///
 /// ```no_run
 /// use occ::{Encoding, Plan, convert::Checkpoint};
-/// use std::ops::ControlFlow;
 /// let checkpoint = Checkpoint::open("checkpoint/")?;
-/// let plan = checkpoint.plan(&Encoding::bits(3.0), &mut |_| ControlFlow::Continue(()))?;
+/// let plan = checkpoint.plan(&Encoding::bits(3.0), None)?;
 /// std::fs::write("plan.json", plan.to_json())?;
 /// let again = Plan::from_json(&std::fs::read_to_string("plan.json")?)?;
 /// assert_eq!(plan, again);

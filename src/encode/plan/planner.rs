@@ -12,7 +12,7 @@ use crate::encode::source::TensorSource;
 use crate::encode::statistics;
 use crate::error::{Error, Result};
 use crate::format::{CHUNK_OVERHEAD, object_overhead};
-use crate::role::Role;
+use crate::role::{TensorRole, has_normalised_columns};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 
@@ -137,14 +137,15 @@ fn scaling(encoding: &Encoding, target: TensorTarget, name: &str, matrix: &Matri
     let (rows, columns) = (matrix.rows, matrix.columns);
     let weighted = encoding.weighting == Weighting::Operator;
     let weighted = weighted && !matches!(target, TensorTarget::Noise(_));
-    let role = if weighted { Role::of(name, rows, columns) } else { Role::Other };
+    let is_vocabulary = weighted && TensorRole::of(name, 2).is_vocabulary(rows, columns);
+    let has_normalised_columns = weighted && has_normalised_columns(name, rows, columns);
     Scaling {
-        rows: match role {
+        rows: match is_vocabulary {
             _ if encoding.row_scales => RowScales::Loudness,
-            Role::Vocabulary => RowScales::Rank,
-            _ => RowScales::None,
+            true => RowScales::Rank,
+            false => RowScales::None,
         },
-        columns: role == Role::Reader && rows >= ROWS_FOR_COLUMN_SCALES,
+        columns: has_normalised_columns && rows >= ROWS_FOR_COLUMN_SCALES,
     }
 }
 

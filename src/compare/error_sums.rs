@@ -1,13 +1,13 @@
-//! Sums over two tensors, element by element, and what they tell.
+//! Sums of squares, products and errors over the elements of two tensors.
 
-use super::Distortion;
+use super::results::Distortion;
 use crate::dtype::Dtype;
 use crate::dtype::number::{is_number, to_f64};
 
-/// What is added up over pairs of elements. Every sum of squares is finite, but that of the errors
-/// is infinite where an error is.
+/// Sums over pairs of elements. They are finite, except that of the squared errors, which is
+/// infinite if an error is.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Sums {
+pub(super) struct ErrorSums {
     /// ‖W‖².
     a: f64,
     /// ‖Ŵ‖².
@@ -21,25 +21,26 @@ pub(super) struct Sums {
     differ: bool,
 }
 
-/// Elements decoded at once: both sides stay in the processor's cache.
+/// Elements decoded at once, so that both sides fit into the cache.
 const BLOCK: usize = 4096;
 
-/// Numbers below this have squares of which 2⁶⁰ can be added without overflow.
+/// 2⁴⁸⁰. The sum of 2⁶⁰ squares of smaller numbers does not overflow.
 const LARGE: f64 = f64::from_bits((1023 + 480) << 52);
 
-/// Whether two numbers take part in norms.
+/// Whether both numbers are finite and their squares cannot overflow.
 pub(super) fn in_range(a: f64, b: f64) -> bool {
     a.abs() < LARGE && b.abs() < LARGE
 }
 
-/// The relative error and its SNR in decibels, of two energies: sums of squares.
-pub(super) fn relative(error: f64, signal: f64) -> (f64, f64) {
+/// Relative error and SNR in decibels, from the sums of squares of error and signal.
+pub(super) fn relative_error(error: f64, signal: f64) -> (f64, f64) {
     let rel_error = if error == 0.0 { 0.0 } else { error.sqrt() / signal.sqrt() };
     (rel_error, 20.0 * rel_error.recip().log10())
 }
 
-impl Sums {
-    /// Over as many elements of each: bytes only, unless both dtypes are numbers.
+impl ErrorSums {
+    /// The sums over two arrays with the same number of elements. Compares bytes only, unless both
+    /// dtypes are numeric.
     pub(super) fn of(a: (Dtype, &[u8]), b: (Dtype, &[u8])) -> Self {
         let mut sums = Self { differ: a != b, ..Self::default() };
         if !is_number(a.0) || !is_number(b.0) {
@@ -51,7 +52,7 @@ impl Sums {
         for (a_bytes, b_bytes) in blocks {
             to_f64(a.0, a_bytes, &mut a_numbers);
             to_f64(b.0, b_bytes, &mut b_numbers);
-            // Across dtypes there are no bits to compare.
+            // Different dtypes have no bits to compare.
             let same_bits = |at: usize| {
                 let element = at * a_width..(at + 1) * a_width;
                 a.0 != b.0 || a_bytes[element.clone()] == b_bytes[element]
@@ -79,7 +80,6 @@ impl Sums {
         self.largest_error = self.largest_error.max(error.abs());
     }
 
-    /// These, and what comes next.
     pub(super) fn merged(self, next: Self) -> Self {
         Self {
             a: self.a + next.a,
@@ -91,23 +91,23 @@ impl Sums {
         }
     }
 
-    /// Whether all bytes are the same.
+    /// Whether all bytes are equal.
     pub(super) fn same_bytes(&self) -> bool {
         !self.differ
     }
 
     /// Whether the error is infinite.
-    pub(super) fn unbounded(&self) -> bool {
+    pub(super) fn is_infinite(&self) -> bool {
         self.error == f64::INFINITY
     }
 
     pub(super) fn distortion(&self) -> Distortion {
         let (a, b) = (self.a.sqrt(), self.b.sqrt());
-        let (rel_error, snr_db) = relative(self.error, self.a);
+        let (rel_error, snr_db) = relative_error(self.error, self.a);
         let cosine = match (a == 0.0, b == 0.0) {
             (true, true) => 1.0,
             (true, false) | (false, true) => 0.0,
-            // Rounding would make it almost 1.
+            // The quotient below is not exactly 1 because of rounding.
             _ if self.error == 0.0 => 1.0,
             _ => (self.product / (a * b)).clamp(-1.0, 1.0),
         };

@@ -1,47 +1,47 @@
-//! What is counted of numbers, in one pass over as many as there are.
+//! Statistics of the values of a matrix, collected in one pass and merged over parts.
 
 use super::concentration::TopEnergy;
 use super::distribution::{BIN_WIDTH, BINS, Distribution, TAILS, Tail};
 use super::moments::Moments;
 use super::outliers::Outliers;
 
-/// Counts over numbers whose root mean square is about 1.
+/// Statistics of values whose root mean square is about 1.
 #[derive(Clone, Debug)]
-pub(super) struct Numbers {
+pub(super) struct ValueStatistics {
     moments: Moments,
     peak: f64,
-    magnitudes: Vec<Magnitude>,
+    magnitudes: Vec<MagnitudeBin>,
     bins: Vec<u64>,
     below: u64,
     above: u64,
-    /// Σx², column by column.
+    /// Σx² of each column.
     columns: Vec<f64>,
 }
 
-/// Numbers of about the same magnitude.
+/// Count and energy of the values in a range of magnitudes.
 #[derive(Clone, Copy, Debug, Default)]
-struct Magnitude {
+struct MagnitudeBin {
     count: u64,
     energy: f64,
 }
 
-/// Magnitudes within a 64th of an octave are counted together: the exponent of an `f32`, and the
-/// first six bits after the point. All below 2^-16 count as 2^-16, all beyond 2^16 as that.
-const STEPS_LOG2: u32 = 6;
-const LEAST: u32 = (127 - 16) << STEPS_LOG2;
+/// Bins of magnitudes: 64 per octave, given by the exponent and the first six mantissa bits of an
+/// `f32`. The first bin includes all magnitudes below 2^-16, the last all above 2^16.
+const BINS_PER_OCTAVE_LOG2: u32 = 6;
+const FIRST_BIN: u32 = (127 - 16) << BINS_PER_OCTAVE_LOG2;
 const OCTAVES: u32 = 32;
 
-fn magnitude(x: f32) -> usize {
-    let number = x.abs().to_bits() >> (23 - STEPS_LOG2);
-    number.saturating_sub(LEAST).min((OCTAVES << STEPS_LOG2) - 1) as usize
+fn magnitude_bin(x: f32) -> usize {
+    let bin = x.abs().to_bits() >> (23 - BINS_PER_OCTAVE_LOG2);
+    bin.saturating_sub(FIRST_BIN).min((OCTAVES << BINS_PER_OCTAVE_LOG2) - 1) as usize
 }
 
-impl Numbers {
+impl ValueStatistics {
     pub(super) fn new(columns: usize) -> Self {
         Self {
             moments: Moments::default(),
             peak: 0.0,
-            magnitudes: vec![Magnitude::default(); (OCTAVES << STEPS_LOG2) as usize],
+            magnitudes: vec![MagnitudeBin::default(); (OCTAVES << BINS_PER_OCTAVE_LOG2) as usize],
             bins: vec![0; BINS],
             below: 0,
             above: 0,
@@ -49,32 +49,32 @@ impl Numbers {
         }
     }
 
-    /// Those of whole rows.
+    /// The statistics of whole rows.
     pub(super) fn of(rows: &[f32], columns: usize) -> Self {
-        let mut numbers = Self::new(columns);
-        numbers.moments = Moments::of(rows);
-        numbers.peak = rows.iter().fold(0f32, |peak, x| peak.max(x.abs())).into();
+        let mut statistics = Self::new(columns);
+        statistics.moments = Moments::of(rows);
+        statistics.peak = rows.iter().fold(0f32, |peak, x| peak.max(x.abs())).into();
         for row in rows.chunks_exact(columns.max(1)) {
-            for (sum, &x) in numbers.columns.iter_mut().zip(row) {
+            for (sum, &x) in statistics.columns.iter_mut().zip(row) {
                 *sum += f64::from(x) * f64::from(x);
             }
         }
         for &x in rows {
-            let known = &mut numbers.magnitudes[magnitude(x)];
-            known.count += 1;
-            known.energy += f64::from(x) * f64::from(x);
-            // From 0 at the lower end; casts cut off what is behind the point.
-            let place = f64::from(x) / BIN_WIDTH + BINS as f64 / 2.0;
-            match numbers.bins.get_mut(place as usize) {
-                _ if place < 0.0 => numbers.below += 1,
+            let bin = &mut statistics.magnitudes[magnitude_bin(x)];
+            bin.count += 1;
+            bin.energy += f64::from(x) * f64::from(x);
+            // 0 at the lower end. The cast truncates.
+            let position = f64::from(x) / BIN_WIDTH + BINS as f64 / 2.0;
+            match statistics.bins.get_mut(position as usize) {
+                _ if position < 0.0 => statistics.below += 1,
                 Some(bin) => *bin += 1,
-                None => numbers.above += 1,
+                None => statistics.above += 1,
             }
         }
-        numbers
+        statistics
     }
 
-    /// Adds what was counted elsewhere.
+    /// Adds the statistics of other rows.
     pub(super) fn merge(&mut self, other: &Self) {
         self.moments = self.moments.merged(other.moments);
         self.peak = self.peak.max(other.peak);
@@ -89,7 +89,7 @@ impl Numbers {
     }
 
     fn count(&self) -> u64 {
-        self.magnitudes.iter().map(|known| known.count).sum()
+        self.magnitudes.iter().map(|bin| bin.count).sum()
     }
 
     fn energy(&self) -> f64 {
@@ -101,13 +101,13 @@ impl Numbers {
         self.peak
     }
 
-    /// Mean squares, column by column.
+    /// The mean square of each column.
     pub(super) fn variances(&self) -> Vec<f64> {
         let rows = self.count() as f64 / self.columns.len().max(1) as f64;
         self.columns.iter().map(|sum| sum / rows.max(1.0)).collect()
     }
 
-    /// In units of which these numbers are multiples.
+    /// The outlier statistics of the values times `unit`.
     pub(super) fn outliers(&self, unit: f64) -> Outliers {
         if self.peak == 0.0 {
             return Outliers::default();
@@ -124,10 +124,10 @@ impl Numbers {
         }
     }
 
-    /// The share of numbers of at least this magnitude, which is one that a step begins with.
+    /// The share of values of at least a magnitude, which must be the lower end of a bin.
     fn share_from(&self, least: f32) -> f64 {
-        let far = &self.magnitudes[magnitude(least)..];
-        far.iter().map(|known| known.count).sum::<u64>() as f64 / self.count().max(1) as f64
+        let bins = &self.magnitudes[magnitude_bin(least)..];
+        bins.iter().map(|bin| bin.count).sum::<u64>() as f64 / self.count().max(1) as f64
     }
 
     pub(super) fn top_energy(&self) -> TopEnergy {
@@ -146,9 +146,9 @@ impl Numbers {
         if k == 1 {
             energy = self.peak * self.peak;
         } else {
-            for known in self.magnitudes.iter().rev().filter(|known| known.count > 0) {
-                let taken = known.count.min(left);
-                energy += known.energy * taken as f64 / known.count as f64;
+            for bin in self.magnitudes.iter().rev().filter(|bin| bin.count > 0) {
+                let taken = bin.count.min(left);
+                energy += bin.energy * taken as f64 / bin.count as f64;
                 left -= taken;
             }
         }
@@ -169,27 +169,35 @@ impl Numbers {
     }
 }
 
+impl Outliers {
+    /// The outlier statistics of finite values. O(n).
+    pub fn of(values: &[f32]) -> Self {
+        let energy: f64 = values.iter().map(|&x| f64::from(x).powi(2)).sum();
+        let rms = (energy / values.len().max(1) as f64).sqrt();
+        if rms == 0.0 {
+            return Self::default();
+        }
+        let relative: Vec<f32> = values.iter().map(|&x| (f64::from(x) / rms) as f32).collect();
+        ValueStatistics::of(&relative, relative.len()).outliers(rms)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::concentration::top_energy;
-    use super::super::rotation::normal;
     use super::*;
-
-    fn gaussian(count: usize) -> Vec<f32> {
-        let mut random = fastrand::Rng::with_seed(1);
-        (0..count).map(|_| normal(&mut random) as f32).collect()
-    }
+    use crate::gaussian::gaussian_noise;
 
     #[test]
-    fn gaussian_numbers_have_gaussian_counts() {
-        let numbers = gaussian(1 << 20);
-        let counted = Numbers::of(&numbers, 1024);
-        let outliers = counted.outliers(1.0);
+    fn gaussian_noise_has_gaussian_statistics() {
+        let numbers = gaussian_noise(1).take(1 << 20).collect::<Vec<_>>();
+        let statistics = ValueStatistics::of(&numbers, 1024);
+        let outliers = statistics.outliers(1.0);
         assert!((outliers.kurtosis - 3.0).abs() < 0.02, "{outliers:?}");
         assert!((outliers.beyond_3_sigma - 0.0027).abs() < 2e-4, "{outliers:?}");
-        let Distribution { first, width, counts, below, above, .. } = counted.distribution();
+        let Distribution { first, width, counts, below, above, .. } = statistics.distribution();
         assert_eq!((counts.iter().sum::<u64>(), below, above), (1 << 20, 0, 0));
-        // Around 0 and around 1.
+        // At 0 and at 1.
         for (bin, density) in [(40, 0.39894), (45, 0.24197)] {
             let x = first + width * bin as f64;
             let share = counts[bin] as f64 / numbers.len() as f64;
@@ -198,10 +206,10 @@ mod tests {
     }
 
     #[test]
-    fn energy_of_the_top_is_that_of_sorted_numbers() {
-        let mut numbers = gaussian(9000);
+    fn top_energy_matches_sorting() {
+        let mut numbers = gaussian_noise(1).take(9000).collect::<Vec<_>>();
         numbers[70] = 60.0;
-        let top = Numbers::of(&numbers, 90).top_energy();
+        let top = ValueStatistics::of(&numbers, 90).top_energy();
         for (k, share) in [
             (1, top.top_1),
             (8, top.top_8),
@@ -214,12 +222,12 @@ mod tests {
     }
 
     #[test]
-    fn parts_make_the_whole() {
-        let mut numbers = gaussian(6000);
+    fn merged_statistics_equal_those_of_all_rows() {
+        let mut numbers = gaussian_noise(1).take(6000).collect::<Vec<_>>();
         (numbers[17], numbers[5000]) = (-50.0, 8.1);
-        let whole = Numbers::of(&numbers, 60);
-        let mut parts = Numbers::new(60);
-        numbers.chunks(1800).for_each(|part| parts.merge(&Numbers::of(part, 60)));
+        let whole = ValueStatistics::of(&numbers, 60);
+        let mut parts = ValueStatistics::new(60);
+        numbers.chunks(1800).for_each(|part| parts.merge(&ValueStatistics::of(part, 60)));
         assert_eq!(parts.distribution(), whole.distribution());
         assert_eq!((whole.below, whole.above), (1, 1));
         let (a, b) = (parts.outliers(2.0), whole.outliers(2.0));
@@ -227,12 +235,12 @@ mod tests {
         assert_eq!(a.beyond_3_sigma, b.beyond_3_sigma);
     }
 
-    /// Tails begin exactly where they say.
+    /// The limits of tails are lower ends of bins.
     #[test]
-    fn tails_count_from_their_edges() {
+    fn tails_include_their_limits() {
         for edge in TAILS {
             let near = edge as f32 * 0.999_999;
-            let numbers = Numbers::of(&[edge as f32, -near, 0.0, 0.5], 4);
+            let numbers = ValueStatistics::of(&[edge as f32, -near, 0.0, 0.5], 4);
             let tails = numbers.distribution().tails;
             let tail = tails.iter().find(|tail| tail.sigmas == edge).unwrap();
             assert_eq!(tail.share, 0.25, "{edge}");

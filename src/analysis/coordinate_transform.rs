@@ -1,76 +1,79 @@
-//! Orthogonal maps of rows, in floating point.
+//! Transforms of rows to each coordinate system, in floating point.
 
 use super::blocks::max_block;
 use crate::arch::Kernel;
 use crate::codec::transform::{Gram, Hadamard};
 use crate::coordinates::Coordinates;
 use crate::error::{Error, Result};
+use crate::gaussian::standard_normal;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatRef, Par, Side};
 use rustdct::{DctPlanner, TransformType2And3};
 use std::sync::Arc;
 
-/// An orthogonal map of rows, or of several of them together.
-pub(super) struct Rotation {
-    system: Coordinates,
+/// An orthogonal transform of rows to a coordinate system.
+pub(super) struct CoordinateTransform {
+    coordinates: Coordinates,
     columns: usize,
-    map: Map,
+    kind: TransformKind,
 }
 
-enum Map {
+enum TransformKind {
     Identity,
     Hadamard(Hadamard),
-    HadamardBoth(Hadamard),
+    HadamardBothSides(Hadamard),
     Dct(Arc<dyn TransformType2And3<f32>>),
-    /// Matrices along the diagonal; their columns are the axes.
+    /// Orthogonal matrices along the diagonal. Their columns are the basis vectors.
     Blocks(Vec<Mat<f32>>),
 }
 
-impl Rotation {
-    /// The map to a system. `gram` holds the sums that principal axes are learned from, in the
-    /// blocks of [`Coordinates::Klt`].
+impl CoordinateTransform {
+    /// The transform of rows with a number of columns. `gram` has the Gram matrices from which the
+    /// bases of KLTs are computed, in the blocks of [`Coordinates::Klt`].
     ///
     /// # Errors
-    /// `InvalidArgument` where there are no principal axes to be found.
-    pub(super) fn new(system: Coordinates, columns: usize, gram: &Gram) -> Result<Self> {
-        let block = max_block(system, columns);
-        let map = match system {
-            Coordinates::Identity => Map::Identity,
-            Coordinates::RandomRotation => Map::Blocks(random(columns, block)),
+    /// `InvalidArgument` if an eigenvalue decomposition does not converge.
+    pub(super) fn new(coordinates: Coordinates, columns: usize, gram: &Gram) -> Result<Self> {
+        let block = max_block(coordinates, columns);
+        let kind = match coordinates {
+            Coordinates::Identity => TransformKind::Identity,
+            Coordinates::RandomRotation => TransformKind::Blocks(random_rotations(columns, block)),
             Coordinates::Hadamard => {
-                Map::Hadamard(Hadamard::with_fixed_signs(block.ilog2(), columns))
+                TransformKind::Hadamard(Hadamard::with_fixed_signs(block.ilog2(), columns))
             }
             Coordinates::HadamardBothSides => {
-                Map::HadamardBoth(Hadamard::with_fixed_signs(block.ilog2(), columns))
+                TransformKind::HadamardBothSides(Hadamard::with_fixed_signs(block.ilog2(), columns))
             }
-            Coordinates::Dct => Map::Dct(DctPlanner::new().plan_dct2(columns)),
-            Coordinates::Klt | Coordinates::KltBlocks => Map::Blocks(principal(gram, block)?),
+            Coordinates::Dct => TransformKind::Dct(DctPlanner::new().plan_dct2(columns)),
+            Coordinates::Klt | Coordinates::KltBlocks => {
+                TransformKind::Blocks(klt_bases(gram, block)?)
+            }
         };
-        Ok(Self { system, columns, map })
+        Ok(Self { coordinates, columns, kind })
     }
 
-    /// Where it leads.
-    pub(super) fn system(&self) -> Coordinates {
-        self.system
+    /// The coordinate system.
+    pub(super) fn coordinates(&self) -> Coordinates {
+        self.coordinates
     }
 
-    /// Turns whole rows, in place.
-    pub(super) fn turn(&self, rows: &mut [f32]) {
-        match &self.map {
-            Map::Identity => {}
-            Map::Hadamard(hadamard) => hadamard.forward(Kernel::best(), rows),
-            Map::HadamardBoth(hadamard) => {
+    /// Transforms whole rows in place. [`Coordinates::HadamardBothSides`] also combines these rows.
+    pub(super) fn apply(&self, rows: &mut [f32]) {
+        match &self.kind {
+            TransformKind::Identity => {}
+            TransformKind::Hadamard(hadamard) => hadamard.forward(Kernel::best(), rows),
+            TransformKind::HadamardBothSides(hadamard) => {
                 hadamard.forward(Kernel::best(), rows);
-                mix_rows(rows, self.columns);
+                transform_columns(rows, self.columns);
             }
-            Map::Dct(dct) => transform(dct.as_ref(), rows, self.columns),
-            Map::Blocks(blocks) => multiply(blocks, rows, self.columns),
+            TransformKind::Dct(dct) => cosine_transform(dct.as_ref(), rows, self.columns),
+            TransformKind::Blocks(blocks) => multiply(blocks, rows, self.columns),
         }
     }
 }
 
-/// Hadamard matrices over rows: those at hand, up to 256 together.
-fn mix_rows(rows: &mut [f32], columns: usize) {
+/// Hadamard transform of each column, over blocks of up to 256 of the given rows.
+fn transform_columns(rows: &mut [f32], columns: usize) {
     let count = rows.len() / columns.max(1);
     if count == 0 {
         return;
@@ -89,8 +92,8 @@ fn mix_rows(rows: &mut [f32], columns: usize) {
     }
 }
 
-/// The cosine transform of each row.
-fn transform(dct: &dyn TransformType2And3<f32>, rows: &mut [f32], columns: usize) {
+/// The orthonormal DCT-II of each row.
+fn cosine_transform(dct: &dyn TransformType2And3<f32>, rows: &mut [f32], columns: usize) {
     let mut scratch = vec![0.0; dct.get_scratch_len()];
     let scale = (2.0 / columns as f64).sqrt() as f32;
     for row in rows.chunks_exact_mut(columns.max(1)) {
@@ -100,13 +103,13 @@ fn transform(dct: &dyn TransformType2And3<f32>, rows: &mut [f32], columns: usize
     }
 }
 
-/// Each row times the blocks.
+/// Multiplies each row by the block-diagonal matrix.
 fn multiply(blocks: &[Mat<f32>], rows: &mut [f32], columns: usize) {
     let count = rows.len() / columns.max(1);
     let mut start = 0;
     for block in blocks {
         let size = block.nrows();
-        // Transposed, so that what belongs to a row lies together.
+        // The product is transposed, so that each of its columns is contiguous.
         let mut product = Mat::<f32>::zeros(size, count);
         let matrix = MatRef::from_row_major_slice(rows, count, columns).subcols(start, size);
         let (left, right) = (block.transpose(), matrix.transpose());
@@ -118,15 +121,14 @@ fn multiply(blocks: &[Mat<f32>], rows: &mut [f32], columns: usize) {
     }
 }
 
-fn sizes(columns: usize, block: usize) -> impl Iterator<Item = usize> {
+fn block_sizes(columns: usize, block: usize) -> impl Iterator<Item = usize> {
     (0..columns).step_by(block.max(1)).map(move |start| block.min(columns - start))
 }
 
-/// Random orthogonal matrices: the Q of Gaussian matrices' QR, with the signs that make R's
-/// diagonal positive (Mezzadri, 2007). Blocks of the same size are the same.
-fn random(columns: usize, block: usize) -> Vec<Mat<f32>> {
+/// Haar-distributed random orthogonal matrices. Blocks of the same size are equal.
+fn random_rotations(columns: usize, block: usize) -> Vec<Mat<f32>> {
     let mut blocks: Vec<Mat<f32>> = Vec::new();
-    for size in sizes(columns, block) {
+    for size in block_sizes(columns, block) {
         let same = blocks.last().filter(|last| last.nrows() == size);
         let matrix = same.cloned().unwrap_or_else(|| haar(size));
         blocks.push(matrix);
@@ -134,22 +136,18 @@ fn random(columns: usize, block: usize) -> Vec<Mat<f32>> {
     blocks
 }
 
+/// The factor Q of the QR decomposition of a Gaussian matrix, with signs such that the diagonal of R
+/// is positive (Mezzadri, 2007).
 fn haar(size: usize) -> Mat<f32> {
     let mut random = fastrand::Rng::with_seed(size as u64);
-    let gaussian = Mat::from_fn(size, size, |_, _| normal(&mut random));
+    let gaussian = Mat::from_fn(size, size, |_, _| standard_normal(&mut random));
     let qr = gaussian.qr();
     let (q, r) = (qr.compute_Q(), qr.R());
     Mat::from_fn(size, size, |i, j| (q[(i, j)] * r[(j, j)].signum()) as f32)
 }
 
-/// A normal number (Box and Muller, 1958).
-pub(super) fn normal(random: &mut fastrand::Rng) -> f64 {
-    let radius = (-2.0 * (1.0 - random.f64()).ln()).sqrt();
-    radius * (std::f64::consts::TAU * random.f64()).cos()
-}
-
-/// Eigenvectors of the blocks along the diagonal, loudest first.
-fn principal(gram: &Gram, block: usize) -> Result<Vec<Mat<f32>>> {
+/// Eigenvectors of the diagonal blocks, by decreasing eigenvalue.
+fn klt_bases(gram: &Gram, block: usize) -> Result<Vec<Mat<f32>>> {
     let wide = gram.blocks().iter();
     let parts = wide.flat_map(|gram| {
         (0..gram.nrows()).step_by(block.max(1)).map(move |start| {
@@ -160,9 +158,10 @@ fn principal(gram: &Gram, block: usize) -> Result<Vec<Mat<f32>>> {
     parts
         .map(|part| {
             let eigen = part.self_adjoint_eigen(Side::Lower);
-            let eigen = eigen.map_err(|_| Error::invalid("a matrix without principal axes"))?;
-            let (axes, size) = (eigen.U(), part.nrows());
-            Ok(Mat::from_fn(size, size, |i, j| axes[(i, size - 1 - j)] as f32))
+            let eigen =
+                eigen.map_err(|_| Error::invalid("eigenvalue decomposition does not converge"))?;
+            let (vectors, size) = (eigen.U(), part.nrows());
+            Ok(Mat::from_fn(size, size, |i, j| vectors[(i, size - 1 - j)] as f32))
         })
         .collect()
 }
@@ -170,70 +169,65 @@ fn principal(gram: &Gram, block: usize) -> Result<Vec<Mat<f32>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gaussian::gaussian_noise;
     use proptest::prelude::*;
-
-    fn noise(seed: u64, count: usize) -> Vec<f32> {
-        let mut random = fastrand::Rng::with_seed(seed);
-        (0..count).map(|_| normal(&mut random) as f32).collect()
-    }
 
     fn energy(numbers: &[f32]) -> f64 {
         numbers.iter().map(|&x| f64::from(x).powi(2)).sum()
     }
 
-    fn rotation(system: Coordinates, columns: usize, rows: &[f32]) -> Rotation {
+    fn transform(coordinates: Coordinates, columns: usize, rows: &[f32]) -> CoordinateTransform {
         let mut gram = Gram::new(columns, max_block(Coordinates::Klt, columns));
         gram.add(rows);
-        Rotation::new(system, columns, &gram).unwrap()
+        CoordinateTransform::new(coordinates, columns, &gram).unwrap()
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
         #[test]
-        fn energy_and_angles_stay(rows in 2usize..40, columns in 1usize..700, seed: u64) {
-            let before = noise(seed, rows * columns);
-            for system in Coordinates::ALL {
+        fn energy_and_angles_are_preserved(rows in 2usize..40, columns in 1usize..700, seed: u64) {
+            let before = gaussian_noise(seed).take(rows * columns).collect::<Vec<_>>();
+            for coordinates in Coordinates::ALL {
                 let mut after = before.clone();
-                rotation(system, columns, &before).turn(&mut after);
+                transform(coordinates, columns, &before).apply(&mut after);
                 prop_assert!((energy(&after) / energy(&before) - 1.0).abs() < 1e-5);
-                if system == Coordinates::HadamardBothSides {
-                    continue; // rows are mixed: their angles are others
+                if coordinates == Coordinates::HadamardBothSides {
+                    continue; // combines rows, so their angles change
                 }
                 let product = |numbers: &[f32]| -> f64 {
                     let (a, b) = numbers[..2 * columns].split_at(columns);
                     a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
                 };
                 let error = (product(&after) - product(&before)).abs();
-                prop_assert!(error < 1e-5 * energy(&before), "{system:?}: {error}");
+                prop_assert!(error < 1e-5 * energy(&before), "{coordinates:?}: {error}");
             }
         }
     }
 
     #[test]
-    fn a_cosine_is_one_coefficient() {
+    fn dct_of_a_cosine_is_one_coefficient() {
         for (columns, wave) in [(384, 17), (100, 0), (7, 6)] {
             let angle = |i: usize| (i as f64 + 0.5) * wave as f64 * std::f64::consts::PI;
             let mut row: Vec<f32> =
                 (0..columns).map(|i| (angle(i) / columns as f64).cos() as f32).collect();
             let all = energy(&row);
-            rotation(Coordinates::Dct, columns, &row.clone()).turn(&mut row);
+            transform(Coordinates::Dct, columns, &row.clone()).apply(&mut row);
             assert!((f64::from(row[wave]).powi(2) / all - 1.0).abs() < 1e-5);
         }
     }
 
-    /// Of two rows in a thousand columns the rotated energy lies on two axes, the louder first.
+    /// The energy of two rows lies in the first two coordinates.
     #[test]
-    fn principal_axes_are_sorted_and_hold_all() {
-        let rows = noise(3, 2 * 1000);
-        let mut turned = rows.clone();
-        rotation(Coordinates::Klt, 1000, &rows).turn(&mut turned);
-        let on_axis = |j: usize| energy(&[turned[j], turned[1000 + j]]);
-        assert!(on_axis(0) > on_axis(1) && on_axis(0) + on_axis(1) > 0.99999 * energy(&rows));
+    fn klt_coordinates_are_sorted_by_energy() {
+        let rows = gaussian_noise(3).take(2 * 1000).collect::<Vec<_>>();
+        let mut transformed = rows.clone();
+        transform(Coordinates::Klt, 1000, &rows).apply(&mut transformed);
+        let column = |j: usize| energy(&[transformed[j], transformed[1000 + j]]);
+        assert!(column(0) > column(1) && column(0) + column(1) > 0.99999 * energy(&rows));
     }
 
-    /// A random rotation favours no axis: the entries of Haar matrices have variance 1 ÷ n.
     #[test]
-    fn random_rotations_are_even() {
+    fn random_rotations_are_haar_distributed() {
         let q = haar(128);
         let diagonal: f64 = (0..128).map(|i| f64::from(q[(i, i)])).sum();
         // The trace of a Haar matrix is nearly standard normal (Diaconis and Shahshahani, 1994).

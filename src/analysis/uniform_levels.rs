@@ -1,7 +1,7 @@
-//! What becomes of numbers that are rounded to evenly spaced levels.
+//! Entropy and error of numbers rounded to evenly spaced levels.
 
-/// How often each level came, and how far it was.
-pub(super) struct Quantised {
+/// Counts of levels, and energies of numbers and errors.
+pub(super) struct UniformLevels {
     counts: Vec<u32>,
     /// Σx².
     energy: f64,
@@ -9,20 +9,20 @@ pub(super) struct Quantised {
     noise: f64,
 }
 
-/// The nearest of the levels −most to most, of numbers in steps.
-pub(super) fn nearest(number: f64, most: i32) -> i32 {
-    // Casts cut off what is behind the point, and stop at the largest integer.
+/// The nearest level from −most to most of a number in units of the step.
+pub(super) fn nearest_level(number: f64, most: i32) -> i32 {
+    // The cast truncates and saturates.
     ((number + 0.5f64.copysign(number)) as i32).clamp(-most, most)
 }
 
-impl Quantised {
-    /// To the nearest multiple of a step, −most to most; everything to 0 by a step of 0.
+impl UniformLevels {
+    /// Rounds to the nearest multiple of a step, from −most to most. A step of 0 gives level 0.
     pub(super) fn of(numbers: &[f32], step: f64, most: i32) -> Self {
         let inverse = if step > 0.0 { step.recip() } else { 0.0 };
         let mut found = Self { counts: vec![0; 2 * most as usize + 1], energy: 0.0, noise: 0.0 };
         for &x in numbers {
             let x = f64::from(x);
-            let level = nearest(x * inverse, most);
+            let level = nearest_level(x * inverse, most);
             let error = x - f64::from(level) * step;
             found.counts[(level + most) as usize] += 1;
             found.energy += x * x;
@@ -31,7 +31,7 @@ impl Quantised {
         found
     }
 
-    /// Bits a number that the counts hold (Shannon, 1948).
+    /// Entropy of the levels in bits per number (Shannon, 1948).
     pub(super) fn entropy(&self) -> f64 {
         let total: f64 = self.counts.iter().map(|&count| f64::from(count)).sum();
         let shares = self.counts.iter().filter(|&&count| count > 0);
@@ -41,7 +41,7 @@ impl Quantised {
         })
     }
 
-    /// Signal to noise in decibels; `None` without noise.
+    /// Signal-to-noise ratio in decibels; `None` without errors.
     pub(super) fn snr_db(&self) -> Option<f64> {
         (self.noise > 0.0).then(|| 10.0 * (self.energy / self.noise).log10())
     }
@@ -53,12 +53,12 @@ mod tests {
 
     #[test]
     fn known_levels() {
-        let levels = [-9.0, -1.5, -0.4, 0.5, 1.4, 2.6].map(|x| nearest(x, 2));
+        let levels = [-9.0, -1.5, -0.4, 0.5, 1.4, 2.6].map(|x| nearest_level(x, 2));
         assert_eq!(levels, [-2, -2, 0, 1, 1, 2]);
-        let found = Quantised::of(&[0.0, 1.0, 0.0, -1.5], 1.0, 1);
+        let found = UniformLevels::of(&[0.0, 1.0, 0.0, -1.5], 1.0, 1);
         assert_eq!((found.entropy(), found.noise, found.energy), (1.5, 0.25, 3.25));
         assert_eq!(found.snr_db(), Some(10.0 * 13f64.log10()));
-        let none = Quantised::of(&[], 0.0, 3);
+        let none = UniformLevels::of(&[], 0.0, 3);
         assert_eq!((none.entropy(), none.snr_db()), (0.0, None));
     }
 }

@@ -1,4 +1,4 @@
-//! The header of a safetensors file.
+//! Safetensors headers: reading, parsing and writing.
 
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
@@ -7,26 +7,26 @@ use safetensors::tensor::{Metadata, TensorInfo};
 use std::io::Read;
 use std::ops::Range;
 
-/// Bytes before the header that hold its length.
+/// Bytes of the length field before the header.
 pub(super) const LENGTH_BYTES: u64 = 8;
 
-/// The longest header the safetensors library reads.
+/// The longest header that the safetensors library reads.
 pub(super) const MAX_HEADER_BYTES: u64 = 100_000_000;
 
-/// A tensor as the header describes it.
+/// The description of a tensor in a header.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Described {
+pub(super) struct HeaderEntry {
     pub(super) name: String,
     pub(super) dtype: Dtype,
     pub(super) shape: Vec<usize>,
-    /// Bytes after the header.
+    /// Byte range, relative to the end of the header.
     pub(super) range: Range<u64>,
 }
 
-/// Reads a file's header, byte for byte, without its length.
+/// Reads the header of a file, without the length field.
 ///
 /// # Errors
-/// `Corrupt` or `Truncated` when there is none; `Io`.
+/// `Corrupt` if the file has no valid header; `Io`.
 pub(super) fn read_header(input: &mut impl Read) -> Result<Vec<u8>> {
     let mut length = Vec::new();
     input.take(LENGTH_BYTES).read_to_end(&mut length)?;
@@ -36,7 +36,7 @@ pub(super) fn read_header(input: &mut impl Read) -> Result<Vec<u8>> {
     }
     let length = u64::from_le_bytes(length);
     if length > MAX_HEADER_BYTES {
-        return Err(Error::corrupt("not a safetensors file: its header is said to exceed 100 MB"));
+        return Err(Error::corrupt("not a safetensors file: the header length exceeds 100 MB"));
     }
     let mut header = Vec::new();
     input.take(length).read_to_end(&mut header)?;
@@ -50,12 +50,13 @@ fn truncated() -> Error {
     Error::corrupt("not a safetensors file: it ends within the header")
 }
 
-/// The tensors of a header, in the order of their bytes: these tile everything after the header.
+/// Parses a header. Returns its tensors in the order of their bytes, which fill the rest of the
+/// file without gaps.
 ///
 /// # Errors
-/// `Corrupt` for what the safetensors library rejects, `Unsupported` for a dtype unknown to us.
-pub(super) fn parse_header(header: &[u8]) -> Result<Vec<Described>> {
-    // The library checks that offsets tile, and that they fit dtypes and shapes.
+/// `Corrupt` if the safetensors library rejects the header; `Unsupported` for an unknown dtype.
+pub(super) fn parse_header(header: &[u8]) -> Result<Vec<HeaderEntry>> {
+    // The library checks that the byte ranges are contiguous and match dtypes and shapes.
     let metadata: Metadata = serde_json::from_slice(header)
         .map_err(|error| Error::corrupt(format!("bad safetensors header: {error}")))?;
     let mut tensors = metadata
@@ -64,15 +65,15 @@ pub(super) fn parse_header(header: &[u8]) -> Result<Vec<Described>> {
         .map(|(name, info)| {
             let dtype = info.dtype.to_string().parse().map_err(|e: Error| e.in_tensor(&name))?;
             let range = info.data_offsets.0 as u64..info.data_offsets.1 as u64;
-            Ok(Described { name, dtype, shape: info.shape.clone(), range })
+            Ok(HeaderEntry { name, dtype, shape: info.shape.clone(), range })
         })
         .collect::<Result<Vec<_>>>()?;
-    let key = |tensor: &Described| (tensor.range.start, tensor.range.end);
+    let key = |tensor: &HeaderEntry| (tensor.range.start, tensor.range.end);
     tensors.sort_unstable_by(|a, b| key(a).cmp(&key(b)).then_with(|| a.name.cmp(&b.name)));
     Ok(tensors)
 }
 
-/// A header for tensors that lie end to end in this order.
+/// Writes a header for contiguous tensors (name, dtype, shape, bytes) in this order.
 pub(super) fn write_header<'t>(
     tensors: impl Iterator<Item = (&'t str, Dtype, &'t [usize], u64)>,
 ) -> Result<Vec<u8>> {
@@ -81,7 +82,7 @@ pub(super) fn write_header<'t>(
         .map(|(name, dtype, shape, bytes)| {
             let start = end;
             end += bytes as usize;
-            // Both sides use the names of safetensors.
+            // `Dtype` uses the dtype names of safetensors.
             let dtype = serde_json::from_value(dtype.name().into())
                 .map_err(|error| Error::unsupported(format!("dtype {dtype}: {error}")))?;
             let info = TensorInfo { dtype, shape: shape.to_vec(), data_offsets: (start, end) };
@@ -89,9 +90,9 @@ pub(super) fn write_header<'t>(
         })
         .collect::<Result<Vec<_>>>()?;
     let metadata = Metadata::new(None, tensors)
-        .map_err(|error| Error::corrupt(format!("impossible as safetensors: {error}")))?;
+        .map_err(|error| Error::corrupt(format!("not representable as safetensors: {error}")))?;
     let mut header = serde_json::to_vec(&metadata)
-        .map_err(|error| Error::corrupt(format!("impossible as safetensors: {error}")))?;
+        .map_err(|error| Error::corrupt(format!("not representable as safetensors: {error}")))?;
     header.resize(header.len().next_multiple_of(8), b' ');
     Ok(header)
 }
@@ -101,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn order_is_that_of_the_bytes() {
+    fn tensors_are_in_byte_order() {
         let header = br#" {"b":{"dtype":"U8","shape":[2],"data_offsets":[4,6]},
             "e":{"dtype":"F32","shape":[0],"data_offsets":[4,4]},
             "__metadata__":{"k":"v"},
@@ -113,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn every_dtype_is_known_to_the_library() {
+    fn every_dtype_has_a_safetensors_name() {
         for &dtype in Dtype::ALL {
             let bytes = dtype.byte_len(8).unwrap();
             let tensors = [("x", dtype, [8usize].as_slice(), bytes)];
@@ -125,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_illegal_is_refused() {
+    fn invalid_headers_are_rejected() {
         for header in [
             "",
             "[]",
