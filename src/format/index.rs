@@ -1,4 +1,5 @@
-//! The index: flat records read in place, so that opening a file allocates nothing per tensor.
+//! The index: flat records that are read in place, so that no memory is allocated per tensor when
+//! a file is opened.
 
 use super::frame::object_from_parts;
 use super::layout::{Entry, INDEX_TAG, IndexHead};
@@ -10,7 +11,7 @@ use std::ops::Range;
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-/// Where an object's frame and chunks lie, and what they decode to.
+/// The position of an object's frame and chunks, and the checksum of the decoded bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Payload {
     /// The start of the frame.
@@ -23,7 +24,7 @@ pub(crate) struct Payload {
     pub(crate) decoded_crc: u32,
 }
 
-/// Collects what was written, for the index.
+/// Collects the objects that were written.
 #[derive(Default)]
 pub(crate) struct IndexBuilder {
     entries: Vec<Entry>,
@@ -33,7 +34,7 @@ pub(crate) struct IndexBuilder {
 }
 
 impl IndexBuilder {
-    /// Adds a frame. `chunk_ends` are file offsets, in the chunked layout only.
+    /// Adds a frame. `chunk_ends` are file offsets; empty in the contiguous layout.
     pub(crate) fn push(&mut self, object: &Object, payload: &Payload, chunk_ends: &[u64]) {
         self.entries.push(Entry {
             frame_offset: payload.frame_offset.into(),
@@ -63,7 +64,7 @@ impl IndexBuilder {
         (entry.kind, &self.names[start..start + entry.name_length.get() as usize])
     }
 
-    /// How many bytes [`to_bytes`](Self::to_bytes) makes.
+    /// The length of [`to_bytes`](Self::to_bytes).
     pub(crate) fn length(&self) -> u64 {
         let entries = self.entries.len() * (size_of::<Entry>() + size_of::<U32>());
         let numbers = (self.dimensions.len() + self.chunk_ends.len()) * size_of::<U64>();
@@ -76,7 +77,7 @@ impl IndexBuilder {
     /// `InvalidArgument` with more than 2^32 objects.
     pub(crate) fn to_bytes(&self) -> Result<Vec<u8>> {
         let count = u32::try_from(self.entries.len())
-            .map_err(|_| Error::invalid("more than 2^32 objects in one file"))?;
+            .map_err(|_| Error::invalid("file: more than 2^32 objects"))?;
         let head = IndexHead {
             tag: INDEX_TAG,
             reserved: 0.into(),
@@ -100,7 +101,7 @@ impl IndexBuilder {
     }
 }
 
-/// The index of an open file, over its bytes.
+/// The index of an open file, which borrows its bytes.
 #[derive(Clone, Copy)]
 pub(crate) struct Index<'a> {
     entries: &'a [Entry],
@@ -110,7 +111,7 @@ pub(crate) struct Index<'a> {
     names: &'a [u8],
 }
 
-/// One object as the index describes it.
+/// The index entry of one object.
 #[derive(Clone, Debug)]
 pub(crate) struct IndexEntry {
     pub(crate) object: Object,
@@ -120,7 +121,7 @@ pub(crate) struct IndexEntry {
 }
 
 impl<'a> Index<'a> {
-    /// Bytes of the whole index that starts with `head`, or `None` when they overflow.
+    /// Bytes of the whole index that starts with `head`, or `None` if they overflow.
     pub(crate) fn length(head: &[u8; size_of::<IndexHead>()]) -> Option<u64> {
         let head: IndexHead = zerocopy::transmute!(*head);
         let parts = [
@@ -134,18 +135,18 @@ impl<'a> Index<'a> {
         })
     }
 
-    /// Bytes of the head that [`length`](Self::length) wants.
+    /// Bytes of the head that [`length`](Self::length) needs.
     pub(crate) const HEAD_BYTES: usize = size_of::<IndexHead>();
 
-    /// Cuts the index into its arrays; entries are looked at when asked for.
+    /// Splits the index into its arrays. Entries are checked when they are used.
     ///
     /// # Errors
-    /// `Corrupt` when tag or sizes are wrong.
+    /// `Corrupt` if tag or sizes are wrong.
     pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self> {
-        let mismatch = || Error::corrupt("an index whose parts do not fill it");
+        let mismatch = || Error::corrupt("index: length does not match its parts");
         let (head, rest) = IndexHead::read_from_prefix(bytes).map_err(|_| mismatch())?;
         if head.tag != INDEX_TAG || head.reserved != 0 {
-            return Err(Error::corrupt("an index that does not start as one"));
+            return Err(Error::corrupt("index: wrong tag or reserved bytes"));
         }
         let (entries, rest) = take(rest, head.entries.get()).ok_or_else(mismatch)?;
         let (order, rest) = take(rest, head.entries.get()).ok_or_else(mismatch)?;
@@ -157,18 +158,18 @@ impl<'a> Index<'a> {
         Ok(Self { entries, order, dimensions, chunk_ends, names })
     }
 
-    /// How many objects there are.
+    /// The number of objects.
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
 
     fn raw_entry(&self, position: usize) -> Result<&'a Entry> {
-        self.entries.get(position).ok_or_else(|| Error::corrupt("an index position out of range"))
+        self.entries.get(position).ok_or_else(|| Error::corrupt("index: entry out of range"))
     }
 
     fn key(&self, entry: &Entry) -> Result<(u8, &'a [u8])> {
         let name = slice(self.names, entry.name_offset.get(), entry.name_length.get().into());
-        Ok((entry.kind, name.ok_or_else(|| Error::corrupt("a name out of the index"))?))
+        Ok((entry.kind, name.ok_or_else(|| Error::corrupt("index: name out of range"))?))
     }
 
     /// The kind of the object at `position`, in file order.
@@ -179,7 +180,7 @@ impl<'a> Index<'a> {
     /// The name of the object at `position`, in file order.
     pub(crate) fn name(&self, position: usize) -> Result<&'a str> {
         let (_, name) = self.key(self.raw_entry(position)?)?;
-        std::str::from_utf8(name).map_err(|_| Error::corrupt("name: not UTF-8"))
+        std::str::from_utf8(name).map_err(|_| Error::corrupt("index: name is not UTF-8"))
     }
 
     /// The number of objects of a kind, in O(n).
@@ -203,7 +204,7 @@ impl<'a> Index<'a> {
         Ok(None)
     }
 
-    /// The object at `position`, in file order, everything about it checked.
+    /// The object at `position`, in file order, checked.
     ///
     /// # Errors
     /// `Corrupt`, `Unsupported` or `LimitExceeded`.
@@ -211,7 +212,7 @@ impl<'a> Index<'a> {
         let entry = self.raw_entry(position)?;
         let (_, name) = self.key(entry)?;
         let shape = slice(self.dimensions, entry.first_dimension.get(), entry.rank.get().into())
-            .ok_or_else(|| Error::corrupt("a shape out of the index"))?;
+            .ok_or_else(|| Error::corrupt("index: shape out of range"))?;
         let object = object_from_parts(
             [entry.kind, entry.dtype, entry.codec, entry.layout],
             name,
@@ -279,7 +280,7 @@ impl<'a> Index<'a> {
         }
     }
 
-    /// Checks what reading does not: that names ascend without repetition.
+    /// Checks that names ascend without repetition. Readers do not check that.
     ///
     /// # Errors
     /// `Corrupt`.
@@ -288,7 +289,7 @@ impl<'a> Index<'a> {
         for position in self.order {
             let key = self.key(self.raw_entry(position.get() as usize)?)?;
             if previous.is_some_and(|previous| previous >= key) {
-                return Err(Error::corrupt("index names out of order or repeated"));
+                return Err(Error::corrupt("index: names out of order or repeated"));
             }
             previous = Some(key);
         }
@@ -296,7 +297,7 @@ impl<'a> Index<'a> {
     }
 }
 
-/// Splits `count` records off the front.
+/// Splits `count` records from the front.
 fn take<T>(bytes: &[u8], count: u64) -> Option<(&[T], &[u8])>
 where
     T: FromBytes + Immutable + KnownLayout + Unaligned,
