@@ -5,7 +5,7 @@ use super::job::{Coder, Incoming, Ready};
 use super::matrix::matrix_shape;
 use super::plan::{self, LossyPlan, Prepared, Subject};
 use super::writer::WriteOptions;
-use crate::codec::trellis::BAND;
+use crate::codec::trellis::ROW_GROUP;
 use crate::codec::{Codec, SquaredError};
 use crate::error::Result;
 use crate::format::{
@@ -37,7 +37,7 @@ impl<'i> Adjustable<'i> {
             return Ok(None);
         };
         // Chunks are made of whole bands.
-        let band = (BAND * columns) as u64;
+        let band = (ROW_GROUP * columns) as u64;
         let target = CHUNK_FACTOR.saturating_mul(options.chunk_elements);
         let target = target.min(MAX_CHUNK_BYTES * 8 / u64::from(dtype.bits()));
         let geometry = incoming.geometry((target / band).max(1) * band)?;

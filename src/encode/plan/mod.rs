@@ -246,7 +246,7 @@ fn scaling(
     let role = if weighs { Role::of(name, rows, columns) } else { Role::Other };
     Scaling {
         rows: match role {
-            _ if encoding.row_scales => RowScales::Loudness,
+            _ if encoding.row_scales => RowScales::Rms,
             Role::Vocabulary => RowScales::Rank,
             _ => RowScales::None,
         },
