@@ -92,3 +92,26 @@ fn gaussian_rates_are_near_the_shannon_limit() {
         assert!((0.0..max_loss).contains(&loss), "{states_log2} {step}: {loss}");
     }
 }
+
+/// Planning and encoding call the search in different orders.
+#[test]
+fn candidates_do_not_depend_on_earlier_calls() {
+    let mut matrix = gaussian(512, 192);
+    for (row, values) in matrix.values.chunks_exact_mut(192).enumerate() {
+        for (column, value) in values.iter_mut().enumerate() {
+            *value += 3.0 * (((row * 7) % 13) as f32 - 6.0) * ((column % 5) as f32 - 2.0);
+        }
+    }
+    let parameters = |search: &TransformSearch<'_>, rank| {
+        let choice = TransformChoice { mean: true, rank, ..IDENTITY };
+        let candidate = search.fit(choice).unwrap().unwrap();
+        candidate.encoder(Dtype::F32, 0.5, effort(0), 0.0).unwrap().parameters().to_vec()
+    };
+    let search = || TransformSearch::new(&matrix, Scaling::default(), 1 << 14).unwrap();
+    let planned = search();
+    let (_, rank) = planned.worthwhile(48).unwrap();
+    assert!((1..32).contains(&rank), "{rank}");
+    for rank in [rank, 40] {
+        assert_eq!(parameters(&planned, rank), parameters(&search(), rank), "{rank}");
+    }
+}

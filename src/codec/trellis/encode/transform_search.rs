@@ -15,12 +15,14 @@ use crate::codec::trellis::parameters::MAX_RANK;
 use crate::coordinates::{BlockTransform, Coordinates};
 use crate::error::{Error, Result};
 use rayon::prelude::*;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A search for the coordinates in which a tensor takes the fewest bits.
 ///
 /// It holds a sample of the tensor's rows. [`fit`](Self::fit) makes a [`Candidate`] of each choice;
-/// the caller compares their rates.
+/// the caller compares their rates. Candidates depend on the tensor, the scaling, the size of the
+/// sample and the choice only: not on earlier calls, and not on the number of threads. So the
+/// encoder learns again what planning evaluated.
 pub(crate) struct TransformSearch<'r> {
     source: &'r dyn Rows,
     /// The root mean square of the sample without outliers.
@@ -33,8 +35,8 @@ pub(crate) struct TransformSearch<'r> {
     outlier_threshold: f32,
     /// The share of outliers, NaN included, in the sample.
     outlier_share: f64,
-    /// The leading subspace, once it is needed.
-    subspace: OnceLock<Subspace>,
+    /// Results of subspace searches, each with its number of basis vectors.
+    subspaces: Mutex<Vec<(usize, Arc<Subspace>)>>,
 }
 
 /// Parts of the tensor whose sums are computed in parallel: a constant, because the order of
@@ -74,7 +76,7 @@ impl<'r> TransformSearch<'r> {
             sampled_rows,
             outlier_threshold,
             outlier_share,
-            subspace: OnceLock::new(),
+            subspaces: Mutex::default(),
         })
     }
 
@@ -134,7 +136,7 @@ impl<'r> TransformSearch<'r> {
     /// Those of the source.
     pub(crate) fn worthwhile(&self, max_rank: usize) -> Result<(bool, usize)> {
         let (m, n) = (self.source.rows() as f64, self.source.columns() as f64);
-        let subspace = self.subspace(max_rank)?;
+        let subspace = self.subspace(self.searched_vectors(max_rank))?;
         // A direction with a share f of the energy saves about f ÷ (2 ln 2) bits a weight.
         let saved = |share: f64| share / (2.0 * std::f64::consts::LN_2) * m * n;
         let mean = saved(subspace.mean_share()) > LOW_RANK_ENTRY_BITS * n;
@@ -145,7 +147,7 @@ impl<'r> TransformSearch<'r> {
     }
 
     /// Learns the transform and the low-rank part of a choice, and transforms the sample. `None`
-    /// when they cannot be stored.
+    /// when they cannot be stored. The result depends on the choice alone, not on earlier calls.
     ///
     /// O(rows · columns · (block + rank)), with at most [`rows_for_basis`] and [`SUBSPACE_ROWS`]
     /// rows.
@@ -157,10 +159,10 @@ impl<'r> TransformSearch<'r> {
         let low_rank = match choice {
             TransformChoice { mean: false, rank: 0, .. } => None,
             TransformChoice { mean, rank, .. } => {
-                let subspace = self.subspace(rank)?;
+                let subspace = self.subspace(self.searched_vectors(rank))?;
                 let rank = rank.min(subspace.rank());
                 let share = (rank as f64 + 0.5) * (rows + columns) as f64 / self.weights();
-                let part = LowRank::round(subspace, rank, mean, share.clamp(0.002, 0.1));
+                let part = LowRank::round(&subspace, rank, mean, share.clamp(0.002, 0.1));
                 let Some(part) = part else { return Ok(None) };
                 Some(part)
             }
@@ -193,20 +195,27 @@ impl<'r> TransformSearch<'r> {
         Ok(Some(Candidate { transform, low_rank, scales, sample, rows, outlier_threshold }))
     }
 
-    /// The leading subspace, of at least `rank` basis vectors when called for the first time.
-    fn subspace(&self, rank: usize) -> Result<&Subspace> {
-        if let Some(known) = self.subspace.get() {
-            return Ok(known);
+    /// The number of basis vectors in the search for a low-rank part of rank `rank`: a function of
+    /// the rank and the size of the matrix alone, so that planning and encoding agree.
+    fn searched_vectors(&self, rank: usize) -> usize {
+        rank.clamp(MIN_SEARCHED_VECTORS, MAX_RANK).min(self.rows().min(self.columns()) / 4)
+    }
+
+    /// The leading subspace of `vectors` basis vectors, by subspace iteration.
+    fn subspace(&self, vectors: usize) -> Result<Arc<Subspace>> {
+        // The lock is not held during the search, which runs tasks of the thread pool.
+        if let Some((_, subspace)) = lock(&self.subspaces).iter().find(|(n, _)| *n == vectors) {
+            return Ok(Arc::clone(subspace));
         }
-        let (rows, columns) = (self.source.rows(), self.source.columns());
-        let vectors = rank.clamp(MIN_SEARCHED_VECTORS, MAX_RANK).min(rows.min(columns) / 4);
-        let mut subspace = Subspace::new(columns, vectors);
+        let mut subspace = Subspace::new(self.columns(), vectors);
         for _ in 0..SUBSPACE_ITERATIONS {
             let shares = self.fold(SUBSPACE_ROWS, || subspace.clone(), Subspace::add)?;
             shares.iter().for_each(|share| subspace.merge(share));
             subspace.turn();
         }
-        Ok(self.subspace.get_or_init(|| subspace))
+        let subspace = Arc::new(subspace);
+        lock(&self.subspaces).push((vectors, Arc::clone(&subspace)));
+        Ok(subspace)
     }
 
     /// The Karhunen-Loève basis of the residual, in blocks of `block` columns.
@@ -226,6 +235,10 @@ impl<'r> TransformSearch<'r> {
         shares.for_each(|share| gram.merge(&share));
         Ok(Basis::learn(&gram))
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The smallest number of sampled rows: it determines a column's RMS to about 5 %.
