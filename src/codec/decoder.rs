@@ -1,14 +1,14 @@
-//! Decoding the chunks of one tensor, whatever its codec.
+//! One decoder for all codecs.
 
 use super::{Codec, Coding, planes, trellis};
 use crate::dtype::{Dtype, number};
 use crate::error::{Error, Result};
 
-/// Decodes the chunks of one tensor.
+/// Decodes the chunks of one tensor, whatever its codec.
 pub(crate) enum Decoder {
     Raw,
-    Planes(Box<planes::Decoder>),
-    Trellis(Box<trellis::Decoder>),
+    Planes(Box<planes::PlaneDecoder>),
+    Trellis(Box<trellis::TrellisDecoder>),
 }
 
 impl Decoder {
@@ -19,18 +19,18 @@ impl Decoder {
     pub(crate) fn new(codec: u8, dtype: Dtype, parameters: &[u8]) -> Result<Self> {
         match Codec::from_id(codec) {
             Some(Codec::Raw) if parameters.is_empty() => Ok(Self::Raw),
-            Some(Codec::Raw) => Err(Error::corrupt("a raw tensor with codec parameters")),
+            Some(Codec::Raw) => Err(Error::corrupt("raw tensor: codec parameters are not empty")),
             Some(Codec::Planes) => {
-                Ok(Self::Planes(Box::new(planes::Decoder::new(dtype, parameters)?)))
+                Ok(Self::Planes(Box::new(planes::PlaneDecoder::new(dtype, parameters)?)))
             }
             Some(Codec::Trellis) => {
-                Ok(Self::Trellis(Box::new(trellis::Decoder::new(dtype, parameters)?)))
+                Ok(Self::Trellis(Box::new(trellis::TrellisDecoder::new(dtype, parameters)?)))
             }
             None => Err(Error::unsupported(format!("codec {codec}"))),
         }
     }
 
-    /// Decodes one chunk of so many elements of a float dtype to numbers.
+    /// Decodes one chunk of `elements` elements of a float dtype to `f32`.
     ///
     /// # Errors
     /// As [`decode`](Self::decode).
@@ -52,7 +52,8 @@ impl Decoder {
         Ok(out)
     }
 
-    /// How chunks were coded, if with loss.
+    /// The parameters of a lossy codec with the sums of squares that the container stores; `None`
+    /// for a lossless codec.
     pub(crate) fn coding(&self, signal: f64, noise: f64) -> Option<Coding> {
         match self {
             Self::Trellis(decoder) => Some(Coding { signal, noise, ..decoder.coding() }),
@@ -60,7 +61,7 @@ impl Decoder {
         }
     }
 
-    /// Whether chunks decode to exactly what was coded.
+    /// Whether decoded chunks equal the original ones.
     pub(crate) fn is_lossless(&self) -> bool {
         !matches!(self, Self::Trellis(_))
     }
@@ -68,14 +69,15 @@ impl Decoder {
     /// Decodes one chunk into `out`, whose length is the chunk's decoded length.
     ///
     /// # Errors
-    /// `Corrupt` when the bytes are not a coded chunk of that length; `out` then holds anything.
+    /// `Corrupt` when the bytes are not a coded chunk of that length; the content of `out` is then
+    /// unspecified.
     pub(crate) fn decode(&self, coded: &[u8], out: &mut [u8]) -> Result<()> {
         match self {
             Self::Raw if coded.len() == out.len() => {
                 out.copy_from_slice(coded);
                 Ok(())
             }
-            Self::Raw => Err(Error::corrupt("a raw chunk of the wrong length")),
+            Self::Raw => Err(Error::corrupt("raw chunk: wrong length")),
             Self::Planes(decoder) => decoder.decode(coded, out),
             Self::Trellis(decoder) => decoder.decode(coded, out),
         }

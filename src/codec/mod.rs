@@ -1,27 +1,32 @@
 //! The codecs: one chunk of a tensor, encoded and decoded.
 //!
-//! [`Encoder`] and [`Decoder`] cover the same codecs: raw, `planes` (lossless) and `trellis`
+//! [`Decoder`] and [`Encoder`] cover the same codecs: raw, `planes` (lossless) and `trellis`
 //! (lossy). These are built from three layers that do not import each other: `entropy` (symbols
 //! and bytes), `transform` (real numbers and coordinates) and `quantizer` (coordinates and lattice
 //! integers). The codecs do not depend on the container: parameters and encoded chunks are byte
-//! strings that the format stores.
+//! strings that the format stores. Besides these layers they import `arch`, `dtype`, `coordinates`
+//! and `error`.
 //!
-//! A reader starts with `decoder.rs`. Encoding has two passes: [`Statistics`] of all chunks of a
-//! tensor, or a transform search over a sample of its rows, determine the tables; then each chunk
-//! is encoded independently of the others.
+//! Start reading with `decoder.rs`, then `planes/decoder.rs` and `trellis/decoder.rs`. All that
+//! only an encoder needs is in the folders `encode`, behind the feature of this name. Encoding has
+//! two passes: statistics of all chunks of a tensor, or a transform search over a sample of its
+//! rows, determine the tables; then each chunk is encoded independently of the others.
 
-mod chunk;
 mod decoder;
-mod encoder;
+#[cfg(feature = "encode")]
+mod encode;
 pub(crate) mod entropy;
 pub(crate) mod planes;
 pub(crate) mod quantizer;
+mod squared_error;
 pub(crate) mod transform;
 pub(crate) mod trellis;
 
-pub(crate) use chunk::{EncodedChunk, Scratch, SquaredError};
 pub(crate) use decoder::Decoder;
-pub(crate) use encoder::{Encoder, Statistics};
+#[cfg(feature = "encode")]
+pub(crate) use encode::{EncodedChunk, Encoder, Scratch, Statistics};
+#[cfg(feature = "encode")]
+pub(crate) use squared_error::SquaredError;
 pub use trellis::{Coding, RowScales};
 
 /// How a tensor is stored.
@@ -29,16 +34,16 @@ pub use trellis::{Coding, RowScales};
 #[repr(u8)]
 #[non_exhaustive]
 pub enum Codec {
-    /// As it is, aligned in the file: a zero-copy view.
+    /// Uncompressed and aligned in the file, which permits a zero-copy view.
     Raw = 0,
-    /// Lossless: byte planes, the skewed ones entropy-coded.
+    /// Lossless: byte planes, entropy-coded where that saves bytes.
     Planes = 1,
-    /// Lossy: rows in coordinates of their own, on a trellis-coded lattice.
+    /// Lossy: rows in transform coordinates, quantized with a trellis code.
     Trellis = 2,
 }
 
 impl Codec {
-    /// The codec with this id in the format, if this crate has it.
+    /// The codec of an identifier in the format; `None` when it is unknown to this crate.
     pub const fn from_id(id: u8) -> Option<Self> {
         match id {
             0 => Some(Self::Raw),
@@ -48,7 +53,7 @@ impl Codec {
         }
     }
 
-    /// The codec's id in the format.
+    /// The codec's identifier in the format.
     pub const fn id(self) -> u8 {
         self as u8
     }

@@ -1,6 +1,6 @@
 //! The number of elements in a chunk.
 
-use crate::codec::trellis::BAND;
+use crate::codec::trellis::ROW_GROUP;
 use crate::dtype::Dtype;
 
 /// The largest chunk that is written, in decoded bytes. An encoded chunk may be half as long again,
@@ -26,7 +26,7 @@ pub(super) fn lossless(dtype: Dtype, shape: &[usize], target: u64) -> u64 {
 
 /// Elements in a chunk of the lossy codec: whole bands of rows.
 pub(super) fn lossy(dtype: Dtype, columns: usize, target: u64) -> u64 {
-    let band = (BAND * columns) as u64;
+    let band = (ROW_GROUP * columns) as u64;
     let target = LOSSY_FACTOR.saturating_mul(target).min(max_elements(dtype));
     (target / band).max(1) * band
 }

@@ -79,7 +79,7 @@ pub fn simple_exhibits() -> Vec<Exhibit> {
         ),
         exhibit(halves("column scales", &[64, 64], &loud), signed, 1.0, 4),
     ];
-    exhibits[5].plan.lossy.as_mut().unwrap().row_scales = RowScales::Loudness;
+    exhibits[5].plan.lossy.as_mut().unwrap().row_scales = RowScales::Rms;
     exhibits[7].plan.lossy.as_mut().unwrap().column_scales = true;
     exhibits
 }

@@ -205,7 +205,7 @@ fn plans_that_no_planner_makes_do_no_harm() {
         for mean in [false, true] {
             check(&|plan| {
                 (plan.rank, plan.mean, plan.row_scales, plan.column_scales) =
-                    (rank, mean, RowScales::Loudness, true);
+                    (rank, mean, RowScales::Rms, true);
             });
         }
     }

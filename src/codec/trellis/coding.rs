@@ -1,36 +1,36 @@
-//! How a tensor was coded, for people.
+//! A description of a lossy tensor.
 
 use super::parameters::Parameters;
-use crate::codec::chunk::SquaredError;
+use crate::codec::squared_error::SquaredError;
 use crate::codec::transform::LowRank;
 use crate::coordinates::BlockTransform;
 
-/// How a tensor was coded with loss, and how near it comes.
+/// The coding of a lossy tensor: its parameters and its error.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Coding {
     /// The coordinates of the residual.
     pub transform: BlockTransform,
-    /// Whether a mean row was coded apart.
+    /// Whether a mean row is subtracted and stored separately.
     pub mean: bool,
-    /// Axes of the low-dimensional part.
+    /// Rank of the low-rank part.
     pub rank: usize,
     /// Whether rows have scales.
     pub row_scales: bool,
     /// Whether columns have scales.
     pub column_scales: bool,
-    /// States of the trellis; 1 for the plain scalar quantiser.
+    /// States of the trellis; 1 for a scalar quantizer.
     pub states: usize,
-    /// The lattice step, in the tensor's own units.
+    /// The lattice step, in units of the tensor's elements.
     pub step: f32,
-    /// Classes of weights that have tables of their own.
+    /// Number of profiles, each with its own frequency tables.
     pub classes: usize,
-    /// Bits a weight that the axes and the low-dimensional part saved, by the encoder's estimate,
-    /// their own storage counted.
+    /// The encoder's estimate of the bits a weight that the coordinates and the low-rank part save,
+    /// net of their own storage.
     pub gain: f64,
     /// The sum of the original elements' squares.
     pub signal: f64,
-    /// The sum of the squares of what decoded elements differ by.
+    /// The sum of the squared differences between original and decoded elements.
     pub noise: f64,
 }
 
@@ -52,12 +52,12 @@ impl Coding {
         }
     }
 
-    /// ‖W − Ŵ‖ ÷ ‖W‖.
+    /// The relative error ‖W − Ŵ‖ ÷ ‖W‖.
     pub fn rel_error(&self) -> f64 {
         self.squared_error().rel_error()
     }
 
-    /// 20 · log10(‖W‖ ÷ ‖W − Ŵ‖) in decibels; `None` when nothing was lost after all.
+    /// The signal-to-noise ratio 20 · log10(‖W‖ ÷ ‖W − Ŵ‖) in decibels; `None` when the error is 0.
     pub fn snr_db(&self) -> Option<f64> {
         self.squared_error().snr_db()
     }

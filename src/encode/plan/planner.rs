@@ -141,7 +141,7 @@ fn scaling(encoding: &Encoding, target: TensorTarget, name: &str, matrix: &Matri
     let has_normalised_columns = weighted && has_normalised_columns(name, rows, columns);
     Scaling {
         rows: match is_vocabulary {
-            _ if encoding.row_scales => RowScales::Loudness,
+            _ if encoding.row_scales => RowScales::Rms,
             true => RowScales::Rank,
             false => RowScales::None,
         },

@@ -1,20 +1,22 @@
-//! What is coded comes back, at no more than its price.
+//! Round trips of byte planes, within their estimated cost.
 
 use super::*;
 use crate::codec::Scratch;
 use crate::codec::entropy::rans::LANES;
+use crate::codec::planes::split::Split;
+use crate::codec::planes::{MODE_CONSTANT, MODE_RAW, Plane, PlaneDecoder};
 use crate::dtype::Dtype;
 use proptest::prelude::*;
 
-fn coders(dtype: Dtype, chunks: &[&[u8]]) -> (PlaneStatistics, Encoder, Decoder) {
+fn coders(dtype: Dtype, chunks: &[&[u8]]) -> (PlaneStatistics, PlaneEncoder, PlaneDecoder) {
     let mut statistics = PlaneStatistics::new(dtype, chunks[0]);
     for chunk in chunks {
         let mut part = PlaneStatistics::new(dtype, chunks[0]);
         part.count(chunk);
         statistics.merge(&part);
     }
-    let encoder = Encoder::new(&statistics);
-    let decoder = Decoder::new(dtype, &encoder.parameters()).unwrap();
+    let encoder = PlaneEncoder::new(&statistics);
+    let decoder = PlaneDecoder::new(dtype, &encoder.parameters()).unwrap();
     (statistics, encoder, decoder)
 }
 
@@ -24,7 +26,7 @@ fn dtype() -> impl Strategy<Value = Dtype> {
 
 proptest! {
     #[test]
-    fn chunks_come_back_at_no_more_than_their_price(
+    fn chunks_round_trip_within_the_estimated_cost(
         dtype in dtype(),
         words in prop::collection::vec(prop::array::uniform8(any::<u8>()), 1..3000),
         mask in prop::array::uniform8(any::<u8>()),
@@ -49,7 +51,7 @@ proptest! {
                 }
             }
         }
-        // A stream may hold up to one word a lane more than its information.
+        // A stream may exceed its information by up to one word a lane.
         let slack = 2 * (statistics.split.width * 2 * LANES) as u64;
         prop_assert!(total <= encoder.cost_bytes(&statistics, 2) + slack);
     }
@@ -61,14 +63,14 @@ proptest! {
         coded in prop::collection::vec(any::<u8>(), 0..400),
         length in 0usize..500,
     ) {
-        if let Ok(decoder) = Decoder::new(dtype, &parameters) {
+        if let Ok(decoder) = PlaneDecoder::new(dtype, &parameters) {
             let _ = decoder.decode(&coded, &mut vec![0; length]);
         }
     }
 }
 
 #[test]
-fn noise_stays_raw_and_constants_cost_nothing() {
+fn noise_stays_raw_and_constants_take_no_bytes() {
     let noise: Vec<u8> = (0..65536u32).map(|i| (i.wrapping_mul(2654435761) >> 13) as u8).collect();
     let bytes: Vec<u8> = noise.iter().flat_map(|&low| [low, 0x3f]).collect();
     let (statistics, encoder, _) = coders(Dtype::U16, &[&bytes]);
@@ -78,28 +80,28 @@ fn noise_stays_raw_and_constants_cost_nothing() {
 }
 
 #[test]
-fn values_the_survey_did_not_see_are_refused() {
+fn values_outside_the_statistics_are_rejected() {
     let (_, encoder, _) = coders(Dtype::U8, &[&[1; 999], &[2; 999]]);
     assert!(encoder.encode(&[3], &mut Scratch::default()).is_err());
     let (_, encoder, _) = coders(Dtype::U8, &[&[1; 999]]);
     assert!(encoder.encode(&[3], &mut Scratch::default()).is_err());
 }
 
-/// Words whose exponents crowd below one, as those of Gaussian numbers do, but for every so-manieth
-/// that is anything.
+/// Words whose exponents are concentrated below one, as those of Gaussian numbers are; each
+/// `every`-th exponent is arbitrary.
 fn exponents(dtype: Dtype, words: usize, every: usize) -> Vec<u8> {
-    let split = crate::codec::planes::split::Split::of(dtype);
+    let split = Split::of(dtype);
     let mut bytes = Vec::new();
     let mut state = 1u64;
     for word in 0..words {
         state =
             state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let crowded = 118 - (state >> 32 | 1 << 15).trailing_zeros() as u64;
-        let exponent = if word % every == every - 1 { state >> 55 & 0xff } else { crowded };
+        let typical = 118 - (state >> 32 | 1 << 15).trailing_zeros() as u64;
+        let exponent = if word % every == every - 1 { state >> 55 & 0xff } else { typical };
         let noise = state >> 16 & ((1 << (8 * split.width - 8)) - 1);
         let number = noise | exponent << (8 * split.width - 8);
         let bits = 8 * split.width as u32;
-        // Rotated back: the sign is what was lowest.
+        // Rotated back: the lowest bit becomes the sign.
         let number = number >> 1 | number << (bits - 1);
         bytes.extend(&number.to_le_bytes()[..split.width]);
     }
@@ -107,7 +109,7 @@ fn exponents(dtype: Dtype, words: usize, every: usize) -> Vec<u8> {
 }
 
 #[test]
-fn exponents_go_in_pairs_strangers_and_all() {
+fn exponents_with_outliers_are_paired() {
     for dtype in [Dtype::Bf16, Dtype::F32, Dtype::F64] {
         for (words, every) in [(1 << 17, usize::MAX), (100_000 + 37, 997), (70_001, 500)] {
             let bytes = exponents(dtype, words, every);
@@ -131,11 +133,11 @@ fn exponents_go_in_pairs_strangers_and_all() {
 }
 
 #[test]
-fn many_strangers_or_few_bytes_go_one_by_one() {
+fn many_outliers_or_few_bytes_are_not_paired() {
     let planes = |words, every| {
         let bytes = exponents(Dtype::Bf16, words, every);
         let (statistics, encoder, _) = coders(Dtype::Bf16, &[&bytes]);
-        // Counted in pairs or not, the bytes are the same.
+        // The histogram of bytes is the same with and without pairs.
         let mut plain = PlaneStatistics::new(Dtype::Bf16, &[]);
         plain.count(&bytes);
         assert_eq!(statistics.plane(1), plain.plane(1));
@@ -149,21 +151,21 @@ fn many_strangers_or_few_bytes_go_one_by_one() {
 }
 
 #[test]
-fn strangers_out_of_place_are_refused() {
+fn invalid_outlier_positions_are_rejected() {
     let bytes = exponents(Dtype::Bf16, 1 << 16, 1000);
     let (_, encoder, decoder) = coders(Dtype::Bf16, &[&bytes]);
     let coded = encoder.encode(&bytes, &mut Scratch::default()).unwrap();
     let mut out = vec![0; bytes.len()];
     let outliers = u32::from_le_bytes(coded[1 << 16..][..4].try_into().unwrap()) as usize;
     assert!(outliers > 50);
-    let places = coded.len() - 5 * outliers;
-    let second = coded[places + 4..][..4].to_vec();
+    let positions = coded.len() - 5 * outliers;
+    let second = coded[positions + 4..][..4].to_vec();
     for bad in [second, (1u32 << 16).to_le_bytes().to_vec(), vec![0xff; 4]] {
         let mut coded = coded.clone();
-        coded[places..][..4].copy_from_slice(&bad);
+        coded[positions..][..4].copy_from_slice(&bad);
         assert!(decoder.decode(&coded, &mut out).is_err());
     }
-    for cut in [places, places + 3, coded.len() - 1, coded.len() - outliers] {
+    for cut in [positions, positions + 3, coded.len() - 1, coded.len() - outliers] {
         assert!(decoder.decode(&coded[..cut], &mut out).is_err());
     }
 }

@@ -1,26 +1,27 @@
-//! Weights to chunks.
+//! Encoding chunks of a lossy tensor.
 
-use super::decoder::{Decoder, MAX_POINT};
-use super::reconstruction::Model;
-
-use super::scales::Scales;
-use super::symbols::Parts;
-use super::training::{RowClassifier, costs};
+use super::row_classifier::RowClassifier;
+use super::scaling::Scales;
+use super::search_input::{MAX_COORDINATE, search_columns};
+use super::symbols::ChunkSymbols;
+use super::table_training::costs;
 use crate::arch::Kernel;
-use crate::codec::chunk::{EncodedChunk, Scratch, SquaredError};
+use crate::codec::encode::{EncodedChunk, Scratch};
 use crate::codec::entropy::rans::EncodeTables;
 use crate::codec::entropy::{Alphabet, Coset};
 use crate::codec::quantizer::{CostTables, ROWS, SearchInput, ViterbiSearch};
+use crate::codec::squared_error::SquaredError;
 use crate::codec::transform::{BAND, ForwardTransform, LowRankProjector};
-use crate::dtype::Dtype;
-use crate::dtype::number;
+use crate::codec::trellis::decoder::TrellisDecoder;
+use crate::codec::trellis::reconstruction::Reconstruction;
+use crate::dtype::{Dtype, number};
 use crate::error::{Error, Result};
 use std::sync::Arc;
 
-/// Codes chunks of one tensor.
-pub(crate) struct Encoder {
+/// Encodes chunks of one tensor.
+pub(crate) struct TrellisEncoder {
     dtype: Dtype,
-    decoder: Decoder,
+    decoder: TrellisDecoder,
     parameters: Vec<u8>,
     transform: ForwardTransform,
     projector: Option<LowRankProjector>,
@@ -30,25 +31,32 @@ pub(crate) struct Encoder {
     kernel: Kernel,
 }
 
-/// What an encoder goes by and a decoder need not know.
+/// Settings of an encoder that are not stored.
 pub(super) struct EncoderSettings {
     pub(super) classifier: RowClassifier,
     pub(super) scales: Arc<Scales>,
-    /// What a bit is worth, in squared lattice steps.
+    /// The Lagrange multiplier: the squared error, in squared lattice steps, that equals one bit.
     pub(super) lambda: f32,
-    /// Weights beyond are stored as they are.
+    /// Weights of larger magnitude are outliers: they are stored unchanged.
     pub(super) outlier_threshold: f32,
 }
 
-impl Encoder {
-    pub(super) fn new(dtype: Dtype, model: &Model, settings: EncoderSettings) -> Result<Self> {
-        let parameters = model.parameters.to_bytes();
-        let (tables, costs) = (model.encode_tables(), costs(model, settings.lambda));
-        // What is written is what a decoder makes of it.
-        let decoder = Decoder::new(dtype, &parameters)?;
-        let model = &decoder.model;
-        let transform = ForwardTransform::new(Arc::clone(&model.parameters.transform));
-        let projector = model.low_rank().map(|low_rank| LowRankProjector::new(&low_rank.part));
+impl TrellisEncoder {
+    pub(super) fn new(
+        dtype: Dtype,
+        reconstruction: &Reconstruction,
+        settings: EncoderSettings,
+    ) -> Result<Self> {
+        let parameters = reconstruction.parameters.to_bytes();
+        let (tables, costs) = (
+            EncodeTables::new(&reconstruction.frequencies()),
+            costs(reconstruction, settings.lambda),
+        );
+        // The encoder uses the parameters as a decoder reads them.
+        let decoder = TrellisDecoder::new(dtype, &parameters)?;
+        let stored = &decoder.reconstruction;
+        let transform = ForwardTransform::new(Arc::clone(&stored.parameters.transform));
+        let projector = stored.low_rank().map(|low_rank| LowRankProjector::new(&low_rank.part));
         let kernel = Kernel::best();
         Ok(Self {
             dtype,
@@ -67,15 +75,19 @@ impl Encoder {
         &self.parameters
     }
 
-    fn model(&self) -> &Model {
-        &self.decoder.model
+    fn reconstruction(&self) -> &Reconstruction {
+        &self.decoder.reconstruction
     }
 
     /// Encodes one chunk of whole rows; `first_element` is the index of its first element in the
     /// tensor.
     ///
-    /// Elements that are not finite, or too far out for the lattice, are stored as they are; so
-    /// are those whose decoded value would overflow the dtype. Neighbours do not notice.
+    /// Elements that are not finite, or out of the range of the lattice, are outliers: they are
+    /// stored unchanged and coded as 0. So are elements whose decoded value would overflow the
+    /// dtype. The lattice search takes O(columns · states) for each row.
+    ///
+    /// # Errors
+    /// `InvalidArgument` when the chunk does not hold whole rows.
     pub(crate) fn encode(
         &self,
         first_element: u64,
@@ -84,24 +96,29 @@ impl Encoder {
     ) -> Result<EncodedChunk> {
         let mut values = Vec::new();
         number::to_f32(self.dtype, chunk, &mut values);
-        let columns = self.model().parameters.columns;
+        let columns = self.reconstruction().parameters.columns;
         let first_row = (first_element / columns as u64) as usize;
         if !values.len().is_multiple_of(columns) {
-            return Err(Error::invalid("a chunk that does not hold whole rows"));
+            return Err(Error::invalid("trellis codec: a chunk does not hold whole rows"));
         }
         let original = values.clone();
         let mut outliers = Vec::new();
-        take(&mut values, self.settings.outlier_threshold.min(MAX_WEIGHT), 0, &mut outliers);
+        mask_outliers_above(
+            &mut values,
+            self.settings.outlier_threshold.min(MAX_WEIGHT),
+            0,
+            &mut outliers,
+        );
         let rows = values.chunks_exact_mut(columns).zip(first_row..);
         let scales: Vec<u8> =
             rows.map(|(row, number)| self.settings.scales.divide_row(number, row)).collect();
-        self.take_out_of_range(&mut values, &mut outliers);
+        self.mask_out_of_range_rows(&mut values, &mut outliers);
         outliers.sort_unstable();
-        let parts = self.parts(&mut values, &scales)?;
+        let symbols = self.symbols(&mut values, &scales)?;
         let mut decoded = vec![0; chunk.len()];
         let mut back = Vec::new();
         loop {
-            let bytes = self.assemble(&parts, &outliers, chunk, scratch)?;
+            let bytes = self.assemble(&symbols, &outliers, chunk, scratch)?;
             self.decoder.decode(&bytes, &mut decoded)?;
             number::to_f32(self.dtype, &decoded, &mut back);
             let overflowed = |at: &usize| original[*at].is_finite() && !back[*at].is_finite();
@@ -116,13 +133,14 @@ impl Encoder {
         }
     }
 
-    /// Takes weights out of rows with a coordinate beyond the lattice: those that may have led to it.
-    fn take_out_of_range(&self, rows: &mut [f32], outliers: &mut Vec<usize>) {
-        let parameters = &self.model().parameters;
+    /// In rows with a coordinate out of the range of the lattice, masks the weights that may have
+    /// caused it.
+    fn mask_out_of_range_rows(&self, rows: &mut [f32], outliers: &mut Vec<usize>) {
+        let parameters = &self.reconstruction().parameters;
         let columns = parameters.columns;
         let block = parameters.transform.description().block;
-        // Weights up to here cannot add up to a coordinate out of range, in orthogonal axes.
-        let safe = 0.9 * MAX_SEARCHED * parameters.step / (block as f32).sqrt();
+        // An orthogonal transform maps weights up to this limit to coordinates in range.
+        let safe = 0.9 * MAX_COORDINATE * parameters.step / (block as f32).sqrt();
         if parameters.low_rank.is_none() && rows.iter().all(|value| value.abs() <= safe) {
             return;
         }
@@ -133,66 +151,67 @@ impl Encoder {
             for (lane, (row, coordinates)) in rows.enumerate() {
                 let largest =
                     coordinates.iter().fold(0.0, |most: f32, value| most.max(value.abs()));
-                if largest > MAX_SEARCHED * parameters.step {
-                    take(row, safe, (number * BAND + lane) * columns, outliers);
+                if largest > MAX_COORDINATE * parameters.step {
+                    mask_outliers_above(row, safe, (number * BAND + lane) * columns, outliers);
                 }
             }
         }
     }
 
-    /// Chooses lattice points, and what codes them.
-    fn parts(&self, rows: &mut [f32], scales: &[u8]) -> Result<Parts> {
-        let columns = self.model().parameters.columns;
-        let mut parts = Parts::new(rows.len() + rows.len() / columns * 4);
-        let mut search = ViterbiSearch::new(self.model().parameters.trellis, self.kernel);
+    /// Searches the lattice points of all rows; returns their symbols.
+    fn symbols(&self, rows: &mut [f32], scales: &[u8]) -> Result<ChunkSymbols> {
+        let columns = self.reconstruction().parameters.columns;
+        let mut symbols = ChunkSymbols::new(rows.len() + rows.len() / columns * 4);
+        let mut search = ViterbiSearch::new(self.reconstruction().parameters.trellis, self.kernel);
         for (band, scales) in rows.chunks_mut(BAND * columns).zip(scales.chunks(BAND)) {
-            self.band(band, scales, &mut search, &mut parts)?;
+            self.encode_band(band, scales, &mut search, &mut symbols)?;
         }
-        Ok(parts)
+        Ok(symbols)
     }
 
-    /// Codes up to 32 rows.
-    fn band(
+    /// Encodes up to 32 rows.
+    fn encode_band(
         &self,
         rows: &mut [f32],
         scales: &[u8],
         search: &mut ViterbiSearch,
-        parts: &mut Parts,
+        symbols: &mut ChunkSymbols,
     ) -> Result<()> {
-        let model = self.model();
-        let (parameters, numbers) = (&model.parameters, model.numbers());
+        let reconstruction = self.reconstruction();
+        let (parameters, layout) = (&reconstruction.parameters, reconstruction.table_layout());
         let (columns, lanes) = (parameters.columns, scales.len());
         let coefficients = self.to_coordinates(rows);
         if let Some(table) = &parameters.row_scales {
-            parts.put_row_bytes(table, numbers.row_scale(), scales);
+            symbols.put_row_bytes(table, layout.row_scale(), scales);
         }
         let mut classes = [0; BAND];
         if let Some(table) = &parameters.classes.rows {
             for (class, row) in classes.iter_mut().zip(rows.chunks_exact(columns)) {
                 *class = table.nearest(self.settings.classifier.class(row));
             }
-            parts.put_row_bytes(table, numbers.row_class(), &classes[..lanes]);
+            symbols.put_row_bytes(table, layout.row_class(), &classes[..lanes]);
         }
-        for (axis, (bypass, profile)) in model.coefficients().iter().enumerate() {
+        for (vector, (bypass, profile)) in reconstruction.coefficients().iter().enumerate() {
             let alphabet = Alphabet { coset: Coset::Whole, bypass: *bypass };
             for row in &coefficients {
-                parts.put_integer(
-                    numbers.coefficient(axis),
+                symbols.put_integer(
+                    layout.coefficient(vector),
                     alphabet,
                     profile,
-                    row[axis].into(),
+                    row[vector].into(),
                 )?;
             }
         }
         let points = self.points(rows, &classes, search);
-        parts.put_lattice(model, &points, &classes, lanes, self.kernel)?;
-        parts.end_band(lanes);
+        symbols.put_lattice(reconstruction, &points, &classes, lanes, self.kernel)?;
+        symbols.end_band(lanes);
         Ok(())
     }
 
-    /// Turns rows, divided by their scales, into their coordinates; returns coefficients.
+    /// Transforms rows, divided by their scales, to coordinates in place; returns the low-rank
+    /// coefficients of each row.
     fn to_coordinates(&self, rows: &mut [f32]) -> Vec<Vec<i16>> {
-        let low_rank = self.model().low_rank();
+        let low_rank = self.reconstruction().low_rank();
         let coefficients = match (low_rank, &self.projector) {
             (Some(low_rank), Some(projector)) => projector.subtract_from(&low_rank.part, rows),
             _ => Vec::new(),
@@ -208,15 +227,15 @@ impl Encoder {
         classes: &[u8; BAND],
         search: &mut ViterbiSearch,
     ) -> Vec<[i16; BAND]> {
-        let parameters = &self.model().parameters;
+        let parameters = &self.reconstruction().parameters;
         let (columns, inverse) = (parameters.columns, 1.0 / parameters.step);
         let mut points = vec![[0; BAND]; columns];
         for (part, first) in rows.chunks(ROWS * columns).zip([0, ROWS]) {
-            let values = by_column(part, columns, inverse);
+            let values = search_columns(part, columns, inverse);
             let mut out = vec![[0; ROWS]; columns];
             let classes: &[u8; ROWS] = match classes[first..].first_chunk() {
                 Some(classes) => classes,
-                None => unreachable!("two searches make a band"),
+                None => unreachable!("a band has the rows of two searches"),
             };
             let start = |profile: u8| self.costs.start(profile.into());
             let starts = parameters.classes.of_profiles(classes, start);
@@ -231,35 +250,36 @@ impl Encoder {
         points
     }
 
-    /// The bytes of a chunk.
+    /// The bytes of a chunk: counts, escapes, outliers, bypass bits, stream.
     fn assemble(
         &self,
-        parts: &Parts,
+        symbols: &ChunkSymbols,
         outliers: &[usize],
         chunk: &[u8],
         scratch: &mut Scratch,
     ) -> Result<Vec<u8>> {
         let count = |n: usize| {
-            u32::try_from(n).map_err(|_| Error::invalid("a chunk of more than 2^32 elements"))
+            u32::try_from(n)
+                .map_err(|_| Error::invalid("trellis codec: a chunk exceeds 2^32 elements"))
         };
         let mut out = scratch.take_out();
-        out.extend(count(parts.escapes.len())?.to_le_bytes());
+        out.extend(count(symbols.escapes.len())?.to_le_bytes());
         out.extend(count(outliers.len())?.to_le_bytes());
-        out.extend(parts.escapes.iter().flat_map(|escape| escape.to_le_bytes()));
+        out.extend(symbols.escapes.iter().flat_map(|escape| escape.to_le_bytes()));
         let size = self.dtype.bits() as usize / 8;
         for &position in outliers {
             out.extend(count(position)?.to_le_bytes());
             out.extend_from_slice(&chunk[position * size..][..size]);
         }
-        out.extend(parts.bypass.clone().finish());
-        parts.write_stream(&self.tables, self.kernel, &mut scratch.words, &mut out)?;
+        out.extend(symbols.bypass.clone().finish());
+        symbols.write_stream(&self.tables, self.kernel, &mut scratch.words, &mut out)?;
         Ok(out)
     }
 }
 
-/// Puts zeros in place of what is beyond a limit, or not a number, and adds its positions, counted
-/// from `start`.
-fn take(weights: &mut [f32], limit: f32, start: usize, positions: &mut Vec<usize>) {
+/// Sets weights above `limit` in magnitude, and NaN, to 0 and appends their positions; the first
+/// weight has position `start`.
+fn mask_outliers_above(weights: &mut [f32], limit: f32, start: usize, positions: &mut Vec<usize>) {
     for (position, value) in weights.iter_mut().enumerate() {
         if value.is_nan() || value.abs() > limit {
             positions.push(start + position);
@@ -268,30 +288,10 @@ fn take(weights: &mut [f32], limit: f32, start: usize, positions: &mut Vec<usize
     }
 }
 
-/// Weights beyond could overflow on their way to coordinates.
+/// The transform of larger weights could overflow.
 const MAX_WEIGHT: f32 = 1e30;
 
-/// The largest coordinate the search is given, in steps.
-pub(super) const MAX_SEARCHED: f32 = (MAX_POINT - 4) as f32;
-
-/// Columns that rows are spread over at a time.
-const TILE: usize = 64;
-
-/// Rows as columns of 16, in lattice steps; what is missing is zero.
-pub(super) fn by_column(rows: &[f32], columns: usize, inverse_step: f32) -> Vec<[f32; ROWS]> {
-    let mut values = vec![[0.0; ROWS]; columns];
-    // Few columns at a time: they stay in the first-level cache while all rows come by.
-    for (number, values) in values.chunks_mut(TILE).enumerate() {
-        for (lane, row) in rows.chunks_exact(columns).enumerate() {
-            for (out, &value) in values.iter_mut().zip(&row[number * TILE..]) {
-                out[lane] = (value * inverse_step).clamp(-MAX_SEARCHED, MAX_SEARCHED);
-            }
-        }
-    }
-    values
-}
-
-/// Summed in lanes, always the same ones.
+/// Sums in a fixed order, eight lanes of them.
 fn squared_error(original: &[f32], back: &[f32]) -> SquaredError {
     let mut sums = [SquaredError::default(); 8];
     for (original, back) in original.chunks(8).zip(back.chunks(8)) {

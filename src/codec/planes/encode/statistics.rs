@@ -1,50 +1,53 @@
-//! The first pass: how often each byte of each plane occurs.
+//! The first pass: histograms of each plane.
 
-use super::pairs::{self, BLOCK};
+use super::pairs;
 use crate::arch::Kernel;
 use crate::codec::entropy::Histogram;
 use crate::codec::entropy::rans::LANES;
+use crate::codec::planes::BLOCK;
 use crate::codec::planes::split::Split;
 use crate::dtype::Dtype;
 
-/// Words counted at a time: they stay near, and counts are seldom summed up.
+/// Words that are counted together: they fit the first-level cache, and counts are rarely merged.
 const COUNTED: usize = 1 << 15;
 
-/// A histogram for every plane, and one of pairs where those may pay.
+/// A histogram of each plane, and one of pairs where these may pay.
 #[derive(Clone)]
 pub(crate) struct PlaneStatistics {
     pub(super) split: Split,
     planes: Vec<Histogram>,
-    pairs: Option<Pairs>,
+    pairs: Option<PairStatistics>,
 }
 
-/// The last plane in pairs. Its histogram above is that of bytes in no pair: strangers, and those
-/// after the last whole block of a chunk.
+/// Statistics of the last plane in pairs. The plane's own histogram then covers the bytes that are
+/// in no pair: outliers, and bytes after the last whole block of a chunk.
 #[derive(Clone)]
-pub(super) struct Pairs {
+pub(super) struct PairStatistics {
     pub(super) base: u8,
     pub(super) histogram: Histogram,
     pub(super) outliers: u64,
 }
 
 impl PlaneStatistics {
-    /// `sample` is of the tensor, in whole words; without one, pairs are not considered.
+    /// `sample` is a part of the tensor, in whole words. With an empty sample, pairs are not
+    /// considered.
     pub(crate) fn new(dtype: Dtype, sample: &[u8]) -> Self {
         let split = Split::of(dtype);
         let mut statistics =
             Self { split, planes: vec![Histogram::default(); split.width], pairs: None };
-        // Only exponents crowd.
+        // Only exponents of floats are concentrated enough.
         if split.rotate && !sample.is_empty() {
             let mut sampled = statistics.clone();
             sampled.count(sample);
             let base = pairs::base(&sampled.planes[split.width - 1]);
-            let pairs = |base| Pairs { base, histogram: Histogram::default(), outliers: 0 };
+            let pairs =
+                |base| PairStatistics { base, histogram: Histogram::default(), outliers: 0 };
             statistics.pairs = base.map(pairs);
         }
         statistics
     }
 
-    /// Counts a whole chunk.
+    /// Adds a whole chunk; O(bytes).
     pub(crate) fn count(&mut self, chunk: &[u8]) {
         let (width, kernel) = (self.split.width, Kernel::best());
         let mut buffer = [0; COUNTED];
@@ -70,13 +73,13 @@ impl PlaneStatistics {
         }
     }
 
-    /// Bytes surveyed.
+    /// Bytes that were counted.
     pub(crate) fn bytes(&self) -> u64 {
         let words = self.plane(self.split.width - 1).total();
         self.split.width as u64 * words
     }
 
-    /// How often each byte of a plane occurs.
+    /// The histogram of a plane, its pairs included.
     pub(super) fn plane(&self, number: usize) -> Histogram {
         let mut histogram = self.planes[number].clone();
         if let Some(pairs) = self.pairs_of(number) {
@@ -85,19 +88,19 @@ impl PlaneStatistics {
         histogram
     }
 
-    /// Pairs of a plane, and how many of its bytes are in none.
-    pub(super) fn pairs(&self, number: usize) -> Option<(&Pairs, u64)> {
+    /// PairStatistics of a plane, and how many of its bytes are in none.
+    pub(super) fn pairs(&self, number: usize) -> Option<(&PairStatistics, u64)> {
         let pairs = self.pairs_of(number)?;
         Some((pairs, self.planes[number].total() - pairs.outliers))
     }
 
-    fn pairs_of(&self, number: usize) -> Option<&Pairs> {
+    fn pairs_of(&self, number: usize) -> Option<&PairStatistics> {
         self.pairs.as_ref().filter(|_| number + 1 == self.split.width)
     }
 }
 
-impl Pairs {
-    /// Counts pairs, and bytes in no pair into `others`.
+impl PairStatistics {
+    /// Counts pairs, and the bytes that are in no pair into `others`.
     fn count(&mut self, kernel: Kernel, bytes: &[u8], others: &mut Histogram) {
         let (blocks, rest) = bytes.as_chunks::<BLOCK>();
         let mut buffer = [[0; LANES]; COUNTED / BLOCK];
@@ -116,7 +119,7 @@ impl Pairs {
         others.count(rest);
     }
 
-    /// How often each byte occurs in pairs, strangers left out.
+    /// The histogram of the bytes in pairs, without outliers.
     fn bytes(&self) -> Histogram {
         let mut counts = [0; 256];
         for (pair, &count) in self.histogram.counts().iter().enumerate() {
@@ -124,7 +127,7 @@ impl Pairs {
                 counts[usize::from(self.base.wrapping_sub(nibble as u8))] += count;
             }
         }
-        // They are coded as the base.
+        // Outliers are coded as the base.
         counts[usize::from(self.base)] -= self.outliers;
         Histogram::from_counts(counts)
     }
