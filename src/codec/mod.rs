@@ -30,6 +30,12 @@ pub(crate) use squared_error::SquaredError;
 pub use trellis::{Coding, RowScales};
 
 /// How a tensor is stored.
+///
+/// ```
+/// use occ::Codec;
+/// assert_eq!(Codec::from_id(Codec::Planes.id()), Some(Codec::Planes));
+/// assert_eq!(Codec::Trellis.to_string(), "trellis");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 #[non_exhaustive]

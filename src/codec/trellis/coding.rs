@@ -6,6 +6,14 @@ use crate::codec::transform::LowRank;
 use crate::coordinates::BlockTransform;
 
 /// The coding of a lossy tensor: its parameters and its error.
+///
+/// ```no_run
+/// let reader = occ::Reader::open("model.occ")?;
+/// if let Some(coding) = reader.tensor("lm_head.weight")?.coding()? {
+///     println!("rank {}, relative error {:.4}", coding.rank, coding.rel_error());
+/// }
+/// # Ok::<(), occ::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Coding {
