@@ -12,6 +12,7 @@
 //! two passes: statistics of all chunks of a tensor, or a transform search over a sample of its
 //! rows, determine the tables; then each chunk is encoded independently of the others.
 
+mod coding;
 mod decoder;
 #[cfg(feature = "encode")]
 mod encode;
@@ -22,12 +23,13 @@ mod squared_error;
 pub(crate) mod transform;
 pub(crate) mod trellis;
 
+pub use coding::Coding;
 pub(crate) use decoder::Decoder;
 #[cfg(feature = "encode")]
 pub(crate) use encode::{EncodedChunk, Encoder, Scratch, Statistics};
 #[cfg(feature = "encode")]
 pub(crate) use squared_error::SquaredError;
-pub use trellis::{Coding, RowScales};
+pub use trellis::RowScales;
 
 /// How a tensor is stored.
 ///

@@ -3,6 +3,7 @@
 use super::classes::Classes;
 use super::row_table::RowTable;
 use super::scales::{COLUMN_SCALES, SCALE_ONE};
+use crate::codec::Coding;
 use crate::codec::entropy::{BitReader, Profile};
 use crate::codec::quantizer::Trellis;
 use crate::codec::transform::{Basis, Hadamard, Identity, LowRank, Transform};
@@ -99,6 +100,24 @@ impl Parameters {
             profiles,
             gain,
         })
+    }
+
+    /// A description; signal and noise are 0, as the container stores them.
+    pub(super) fn coding(&self) -> Coding {
+        let part = self.low_rank.as_ref().map(|low_rank| &low_rank.part);
+        Coding {
+            transform: self.transform.description(),
+            mean: part.is_some_and(LowRank::has_mean),
+            rank: part.map_or(0, LowRank::rank),
+            row_scales: self.row_scales.is_some(),
+            column_scales: self.column_scales.is_some(),
+            states: self.trellis.states(),
+            step: self.step,
+            classes: self.profiles.len(),
+            gain: f64::from(self.gain) / 256.0,
+            signal: 0.0,
+            noise: 0.0,
+        }
     }
 }
 
