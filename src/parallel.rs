@@ -185,45 +185,6 @@ impl Window {
     }
 }
 
-/// An input of [`ahead`] and its weight.
-pub(crate) enum Turn<T> {
-    Small(T),
-    Large(T, u64),
-}
-
-/// Maps inputs in parallel and passes results on in order; `next` and `sink` share a state.
-pub(crate) fn ahead<C, T, U>(
-    state: &mut C,
-    limit: u64,
-    mut next: impl FnMut(&mut C) -> Option<Result<Turn<T>>>,
-    map: impl Fn(T) -> Result<U> + Sync,
-    mut sink: impl FnMut(&mut C, U) -> Result<()>,
-) -> Result<()>
-where
-    T: Send,
-    U: Send,
-{
-    rayon::in_place_scope(|scope| {
-        let mut queue = OrderedQueue::new(scope, &map);
-        let mut end = Ok(());
-        while let Some(turn) = next(state) {
-            match turn {
-                Ok(Turn::Small(input)) => queue.push(input, 0),
-                Ok(Turn::Large(input, weight)) => queue.push(input, weight),
-                Err(error) => {
-                    end = Err(error);
-                    break;
-                }
-            }
-            while queue.window().is_full(limit) {
-                queue.pop().map_or(Ok(()), |result| sink(state, result?))?;
-            }
-        }
-        queue.drain(&mut |result| sink(state, result))?;
-        end
-    })
-}
-
 /// How long a thread of the pool sleeps when it waits for a result and there is no other task.
 const PAUSE: Duration = Duration::from_micros(50);
 

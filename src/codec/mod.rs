@@ -12,6 +12,7 @@
 //! two passes: statistics of all chunks of a tensor, or a transform search over a sample of its
 //! rows, determine the tables; then each chunk is encoded independently of the others.
 
+mod coding;
 mod decoder;
 #[cfg(feature = "encode")]
 mod encode;
@@ -22,14 +23,21 @@ mod squared_error;
 pub(crate) mod transform;
 pub(crate) mod trellis;
 
+pub use coding::Coding;
 pub(crate) use decoder::Decoder;
 #[cfg(feature = "encode")]
 pub(crate) use encode::{EncodedChunk, Encoder, Scratch, Statistics};
 #[cfg(feature = "encode")]
 pub(crate) use squared_error::SquaredError;
-pub use trellis::{Coding, RowScales};
+pub use trellis::RowScales;
 
 /// How a tensor is stored.
+///
+/// ```
+/// use occ::Codec;
+/// assert_eq!(Codec::from_id(Codec::Planes.id()), Some(Codec::Planes));
+/// assert_eq!(Codec::Trellis.to_string(), "trellis");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 #[non_exhaustive]

@@ -4,7 +4,7 @@ use super::frame_decoder::FrameDecoder;
 use super::stream::{Item, StreamReader};
 use crate::error::{Error, Result};
 use crate::format::{Chunk, Footer, FrameOffsets};
-use crate::parallel::{self, Turn};
+use crate::parallel::OrderedQueue;
 use std::io::Read;
 use std::sync::Arc;
 
@@ -64,9 +64,28 @@ pub(super) fn decode_stream<R: Read>(
         Extent::Frame(decoder) => (true, Some(decoder)),
         Extent::File => (false, None),
     };
-    let mut queue = Queue { stream, decoder, one_frame, work, sink, buffers: Vec::new() };
+    let mut parts = Parts { stream, decoder, one_frame, work, sink, buffers: Vec::new() };
     let limit = DECODED_BYTES * rayon::current_num_threads() as u64;
-    parallel::ahead(&mut queue, limit, Queue::next, Task::run, Queue::deliver)
+    let run = Task::run;
+    rayon::in_place_scope(|scope| {
+        let mut queue = OrderedQueue::new(scope, &run);
+        let mut end = Ok(());
+        while let Some(task) = parts.next() {
+            match task {
+                Ok((task, weight)) => queue.push(task, weight),
+                Err(error) => {
+                    end = Err(error);
+                    break;
+                }
+            }
+            while queue.window().is_full(limit) {
+                queue.pop().map_or(Ok(()), |done| parts.deliver(done?))?;
+            }
+        }
+        // The parts before an error are delivered.
+        queue.drain(&mut |done| parts.deliver(done))?;
+        end
+    })
 }
 
 /// Decoded bytes per thread that are in memory at once, or a single chunk.
@@ -75,7 +94,8 @@ const DECODED_BYTES: u64 = 2 << 20;
 /// Chunks of fewer bytes are not worth waking a thread.
 const SMALL: u64 = 1 << 14;
 
-struct Queue<'w, R> {
+/// The parts of a stream, before and after they are processed.
+struct Parts<'w, R> {
     stream: &'w mut StreamReader<R>,
     /// Of the current frame.
     decoder: Option<Arc<FrameDecoder>>,
@@ -120,8 +140,9 @@ impl Task {
     }
 }
 
-impl<R: Read> Queue<'_, R> {
-    fn next(&mut self) -> Option<Result<Turn<Task>>> {
+impl<R: Read> Parts<'_, R> {
+    /// The next part and its weight in the queue; `None` at the end.
+    fn next(&mut self) -> Option<Result<(Task, u64)>> {
         if self.one_frame && self.decoder.is_none() {
             return None;
         }
@@ -129,7 +150,7 @@ impl<R: Read> Queue<'_, R> {
             Ok(item) => item,
             Err(error) => return Some(Err(self.in_frame(error))),
         };
-        let small = |done| Some(Ok(Turn::Small(Task::Other(done))));
+        let small = |done| Some(Ok((Task::Other(done), 0)));
         match (item, self.decoder.clone()) {
             (Item::Frame(header, offsets), _) => {
                 let decoder = Arc::new(FrameDecoder::new(*header));
@@ -150,7 +171,7 @@ impl<R: Read> Queue<'_, R> {
         }
     }
 
-    fn chunk(&mut self, chunk: Chunk<Vec<u8>>, decoder: Arc<FrameDecoder>) -> Turn<Task> {
+    fn chunk(&mut self, chunk: Chunk<Vec<u8>>, decoder: Arc<FrameDecoder>) -> (Task, u64) {
         let length = match self.work {
             Work::Decode => decoder.chunk_length(chunk.number),
             Work::Check => chunk.bytes.len(),
@@ -159,10 +180,7 @@ impl<R: Read> Queue<'_, R> {
         let alone = self.one_frame && decoder.header().object.geometry.chunk_count() == 1;
         let buffer = self.buffers.pop().unwrap_or_default();
         let task = Task::Chunk(decoder, chunk, self.work, buffer);
-        match length < SMALL || alone {
-            true => Turn::Small(task),
-            false => Turn::Large(task, length),
-        }
+        (task, if length < SMALL || alone { 0 } else { length })
     }
 
     fn in_frame(&self, error: Error) -> Error {

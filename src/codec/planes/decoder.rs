@@ -1,7 +1,7 @@
 //! Decoding chunks of byte planes.
 
 use super::split::Split;
-use super::{BLOCK, MODE_CODED, MODE_CONSTANT, MODE_PAIRED, MODE_RAW, Plane};
+use super::{MODE_CODED, MODE_CONSTANT, MODE_PAIRED, MODE_RAW, PAIR_BLOCK, Plane};
 use crate::arch::Kernel;
 use crate::codec::entropy::rans::{self, DecodeTable, LANES, PairedBytes};
 use crate::codec::entropy::{BitReader, Frequencies};
@@ -92,7 +92,7 @@ impl PlaneDecoder {
                 PlaneSource::Paired(PairedSource { decoder, base, table, .. }),
             ] => {
                 let pairs = PairedBytes { base: *base, low: low.as_chunks().0, rotated };
-                BLOCK * decoder.decode_pairs(table, &pairs, rest)
+                PAIR_BLOCK * decoder.decode_pairs(table, &pairs, rest)
             }
             _ => 0,
         };
@@ -166,13 +166,13 @@ impl<'a> PairedSource<'a> {
     fn take(rest: &mut &'a [u8], base: u8, table: &'a DecodeTable, bytes: usize) -> Result<Self> {
         let outliers = take_u32(rest)?;
         let decoder = stream(rest)?;
-        let after = take(rest, bytes % BLOCK)?;
+        let after = take(rest, bytes % PAIR_BLOCK)?;
         let positions = take(rest, outliers.saturating_mul(size_of::<U32>()))?;
         let positions = <[U32]>::ref_from_bytes(positions).unwrap_or_else(|_| {
             unreachable!("the length is a multiple of four; `U32` has no alignment")
         });
         let ascending = positions.windows(2).all(|pair| pair[0].get() < pair[1].get());
-        let paired = bytes - bytes % BLOCK;
+        let paired = bytes - bytes % PAIR_BLOCK;
         if !ascending || positions.last().is_some_and(|last| last.get() as usize >= paired) {
             return Err(Error::corrupt(
                 "byte plane: outlier positions are not ascending or out of range",
@@ -184,7 +184,7 @@ impl<'a> PairedSource<'a> {
 
     /// Decodes the next bytes without the outliers: whole blocks, except in the last call.
     fn next(&mut self, out: &mut [u8]) -> Result<()> {
-        let (blocks, rest) = out.split_at_mut(out.len() / BLOCK * BLOCK);
+        let (blocks, rest) = out.split_at_mut(out.len() / PAIR_BLOCK * PAIR_BLOCK);
         self.decoder.decode_pair_bytes(self.table, self.base, blocks)?;
         let (next, after) = self.rest.split_at(rest.len());
         rest.copy_from_slice(next);

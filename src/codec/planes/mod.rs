@@ -39,4 +39,4 @@ enum Plane<Table> {
 
 /// Bytes that become a group of pairs: the first half are their low nibbles, the second half their
 /// high ones.
-const BLOCK: usize = 2 * LANES;
+const PAIR_BLOCK: usize = 2 * LANES;

@@ -4,12 +4,12 @@
 //! O(columns · block) for a basis, O(columns · log block) for Hadamard matrices, for each row.
 
 use super::classes::COLUMN_CLASSES;
-use super::coding::Coding;
 use super::parameters::Parameters;
 use super::reconstruction::{Reconstruction, RowSideInfo, TableLayout, TileBuffers};
 use super::row_table::RowTable;
 use super::scales::SCALE_ONE;
 use crate::arch::Kernel;
+use crate::codec::Coding;
 use crate::codec::entropy::rans::{self, DecodeTables, GroupRun, LANES, StateMachine};
 use crate::codec::entropy::{Alphabet, BitReader, Coset, ESCAPE};
 use crate::codec::transform::{BAND, LowRank};
@@ -79,7 +79,7 @@ impl TrellisDecoder {
 
     /// The parameters in readable form; signal and noise are 0, as the container stores them.
     pub(crate) fn coding(&self) -> Coding {
-        Coding::of(&self.reconstruction.parameters)
+        self.reconstruction.parameters.coding()
     }
 
     fn element_bytes(&self) -> usize {

@@ -12,7 +12,6 @@
 //! points to weights). `encode` holds what only an encoder needs.
 
 mod classes;
-mod coding;
 mod decoder;
 #[cfg(feature = "encode")]
 mod encode;
@@ -21,7 +20,6 @@ mod reconstruction;
 mod row_table;
 mod scales;
 
-pub use coding::Coding;
 pub(crate) use decoder::TrellisDecoder;
 pub use scales::RowScales;
 

@@ -3,6 +3,7 @@
 use super::classes::Classes;
 use super::row_table::RowTable;
 use super::scales::{COLUMN_SCALES, SCALE_ONE};
+use crate::codec::Coding;
 use crate::codec::entropy::{BitReader, MagnitudeDistribution};
 use crate::codec::quantizer::Trellis;
 use crate::codec::transform::{Hadamard, Identity, LowRank, StoredBasis, Transform};
@@ -17,8 +18,8 @@ pub(super) const MAX_BASIS: usize = 2048;
 
 /// The largest step, 2^56, and unit, 2^16: times integers below 2^31, column scales below 2^8 and
 /// row scales below 2^16, results stay finite.
-pub(super) const MAX_STEP: f32 = 72_057_594_037_927_936.0;
-const MAX_UNIT: f32 = 65_536.0;
+pub(super) const MAX_STORED_STEP: f32 = 72_057_594_037_927_936.0;
+const MAX_STORED_UNIT: f32 = 65_536.0;
 
 /// The largest number of bypass bits: low bits of an integer that are stored outside its symbol.
 const MAX_BYPASS: u32 = 8;
@@ -62,7 +63,7 @@ impl Parameters {
     pub(super) fn read(bytes: &[u8]) -> Result<Self> {
         let mut input = BitReader::new(bytes);
         let columns = input.take(16)? as usize + 1;
-        let step = take_scale(&mut input, MAX_STEP)?;
+        let step = take_scale(&mut input, MAX_STORED_STEP)?;
         let trellis = Trellis::new(input.take(4)?)
             .ok_or_else(|| Error::corrupt("codec parameters: unknown number of trellis states"))?;
         let bypass = take_bypass(&mut input)?;
@@ -101,6 +102,24 @@ impl Parameters {
             gain,
         })
     }
+
+    /// A description; signal and noise are 0, as the container stores them.
+    pub(super) fn coding(&self) -> Coding {
+        let part = self.low_rank.as_ref().map(|low_rank| &low_rank.part);
+        Coding {
+            transform: self.transform.description(),
+            mean: part.is_some_and(LowRank::has_mean),
+            rank: part.map_or(0, LowRank::rank),
+            row_scales: self.row_scales.is_some(),
+            column_scales: self.column_scales.is_some(),
+            states: self.trellis.states(),
+            step: self.step,
+            classes: self.profiles.len(),
+            gain: f64::from(self.gain) / 256.0,
+            signal: 0.0,
+            noise: 0.0,
+        }
+    }
 }
 
 fn take_bypass(input: &mut BitReader<'_>) -> Result<u32> {
@@ -120,14 +139,14 @@ fn take_scale(input: &mut BitReader<'_>, max: f32) -> Result<f32> {
 }
 
 /// The identifiers of transforms.
-pub(super) const IDENTITY: u32 = 0;
-pub(super) const HADAMARD: u32 = 1;
-pub(super) const BASIS: u32 = 2;
+pub(super) const TRANSFORM_IDENTITY: u32 = 0;
+pub(super) const TRANSFORM_HADAMARD: u32 = 1;
+pub(super) const TRANSFORM_BASIS: u32 = 2;
 
 fn read_transform(input: &mut BitReader<'_>, columns: usize) -> Result<Transform> {
     Ok(match input.take(2)? {
-        IDENTITY => Transform::Identity(Identity { columns }),
-        HADAMARD => {
+        TRANSFORM_IDENTITY => Transform::Identity(Identity { columns }),
+        TRANSFORM_HADAMARD => {
             let block_log2 = input.take(4)?;
             if block_log2 > Hadamard::MAX_BLOCK_LOG2 {
                 return Err(Error::corrupt("codec parameters: Hadamard block above 256"));
@@ -140,12 +159,12 @@ fn read_transform(input: &mut BitReader<'_>, columns: usize) -> Result<Transform
             }
             Transform::Hadamard(Hadamard::new(block_log2, flips))
         }
-        BASIS => {
+        TRANSFORM_BASIS => {
             let block = input.take(16)? as usize + 1;
             if block > MAX_BASIS {
                 return Err(Error::corrupt("codec parameters: basis block above 2048"));
             }
-            let unit = take_scale(input, MAX_UNIT)?;
+            let unit = take_scale(input, MAX_STORED_UNIT)?;
             let mut entries = Vec::new();
             for start in (0..columns).step_by(block) {
                 let size = block.min(columns - start);
@@ -178,7 +197,7 @@ fn read_low_rank(input: &mut BitReader<'_>, columns: usize) -> Result<LowRankPar
         return Err(Error::corrupt("codec parameters: rank above 128"));
     }
     let has_mean = input.take(1)? == 1;
-    let scale = take_scale(input, MAX_STEP)?;
+    let scale = take_scale(input, MAX_STORED_STEP)?;
     let mut entries = Vec::new();
     for _ in 0..rank + usize::from(has_mean) {
         input.take_row(columns, &mut entries)?;

@@ -7,7 +7,7 @@ use crate::arch::Kernel;
 use crate::codec::encode::Scratch;
 use crate::codec::entropy::rans::{self, EncodeTables, LANES};
 use crate::codec::planes::split::Split;
-use crate::codec::planes::{BLOCK, MODE_CODED, MODE_CONSTANT, MODE_PAIRED, MODE_RAW, Plane};
+use crate::codec::planes::{MODE_CODED, MODE_CONSTANT, MODE_PAIRED, MODE_RAW, PAIR_BLOCK, Plane};
 use crate::error::{Error, Result};
 use zerocopy::little_endian::U16;
 
@@ -147,7 +147,7 @@ fn put_pairs(
     coder: &mut Vec<U16>,
     out: &mut Vec<u8>,
 ) -> Result<()> {
-    let (blocks, rest) = bytes.as_chunks::<BLOCK>();
+    let (blocks, rest) = bytes.as_chunks::<PAIR_BLOCK>();
     let mut pairs = vec![[0; LANES]; blocks.len()];
     let (mut positions, mut outliers) = (Vec::new(), Vec::new());
     kernel.run(

@@ -2,13 +2,12 @@
 
 use crate::codec::entropy::Histogram;
 use crate::codec::entropy::rans::LANES;
-use crate::codec::planes::BLOCK;
+use crate::codec::planes::PAIR_BLOCK;
 
 /// Distances from the base that a nibble can hold.
 const DISTANCES: usize = 16;
 
-/// With more than one outlier in so many bytes of a sample, pairs do not pay: each outlier takes
-/// five bytes.
+/// Pairs save bytes only with fewer outliers than one in 400 bytes: each outlier takes five bytes.
 const BYTES_PER_OUTLIER: u64 = 400;
 
 /// The base that leaves the fewest outliers; `None` when these are too many for pairs to pay.
@@ -28,7 +27,7 @@ pub(super) fn base(histogram: &Histogram) -> Option<u8> {
 #[inline(always)]
 pub(super) fn pair_up(
     base: u8,
-    bytes: &[[u8; BLOCK]],
+    bytes: &[[u8; PAIR_BLOCK]],
     pairs: &mut [[u8; LANES]],
     mut outlier: impl FnMut(usize, u8),
 ) {
@@ -42,8 +41,8 @@ pub(super) fn pair_up(
         }
         let nibble = |i: usize| if distances[i] < DISTANCES as u8 { distances[i] } else { 0 };
         *pairs = std::array::from_fn(|i| nibble(i) | nibble(LANES + i) << 4);
-        let outliers = (0..BLOCK).filter(|&i| distances[i] >= DISTANCES as u8);
-        outliers.for_each(|i| outlier(number * BLOCK + i, bytes[i]));
+        let outliers = (0..PAIR_BLOCK).filter(|&i| distances[i] >= DISTANCES as u8);
+        outliers.for_each(|i| outlier(number * PAIR_BLOCK + i, bytes[i]));
     }
 }
 
@@ -75,9 +74,9 @@ mod tests {
         #[test]
         fn pairs_and_outliers_restore_the_bytes(
             base in any::<u8>(),
-            blocks in prop::collection::vec(prop::collection::vec(0u8..20, BLOCK), 0..5),
+            blocks in prop::collection::vec(prop::collection::vec(0u8..20, PAIR_BLOCK), 0..5),
         ) {
-            let bytes: Vec<[u8; BLOCK]> = blocks
+            let bytes: Vec<[u8; PAIR_BLOCK]> = blocks
                 .iter()
                 .map(|block| std::array::from_fn(|i| base.wrapping_sub(block[i])))
                 .collect();

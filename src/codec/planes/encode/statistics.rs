@@ -4,7 +4,7 @@ use super::pairs;
 use crate::arch::Kernel;
 use crate::codec::entropy::Histogram;
 use crate::codec::entropy::rans::LANES;
-use crate::codec::planes::BLOCK;
+use crate::codec::planes::PAIR_BLOCK;
 use crate::codec::planes::split::Split;
 use crate::dtype::Dtype;
 
@@ -102,8 +102,8 @@ impl PlaneStatistics {
 impl PairStatistics {
     /// Counts pairs, and the bytes that are in no pair into `others`.
     fn count(&mut self, kernel: Kernel, bytes: &[u8], others: &mut Histogram) {
-        let (blocks, rest) = bytes.as_chunks::<BLOCK>();
-        let mut buffer = [[0; LANES]; COUNTED / BLOCK];
+        let (blocks, rest) = bytes.as_chunks::<PAIR_BLOCK>();
+        let mut buffer = [[0; LANES]; COUNTED / PAIR_BLOCK];
         let pairs = &mut buffer[..blocks.len()];
         let (base, outliers) = (self.base, &mut self.outliers);
         kernel.run(

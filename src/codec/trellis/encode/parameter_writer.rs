@@ -3,7 +3,9 @@
 use crate::codec::entropy::BitWriter;
 use crate::codec::transform::Transform;
 use crate::codec::trellis::classes::Classes;
-use crate::codec::trellis::parameters::{BASIS, HADAMARD, IDENTITY, LowRankPart, Parameters};
+use crate::codec::trellis::parameters::{
+    LowRankPart, Parameters, TRANSFORM_BASIS, TRANSFORM_HADAMARD, TRANSFORM_IDENTITY,
+};
 use crate::codec::trellis::row_table::RowTable;
 use crate::codec::trellis::scales::SCALE_ONE;
 
@@ -37,9 +39,9 @@ impl Parameters {
 
 pub(super) fn write_transform(transform: &Transform, out: &mut BitWriter) {
     match transform {
-        Transform::Identity(_) => out.put(IDENTITY, 2),
+        Transform::Identity(_) => out.put(TRANSFORM_IDENTITY, 2),
         Transform::Hadamard(hadamard) => {
-            out.put(HADAMARD, 2);
+            out.put(TRANSFORM_HADAMARD, 2);
             out.put(hadamard.block_log2(), 4);
             let signed = hadamard.sign_flips().contains(&true);
             out.put(u32::from(signed), 1);
@@ -48,7 +50,7 @@ pub(super) fn write_transform(transform: &Transform, out: &mut BitWriter) {
             }
         }
         Transform::StoredBasis(basis) => {
-            out.put(BASIS, 2);
+            out.put(TRANSFORM_BASIS, 2);
             out.put(basis.block() as u32 - 1, 16);
             out.put(basis.unit().to_bits(), 32);
             basis.rows().for_each(|row| put_i16s(row, out));

@@ -10,12 +10,12 @@ use crate::error::Result;
 use std::ops::Range;
 
 /// A matrix in memory.
-struct Matrix {
+struct MatrixInMemory {
     columns: usize,
     values: Vec<f32>,
 }
 
-impl Rows for Matrix {
+impl Rows for MatrixInMemory {
     fn rows(&self) -> usize {
         self.values.len() / self.columns
     }
@@ -32,7 +32,7 @@ impl Rows for Matrix {
 }
 
 /// Independent standard normal numbers (Box and Muller, 1958).
-fn gaussian(rows: usize, columns: usize) -> Matrix {
+fn gaussian(rows: usize, columns: usize) -> MatrixInMemory {
     let mut state = 0x9e37_79b9_7f4a_7c15u64;
     let mut uniform = move || {
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -47,10 +47,10 @@ fn gaussian(rows: usize, columns: usize) -> Matrix {
             (radius * (std::f64::consts::TAU * uniform()).cos()) as f32
         })
         .collect();
-    Matrix { columns, values }
+    MatrixInMemory { columns, values }
 }
 
-const IDENTITY: TransformChoice =
+const UNTRANSFORMED: TransformChoice =
     TransformChoice { transform: BlockTransform::IDENTITY, mean: false, rank: 0 };
 
 fn effort(states_log2: u32) -> Effort {
@@ -59,7 +59,12 @@ fn effort(states_log2: u32) -> Effort {
 
 /// Bits a weight, parameters included, and mean squared error of a matrix of `f32` after a round
 /// trip.
-fn round_trip(matrix: &Matrix, choice: TransformChoice, step: f32, effort: Effort) -> (f64, f64) {
+fn round_trip(
+    matrix: &MatrixInMemory,
+    choice: TransformChoice,
+    step: f32,
+    effort: Effort,
+) -> (f64, f64) {
     let search = TransformSearch::new(matrix, Scaling::default(), effort.sample).unwrap();
     let candidate = search.fit(choice).unwrap().unwrap();
     let encoder = candidate.encoder(Dtype::F32, step, effort, 0.0).unwrap();
@@ -87,7 +92,7 @@ fn round_trip(matrix: &Matrix, choice: TransformChoice, step: f32, effort: Effor
 fn gaussian_rates_are_near_the_shannon_limit() {
     let matrix = gaussian(256, 1024);
     for (states_log2, step, max_loss) in [(0, 0.98, 0.28), (3, 0.49, 0.18), (3, 0.13, 0.18)] {
-        let (bits, noise) = round_trip(&matrix, IDENTITY, step, effort(states_log2));
+        let (bits, noise) = round_trip(&matrix, UNTRANSFORMED, step, effort(states_log2));
         let loss = bits + 0.5 * noise.log2();
         assert!((0.0..max_loss).contains(&loss), "{states_log2} {step}: {loss}");
     }
@@ -103,7 +108,7 @@ fn candidates_do_not_depend_on_earlier_calls() {
         }
     }
     let parameters = |search: &TransformSearch<'_>, rank| {
-        let choice = TransformChoice { mean: true, rank, ..IDENTITY };
+        let choice = TransformChoice { mean: true, rank, ..UNTRANSFORMED };
         let candidate = search.fit(choice).unwrap().unwrap();
         candidate.encoder(Dtype::F32, 0.5, effort(0), 0.0).unwrap().parameters().to_vec()
     };

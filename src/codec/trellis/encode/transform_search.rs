@@ -147,7 +147,7 @@ impl<'r> TransformSearch<'r> {
     }
 
     /// Learns the transform and the low-rank part of a choice, and transforms the sample. `None`
-    /// when they cannot be stored. The result depends on the choice alone, not on earlier calls.
+    /// when they cannot be stored. The result does not depend on earlier calls.
     ///
     /// O(rows · columns · (block + rank)), with at most [`rows_for_basis`] and [`SUBSPACE_ROWS`]
     /// rows.
@@ -197,7 +197,7 @@ impl<'r> TransformSearch<'r> {
     }
 
     /// The number of basis vectors in the search for a low-rank part of rank `rank`: a function of
-    /// the rank and the size of the matrix alone, so that planning and encoding agree.
+    /// the rank and the size of the matrix only, so that planning and encoding agree.
     fn searched_vectors(&self, rank: usize) -> usize {
         rank.clamp(MIN_SEARCHED_VECTORS, MAX_RANK).min(self.rows().min(self.columns()) / 4)
     }

@@ -1,11 +1,17 @@
 //! A description of a lossy tensor.
 
-use super::parameters::Parameters;
-use crate::codec::squared_error::SquaredError;
-use crate::codec::transform::LowRank;
+use super::squared_error::SquaredError;
 use crate::coordinates::BlockTransform;
 
 /// The coding of a lossy tensor: its parameters and its error.
+///
+/// ```no_run
+/// let reader = occ::Reader::open("model.occ")?;
+/// if let Some(coding) = reader.tensor("lm_head.weight")?.coding()? {
+///     println!("rank {}, relative error {:.4}", coding.rank, coding.rel_error());
+/// }
+/// # Ok::<(), occ::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Coding {
@@ -35,23 +41,6 @@ pub struct Coding {
 }
 
 impl Coding {
-    pub(super) fn of(parameters: &Parameters) -> Self {
-        let part = parameters.low_rank.as_ref().map(|low_rank| &low_rank.part);
-        Self {
-            transform: parameters.transform.description(),
-            mean: part.is_some_and(LowRank::has_mean),
-            rank: part.map_or(0, LowRank::rank),
-            row_scales: parameters.row_scales.is_some(),
-            column_scales: parameters.column_scales.is_some(),
-            states: parameters.trellis.states(),
-            step: parameters.step,
-            classes: parameters.profiles.len(),
-            gain: f64::from(parameters.gain) / 256.0,
-            signal: 0.0,
-            noise: 0.0,
-        }
-    }
-
     /// The relative error ‖W − Ŵ‖ ÷ ‖W‖.
     pub fn rel_error(&self) -> f64 {
         self.squared_error().rel_error()
