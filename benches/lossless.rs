@@ -1,6 +1,6 @@
-//! The lossless path, end to end in memory: `cargo bench`.
+//! Lossless encoding and decoding, end to end in memory: `cargo bench --bench lossless`.
 //!
-//! Bytes per second are of the original tensor. Compare figures of one run only.
+//! Throughput is in bytes of the original tensor. Compare results of the same run only.
 
 mod common;
 
@@ -34,7 +34,7 @@ fn written(dtype: Dtype, bytes: &[u8]) -> Vec<u8> {
     file
 }
 
-/// Runs `task` on a pool of so many threads, counting the original's bytes.
+/// Measures `task` on `threads` threads, in bytes of the original tensor.
 fn measure(bencher: Bencher<'_, '_>, threads: usize, bytes: usize, mut task: impl FnMut() + Send) {
     let pool = common::pool(threads);
     bencher.counter(BytesCount::new(bytes)).bench_local(|| pool.install(&mut task));
@@ -50,7 +50,7 @@ fn write<const THREADS: usize>(bencher: Bencher<'_, '_>, dtype: Dtype) {
 fn read_mapped<const THREADS: usize>(bencher: Bencher<'_, '_>, dtype: Dtype) {
     let bytes = weights(dtype);
     let file = written(dtype, &bytes);
-    let reader = Reader::from_bytes(&file).unwrap();
+    let reader = Reader::new(&file).unwrap();
     let tensor = reader.tensor("w").unwrap();
     let mut out = vec![0xaa; bytes.len()];
     measure(bencher, THREADS, bytes.len(), || tensor.decode_into(black_box(&mut out)).unwrap());
@@ -66,7 +66,7 @@ fn read_stream<const THREADS: usize>(bencher: Bencher<'_, '_>, dtype: Dtype) {
     });
 }
 
-/// The yardstick: the same bytes copied.
+/// Baseline: copying the original bytes.
 #[divan::bench(args = DTYPES, sample_count = 10)]
 fn copy(bencher: Bencher<'_, '_>, dtype: Dtype) {
     let bytes = weights(dtype);

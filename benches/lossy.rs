@@ -1,13 +1,15 @@
-//! The lossy path, end to end in memory: `cargo bench --bench lossy`.
+//! Lossy encoding and decoding, end to end in memory: `cargo bench --bench lossy`.
 //!
-//! Bytes per second are of the original tensor, in BF16, which `copy` moves as they are. Compare
-//! figures of one run only.
+//! Throughput is in bytes of the original BF16 tensor and in weights. Compare results of the same
+//! run only.
 
 mod common;
 
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
-use occ::{Coordinates, Dtype, Encoding, Plan, Reader, TensorPlan, WriteOptions, Writer};
+use occ::{
+    Coordinates, Dtype, Encoding, Plan, Reader, TensorPlan, TensorSource, WriteOptions, Writer,
+};
 
 const ROWS: usize = 2048;
 const COLUMNS: usize = 2048;
@@ -17,46 +19,46 @@ fn main() {
     divan::main();
 }
 
-/// How weights are coded: axes, and effort, which decides the number of states.
+/// Coordinates and number of trellis states. The effort determines the number of states.
 #[derive(Clone, Copy, Debug)]
-enum Coding {
+enum Case {
     Identity8,
     Hadamard8,
     Hadamard256,
-    Aligned8,
+    Klt8,
 }
-use Coding::*;
+use Case::*;
 
-const CODINGS: [Coding; 4] = [Identity8, Hadamard8, Hadamard256, Aligned8];
+const CASES: [Case; 4] = [Identity8, Hadamard8, Hadamard256, Klt8];
 
 fn weights() -> Vec<u8> {
     let weights = common::weights().take(ROWS * COLUMNS);
     weights.flat_map(|x| half::bf16::from_f32(x).to_le_bytes()).collect()
 }
 
-fn encoding(coding: Coding) -> Encoding {
+fn encoding(case: Case) -> Encoding {
     let bits = Encoding::bits(3.0).max_rank(0);
-    match coding {
+    match case {
         Identity8 => bits.coordinates(Coordinates::Identity),
         Hadamard8 => bits.coordinates(Coordinates::Hadamard),
         Hadamard256 => bits.coordinates(Coordinates::Hadamard).effort(9),
-        Aligned8 => bits.coordinates(Coordinates::Klt),
+        Klt8 => bits.coordinates(Coordinates::Klt),
     }
 }
 
-fn plan_of(coding: Coding, bytes: &[u8]) -> TensorPlan {
-    Plan::of("w", Dtype::Bf16, &SHAPE, bytes, &encoding(coding)).unwrap()
+fn plan_of(case: Case, bytes: &[u8]) -> TensorPlan {
+    Plan::of(&TensorSource::new("w", Dtype::Bf16, &SHAPE, &bytes), &encoding(case)).unwrap()
 }
 
 fn written(bytes: &[u8], plan: &TensorPlan) -> Vec<u8> {
     let mut file = Vec::with_capacity(bytes.len());
     let mut writer = Writer::new(&mut file, WriteOptions::default()).unwrap();
-    writer.add_planned("w", Dtype::Bf16, &SHAPE, bytes, plan).unwrap();
+    writer.add_planned(&TensorSource::new("w", Dtype::Bf16, &SHAPE, &bytes), plan).unwrap();
     writer.finish().unwrap();
     file
 }
 
-/// Runs `task` on a pool of so many threads, counting the original's bytes and weights.
+/// Measures `task` on `threads` threads, in bytes and weights of the original tensor.
 fn measure(bencher: Bencher<'_, '_>, threads: usize, mut task: impl FnMut() + Send) {
     let pool = common::pool(threads);
     let weights = ROWS * COLUMNS;
@@ -64,30 +66,30 @@ fn measure(bencher: Bencher<'_, '_>, threads: usize, mut task: impl FnMut() + Se
     bencher.bench_local(|| pool.install(&mut task));
 }
 
-#[divan::bench(args = CODINGS, sample_count = 3)]
-fn plan(bencher: Bencher<'_, '_>, coding: Coding) {
+#[divan::bench(args = CASES, sample_count = 3)]
+fn plan(bencher: Bencher<'_, '_>, case: Case) {
     let bytes = weights();
-    measure(bencher, 1, || _ = black_box(plan_of(coding, &bytes)));
+    measure(bencher, 1, || _ = black_box(plan_of(case, &bytes)));
 }
 
-#[divan::bench(args = CODINGS, consts = [1, 2], sample_count = 5)]
-fn encode<const THREADS: usize>(bencher: Bencher<'_, '_>, coding: Coding) {
+#[divan::bench(args = CASES, consts = [1, 2], sample_count = 5)]
+fn encode<const THREADS: usize>(bencher: Bencher<'_, '_>, case: Case) {
     let bytes = weights();
-    let plan = plan_of(coding, &bytes);
+    let plan = plan_of(case, &bytes);
     measure(bencher, THREADS, || drop(black_box(written(&bytes, &plan))));
 }
 
-#[divan::bench(args = CODINGS, consts = [1, 2], sample_count = 20)]
-fn decode<const THREADS: usize>(bencher: Bencher<'_, '_>, coding: Coding) {
+#[divan::bench(args = CASES, consts = [1, 2], sample_count = 20)]
+fn decode<const THREADS: usize>(bencher: Bencher<'_, '_>, case: Case) {
     let bytes = weights();
-    let file = written(&bytes, &plan_of(coding, &bytes));
-    let reader = Reader::from_bytes(&file).unwrap();
+    let file = written(&bytes, &plan_of(case, &bytes));
+    let reader = Reader::new(&file).unwrap();
     let tensor = reader.tensor("w").unwrap();
     let mut out = vec![0xaa; bytes.len()];
     measure(bencher, THREADS, || tensor.decode_into(black_box(&mut out)).unwrap());
 }
 
-/// The yardstick: the same bytes copied.
+/// Baseline: copying the original bytes.
 #[divan::bench(sample_count = 20)]
 fn copy(bencher: Bencher<'_, '_>) {
     let bytes = weights();

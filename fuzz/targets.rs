@@ -1,75 +1,79 @@
-//! What the fuzz targets check, as plain functions: tests run them over the seeds.
-#![allow(dead_code)] // each binary runs one of the four
+//! The checks of the fuzz targets, as functions that tests run on the seeds.
+#![allow(dead_code)] // each binary uses one of the four targets
 
-mod mend;
-pub mod recipe;
+mod checksums;
+pub mod input;
 
+use checksums::fix_checksums;
+use input::{ArbitraryInput, Bytes, Tensor};
 use occ::{
     Attachment, AttachmentKind, Error, Limits, Reader, StreamReader, VerifyOptions, VerifyReport,
 };
-use recipe::{Bytes, Recipe, Tensor};
 use std::io::{self, Read};
 
 const LIMITS: Limits = Limits::tight();
 
-/// Any bytes, read at random: as they are, and with checksums that match.
+/// Random access to arbitrary bytes, unchanged and with fixed checksums.
 pub fn open_arbitrary(data: &[u8]) {
-    for file in [data, &mended(data)] {
+    for file in [data, &with_fixed_checksums(data)] {
         check_reader(file);
         check_agreement(file);
     }
 }
 
-/// Any bytes, read front to back: as they are, and with checksums that match.
+/// Streaming of arbitrary bytes, unchanged and with fixed checksums.
 pub fn stream_arbitrary(data: &[u8]) {
-    for file in [data, &mended(data)] {
+    for file in [data, &with_fixed_checksums(data)] {
         check_pieces(file);
         check_agreement(file);
     }
 }
 
-/// Tensors, written and read back.
+/// Writing and reading of tensors.
 pub fn roundtrip(data: &[u8]) {
-    let mut recipe = Recipe::read(&mut Bytes::new(data));
-    let file = recipe.write();
-    let decoded_bytes: usize = recipe.tensors.iter().map(|tensor| tensor.bytes.len()).sum();
+    let mut input = ArbitraryInput::read(&mut Bytes::new(data));
+    let file = input.write();
+    let decoded_bytes: usize = input.tensors.iter().map(|tensor| tensor.bytes.len()).sum();
     let report = verify(file.as_slice());
     assert!(report.problems.is_empty(), "{:?}", report.problems);
-    assert_eq!((report.tensors, report.attachments), (recipe.tensors.len() as u64, 0));
+    assert_eq!((report.tensors, report.attachments), (input.tensors.len() as u64, 0));
     assert_eq!(report.decoded_bytes, decoded_bytes as u64);
     assert_eq!(report.file_bytes, file.len() as u64);
     check_reader(&file);
     check_pieces(&file);
     check_agreement(&file);
-    assert!(front_to_back(file.as_slice()) == (recipe.tensors, false), "other tensors came back");
+    assert!(
+        read_as_stream(file.as_slice()) == (input.tensors, false),
+        "different tensors were read"
+    );
 }
 
-/// Files with something wrong in them.
+/// Corrupt files.
 pub fn decode_corrupt(data: &[u8]) {
     let mut bytes = Bytes::new(data);
-    let mut recipe = Recipe::read(&mut bytes);
-    let original = recipe.write();
+    let mut input = ArbitraryInput::read(&mut bytes);
+    let original = input.write();
     let mut file = original.clone();
     let mode = bytes.byte() % 4;
     if mode == 0 {
         damage(&mut file, &mut bytes);
-        let noticed = !verify(file.as_slice()).problems.is_empty();
-        assert_eq!(noticed, file != original, "damage and what verify says of it");
-        check_identity(&file, &recipe.tensors);
+        let detected = !verify(file.as_slice()).problems.is_empty();
+        assert_eq!(detected, file != original, "verify detects every change");
+        check_identity(&file, &input.tensors);
     } else {
         for _ in 0..=bytes.byte() % 4 {
             mutate(&mut file, &mut bytes);
         }
     }
     if mode > 1 {
-        mend::checksums(&mut file);
+        fix_checksums(&mut file);
     }
     check_reader(&file);
     check_pieces(&file);
     check_agreement(&file);
 }
 
-/// Changes one byte, or cuts the file short: CRCs notice all of it.
+/// Changes one byte or truncates the file. CRCs detect both.
 fn damage(file: &mut Vec<u8>, bytes: &mut Bytes<'_>) {
     let (kind, at) = (bytes.byte() % 3, bytes.below(file.len()));
     match (kind, file.get_mut(at)) {
@@ -79,7 +83,7 @@ fn damage(file: &mut Vec<u8>, bytes: &mut Bytes<'_>) {
     }
 }
 
-/// Damages the file, repeats a part of it, or puts something in between.
+/// Damages the file, repeats a part of it or inserts bytes.
 fn mutate(file: &mut Vec<u8>, bytes: &mut Bytes<'_>) {
     let kind = bytes.byte() % 4;
     if kind > 1 {
@@ -93,13 +97,13 @@ fn mutate(file: &mut Vec<u8>, bytes: &mut Bytes<'_>) {
     file.splice(at..at, run);
 }
 
-fn mended(data: &[u8]) -> Vec<u8> {
+fn with_fixed_checksums(data: &[u8]) -> Vec<u8> {
     let mut file = data.to_vec();
-    mend::checksums(&mut file);
+    fix_checksums(&mut file);
     file
 }
 
-/// Tensors up to the first error, and whether there was one.
+/// The tensors before the first error, and whether there was an error.
 type Outcome = (Vec<Tensor>, bool);
 
 fn collect(tensors: impl Iterator<Item = occ::Result<Tensor>>) -> Outcome {
@@ -108,8 +112,8 @@ fn collect(tensors: impl Iterator<Item = occ::Result<Tensor>>) -> Outcome {
     (tensors, failed)
 }
 
-fn at_random(file: &[u8]) -> Outcome {
-    match Reader::from_bytes_with(file, LIMITS) {
+fn read_by_index(file: &[u8]) -> Outcome {
+    match Reader::new_with(file, LIMITS) {
         Ok(reader) => collect(reader.tensors().map(|tensor| decode(&tensor?))),
         Err(_) => (Vec::new(), true),
     }
@@ -124,8 +128,8 @@ fn decode(tensor: &occ::Tensor<'_>) -> occ::Result<Tensor> {
     })
 }
 
-fn front_to_back(input: impl Read) -> Outcome {
-    match StreamReader::with_limits(input, LIMITS) {
+fn read_as_stream(input: impl Read) -> Outcome {
+    match StreamReader::new_with(input, LIMITS) {
         Ok(stream) => collect(stream.tensors().map(|tensor| {
             let occ::DecodedTensor { name, dtype, shape, bytes, .. } = tensor?;
             Ok(Tensor { name, dtype, shape, bytes })
@@ -135,48 +139,53 @@ fn front_to_back(input: impl Read) -> Outcome {
 }
 
 fn verify(input: impl Read) -> VerifyReport {
-    occ::verify(input, VerifyOptions { deep: true, limits: LIMITS }).expect("no I/O can fail")
+    occ::verify(input, VerifyOptions::default().deep(true).limits(LIMITS))
+        .expect("reading from memory does not fail")
 }
 
-/// Where nothing is wrong with a file, both readers tell the same of it.
+/// Both readers return the same tensors from a valid file.
 fn check_agreement(file: &[u8]) {
     if !verify(file).problems.is_empty() {
         return;
     }
-    let outcome = at_random(file);
-    assert!(outcome == front_to_back(file), "the readers disagree");
-    let reader = Reader::from_bytes_with(file, LIMITS).expect("a sound file");
+    let outcome = read_by_index(file);
+    assert!(outcome == read_as_stream(file), "the readers disagree");
+    let reader = Reader::new_with(file, LIMITS).expect("a valid file");
     for tensor in &outcome.0 {
         let found = reader.tensor(&tensor.name).and_then(|found| decode(&found));
-        assert!(found.expect("a sound tensor") == *tensor, "a name leads elsewhere");
+        assert!(found.expect("a valid tensor") == *tensor, "a name yields another tensor");
     }
     for attachment in reader.attachments() {
-        check_attachment(&attachment.expect("a sound attachment"), true);
+        check_attachment(&attachment.expect("a valid attachment"), true);
     }
 }
 
-/// What decodes at all is what was written.
+/// Everything that can be decoded equals what was written.
 fn check_identity(file: &[u8], written: &[Tensor]) {
-    for tensor in front_to_back(file).0 {
-        assert!(written.contains(&tensor), "the stream tells of {}, not written", tensor.name);
+    for tensor in read_as_stream(file).0 {
+        assert!(written.contains(&tensor), "the stream yields a different tensor: {}", tensor.name);
     }
-    let Ok(reader) = Reader::from_bytes_with(file, LIMITS) else { return };
+    let Ok(reader) = Reader::new_with(file, LIMITS) else { return };
     let by_name = written.iter().map(|tensor| reader.tensor(&tensor.name));
     for tensor in reader.tensors().chain(by_name) {
         if let Ok(tensor) = tensor.and_then(|tensor| decode(&tensor)) {
-            assert!(written.contains(&tensor), "the reader tells of {}, not written", tensor.name);
+            assert!(
+                written.contains(&tensor),
+                "the reader yields a different tensor: {}",
+                tensor.name
+            );
         }
     }
 }
 
-/// However a file is cut into pieces as it arrives, a stream tells the same.
+/// The result of streaming does not depend on the sizes of reads.
 fn check_pieces(file: &[u8]) {
-    assert!(front_to_back(file) == front_to_back(Pieces::new(file)), "pieces change the tensors");
+    assert!(read_as_stream(file) == read_as_stream(Pieces::new(file)), "pieces change the tensors");
     let (whole, pieces) = (verify(file), verify(Pieces::new(file)));
     assert_eq!(format!("{whole:?}"), format!("{pieces:?}"), "pieces change the report");
 }
 
-/// Hands out a file in pieces as long as its own bytes say, interrupted now and then.
+/// A reader that returns pieces with lengths derived from the file's bytes, with some interruptions.
 struct Pieces<'a> {
     rest: &'a [u8],
     interrupted: bool,
@@ -200,9 +209,9 @@ impl Read for Pieces<'_> {
     }
 }
 
-/// Whatever a reader makes of a file, all it tells of that fits together.
+/// All values that a reader returns are consistent.
 fn check_reader(file: &[u8]) {
-    let Ok(reader) = Reader::from_bytes_with(file, LIMITS) else { return };
+    let Ok(reader) = Reader::new_with(file, LIMITS) else { return };
     assert_eq!(reader.file_bytes(), file.len() as u64);
     assert!(reader.index_bytes() <= reader.file_bytes());
     assert!(reader.alignment().is_power_of_two());
@@ -217,19 +226,19 @@ fn check_reader(file: &[u8]) {
     }
 }
 
-fn check_attachment(attachment: &Attachment<'_>, sound: bool) {
+fn check_attachment(attachment: &Attachment<'_>, valid: bool) {
     assert!(matches!(attachment.kind(), AttachmentKind::SafetensorsHeader | AttachmentKind::File));
     match attachment.decode() {
         Ok(bytes) => assert_eq!(bytes.len() as u64, attachment.decoded_bytes()),
         Err(Error::LimitExceeded { .. }) => {}
-        Err(error) => assert!(!sound, "{error}"),
+        Err(error) => assert!(!valid, "{error}"),
     }
 }
 
 fn check_tensor(tensor: &occ::Tensor<'_>) {
     assert_eq!(tensor.dtype().byte_len(tensor.elements()), Some(tensor.decoded_bytes()));
     let elements = match tensor.shape().contains(&0) {
-        true => 0, // the others may overflow
+        true => 0, // the product of the others may overflow
         false => tensor.shape().iter().product(),
     };
     assert_eq!(elements as u64, tensor.elements());
@@ -243,7 +252,7 @@ fn check_tensor(tensor: &occ::Tensor<'_>) {
     check_coding(tensor, decoded.as_deref().ok());
     let Ok(decoded) = decoded else { return };
     if let Some(raw) = tensor.as_raw() {
-        assert!(raw == decoded, "the raw bytes are others");
+        assert!(raw == decoded, "the raw bytes differ");
         assert!(!raw.is_empty() || tensor.elements() == 0);
     }
     let rows = tensor.shape().first().copied().unwrap_or(0);
@@ -252,7 +261,7 @@ fn check_tensor(tensor: &occ::Tensor<'_>) {
     }
 }
 
-/// What is told of a loss makes sense, and numbers of another type are as many.
+/// The description of the coding is plausible; conversion preserves the number of elements.
 fn check_coding(tensor: &occ::Tensor<'_>, decoded: Option<&[u8]>) {
     if let Ok(Some(coding)) = tensor.coding() {
         assert!(coding.signal >= 0.0 && coding.noise >= 0.0 && coding.step > 0.0);
@@ -265,7 +274,7 @@ fn check_coding(tensor: &occ::Tensor<'_>, decoded: Option<&[u8]>) {
     }
 }
 
-/// Decodes over whatever was there before.
+/// Decoding overwrites the whole buffer, and requires one of the right length.
 fn check_decode_into(tensor: &occ::Tensor<'_>, decoded: Option<&[u8]>) {
     let length = tensor.decoded_bytes() as usize;
     for before in [0x00, 0xff] {
@@ -285,11 +294,11 @@ fn check_rows(tensor: &occ::Tensor<'_>, decoded: &[u8], rows: std::ops::Range<us
         }
         _ => None,
     };
-    let told = tensor.decode_rows(rows.clone());
-    assert!(told.ok().as_deref() == expected, "rows {rows:?} differ");
+    let decoded_rows = tensor.decode_rows(rows.clone());
+    assert!(decoded_rows.ok().as_deref() == expected, "rows {rows:?} differ");
     if let Some(expected) = expected {
         let mut out = vec![0xff; expected.len()];
-        tensor.decode_rows_into(rows, &mut out).expect("rows that decoded before");
+        tensor.decode_rows_into(rows, &mut out).expect("the same rows decode again");
         assert!(out == expected, "decode_rows and decode_rows_into differ");
     }
 }

@@ -1,36 +1,37 @@
-//! What benches see of the inside: one stage at a time, on data of its own. No part of the API.
+//! Access of `benches/internals.rs` to single steps of the codecs. Not part of the API.
 //!
-//! What asks for a kernel has one of [`kernels`]; the other stages are the same for all.
+//! Parameters `kernel_name` take a name from [`kernels`].
 
 use crate::arch::Kernel;
 use crate::codec::entropy::rans::{
-    Coded, DecodeTable, DecodeTables, Decoder, EncodeTables, Encoder, LANES, PairedBytes, Run,
-    StateMachine,
+    DecodeTable, DecodeTables, EncodeTables, GroupRun, LANES, PairedBytes, RansDecoder,
+    RansEncoder, StateMachine, TableSymbol,
 };
 use crate::codec::entropy::{CENTRE, Frequencies, Histogram};
 use crate::codec::planes::split::Split;
-use crate::codec::quantizer::{Costs, ROWS, Search, Task, Trellis};
-use crate::codec::transform::{BAND, Basis, Hadamard, OrthogonalTransform, transpose_short};
+use crate::codec::quantizer::{CostTables, ROWS, SearchInput, Trellis, ViterbiSearch};
+use crate::codec::transform::{BAND, Hadamard, OrthogonalTransform, StoredBasis, transpose_i16};
 use crate::dtype::Dtype;
+use crate::gaussian::gaussian_noise;
 use std::array;
 use std::hint::black_box;
 
-/// A stage, ready to run again and again.
+/// A benchmark that can run repeatedly.
 #[allow(missing_debug_implementations)]
-pub struct Stage {
-    /// Symbols or weights that one run is over.
+pub struct Benchmark {
+    /// Number of symbols or weights that one run processes.
     pub items: usize,
-    /// Does the work once.
+    /// One run.
     pub run: Box<dyn FnMut()>,
 }
 
-impl Stage {
+impl Benchmark {
     fn new(items: usize, run: impl FnMut() + 'static) -> Self {
         Self { items, run: Box::new(run) }
     }
 }
 
-/// Symbols or words: those of a chunk.
+/// Symbols or words of a chunk.
 const SYMBOLS: usize = 1 << 18;
 
 /// Columns of a tile.
@@ -39,70 +40,68 @@ const TILE: usize = 256;
 /// Columns of a band.
 const COLUMNS: usize = 2048;
 
-/// The kernels of this machine, by name.
+/// The names of the kernels of this machine.
 pub fn kernels() -> Vec<&'static str> {
     Kernel::all().into_iter().map(Kernel::name).collect()
 }
 
 fn kernel(name: &str) -> Kernel {
     let named = Kernel::all().into_iter().find(|kernel| kernel.name() == name);
-    named.expect("a kernel of this machine")
+    named.expect("the name of a kernel of this machine")
 }
 
-/// Nearly normal numbers of variance 1, always the same: sums of twelve uniform ones.
-fn normals() -> impl Iterator<Item = f32> {
-    let mut random = fastrand::Rng::with_seed(1);
-    std::iter::repeat_with(move || (0..12).map(|_| random.f32()).sum::<f32>() - 6.0)
-}
-
-/// Symbols of about three bits each, and no escape.
+/// Symbols with an entropy of about 3 bits, without escapes.
 fn symbols() -> Vec<u8> {
     let symbol = |x: f32| ((2.0 * x).round() as i32 + CENTRE) as u8;
-    normals().map(symbol).take(SYMBOLS).collect()
+    gaussian_noise(1).map(symbol).take(SYMBOLS).collect()
 }
 
 fn frequencies(symbols: &[u8]) -> Frequencies {
     let mut histogram = Histogram::default();
     histogram.count(symbols);
-    Frequencies::from_histogram(&histogram).expect("symbols that differ")
+    Frequencies::from_histogram(&histogram).expect("at least two different symbols")
 }
 
-fn encoded(tables: &EncodeTables, kernel: Kernel, put: impl FnOnce(&mut Encoder<'_>)) -> Vec<u8> {
+fn encoded(
+    tables: &EncodeTables,
+    kernel: Kernel,
+    put: impl FnOnce(&mut RansEncoder<'_>),
+) -> Vec<u8> {
     let mut buffer = Vec::new();
-    let mut encoder = Encoder::new(tables, SYMBOLS, kernel, &mut buffer);
+    let mut encoder = RansEncoder::new(tables, SYMBOLS, kernel, &mut buffer);
     put(&mut encoder);
     let mut stream = Vec::new();
-    encoder.finish(&mut stream).expect("symbols of the tables");
+    encoder.finish(&mut stream).expect("all symbols have a frequency");
     stream
 }
 
-/// Counts symbols.
-pub fn histogram() -> Stage {
+/// Counting of symbols.
+pub fn histogram() -> Benchmark {
     let symbols = symbols();
-    Stage::new(SYMBOLS, move || {
+    Benchmark::new(SYMBOLS, move || {
         let mut histogram = Histogram::default();
         histogram.count(black_box(&symbols));
         black_box(histogram);
     })
 }
 
-/// Codes symbols by one table.
-pub fn rans_encode(kernel_name: &str) -> Stage {
+/// Encoding with one table.
+pub fn rans_encode(kernel_name: &str) -> Benchmark {
     let (kernel, symbols) = (kernel(kernel_name), symbols());
     let tables = EncodeTables::new([&frequencies(&symbols)]);
-    Stage::new(SYMBOLS, move || {
+    Benchmark::new(SYMBOLS, move || {
         black_box(encoded(&tables, kernel, |encoder| encoder.put(black_box(&symbols))));
     })
 }
 
-/// Exponents of normal numbers, and bytes that go with them.
+/// High and low bytes of Gaussian BF16 words: exponents, and the other bits.
 fn exponents() -> (Vec<u8>, Vec<u8>) {
-    let words = normals().map(|x| ((0.02 * x).to_bits() >> 16) as u16).take(SYMBOLS);
+    let words = gaussian_noise(1).map(|x| ((0.02 * x).to_bits() >> 16) as u16).take(SYMBOLS);
     words.map(|word| ((word >> 7) as u8, word as u8)).unzip()
 }
 
-/// Decodes the high bytes of words by one table, and joins them to the low ones.
-pub fn rans_decode_words(kernel_name: &str) -> Stage {
+/// Decoding of the high bytes of words with one table, interleaved with the low bytes.
+pub fn rans_decode_words(kernel_name: &str) -> Benchmark {
     let kernel = kernel(kernel_name);
     let (high, low) = exponents();
     let frequencies = frequencies(&high);
@@ -110,14 +109,14 @@ pub fn rans_decode_words(kernel_name: &str) -> Stage {
     let tables = EncodeTables::new([&frequencies]);
     let stream = encoded(&tables, kernel, |encoder| encoder.put(&high));
     let mut out = vec![0; 2 * SYMBOLS];
-    Stage::new(SYMBOLS, move || {
-        let mut decoder = Decoder::new(black_box(&stream), kernel).expect("a stream");
+    Benchmark::new(SYMBOLS, move || {
+        let mut decoder = RansDecoder::new(black_box(&stream), kernel).expect("a valid stream");
         black_box(decoder.decode_words(&table, &low, true, black_box(&mut out)));
     })
 }
 
-/// The same in pairs.
-pub fn rans_decode_pairs(kernel_name: &str) -> Stage {
+/// Decoding as in [`rans_decode_words`], in pairs.
+pub fn rans_decode_pairs(kernel_name: &str) -> Benchmark {
     let kernel = kernel(kernel_name);
     let (high, low) = exponents();
     let most = high.iter().copied().max().unwrap_or(0);
@@ -133,37 +132,39 @@ pub fn rans_decode_pairs(kernel_name: &str) -> Stage {
     let tables = EncodeTables::new([&frequencies]);
     let stream = encoded(&tables, kernel, |encoder| encoder.put(&pairs));
     let mut out = vec![0; 2 * SYMBOLS];
-    Stage::new(SYMBOLS, move || {
-        let mut decoder = Decoder::new(black_box(&stream), kernel).expect("a stream");
+    Benchmark::new(SYMBOLS, move || {
+        let mut decoder = RansDecoder::new(black_box(&stream), kernel).expect("a valid stream");
         let pairs = PairedBytes { base: most, low: low.as_chunks().0, rotated: true };
         black_box(decoder.decode_pairs(&table, &pairs, black_box(&mut out)));
     })
 }
 
-/// Decodes symbols by one table.
-pub fn rans_decode(kernel_name: &str) -> Stage {
+/// Decoding with one table.
+pub fn rans_decode(kernel_name: &str) -> Benchmark {
     let (kernel, symbols) = (kernel(kernel_name), symbols());
     let frequencies = frequencies(&symbols);
     let table = DecodeTable::new(&frequencies);
     let tables = EncodeTables::new([&frequencies]);
     let stream = encoded(&tables, kernel, |encoder| encoder.put(&symbols));
     let mut out = vec![0; SYMBOLS];
-    Stage::new(SYMBOLS, move || {
-        let mut decoder = Decoder::new(black_box(&stream), kernel).expect("a stream");
-        decoder.decode(&table, black_box(&mut out)).expect("all its symbols");
+    Benchmark::new(SYMBOLS, move || {
+        let mut decoder = RansDecoder::new(black_box(&stream), kernel).expect("a valid stream");
+        decoder.decode(&table, black_box(&mut out)).expect("all symbols of the stream");
     })
 }
 
-/// Decodes lattice points of an eight-state trellis, by four classes of columns with two tables
-/// each, up to the last few, which are not decoded in runs.
-pub fn rans_decode_run(kernel_name: &str) -> Stage {
+/// Decoding of lattice points with a trellis of eight states and four classes of columns with two
+/// tables each. Excludes the last groups, which are not decoded in runs.
+pub fn rans_decode_run(kernel_name: &str) -> Benchmark {
     let (kernel, symbols) = (kernel(kernel_name), symbols());
     let groups = symbols.as_chunks::<LANES>().0;
     let classes: Vec<u8> = (0..groups.len()).map(|group| group as u8 % 4).collect();
-    let machine = StateMachine { generators: Trellis::new(3).expect("eight states").generators() };
+    let machine = StateMachine {
+        generators: Trellis::new(3).expect("a trellis of eight states").generators(),
+    };
     let all = vec![frequencies(&symbols); 8];
     let mut states = [0u32; LANES];
-    let coded: Vec<Coded> = groups
+    let coded: Vec<TableSymbol> = groups
         .iter()
         .zip(&classes)
         .flat_map(|(group, class)| {
@@ -172,7 +173,7 @@ pub fn rans_decode_run(kernel_name: &str) -> Stage {
                 let [by_state, by_symbol] = machine.generators.map(u32::from);
                 let odd = u32::from(symbol & 1);
                 states[lane] = (states[lane] >> 1) ^ (by_state * bit) ^ (by_symbol * odd);
-                Coded::new(2 * class + bit as u8, symbol)
+                TableSymbol::new(2 * class + bit as u8, symbol)
             })
         })
         .collect();
@@ -182,91 +183,97 @@ pub fn rans_decode_run(kernel_name: &str) -> Stage {
     let starts: [_; 4] = array::from_fn(|class| [DecodeTables::base(2 * class); LANES]);
     let mut out = vec![[0; LANES]; groups.len()];
     let mut decode = move || {
-        let mut decoder = Decoder::new(black_box(&stream), kernel).expect("a stream");
-        let run = Run { machine, starts: &starts, classes: &classes };
+        let mut decoder = RansDecoder::new(black_box(&stream), kernel).expect("a valid stream");
+        let run = GroupRun { machine, starts: &starts, classes: &classes };
         decoder.decode_run(&tables, &run, &mut [0; LANES], black_box(&mut out))
     };
     let items = decode() * LANES;
-    Stage::new(items, move || {
+    Benchmark::new(items, move || {
         black_box(decode());
     })
 }
 
-/// Takes a band of a tile back from a Hadamard rotation, in short integers.
-pub fn inverse_hadamard(kernel_name: &str) -> Stage {
-    let rotation = Hadamard::with_fixed_signs(Hadamard::MAX_BLOCK_LOG2, TILE);
-    // They stay zero; what they are takes no other time.
-    inverse(kernel_name, rotation, TILE)
+/// Inverse Hadamard transform of a tile of a band, in 16-bit integers.
+pub fn inverse_hadamard(kernel_name: &str) -> Benchmark {
+    let hadamard = Hadamard::with_fixed_signs(Hadamard::MAX_BLOCK_LOG2, TILE);
+    // All points are zero. The values do not affect the time.
+    inverse(kernel_name, hadamard, TILE)
 }
 
-/// Takes a band of a block of 32 columns back from a stored basis.
-pub fn stored_basis(kernel_name: &str) -> Stage {
+/// Inverse transform of a block of 32 columns of a band with a stored basis.
+pub fn inverse_stored_basis(kernel_name: &str) -> Benchmark {
     let block = 32;
-    let entries: Vec<i16> = normals().map(|x| (6.0 * x) as i16).take(block * block).collect();
-    let basis = Basis::new(block, block, 0.03, &entries).expect("entries that fit");
+    let entries: Vec<i16> =
+        gaussian_noise(1).map(|x| (6.0 * x) as i16).take(block * block).collect();
+    let basis = StoredBasis::new(block, block, 0.03, &entries).expect("valid entries");
     inverse(kernel_name, basis, block)
 }
 
-fn inverse(kernel_name: &str, axes: impl OrthogonalTransform + 'static, columns: usize) -> Stage {
+fn inverse(
+    kernel_name: &str,
+    transform: impl OrthogonalTransform + 'static,
+    columns: usize,
+) -> Benchmark {
     let kernel = kernel(kernel_name);
     let (mut points, mut wide) = (vec![[0; BAND]; columns], vec![[0; BAND]; columns]);
-    Stage::new(columns * BAND, move || {
+    Benchmark::new(columns * BAND, move || {
         let (points, wide) = (black_box(&mut points), black_box(&mut wide));
-        black_box(axes.inverse(kernel, 0..columns, 100, points, wide));
+        black_box(transform.inverse(kernel, 0..columns, 100, points, wide));
     })
 }
 
-/// Turns a band's short integers from columns to rows.
-pub fn transposition(kernel_name: &str) -> Stage {
+/// Transposition of a band of 16-bit integers from columns to rows.
+pub fn transpose(kernel_name: &str) -> Benchmark {
     let (kernel, columns) = (kernel(kernel_name), vec![[1; BAND]; TILE]);
     let mut rows = vec![0; TILE * BAND];
-    Stage::new(TILE * BAND, move || {
-        transpose_short(kernel, black_box(&columns), black_box(&mut rows));
+    Benchmark::new(TILE * BAND, move || {
+        transpose_i16(kernel, black_box(&columns), black_box(&mut rows));
     })
 }
 
-/// Rotates rows by Hadamard matrices; again and again, which keeps their norms.
-pub fn forward_hadamard(kernel_name: &str) -> Stage {
-    let rotation = Hadamard::with_fixed_signs(Hadamard::MAX_BLOCK_LOG2, COLUMNS);
+/// Forward Hadamard transform of rows. Repetition preserves their norms.
+pub fn forward_hadamard(kernel_name: &str) -> Benchmark {
+    let hadamard = Hadamard::with_fixed_signs(Hadamard::MAX_BLOCK_LOG2, COLUMNS);
     let kernel = kernel(kernel_name);
-    let mut rows: Vec<f32> = normals().take(ROWS * COLUMNS).collect();
-    Stage::new(ROWS * COLUMNS, move || rotation.forward(kernel, black_box(&mut rows)))
+    let mut rows: Vec<f32> = gaussian_noise(1).take(ROWS * COLUMNS).collect();
+    Benchmark::new(ROWS * COLUMNS, move || hadamard.forward(kernel, black_box(&mut rows)))
 }
 
-/// Searches 16 rows for the best points by a trellis of 2^`states_log2` states, as rows of three
-/// bits a weight.
-pub fn search(kernel_name: &str, states_log2: u32) -> Stage {
-    let trellis = Trellis::new(states_log2).expect("such a trellis");
-    let mut search = Search::new(trellis, kernel(kernel_name));
-    let mut values = normals().map(|x| 3.0 * x);
+/// Viterbi search of 16 rows with a trellis of 2^`states_log2` states, at about 3 bits per weight.
+pub fn viterbi_search(kernel_name: &str, states_log2: u32) -> Benchmark {
+    let trellis = Trellis::new(states_log2).expect("a valid number of states");
+    let mut search = ViterbiSearch::new(trellis, kernel(kernel_name));
+    let mut values = gaussian_noise(1).map(|x| 3.0 * x);
     let values: Vec<[f32; ROWS]> =
         (0..COLUMNS).map(|_| array::from_fn(|_| values.next().unwrap_or_default())).collect();
     let classes: Vec<u8> = (0..COLUMNS).map(|column| column as u8 % 4).collect();
-    let costs = Costs::new(20, (0..4).map(|class| move |n| 1.0 + (n * class) as f32 * 0.2), 0.4);
+    let costs =
+        CostTables::new(20, (0..4).map(|class| move |n| 1.0 + (n * class) as f32 * 0.2), 0.4);
     let starts: [_; 4] = array::from_fn(|class| [costs.start(class); ROWS]);
     let mut out = vec![[0; ROWS]; COLUMNS];
-    Stage::new(ROWS * COLUMNS, move || {
-        let task = Task { values: &values, costs: &costs, starts: &starts, classes: &classes };
-        search.run(black_box(&task), black_box(&mut out));
+    Benchmark::new(ROWS * COLUMNS, move || {
+        let input =
+            SearchInput { values: &values, costs: &costs, starts: &starts, classes: &classes };
+        search.run(black_box(&input), black_box(&mut out));
     })
 }
 
-/// Splits BF16 words into both planes.
-pub fn split(kernel_name: &str) -> Stage {
+/// Splitting of BF16 words into two planes.
+pub fn split(kernel_name: &str) -> Benchmark {
     let (kernel, split) = (kernel(kernel_name), Split::of(Dtype::Bf16));
     let (words, mut plane) = (vec![1; 2 * SYMBOLS], vec![0; SYMBOLS]);
-    Stage::new(SYMBOLS, move || {
+    Benchmark::new(SYMBOLS, move || {
         for number in 0..2 {
             split.extract(kernel, number, black_box(&words), black_box(&mut plane));
         }
     })
 }
 
-/// Joins both planes of BF16 words.
-pub fn join(kernel_name: &str) -> Stage {
+/// Joining of two planes to BF16 words.
+pub fn join(kernel_name: &str) -> Benchmark {
     let (kernel, split) = (kernel(kernel_name), Split::of(Dtype::Bf16));
     let (planes, mut words) = ([vec![1; SYMBOLS], vec![2; SYMBOLS]], vec![0; 2 * SYMBOLS]);
-    Stage::new(SYMBOLS, move || {
+    Benchmark::new(SYMBOLS, move || {
         let [low, high] = black_box(&planes);
         split.join(kernel, &[low, high], black_box(&mut words));
     })

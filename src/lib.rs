@@ -10,7 +10,7 @@
 //! writer.add("embed.weight", Dtype::Bf16, &[512, 64], &bytes)?;
 //! writer.finish()?;
 //!
-//! let file = Reader::open(&path)?; // a memory map; the cost does not depend on tensor sizes
+//! let file = Reader::open(&path)?; // reads the index, no tensor
 //! let tensor = file.tensor("embed.weight")?;
 //! assert_eq!(tensor.decode()?, bytes);
 //! assert_eq!(tensor.decode_rows(100..164)?, bytes[100 * 128..164 * 128]);
@@ -41,13 +41,17 @@ mod arch;
 #[doc(hidden)]
 pub mod bench_internals;
 mod codec;
+#[cfg(feature = "convert")]
 mod compare;
+#[cfg(feature = "convert")]
 pub mod convert;
 mod coordinates;
 mod dtype;
 mod encode;
 mod error;
 mod format;
+#[cfg(any(test, feature = "analysis", feature = "bench-internals"))]
+mod gaussian;
 mod io;
 mod limits;
 mod parallel;
@@ -55,20 +59,22 @@ mod read;
 mod role;
 
 pub use codec::{Codec, Coding, RowScales};
+#[cfg(feature = "convert")]
 pub use compare::{
-    Comparison, Distortion, Inputs, OperatorDistortion, TensorComparison, TotalComparison, compare,
-    compare_with_inputs,
+    CompareOptions, Comparison, Distortion, Inputs, OperatorDistortion, TensorComparison,
+    TotalComparison, compare,
 };
 pub use coordinates::{BlockTransform, Coordinates};
 pub use dtype::Dtype;
 pub use encode::{
-    Encoding, LossyPlan, Plan, TensorPlan, TensorSource, TensorStats, Weighting, WriteOptions,
-    Writer,
+    Encoding, LossyPlan, Plan, RateCurve, TensorPlan, TensorSource, TensorStats, Weighting,
+    WriteOptions, Writer,
 };
 pub use error::{Error, Location, Result};
 pub use io::{FileSection, ReadAt};
 pub use limits::Limits;
 pub use read::{
-    Attachment, AttachmentKind, DecodedTensor, Reader, StreamReader, StreamTensor, Tensor,
+    Attachment, AttachmentKind, DecodedTensor, Element, Reader, StreamReader, StreamTensor, Tensor,
     VerifyOptions, VerifyReport, verify,
 };
+pub use role::TensorRole;

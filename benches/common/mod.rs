@@ -1,17 +1,16 @@
-//! What several benches share.
+//! Data and thread pools that several benches share.
+
+#[path = "../../src/gaussian.rs"]
+mod gaussian;
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-/// Nearly normal weights of deviation 0.02, always the same: sums of twelve uniform numbers.
+/// Gaussian weights with standard deviation 0.02, the same in every run.
 pub fn weights() -> impl Iterator<Item = f32> {
-    let mut random = fastrand::Rng::with_seed(1);
-    std::iter::repeat_with(move || {
-        let sum: f32 = (0..12).map(|_| random.f32()).sum();
-        (sum - 6.0) * 0.02
-    })
+    gaussian::gaussian_noise(1).map(|x| 0.02 * x)
 }
 
-/// A pool of so many threads.
+/// A pool of `threads` threads.
 pub fn pool(threads: usize) -> ThreadPool {
     ThreadPoolBuilder::new().num_threads(threads).build().unwrap()
 }

@@ -1,4 +1,4 @@
-"""Measures occ beside other ways to keep weights, one thread each: see ../peers.md."""
+"""Compares occ with other compressors of weights, one thread each: see ../peers.md."""
 
 import argparse
 import json
@@ -22,14 +22,14 @@ import zstandard
 from pcodec import ChunkConfig, standalone
 from safetensors import safe_open
 
-# ZipNN imports torch, and needs none of it to code bytes.
+# ZipNN imports torch but does not use it to compress bytes.
 sys.modules.setdefault("torch", MagicMock())
 from zipnn import ZipNN
 
 PACKAGES = ["lz4", "numpy", "pcodec", "safetensors", "zipnn", "zstandard"]
-MADE_UP_BYTES = 64 << 20
-MOST_BYTES = 256 << 20
-# Types by the names of safetensors: ZipNN's name, and pco's type where it has one.
+SYNTHETIC_BYTES = 64 << 20
+MAX_BYTES = 256 << 20
+# By safetensors dtype: the name in ZipNN, and the type in pco if it has one.
 DTYPES = {
     "BF16": ("bfloat16", None),
     "F16": ("float16", np.float16),
@@ -42,27 +42,27 @@ Tensors = dict[str, np.ndarray]  # bytes, by name
 
 @dataclass
 class Peer:
-    """A way to keep weights, and how long each round took it."""
+    """A codec and its times in all rounds."""
 
     name: str
-    encode: Callable | None  # from bytes to what is kept, if that differs
-    decode: Callable | None  # from that to buffers that hold the bytes, end to end
-    spoils_input: bool = False
+    encode: Callable | None  # from bytes to compressed data; None if nothing is compressed
+    decode: Callable | None  # from compressed data to consecutive buffers
+    modifies_input: bool = False
     ratio: float | None = None
     encode_seconds: list[float] = field(default_factory=list)
     decode_seconds: list[float] = field(default_factory=list)
 
-    def take_turn(self, data: np.ndarray) -> None:
+    def run(self, data: np.ndarray) -> None:
         coded = None
         if self.encode:
-            given = bytearray(data) if self.spoils_input else data
-            seconds, coded = timed(self.encode, given)
+            source = bytearray(data) if self.modifies_input else data
+            seconds, coded = timed(self.encode, source)
             self.encode_seconds.append(seconds)
             self.ratio = len(coded) / data.nbytes
         seconds, decoded = timed(self.decode, coded)
         self.decode_seconds.append(seconds)
         if not np.array_equal(joined(decoded), data):
-            sys.exit(f"{self.name}: other bytes came back")
+            sys.exit(f"{self.name}: decoded bytes differ")
 
 
 def timed(work: Callable, *args) -> tuple[float, object]:
@@ -93,7 +93,7 @@ def peers(data: np.ndarray, dtype: str, stored: Path, names: list[str]) -> list[
         Peer("safetensors, load", None, load),
         *(zstd(level) for level in (1, 3)),
         Peer("lz4", lz4.block.compress, lambda coded: [lz4.block.decompress(coded)]),
-        Peer("ZipNN", zipnn.compress, lambda coded: [zipnn.decompress(coded)], spoils_input=True),
+        Peer("ZipNN", zipnn.compress, lambda coded: [zipnn.decompress(coded)], modifies_input=True),
     ]
     if pco_dtype:
         found.append(pco(out, pco_dtype))
@@ -119,16 +119,16 @@ def pco(out: np.ndarray, dtype: type) -> Peer:
     return Peer("pco", encode, decode)
 
 
-def occ_turn(occ: Path, file: Path, data: np.ndarray, found: dict[str, Peer]) -> None:
-    """A turn of occ, and of zstd as occ runs it, which tells what Python costs."""
+def run_occ(occ: Path, file: Path, data: np.ndarray, found: dict[str, Peer]) -> None:
+    """One run of occ and of zstd within occ, which shows the overhead of Python."""
     command = [occ, "bench", file, "--json", "--rounds", "1", "--threads", "1"]
     report = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-    figures = {figure["name"]: figure for figure in report}
+    results = {result["name"]: result for result in report}
     for name, steps in {
         "zstd 1, run by occ": ("zstd -1 compress", "zstd -1 decompress"),
         "**occ**, lossless": ("lossless encode", "lossless decode"),
     }.items():
-        encode, decode = (figures[step] for step in steps)
+        encode, decode = (results[step] for step in steps)
         assert encode["bytes"] == data.nbytes
         peer = found.setdefault(name, Peer(name, None, None, ratio=encode["ratio"]))
         peer.encode_seconds.append(1e-9 * data.nbytes / encode["gb_per_s"])
@@ -136,18 +136,18 @@ def occ_turn(occ: Path, file: Path, data: np.ndarray, found: dict[str, Peer]) ->
 
 
 def measure(occ: Path, dtype: str, tensors: Tensors, rounds: int, folder: Path) -> list[Peer]:
-    """Every peer has one turn a round; the first round warms up and does not count."""
+    """Runs every codec once in each round. The first round is for warm-up and is not counted."""
     data = np.concatenate(list(tensors.values()))
     original, stored = folder / f"{dtype}.safetensors", folder / f"{dtype}-stored.safetensors"
     write(original, dtype, tensors)
-    # NumPy has no bfloat16; to load integers of that size is as much work.
+    # NumPy has no bfloat16. Loading integers of the same size takes the same time.
     write(stored, {"BF16": "U16"}.get(dtype, dtype), tensors)
     found = {peer.name: peer for peer in peers(data, dtype, stored, list(tensors))}
     in_python = list(found.values())
     for _ in range(rounds + 1):
         for peer in in_python:
-            peer.take_turn(data)
-        occ_turn(occ, original, data, found)
+            peer.run(data)
+        run_occ(occ, original, data, found)
     for peer in found.values():
         del peer.encode_seconds[:1], peer.decode_seconds[:1]
     return list(found.values())
@@ -172,10 +172,10 @@ def table(found: list[Peer], nbytes: int) -> str:
     return "\n".join(lines)
 
 
-def made_up(dtype: str) -> Tensors:
-    """Normal weights of deviation 0.02, always the same."""
+def synthetic(dtype: str) -> Tensors:
+    """Gaussian weights with standard deviation 0.02, the same in every run."""
     random = np.random.default_rng(1)
-    singles = 0.02 * random.standard_normal(MADE_UP_BYTES // SIZES[dtype], np.float32)
+    singles = 0.02 * random.standard_normal(SYNTHETIC_BYTES // SIZES[dtype], np.float32)
     if dtype == "F16":
         values = singles.astype(np.float16)
     elif dtype == "BF16":
@@ -187,12 +187,12 @@ def made_up(dtype: str) -> Tensors:
 
 
 def read(path: Path) -> dict[str, Tensors]:
-    """The tensors of a safetensors file by type, of each as many as fit in 256 MiB."""
+    """The tensors of a safetensors file by dtype, up to 256 MiB of each."""
     file = np.memmap(path, np.uint8, "r")
     length = int.from_bytes(file[:8].tobytes(), "little")
     header = json.loads(file[8 : 8 + length].tobytes())
     found: dict[str, Tensors] = {}
-    room = dict.fromkeys(DTYPES, MOST_BYTES)
+    room = dict.fromkeys(DTYPES, MAX_BYTES)
     for name, entry in header.items():
         dtype = entry.get("dtype")
         if dtype not in DTYPES:
@@ -206,7 +206,7 @@ def read(path: Path) -> dict[str, Tensors]:
 
 
 def write(path: Path, dtype: str, tensors: Tensors) -> None:
-    """As vectors: occ then leaves out coding with loss, which has no peers here."""
+    """Writes tensors as vectors, for which occ omits the lossy codecs."""
     header, end = {}, 0
     for name, data in tensors.items():
         start, end = end, end + data.nbytes
@@ -219,9 +219,9 @@ def write(path: Path, dtype: str, tensors: Tensors) -> None:
             file.write(data)
 
 
-def use_freed_memory_again() -> None:
-    """Starts over with a C library that keeps freed memory, for itself and for occ: else fresh
-    pages would be measured, too. Other C libraries take no notice."""
+def keep_freed_memory() -> None:
+    """Restarts the script with settings of glibc that keep freed memory, also for occ. Otherwise
+    page faults would be measured, too. Other C libraries ignore the settings."""
     if "GLIBC_TUNABLES" not in os.environ:
         most = 2**31 - 1
         tunables = f"glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold={most}"
@@ -239,13 +239,13 @@ def processor() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file", type=Path, nargs="?", help="a .safetensors file")
-    parser.add_argument("--occ", type=Path, required=True, help="the command to measure")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds that count (5)")
+    parser.add_argument("--occ", type=Path, required=True, help="path of the occ command")
+    parser.add_argument("--rounds", type=int, default=5, help="measured rounds (default 5)")
     args = parser.parse_args()
-    use_freed_memory_again()
+    keep_freed_memory()
     occ = args.occ.resolve()
-    source = args.file.name if args.file else "made-up weights"
-    weights = read(args.file) if args.file else {dtype: made_up(dtype) for dtype in DTYPES}
+    source = args.file.name if args.file else "synthetic weights"
+    weights = read(args.file) if args.file else {dtype: synthetic(dtype) for dtype in DTYPES}
     occ_version = subprocess.run([occ, "--version"], check=True, capture_output=True, text=True)
     versions = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
     print(f"{date.today()}, {processor()}, one thread, medians of {args.rounds} rounds; {source}.")

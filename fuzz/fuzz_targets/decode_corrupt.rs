@@ -1,4 +1,4 @@
-//! Files with something wrong in them.
+//! Corrupt files.
 #![no_main]
 
 #[path = "../targets.rs"]

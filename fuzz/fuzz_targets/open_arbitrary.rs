@@ -1,4 +1,4 @@
-//! Any bytes, read at random.
+//! Random access to arbitrary bytes.
 #![no_main]
 
 #[path = "../targets.rs"]

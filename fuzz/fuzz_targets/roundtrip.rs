@@ -1,4 +1,4 @@
-//! Tensors written and read back.
+//! Writing and reading of tensors.
 #![no_main]
 
 #[path = "../targets.rs"]

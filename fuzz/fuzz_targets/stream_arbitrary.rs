@@ -1,4 +1,4 @@
-//! Any bytes, read front to back.
+//! Streaming of arbitrary bytes.
 #![no_main]
 
 #[path = "../targets.rs"]

@@ -1,7 +1,19 @@
-//! Which instructions the kernels use. All kernels find the same bits; portable ones are the truth.
+//! Detection of instruction sets and dispatch to kernels. All kernels produce the same bits as the
+//! portable code.
 //!
-//! Some kernels are written with intrinsics, beside the portable code. Others are the portable code
-//! itself, compiled once more: [`Kernel::run`].
+//! A kernel is either a file with intrinsics next to the portable code (for example
+//! `codec/entropy/rans/avx2.rs`), or portable code that [`Kernel::run`] compiles a second time for
+//! an instruction set. Functions that need an instruction set take a token, for example [`Avx2`],
+//! as proof that the processor has it. Only this module creates tokens.
+//!
+//! To add an instruction set:
+//! 1. Add a token type and a variant of [`Kernel`], both only on the target architecture.
+//! 2. Detect it in [`Kernel::all`] and name it in [`Kernel::name`].
+//! 3. Put kernels into files of their own that take the token, and call them where the compiler
+//!    reports a missing match arm.
+//! 4. Add these files to the list of files with `unsafe` in `tests/architecture.rs`.
+//!
+//! Unit tests run every kernel of [`Kernel::all`] against the portable code.
 #![allow(unsafe_code)]
 
 #[cfg(target_arch = "aarch64")]
@@ -10,26 +22,26 @@ use std::arch::is_aarch64_feature_detected;
 use std::arch::is_x86_feature_detected;
 use std::sync::OnceLock;
 
-/// Proof that the processor has AVX2 and POPCNT.
+/// A token: the processor has AVX2 and POPCNT.
 #[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Avx2(());
 
-/// There is none on other processors.
+/// Other architectures have no such token.
 #[cfg(not(target_arch = "x86_64"))]
 pub(crate) type Avx2 = std::convert::Infallible;
 
-/// Proof that the processor has AVX-512 F, BW and VL besides.
+/// A token: the processor has AVX-512 F, BW and VL, AVX2 and POPCNT.
 #[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Avx512(Avx2);
 
-/// Proof that the processor has NEON, and puts low bytes first.
+/// A token: the processor has NEON and is little-endian.
 #[cfg(target_arch = "aarch64")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Neon(());
 
-/// A set of instructions that this machine has.
+/// An instruction set that this machine has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kernel {
     /// Portable code.
@@ -49,25 +61,25 @@ impl Avx2 {
         fn compiled_for_avx2<R>(work: impl FnOnce() -> R) -> R {
             work()
         }
-        // SAFETY: this is proof of AVX2 and POPCNT.
+        // SAFETY: `self` is proof of AVX2 and POPCNT.
         unsafe { compiled_for_avx2(work) }
     }
 }
 
 impl Kernel {
-    /// Does portable work as it is compiled for these instructions: `work`, and what is inlined
-    /// into it. Rust never fuses or reorders floating-point operations, so results are the same.
+    /// Runs `work`, compiled for this instruction set together with everything inlined into it.
+    /// Rust neither fuses nor reorders floating-point operations, so that results are the same.
     #[inline(always)]
     pub(crate) fn run<R>(self, work: impl FnOnce() -> R) -> R {
         match self.avx2() {
             #[cfg(target_arch = "x86_64")]
             Some(proof) => proof.run(work),
-            // NEON is what portable code is compiled for anyway.
+            // Portable code for AArch64 uses NEON already.
             None => work(),
         }
     }
 
-    /// Proof of AVX2, where these instructions have it.
+    /// The AVX2 token, if this instruction set includes AVX2.
     #[inline(always)]
     pub(crate) fn avx2(self) -> Option<Avx2> {
         match self {
@@ -77,9 +89,9 @@ impl Kernel {
         }
     }
 
-    /// All that this machine has, the fastest last.
+    /// All instruction sets of this machine, the fastest last.
     pub(crate) fn all() -> Vec<Self> {
-        #[allow(unused_mut, reason = "other processors have but one")]
+        #[allow(unused_mut, reason = "other architectures have one kernel only")]
         let mut all = vec![Self::Scalar];
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("popcnt") {
@@ -98,7 +110,7 @@ impl Kernel {
         all
     }
 
-    /// As the environment variable `OCC_KERNEL` has it.
+    /// The name, as in the environment variable `OCC_KERNEL`.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Scalar => "scalar",
@@ -111,15 +123,16 @@ impl Kernel {
         }
     }
 
-    /// The fastest, unless the environment variable `OCC_KERNEL` names another that there is;
-    /// decided once.
+    /// The fastest instruction set, or the one that the environment variable `OCC_KERNEL` names if
+    /// the machine has it. The choice is made once.
     pub(crate) fn best() -> Self {
         static BEST: OnceLock<Kernel> = OnceLock::new();
         *BEST.get_or_init(|| {
-            let asked = std::env::var_os("OCC_KERNEL");
+            let requested = std::env::var_os("OCC_KERNEL");
             let mut all = Self::all();
-            let asked = all.iter().find(|kernel| asked.as_deref() == Some(kernel.name().as_ref()));
-            asked.copied().or_else(|| all.pop()).unwrap_or(Self::Scalar)
+            let requested =
+                all.iter().find(|kernel| requested.as_deref() == Some(kernel.name().as_ref()));
+            requested.copied().or_else(|| all.pop()).unwrap_or(Self::Scalar)
         })
     }
 }

@@ -1,9 +1,13 @@
 //! Files: the memory map, positioned reads, atomic replacement.
 
+#[cfg(feature = "encode")]
 mod atomic;
+mod file_section;
 mod map;
 mod read_at;
 
+#[cfg(feature = "encode")]
 pub(crate) use atomic::{AtomicFile, SealedFile};
+pub use file_section::FileSection;
 pub(crate) use map::Map;
-pub use read_at::{FileSection, ReadAt};
+pub use read_at::ReadAt;

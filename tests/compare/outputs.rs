@@ -1,32 +1,30 @@
-//! How far the outputs of two models are apart: known answers, a naive computation, and inputs that
-//! fit nothing.
+//! Comparison of outputs: known results, a reference implementation, and invalid inputs.
+#![cfg(feature = "convert")]
 
 use crate::common::{Random, Sample, safetensors, small_chunks, written};
 use half::bf16;
-use occ::{Comparison, Dtype, Error, Inputs, Result, TensorComparison};
+use occ::{CompareOptions, Comparison, Dtype, Error, Inputs, Result, TensorComparison};
 use proptest::prelude::*;
 use std::fs;
 use std::ops::ControlFlow;
 
-fn go(_: u64) -> ControlFlow<()> {
-    ControlFlow::Continue(())
-}
-
-/// Compares two models, inputs and one of them stored as safetensors, the other as `.occ`.
-fn outcome(a: &[Sample], b: &[Sample], inputs: &[Sample]) -> Result<Comparison> {
+/// Compares two models: A and the inputs stored as safetensors, B as `.occ`.
+fn compared(a: &[Sample], b: &[Sample], inputs: &[Sample]) -> Result<Comparison> {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     fs::write(path("a"), safetensors(a)).unwrap();
     fs::write(path("b"), written(b, small_chunks(100))).unwrap();
     fs::write(path("x"), safetensors(inputs)).unwrap();
     let mut reported = 0;
-    let comparison = occ::compare_with_inputs(path("a"), path("b"), path("x"), &mut |bytes| {
+    let mut progress = |bytes| {
         reported += bytes;
-        go(bytes)
-    })?;
+        ControlFlow::Continue(())
+    };
+    let options = CompareOptions::default().inputs(path("x"));
+    let comparison = occ::compare(path("a"), path("b"), &options, Some(&mut progress))?;
     let both = a.iter().filter(|a| b.iter().any(|b| a.name == b.name));
     let bytes: usize = both.map(|sample| sample.bytes.len()).sum();
-    assert_eq!(reported, bytes as u64, "every byte is done once");
+    assert_eq!(reported, bytes as u64, "every byte is reported once");
     Ok(comparison)
 }
 
@@ -43,7 +41,7 @@ fn doubles(name: &str, shape: &[usize], values: &[f64]) -> Sample {
 /// Compares weights of one shape with inputs for them.
 fn tensor(shape: &[usize], [a, b]: [&[f64]; 2], inputs: Sample) -> TensorComparison {
     let comparison =
-        outcome(&[singles("w", shape, a)], &[singles("w", shape, b)], &[inputs]).unwrap();
+        compared(&[singles("w", shape, a)], &[singles("w", shape, b)], &[inputs]).unwrap();
     let [tensor] = comparison.tensors.try_into().unwrap();
     assert_eq!(comparison.total.operator, tensor.operator);
     assert!(comparison.unused_inputs.is_empty());
@@ -61,36 +59,36 @@ fn close(found: f64, expected: f64) -> bool {
 }
 
 const TWO: &[usize] = &[2, 2];
-/// W and Ŵ, whose difference is 1 in one place.
+/// W and Ŵ, which differ by 1 in one element.
 const NEAR: [&[f64]; 2] = [&[1.0, 2.0, 3.0, 4.0], &[1.0, 2.0, 3.0, 3.0]];
 
 /// W x = (3, 7) and (5, 11), E x = (0, 1) and (0, 2).
 #[test]
-fn known_answers() {
+fn known_output_errors() {
     let batch = |name| singles(name, TWO, &[1.0, 1.0, 1.0, 2.0]);
     let expected = (5.0 / 204.0f64).sqrt();
     let found = tensor(TWO, NEAR, batch("w.inputs"));
     assert!(close(found.operator.unwrap().rel_error, expected), "{found:?}");
     assert!(close(found.operator.unwrap().snr_db, 10.0 * (204.0f64 / 5.0).log10()));
     assert_eq!((found.inputs, found.transposed), (Some(Inputs::Batch { vectors: 2 }), false));
-    // One vector, alone or as a row.
+    // One vector, as a vector or as a matrix with one row.
     for shape in [&[2][..], &[1, 2], &[1, 1, 2]] {
         let found = rel_error(TWO, NEAR, singles("w", shape, &[1.0, 2.0]));
         assert!(close(found, (4.0 / 146.0f64).sqrt()), "{found}");
     }
-    // More dimensions are more vectors.
+    // Leading dimensions count vectors.
     let vectors = singles("w", &[2, 2, 2], &[1.0, 1.0, 1.0, 2.0, 0.0, 0.0, 0.0, 0.0]);
     let found = tensor(TWO, NEAR, vectors);
     assert_eq!(found.inputs, Some(Inputs::Batch { vectors: 4 }));
-    assert!(close(found.operator.unwrap().rel_error, expected), "by way of a Gram matrix");
+    assert!(close(found.operator.unwrap().rel_error, expected), "from a Gram matrix");
     let found = tensor(TWO, NEAR, singles("w", TWO, &[2.0, 3.0, 3.0, 5.0]));
     assert_eq!(found.inputs, Some(Inputs::Gram));
     assert!(close(found.operator.unwrap().rel_error, expected));
 }
 
-/// The same numbers, once as a batch and once as a Gram matrix.
+/// The same numbers as a batch and as a Gram matrix.
 #[test]
-fn names_say_what_numbers_cannot() {
+fn suffix_determines_form() {
     let diagonal = |name| singles(name, TWO, &[1.0, 0.0, 0.0, 2.0]);
     let inputs = |name| tensor(TWO, NEAR, diagonal(name)).inputs.unwrap();
     assert_eq!(inputs("w"), Inputs::Gram);
@@ -103,10 +101,10 @@ fn names_say_what_numbers_cannot() {
 }
 
 #[test]
-fn square_batches_are_told_from_gram_matrices() {
+fn form_without_suffix_depends_on_symmetry() {
     let inputs = |x: [f64; 4]| tensor(TWO, NEAR, singles("w", TWO, &x)).inputs.unwrap();
     let batch = Inputs::Batch { vectors: 2 };
-    // Symmetric, and to rounding.
+    // Symmetric, exactly and up to rounding.
     assert_eq!(inputs([2.0, 1.0, 1.0, 3.0]), Inputs::Gram);
     assert_eq!(inputs([2.0, 1.0, 1.0 + 1e-6, 3.0]), Inputs::Gram);
     assert_eq!(inputs([0.0; 4]), Inputs::Gram);
@@ -115,14 +113,14 @@ fn square_batches_are_told_from_gram_matrices() {
     assert_eq!(inputs([-2.0, 1.0, 1.0, 3.0]), batch);
     assert_eq!(inputs([0.0, 1.0, 1.0, 0.0]), batch);
     assert_eq!(inputs([1.0, 4.0, 4.0, 1.0]), batch);
-    // BF16 is rounded more coarsely, and more is forgiven.
+    // The tolerance of BF16 is larger.
     let bytes = [2.0, 1.0, 1.0078125, 3.0].map(|x| bf16::from_f64(x).to_le_bytes()).concat();
     let coarse = tensor(TWO, NEAR, Sample::new("w", Dtype::Bf16, TWO, bytes));
     assert_eq!(coarse.inputs, Some(Inputs::Gram));
 }
 
 #[test]
-fn inputs_as_good_as_none_leave_the_weight_error() {
+fn identity_inputs_give_the_weight_error() {
     let identity = |name| singles(name, TWO, &[1.0, 0.0, 0.0, 1.0]);
     for name in ["w", "w.gram", "w.inputs"] {
         let found = tensor(TWO, NEAR, identity(name));
@@ -133,7 +131,7 @@ fn inputs_as_good_as_none_leave_the_weight_error() {
 }
 
 #[test]
-fn inputs_orthogonal_to_the_error_do_not_see_it() {
+fn inputs_orthogonal_to_the_error_give_no_error() {
     let weights: [&[f64]; 2] = [&[1.0, 2.0, 3.0, 4.0], &[0.0, 1.0, 5.0, 6.0]];
     let batch = singles("w", &[3, 2], &[1.0, -1.0, -2.0, 2.0, 0.5, -0.5]);
     let gram = singles("w", TWO, &[5.25, -5.25, -5.25, 5.25]);
@@ -146,7 +144,7 @@ fn inputs_orthogonal_to_the_error_do_not_see_it() {
 }
 
 #[test]
-fn silence_and_what_is_not_finite() {
+fn zero_outputs_and_special_weights() {
     let ones = || singles("w", &[2], &[1.0, 1.0]);
     assert_eq!(rel_error(TWO, [&[0.0; 4], &[0.0; 4]], ones()), 0.0);
     assert_eq!(rel_error(TWO, [&[0.0; 4], NEAR[0]], ones()), f64::INFINITY);
@@ -154,7 +152,7 @@ fn silence_and_what_is_not_finite() {
     assert_eq!(rel_error(TWO, NEAR, singles("w", &[0, 2], &[])), 0.0);
     assert_eq!(rel_error(&[0, 2], [&[], &[]], ones()), 0.0);
     assert_eq!(rel_error(&[2, 0], [&[], &[]], singles("w", &[3, 0], &[])), 0.0);
-    // As in the comparison of weights: left out where both are the same, else infinite.
+    // As in the comparison of weights: excluded if both are the same, else infinite.
     let [nan, infinity] = [f64::NAN, f64::INFINITY];
     for same in [nan, infinity] {
         let found = rel_error(TWO, [&[same, 2.0, 3.0, 4.0], &[same, 2.0, 3.0, 3.0]], ones());
@@ -163,9 +161,9 @@ fn silence_and_what_is_not_finite() {
     assert_eq!(rel_error(TWO, [NEAR[0], &[1.0, 2.0, 3.0, nan]], ones()), infinity);
 }
 
-/// Stored as inputs × outputs, as GPT-2 does it: three inputs, two outputs.
+/// Stored as inputs × outputs, as in GPT-2: three inputs, two outputs.
 #[test]
-fn weights_the_other_way_round_are_transposed() {
+fn weights_stored_as_inputs_by_outputs_are_transposed() {
     let upright: [&[f64]; 2] = [&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[1.0, 2.0, 4.0, 4.0, 3.0, 6.0]];
     let turned: [&[f64]; 2] = [&[1.0, 4.0, 2.0, 5.0, 3.0, 6.0], &[1.0, 4.0, 2.0, 3.0, 4.0, 6.0]];
     let gram = [9.0, 1.0, 2.0, 1.0, 8.0, 3.0, 2.0, 3.0, 7.0];
@@ -179,14 +177,14 @@ fn weights_the_other_way_round_are_transposed() {
         assert!(found.transposed && !expected.transposed);
         assert_eq!((found.operator, found.inputs), (expected.operator, expected.inputs));
     }
-    let alone = tensor(&[3, 2], turned, singles("w", &[3], &[1.0, 2.0, 3.0])).operator.unwrap();
+    let single = tensor(&[3, 2], turned, singles("w", &[3], &[1.0, 2.0, 3.0])).operator.unwrap();
     // Outputs 14 and 32; errors −3 and 4.
-    assert!(close(alone.rel_error, (25.0 / (14.0 * 14.0 + 32.0 * 32.0f64)).sqrt()), "{alone:?}");
+    assert!(close(single.rel_error, (25.0 / (14.0 * 14.0 + 32.0 * 32.0f64)).sqrt()), "{single:?}");
 }
 
-/// Two filters of one channel, 2 × 2: patches of four.
+/// Two 2 × 2 filters of one channel: patches of four elements.
 #[test]
-fn convolutions_take_patches() {
+fn inputs_of_convolutions_are_patches() {
     let a = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0];
     let b = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 9.0];
     let found = tensor(&[2, 1, 2, 2], [&a, &b], singles("w", &[4], &[1.0, 0.0, 0.0, 1.0]));
@@ -195,18 +193,18 @@ fn convolutions_take_patches() {
 }
 
 #[test]
-fn the_total_adds_up_the_energies() {
+fn total_sums_energies() {
     let model = |last: f64| {
         ["v", "w", "other"].map(|name| singles(name, TWO, &[1.0, 2.0, 3.0, last])).to_vec()
     };
     let inputs = [singles("w", &[2], &[1.0, 1.0]), singles("v", &[2], &[1.0, 2.0])];
-    let total = outcome(&model(4.0), &model(3.0), &inputs).unwrap().total;
+    let total = compared(&model(4.0), &model(3.0), &inputs).unwrap().total;
     let expected = ((1.0 + 4.0) / (9.0 + 49.0 + 25.0 + 121.0f64)).sqrt();
     assert!(close(total.operator.unwrap().rel_error, expected));
 }
 
 #[test]
-fn inputs_of_nothing_compared_are_listed() {
+fn unused_inputs_are_listed() {
     let weights = [
         singles("w", TWO, NEAR[0]),
         singles("norm", &[2], &[1.0, 2.0]),
@@ -216,21 +214,21 @@ fn inputs_of_nothing_compared_are_listed() {
     let inputs = names.map(|name| singles(name, TWO, &[f64::NAN, 0.0, 0.0, 1.0]));
     let mut inputs = inputs.to_vec();
     inputs[4] = singles("w.gram", TWO, &[1.0, 0.0, 0.0, 1.0]);
-    let comparison = outcome(&weights, &weights[..2], &inputs).unwrap();
+    let comparison = compared(&weights, &weights[..2], &inputs).unwrap();
     assert_eq!(comparison.unused_inputs, ["x", "w.input", "norm", "gone", "norm.gram"]);
     let operators: Vec<_> = comparison.tensors.iter().map(|t| t.operator.is_some()).collect();
     assert_eq!(operators, [true, false]);
-    // A weight's own name comes first.
+    // An entry with the exact name of a weight takes precedence.
     let weights = ["w", "w.gram"].map(|name| singles(name, TWO, NEAR[0]));
-    let comparison = outcome(&weights, &weights, &inputs[4..5]).unwrap();
+    let comparison = compared(&weights, &weights, &inputs[4..5]).unwrap();
     assert!(comparison.tensors[0].operator.is_none() && comparison.tensors[1].operator.is_some());
 }
 
 #[test]
-fn inputs_that_do_not_fit_are_named() {
+fn invalid_inputs_are_rejected_by_name() {
     let refused = |inputs: &[Sample], message: &str| {
         let [a, b] = NEAR.map(|values| singles("w", TWO, values));
-        let error = outcome(&[a], &[b], inputs).unwrap_err();
+        let error = compared(&[a], &[b], inputs).unwrap_err();
         assert!(error.to_string().contains(message), "{error}");
         let at = error.location().unwrap();
         assert_eq!(at.tensor.as_ref(), inputs.last().map(|inputs| &inputs.name));
@@ -259,27 +257,27 @@ fn inputs_that_do_not_fit_are_named() {
     assert!(matches!(refused(&twice, "other inputs"), Error::InvalidArgument { .. }));
 }
 
-/// It passes for a Gram matrix, pair by pair, but one direction has negative energy: that of E.
+/// The bounds on single entries hold, but the energy of E is negative.
 #[test]
-fn what_turns_out_to_be_no_gram_matrix_is_refused() {
+fn indefinite_gram_matrix_is_rejected() {
     let shape = &[1, 3];
     let [a, b] = [[2.0, 2.0, 2.0], [1.0, 1.0, 1.0]].map(|w| singles("w", shape, &w));
     let x = singles("w", &[3, 3], &[1.0, -0.9, -0.9, -0.9, 1.0, -0.9, -0.9, -0.9, 1.0]);
-    let error = outcome(&[a], &[b], &[x]).unwrap_err();
+    let error = compared(&[a], &[b], &[x]).unwrap_err();
     assert!(error.to_string().contains("semi-definite"), "{error}");
     assert_eq!(error.location().unwrap().tensor.as_deref(), Some("w"));
 }
 
-/// Rounded so that the error has an energy a little below zero.
+/// Because of rounding, the energy of the error is slightly negative.
 #[test]
-fn a_rounded_gram_matrix_says_nothing_impossible() {
+fn rounded_gram_matrix_gives_no_negative_error() {
     let weights: [&[f64]; 2] = [&[1.0, 1.0], &[0.0, 2.0]];
     let gram = singles("w.gram", TWO, &[1.0, 1.000001, 1.000001, 1.0]);
     assert_eq!(rel_error(&[1, 2], weights, gram), 0.0);
 }
 
 #[test]
-fn inputs_come_from_any_kind_of_file() {
+fn inputs_can_be_in_any_file_format() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let [a, b] = NEAR.map(|values| singles("w", TWO, values));
@@ -292,23 +290,24 @@ fn inputs_come_from_any_kind_of_file() {
     let index = r#"{"weight_map":{"w":"1.safetensors"}}"#;
     fs::write(path("x/model.safetensors.index.json"), index).unwrap();
     fs::write(path("x/1.safetensors"), safetensors(&[x])).unwrap();
-    let with = |x: &str| occ::compare_with_inputs(path("a"), path("b"), path(x), &mut go).unwrap();
+    let inputs = |x: &str| CompareOptions::default().inputs(path(x));
+    let with = |x: &str| occ::compare(path("a"), path("b"), &inputs(x), None).unwrap();
     assert_eq!(with("x.safetensors"), with("x.occ"));
     assert_eq!(with("x.safetensors"), with("x"));
-    let none = occ::compare_with_inputs(path("a"), path("b"), path("none"), &mut go);
+    let none = occ::compare(path("a"), path("b"), &inputs("none"), None);
     assert!(matches!(none, Err(Error::Io { path: Some(_), .. })));
-    // Without inputs nothing is said of outputs, and of weights the same.
-    let plain = occ::compare(path("a"), path("b"), &mut go).unwrap();
+    // Without inputs, outputs are not compared, and weights give the same result.
+    let plain = occ::compare(path("a"), path("b"), &CompareOptions::default(), None).unwrap();
     assert!(plain.total.operator.is_none() && plain.tensors[0].operator.is_none());
     assert_eq!(plain.tensors[0].distortion, with("x").tensors[0].distortion);
-    let stop = &mut |_| ControlFlow::Break(());
-    let stopped = occ::compare_with_inputs(path("a"), path("b"), path("x"), stop);
+    let cancel = &mut |_| ControlFlow::Break(());
+    let stopped = occ::compare(path("a"), path("b"), &inputs("x"), Some(cancel));
     assert!(matches!(stopped, Err(Error::Cancelled)));
 }
 
-/// Several bands, both ways round, a batch of several blocks and a Gram matrix: the same bits.
+/// Several bands, both layouts, a batch of several blocks and a Gram matrix.
 #[test]
-fn threads_do_not_matter() {
+fn threads_do_not_change_results() {
     let mut random = Random(5);
     let mut noise = |name: &str, shape: &[usize]| {
         Sample::new(name, Dtype::I8, shape, random.bytes(shape.iter().product()))
@@ -320,7 +319,7 @@ fn threads_do_not_matter() {
         [noise("upright", &[3900, 300]), noise("turned", &[41, 300]), noise("narrow", &[90, 90])];
     let on = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| outcome(&a, &b, &inputs).unwrap())
+        pool.install(|| compared(&a, &b, &inputs).unwrap())
     };
     let one = on(1);
     assert_eq!(one, on(4));
@@ -331,10 +330,10 @@ fn threads_do_not_matter() {
     }
 }
 
-/// Of weights and inputs that are all I8, one output and one input after the other.
+/// The relative error of outputs for I8 weights and inputs, by plain loops.
 fn plain_rel_error(a: &Sample, b: &Sample, inputs: &Sample) -> f64 {
     let width = inputs.shape[1];
-    // From one weight of an output to the next, and from one output to the next.
+    // Distance between the weights of an output, and between outputs.
     let (step, stride) = if a.shape[1] == width { (1, width) } else { (a.shape[1], 1) };
     let outputs = a.bytes.len() / width;
     let value = |byte: u8| f64::from(byte as i8);
@@ -359,7 +358,7 @@ fn plain_rel_error(a: &Sample, b: &Sample, inputs: &Sample) -> f64 {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
-    /// A batch, its Gram matrix, and sums by hand.
+    /// A batch, its Gram matrix and a reference implementation.
     #[test]
     fn batch_and_gram_matrix_agree(
         (outputs, width, vectors) in (1usize..90, 1usize..20, 1usize..40),
@@ -388,7 +387,7 @@ proptest! {
             doubles("w.gram", &[width, width], &gram),
         ] {
             let [a, b] = [&a, &b].map(|values| doubles("w", &shape, values));
-            let found = outcome(&[a], &[b], &[inputs]).unwrap().total.operator.unwrap();
+            let found = compared(&[a], &[b], &[inputs]).unwrap().total.operator.unwrap();
             prop_assert!(
                 (found.rel_error - expected).abs() <= 1e-6 * expected,
                 "{} {}", found.rel_error, expected

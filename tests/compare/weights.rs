@@ -1,30 +1,34 @@
-//! How far models are apart: known answers, a naive computation, and all that has no answer.
+//! Comparison of weights: known results, a reference implementation, special values and errors.
+#![cfg(feature = "convert")]
 
 use crate::common::{
     Random, Sample, bf16_weights, few, menagerie, safetensors, small_chunks, written,
 };
 use half::{bf16, f16};
-use occ::{Comparison, Distortion, Dtype, Error, Result, TensorComparison, WriteOptions};
+use occ::{
+    CompareOptions, Comparison, Distortion, Dtype, Error, Result, TensorComparison, WriteOptions,
+};
 use proptest::prelude::*;
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-fn go(_: u64) -> ControlFlow<()> {
-    ControlFlow::Continue(())
+/// Compares two model files.
+fn compare(a: impl AsRef<Path>, b: impl AsRef<Path>) -> Result<Comparison> {
+    occ::compare(a, b, &CompareOptions::default(), None)
 }
 
-/// Compares two models, one stored each way.
+/// Compares two models: A stored as safetensors, B as `.occ`.
 fn compared(a: &[Sample], b: &[Sample]) -> Comparison {
     let folder = tempfile::tempdir().unwrap();
     let (a_path, b_path) = (folder.path().join("a"), folder.path().join("b"));
     fs::write(&a_path, safetensors(a)).unwrap();
     fs::write(&b_path, written(b, small_chunks(100))).unwrap();
-    occ::compare(a_path, b_path, &mut go).unwrap()
+    compare(a_path, b_path).unwrap()
 }
 
-/// Compares two tensors of one name.
+/// Compares two tensors with the same name.
 fn tensors(a: Sample, b: Sample) -> TensorComparison {
     let comparison = compared(&[a], &[b]);
     let [tensor] = comparison.tensors.try_into().unwrap();
@@ -60,7 +64,7 @@ const INFINITY: f64 = f64::INFINITY;
 const EQUAL: [f64; 4] = [0.0, INFINITY, 0.0, 1.0];
 
 #[test]
-fn known_answers() {
+fn known_distortions() {
     let decibels = |ratio: f64| 20.0 * ratio.log10();
     for (a, b, expected) in [
         ([3.0, 4.0], [3.0, 4.5], [0.1, 20.0, 0.5, 27.0 / 5.0 / 29.25f64.sqrt()]),
@@ -79,7 +83,7 @@ fn known_answers() {
 }
 
 #[test]
-fn nothing_and_zeros() {
+fn distortions_of_zeros_and_empty_tensors() {
     assert_eq!(distortion(&[], &[]), EQUAL);
     assert_eq!(distortion(&[0.0; 3], &[0.0; 3]), EQUAL);
     assert_eq!(distortion(&[0.0; 3], &[0.0, 0.5, 0.0]), [INFINITY, -INFINITY, 0.5, 0.0]);
@@ -88,17 +92,17 @@ fn nothing_and_zeros() {
 }
 
 #[test]
-fn elements_that_are_not_finite() {
+fn nan_and_infinity_are_excluded_or_make_errors_infinite() {
     let nan = f32::NAN;
     let other_nan = f32::from_bits(nan.to_bits() + 1);
     let infinity = f32::INFINITY;
-    // The same bits: no error, and no part in the norms.
+    // The same bits: no error, excluded from norms.
     for same in [nan, other_nan, infinity, -infinity] {
         assert_eq!(distortion(&[3.0, same, 4.0], &[3.0, same, 4.0]), EQUAL);
         let [rel_error, _, largest, _] = distortion(&[3.0, same, 4.0], &[3.0, same, 4.5]);
         assert_eq!([rel_error, largest], [0.1, 0.5]);
     }
-    // Anything else: infinite errors, and a cosine of the rest.
+    // Different bits: infinite errors, and the cosine of the other elements.
     for (a, b) in [
         (nan, 1.0),
         (1.0, nan),
@@ -116,7 +120,7 @@ fn elements_that_are_not_finite() {
 }
 
 #[test]
-fn doubles_beyond_squaring() {
+fn large_doubles_do_not_overflow() {
     let large = doubles(&[1e300, 1.0]);
     assert_eq!(numbers(tensors(large.clone(), large).distortion), EQUAL);
     for (a, b) in [(1e300, 1e299), (1e300, 1.0), (1.0, 1e300)] {
@@ -129,7 +133,7 @@ fn doubles_beyond_squaring() {
 }
 
 #[test]
-fn dtypes_meet_as_numbers() {
+fn different_dtypes_are_compared_as_numbers() {
     let values = [1.0f32, -2.5, 1024.0, 0.0, f32::NAN, f32::NEG_INFINITY];
     let single = singles(&values);
     let brains = values.iter().flat_map(|&x| bf16::from_f32(x).to_le_bytes());
@@ -156,7 +160,7 @@ fn dtypes_meet_as_numbers() {
 }
 
 #[test]
-fn integers_and_eight_bits_are_numbers() {
+fn integers_and_eight_bit_floats_are_numeric() {
     for (dtype, a, b, error) in [
         (Dtype::Bool, vec![0, 1], vec![1, 1], 1.0),
         (Dtype::U8, vec![0, 255], vec![3, 250], 5.0),
@@ -174,7 +178,7 @@ fn integers_and_eight_bits_are_numbers() {
 }
 
 #[test]
-fn of_the_smallest_dtypes_only_bytes_are_compared() {
+fn only_bytes_of_f4_f6_and_c64_are_compared() {
     for dtype in [Dtype::F4, Dtype::F6_E2M3, Dtype::F6_E3M2, Dtype::C64] {
         let sample = bytes(dtype, &[7; 24]);
         let mut other = sample.clone();
@@ -190,7 +194,7 @@ fn of_the_smallest_dtypes_only_bytes_are_compared() {
 }
 
 #[test]
-fn names_and_shapes_that_do_not_match() {
+fn different_names_and_shapes_are_reported() {
     let named = |name: &str, sample: &Sample| Sample { name: name.into(), ..sample.clone() };
     let sample = singles(&[3.0, 4.0]);
     let column = Sample { shape: vec![2, 1], ..sample.clone() };
@@ -217,7 +221,7 @@ fn names_and_shapes_that_do_not_match() {
 }
 
 #[test]
-fn the_total_is_that_of_one_long_vector() {
+fn total_equals_comparison_of_concatenated_tensors() {
     let parts = |parts: [&[f32]; 2]| {
         ["x", "w"]
             .into_iter()
@@ -245,13 +249,13 @@ fn stored_every_way(folder: &TempDir, samples: &[Sample]) -> [PathBuf; 3] {
 }
 
 #[test]
-fn a_model_is_itself_however_it_is_stored() {
+fn file_format_does_not_change_results() {
     let folder = tempfile::tempdir().unwrap();
     let samples = menagerie();
     let paths = stored_every_way(&folder, &samples);
     for a in &paths {
         for b in &paths {
-            let comparison = occ::compare(a, b, &mut go).unwrap();
+            let comparison = compare(a, b).unwrap();
             assert!(comparison.total.identical);
             assert_eq!(comparison.tensors.len(), samples.len());
             assert!(comparison.only_in_a.is_empty() && comparison.only_in_b.is_empty());
@@ -265,9 +269,9 @@ fn a_model_is_itself_however_it_is_stored() {
     }
 }
 
-/// Over many blocks and two pieces: elements of different widths stay in step, and the last counts.
+/// Tensors of two pieces and many blocks, with elements of different sizes.
 #[test]
-fn long_tensors_are_compared_to_their_end() {
+fn last_elements_of_long_tensors_are_compared() {
     const COUNT: usize = (1 << 20) + 5000;
     let brains: Vec<u8> = bf16_weights(1, 1000).repeat(COUNT.div_ceil(1000))[..2 * COUNT].to_vec();
     let mut brains = bytes(Dtype::Bf16, &brains);
@@ -289,9 +293,9 @@ fn long_tensors_are_compared_to_their_end() {
     assert_eq!((tensor.identical, tensor.distortion.unwrap().max_abs_error), (false, INFINITY));
 }
 
-/// Several pieces, several threads: the same bits, and close to a plain sum.
+/// Several pieces and threads: identical results, equal to a plain sum.
 #[test]
-fn threads_and_storage_do_not_matter() {
+fn threads_and_file_format_do_not_change_results() {
     const COUNT: usize = 2_500_000;
     let folder = tempfile::tempdir().unwrap();
     let noise = |seed| Sample::new("w", Dtype::I8, &[COUNT / 4, 4], Random(seed).bytes(COUNT));
@@ -305,9 +309,11 @@ fn threads_and_storage_do_not_matter() {
         let mut reported = 0;
         let mut progress = |bytes| {
             reported += bytes;
-            go(bytes)
+            ControlFlow::Continue(())
         };
-        let result = pool.install(|| occ::compare(path("a"), path(b), &mut progress).unwrap());
+        let options = CompareOptions::default();
+        let compare = || occ::compare(path("a"), path(b), &options, Some(&mut progress));
+        let result = pool.install(compare).unwrap();
         assert_eq!(reported, COUNT as u64);
         result
     };
@@ -319,13 +325,13 @@ fn threads_and_storage_do_not_matter() {
     let pairs = || a.bytes.iter().map(value).zip(b.bytes.iter().map(value));
     let norm = square(pairs().map(|(a, _)| a * a).sum());
     let error = square(pairs().map(|(a, b)| (a - b).pow(2)).sum());
-    // Integers this small add up exactly.
+    // Sums of these integers are exact.
     assert_eq!(one.tensors[0].distortion.unwrap().rel_error, error / norm);
     assert_eq!(one.tensors[0].distortion.unwrap().max_abs_error, 255.0);
 }
 
 fn failure(a: &Path, b: &Path) -> Error {
-    occ::compare(a, b, &mut go).unwrap_err()
+    compare(a, b).unwrap_err()
 }
 
 #[test]
@@ -353,7 +359,8 @@ fn errors_name_file_and_tensor() {
     }
     assert!(matches!(failure(&good, &path("none")), Error::Io { path: Some(_), .. }));
     assert!(matches!(failure(folder.path(), &good), Error::Io { path: Some(_), .. }));
-    let stopped: Result<_> = occ::compare(&good, &good, &mut |_| ControlFlow::Break(()));
+    let cancel = &mut |_| ControlFlow::Break(());
+    let stopped = occ::compare(&good, &good, &CompareOptions::default(), Some(cancel));
     assert!(matches!(stopped, Err(Error::Cancelled)));
 }
 
@@ -368,7 +375,7 @@ fn encoded(dtype: Dtype, values: &[f64]) -> Sample {
     Sample::new("w", dtype, &[values.len()], bytes)
 }
 
-/// What `encoded` holds.
+/// The inverse of `encoded`.
 fn decoded(sample: &Sample) -> Vec<f64> {
     let two = |bytes: &[u8]| [bytes[0], bytes[1]];
     let width = sample.dtype.bits() as usize / 8;
@@ -393,7 +400,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn agrees_with_a_naive_computation(
+    fn results_equal_the_reference(
         pairs in prop::collection::vec((-100f64..100.0, -100f64..100.0), 1..300),
         (a, b) in (floats(), floats()),
     ) {
@@ -409,20 +416,20 @@ proptest! {
         prop_assert!(close(found.snr_db, 20.0 * (norm(&x) / norm(&errors)).log10()));
         prop_assert_eq!(found.max_abs_error, largest);
         prop_assert!(close(found.cosine, product / (norm(&x) * norm(&y))));
-        // The other way round, only what errors are relative to changes.
+        // Swapping A and B changes only the norm that errors are relative to.
         let back = tensors(b, a).distortion.unwrap();
         prop_assert_eq!((back.max_abs_error, back.cosine), (largest, found.cosine));
         prop_assert!(close(back.rel_error, norm(&errors) / norm(&y)));
     }
 
-    /// Whatever the bytes are: never NaN, the same both ways, and equal to itself.
+    /// Results are never NaN, the largest error is symmetric, and equal tensors have no error.
     #[test]
-    fn any_bytes_have_an_answer(
+    fn results_of_any_bytes_are_not_nan(
         dtype in prop::sample::select(Dtype::ALL.to_vec()),
         noise in prop::collection::vec((any::<u8>(), any::<u8>()), 1..20),
     ) {
         let (a, b): (Vec<u8>, Vec<u8>) = noise.into_iter().unzip();
-        // Twenty-four bytes are whole elements of every dtype.
+        // 24 bytes are a whole number of elements for every dtype.
         let [a, b] = [a, b].map(|part| bytes(dtype, &part.repeat(24)));
         let there = tensors(a.clone(), b.clone());
         let back = tensors(b, a.clone());

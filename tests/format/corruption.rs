@@ -3,11 +3,10 @@
 use crate::common::{Sample, bf16_weights, few, safetensors, small_chunks, written};
 use occ::convert::{self, Checkpoint, Target};
 use occ::{Dtype, Error, Limits, Reader, StreamReader, VerifyOptions, Writer};
-use std::ops::ControlFlow;
 
 /// Every tensor that can still be read is the one that was written.
 fn assert_harmless(file: &[u8], samples: &[Sample], what: &str) {
-    if let Ok(reader) = Reader::from_bytes(file) {
+    if let Ok(reader) = Reader::new(file) {
         for tensor in reader.tensors().flatten() {
             if let Ok(bytes) = tensor.decode() {
                 let read = Sample::new(tensor.name(), tensor.dtype(), tensor.shape(), bytes);
@@ -29,7 +28,7 @@ fn assert_harmless(file: &[u8], samples: &[Sample], what: &str) {
 }
 
 fn problems(file: &[u8], deep: bool) -> Vec<Error> {
-    let options = VerifyOptions { deep, ..VerifyOptions::default() };
+    let options = VerifyOptions::default().deep(deep);
     occ::verify(file, options).unwrap().problems
 }
 
@@ -52,14 +51,14 @@ fn any_truncation() {
     let file = written(&samples, small_chunks(300));
     for length in 0..file.len() {
         let cut = &file[..length];
-        assert!(Reader::from_bytes(cut).is_err(), "opened at {length}");
+        assert!(Reader::new(cut).is_err(), "opened at {length}");
         assert_harmless(cut, &samples, &format!("cut at {length}"));
         assert!(!problems(cut, false).is_empty());
         let last = StreamReader::new(cut).map(|stream| stream.tensors().last());
         assert!(!matches!(last, Ok(None | Some(Ok(_)))), "the stream ended well at {length}");
     }
     let longer = [file.as_slice(), b"x"].concat();
-    assert!(Reader::from_bytes(&longer).is_err());
+    assert!(Reader::new(&longer).is_err());
     assert!(!problems(&longer, false).is_empty());
 }
 
@@ -78,7 +77,7 @@ fn every_damaged_chunk_is_named() {
     let bytes = bf16_weights(3, 1000);
     let sample = Sample::new("w", Dtype::Bf16, &[1000], bytes);
     let mut file = written(&[sample], small_chunks(100));
-    let chunks = Reader::from_bytes(&file).unwrap().tensor("w").unwrap().chunks();
+    let chunks = Reader::new(&file).unwrap().tensor("w").unwrap().chunks();
     assert_eq!(chunks, 10);
     // The payload fills most of the file: two far-apart bytes are in two chunks.
     let middle = file.len() / 2;
@@ -92,7 +91,7 @@ fn every_damaged_chunk_is_named() {
     for problem in &problems {
         assert!(matches!(problem, Error::ChecksumMismatch { .. }), "{problem}");
     }
-    let reader = Reader::from_bytes(&file).unwrap();
+    let reader = Reader::new(&file).unwrap();
     let error = reader.tensor("w").unwrap().decode().unwrap_err();
     assert_eq!(error.location(), Some(places[0]), "the first in order is reported");
 }
@@ -114,7 +113,7 @@ fn rows_touch_only_their_chunks() {
             for at in (0..file.len()).step_by(7) {
                 let mut damaged = file.clone();
                 damaged[at] ^= 0x55;
-                let Ok(reader) = Reader::from_bytes(&damaged) else { continue };
+                let Ok(reader) = Reader::new(&damaged) else { continue };
                 let tensor = reader.tensor(&sample.name).unwrap();
                 match tensor.decode_rows(wanted.clone()) {
                     Ok(bytes) => {
@@ -137,16 +136,14 @@ fn damage_never_survives_decompression() {
     let mut file = Vec::new();
     let mut writer = Writer::new(&mut file, small_chunks(300)).unwrap();
     let checkpoint = Checkpoint::open(&path).unwrap();
-    checkpoint.write_to(&mut writer, &mut |_| ControlFlow::Continue(())).unwrap();
+    checkpoint.write_to(&mut writer, None).unwrap();
     writer.finish().unwrap();
     for at in 0..file.len() {
         let mut damaged = file.clone();
         damaged[at] ^= 0x24;
         let mut back = Vec::new();
         let target = Target::Stream(&mut back);
-        let result = convert::decompress_stream(damaged.as_slice(), target, &mut |_| {
-            ControlFlow::Continue(())
-        });
+        let result = convert::decompress_stream(damaged.as_slice(), target, None);
         // Only the index is not needed, but its checksum is compared all the same.
         assert!(result.is_err(), "byte {at}");
     }
@@ -156,27 +153,24 @@ fn damage_never_survives_decompression() {
 fn limits_hold() {
     let sample = Sample::new("w", Dtype::U8, &[1 << 16], vec![3; 1 << 16]);
     let file = written(&[sample], small_chunks(1 << 12));
-    let open = |limits| Reader::from_bytes_with(&file, limits);
+    let open = |limits| Reader::new_with(&file, limits);
     let exceeds = |error: &Error| matches!(error, Error::LimitExceeded { .. });
 
-    let small = Limits { tensor_bytes: 1 << 15, ..Limits::default() };
+    let small = Limits::default().tensor_bytes(1 << 15);
     let reader = open(small).unwrap();
     let tensor = reader.tensor("w").unwrap();
     assert!(exceeds(&tensor.decode().unwrap_err()));
     assert_eq!(tensor.decode_rows(0..100).unwrap(), [3; 100]);
     tensor.decode_into(&mut vec![0; 1 << 16]).unwrap();
-    let error =
-        StreamReader::with_limits(file.as_slice(), small).unwrap().tensors().next().unwrap();
+    let error = StreamReader::new_with(file.as_slice(), small).unwrap().tensors().next().unwrap();
     assert!(exceeds(&error.unwrap_err()));
 
-    let small = Limits { chunk_bytes: 1 << 11, ..Limits::default() };
+    let small = Limits::default().chunk_bytes(1 << 11);
     assert!(exceeds(&open(small).unwrap().tensor("w").err().unwrap()));
-    for small in [
-        small,
-        Limits { frame_header_bytes: 40, ..Limits::default() },
-        Limits { index_bytes: 100, ..Limits::default() },
-    ] {
-        let last = StreamReader::with_limits(file.as_slice(), small).unwrap().tensors().last();
+    for small in
+        [small, Limits::default().frame_header_bytes(40), Limits::default().index_bytes(100)]
+    {
+        let last = StreamReader::new_with(file.as_slice(), small).unwrap().tensors().last();
         assert!(exceeds(&last.unwrap().unwrap_err()), "{small:?}");
     }
 }

@@ -6,9 +6,8 @@ mod targets;
 use occ::convert::Checkpoint;
 use occ::{BlockTransform, Dtype, WriteOptions, Writer};
 use std::fs;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use targets::recipe::{Bytes, Recipe, noise};
+use targets::input::{ArbitraryInput, Bytes, noise};
 
 fn folder(target: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target)
@@ -143,7 +142,7 @@ fn file(chunk_elements: u64, samples: &[Sample<'_>]) -> Vec<u8> {
 
 fn written(chunk_elements: u64, fill: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
     let mut file = Vec::new();
-    let options = WriteOptions { alignment: 32, chunk_elements, ..WriteOptions::default() };
+    let options = WriteOptions::default().alignment(32).chunk_elements(chunk_elements);
     let mut writer = Writer::new(&mut file, options).unwrap();
     fill(&mut writer);
     writer.finish().unwrap();
@@ -172,7 +171,7 @@ fn sharded() -> Vec<u8> {
 fn converted(path: &Path) -> Vec<u8> {
     let checkpoint = Checkpoint::open(path).unwrap();
     written(500, |writer| {
-        checkpoint.write_to(writer, &mut |_| ControlFlow::Continue(())).unwrap();
+        checkpoint.write_to(writer, None).unwrap();
     })
 }
 
@@ -235,7 +234,7 @@ const LOSSY: [(&str, [u8; 15]); 9] = [
 
 fn lossy_file(name: &str) -> Vec<u8> {
     let (_, recipe) = LOSSY.iter().find(|lossy| lossy.0 == name).unwrap();
-    Recipe::read(&mut Bytes::new(recipe)).write()
+    ArbitraryInput::read(&mut Bytes::new(recipe)).write()
 }
 
 /// The seeds reach every part of the lossy codec.
@@ -243,7 +242,7 @@ fn lossy_file(name: &str) -> Vec<u8> {
 fn lossy_seeds_are_what_their_names_say() {
     let coding = |name: &str| {
         let file = lossy_file(name);
-        let reader = occ::Reader::from_bytes(&file).unwrap();
+        let reader = occ::Reader::new(&file).unwrap();
         let tensor = reader.tensors().next().unwrap().unwrap();
         let bits = tensor.coded_bytes() * 8 / tensor.elements();
         (tensor.coding().unwrap().expect("something is lost"), bits)

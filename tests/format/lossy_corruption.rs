@@ -1,7 +1,7 @@
 //! Damage to what was coded with loss: it is noticed, the error tells where, nothing panics.
 
-#[path = "../../fuzz/mend.rs"]
-mod mend;
+#[path = "../../fuzz/checksums.rs"]
+mod checksums;
 
 use crate::common::lossy::{Anatomy, Exhibit, learned_exhibits, simple_exhibits, written};
 use crate::common::{Random, Sample, small_chunks};
@@ -22,11 +22,11 @@ fn files() -> Vec<(Vec<u8>, Sample)> {
 }
 
 fn decoded(file: &[u8], name: &str) -> Result<Vec<u8>, Error> {
-    Reader::from_bytes(file)?.tensor(name)?.decode()
+    Reader::new(file)?.tensor(name)?.decode()
 }
 
 fn problems(file: &[u8], deep: bool) -> Vec<Error> {
-    let options = VerifyOptions { deep, limits: Limits::tight() };
+    let options = VerifyOptions::default().deep(deep).limits(Limits::tight());
     occ::verify(file, options).unwrap().problems
 }
 
@@ -53,7 +53,7 @@ fn names(error: &Error, name: &str) -> bool {
 fn exhibits_show_what_their_names_say() {
     let mut seen = Vec::new();
     for (file, sample) in files() {
-        let reader = Reader::from_bytes(&file).unwrap();
+        let reader = Reader::new(&file).unwrap();
         let coding = reader.tensor(&sample.name).unwrap().coding().unwrap().expect("lossy");
         let anatomy = Anatomy::of(&file);
         let ([escapes, exceptions], bypass) = (anatomy.counts(&file), anatomy.bypass(&file));
@@ -91,7 +91,7 @@ fn any_single_byte_changed() {
             assert!(!found.is_empty(), "{name}, byte {at} went unnoticed");
             let told = found.iter().any(|error| names(error, name));
             assert!(told || !(anatomy.chunk.start..anatomy.end).contains(&at), "{at}: {found:?}");
-            if let Ok(reader) = Reader::from_bytes(&damaged)
+            if let Ok(reader) = Reader::new(&damaged)
                 && let Ok(Some(tensor)) = reader.get(name)
             {
                 match tensor.decode() {
@@ -112,7 +112,7 @@ fn any_truncation() {
     for (file, sample) in files() {
         for length in 0..file.len() {
             let cut = &file[..length];
-            assert!(Reader::from_bytes(cut).is_err(), "{}: opened at {length}", sample.name);
+            assert!(Reader::new(cut).is_err(), "{}: opened at {length}", sample.name);
             assert!(streamed(cut).is_err() && !problems(cut, false).is_empty());
         }
     }
@@ -135,7 +135,7 @@ fn chunks_of_another_length_never_decode() {
             let head = (body.len() as u32).to_le_bytes();
             let mut changed =
                 [&file[..chunk.start], &head, &[0; 4], &body, &file[chunk.end..]].concat();
-            mend::checksums(&mut changed);
+            checksums::fix_checksums(&mut changed);
             let error = streamed(&changed).unwrap_err();
             assert!(names(&error, &name), "{change:?}: {error:?}");
             let wrong = matches!(error, Error::Corrupt { .. } | Error::Truncated { .. });
@@ -165,9 +165,9 @@ fn look(tensor: &Tensor<'_>) -> Option<Vec<u8>> {
 fn damaged_and_mended(file: &[u8], damage: impl Fn(&mut [u8])) -> bool {
     let mut damaged = file.to_vec();
     damage(&mut damaged);
-    mend::checksums(&mut damaged);
+    checksums::fix_checksums(&mut damaged);
     let sound = problems(&damaged, true).is_empty();
-    if let Ok(reader) = Reader::from_bytes_with(&damaged, Limits::tight()) {
+    if let Ok(reader) = Reader::new_with(&damaged, Limits::tight()) {
         for tensor in reader.tensors().flatten() {
             let bytes = look(&tensor);
             assert!(!sound || bytes == streamed(&damaged).ok());
@@ -234,7 +234,7 @@ fn peak_megabytes() -> i64 {
 fn damage_stays_where_it_is() {
     let exhibits = exhibits();
     let file = written(&exhibits, small_chunks(1));
-    let reader = Reader::from_bytes(&file).unwrap();
+    let reader = Reader::new(&file).unwrap();
     let sound: Vec<Vec<u8>> =
         reader.tensors().map(|tensor| tensor.unwrap().decode().unwrap()).collect();
     let chunks: u64 = reader.tensors().map(|tensor| tensor.unwrap().chunks()).sum();
@@ -243,7 +243,7 @@ fn damage_stays_where_it_is() {
     for at in (64..reader.file_bytes() as usize).step_by(41) {
         let mut damaged = file.clone();
         damaged[at] ^= 0x55;
-        let Ok(reader) = Reader::from_bytes(&damaged) else { continue };
+        let Ok(reader) = Reader::new(&damaged) else { continue };
         let mut failed = Vec::new();
         for (number, exhibit) in exhibits.iter().enumerate() {
             match reader.tensor(&exhibit.sample.name).and_then(|tensor| tensor.decode()) {

@@ -7,7 +7,7 @@ use crate::spec_decoder::{DecodedObject, decode_indexed, decode_stream};
 use occ::{Reader, VerifyOptions, WriteOptions};
 
 fn is_sound(file: &[u8]) -> bool {
-    let options = VerifyOptions { deep: true, ..VerifyOptions::default() };
+    let options = VerifyOptions::default().deep(true);
     occ::verify(file, options).unwrap().problems.is_empty()
 }
 
@@ -26,11 +26,7 @@ fn assert_same(objects: &[DecodedObject], samples: &[Sample]) {
 #[test]
 fn reads_what_is_written() {
     let samples = menagerie();
-    for options in [
-        WriteOptions::default(),
-        small_chunks(77),
-        WriteOptions { alignment: 1, ..small_chunks(500) },
-    ] {
+    for options in [WriteOptions::default(), small_chunks(77), small_chunks(500).alignment(1)] {
         let file = written(&samples, options);
         assert_same(&decode_stream(&file).unwrap(), &samples);
         assert_same(&decode_indexed(&file).unwrap(), &samples);
@@ -41,7 +37,7 @@ fn reads_what_is_written() {
 #[test]
 fn reads_codecs_by_their_ids() {
     let file = written(&menagerie(), WriteOptions::default());
-    let reader = Reader::from_bytes(&file).unwrap();
+    let reader = Reader::new(&file).unwrap();
     for object in decode_stream(&file).unwrap() {
         assert_eq!(reader.tensor(&object.name).unwrap().stored().unwrap().id(), object.codec);
     }
@@ -65,7 +61,7 @@ fn agrees_on_pairs() {
 }
 
 fn agrees(samples: &[Sample]) {
-    let file = written(samples, WriteOptions { alignment: 16, ..small_chunks(1 << 18) });
+    let file = written(samples, small_chunks(1 << 18).alignment(16));
     let checksums = checksums(&file);
     let mut mended = file.clone();
     mend(&mut mended, &checksums);

@@ -48,18 +48,18 @@ fn sample(dtype: Dtype, rows: usize, columns: usize, specials: &[f64]) -> Sample
 
 /// A file with the sample alone, in chunks of 64 rows.
 fn coded(sample: &Sample, encoding: &Encoding) -> Vec<u8> {
-    let Sample { name, dtype, shape, bytes } = sample;
-    let plan = Plan::of(name, *dtype, shape, bytes.as_slice(), encoding).unwrap();
+    let shape = &sample.shape;
+    let plan = Plan::of(&sample.source(), encoding).unwrap();
     let mut file = Vec::new();
     let mut writer = Writer::new(&mut file, small_chunks(64 * shape[1] as u64)).unwrap();
-    writer.add_planned(name, *dtype, shape, bytes.as_slice(), &plan).unwrap();
+    writer.add_planned(&sample.source(), &plan).unwrap();
     writer.finish().unwrap();
     file
 }
 
 /// What a deep verification finds wrong.
 fn problems(file: &[u8]) -> Vec<Error> {
-    let options = VerifyOptions { deep: true, ..VerifyOptions::default() };
+    let options = VerifyOptions::default().deep(true);
     occ::verify(file, options).unwrap().problems
 }
 
@@ -92,7 +92,7 @@ struct Told {
 
 impl Told {
     fn by(file: &[u8], name: &str) -> Self {
-        let reader = Reader::from_bytes(file).unwrap();
+        let reader = Reader::new(file).unwrap();
         let coding = reader.tensor(NAME).unwrap().coding().unwrap().expect(name);
         let chunk = first_chunk(file).start;
         Told {
@@ -175,7 +175,7 @@ fn signal_and_noise(dtype: Dtype, original: &[u8], decoded: &[u8]) -> [f64; 2] {
 }
 
 fn assert_same(file: &[u8], original: &Sample, name: &str) {
-    let reader = Reader::from_bytes(file).unwrap();
+    let reader = Reader::new(file).unwrap();
     let decoded = reader.tensor(NAME).unwrap().decode().unwrap();
     for objects in [decode_stream(file), decode_indexed(file)] {
         let [object] = <[_; 1]>::try_from(objects.unwrap()).ok().unwrap();
@@ -256,7 +256,7 @@ fn reads_the_worked_example() {
     let (made, expected) = worked_example();
     let file = made.file(&expected);
     assert!(problems(&file).is_empty());
-    let reader = Reader::from_bytes(&file).unwrap();
+    let reader = Reader::new(&file).unwrap();
     assert_eq!(reader.tensor("w").unwrap().decode().unwrap(), expected);
     assert_eq!(decode_indexed(&file).unwrap()[0].bytes, expected);
     assert_eq!(decode_stream(&file).unwrap()[0].bytes, expected);
@@ -462,7 +462,7 @@ fn agrees_on_what_was_made_up() {
         let file = made.file(&[]);
         let mut sound = file.clone();
         assert!(assert_agreed(&mut sound, &format!("{number}")));
-        let reader = Reader::from_bytes(&sound).unwrap();
+        let reader = Reader::new(&sound).unwrap();
         let tensor = reader.tensor("w").unwrap();
         let decoded = &decode_indexed(&sound).unwrap()[0].bytes;
         assert!(tensor.decode().unwrap() == *decoded);

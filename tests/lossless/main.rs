@@ -1,8 +1,10 @@
-//! Lossless coding: round trips, safetensors checkpoints, and coded size against entropy.
+//! Readers and lossless coding: random access, streams, round trips, safetensors checkpoints, and
+//! encoded size against entropy.
 
 #[path = "../common/mod.rs"]
 mod common;
 
 mod entropy;
+mod reader;
 mod roundtrip;
 mod safetensors;

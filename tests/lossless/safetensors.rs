@@ -1,4 +1,5 @@
-//! Safetensors in, safetensors out, byte for byte, however odd the file.
+//! Conversion of safetensors files and checkpoint folders to `.occ` and back, byte for byte.
+#![cfg(feature = "convert")]
 
 use crate::common::{
     Sample, bf16_weights, f32_weights, menagerie, safetensors, safetensors_with_header,
@@ -10,16 +11,12 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-fn go(_: u64) -> ControlFlow<()> {
-    ControlFlow::Continue(())
-}
-
 fn compressed(input: &Path) -> Result<Vec<u8>> {
     let mut file = Vec::new();
     let mut writer = Writer::new(&mut file, small_chunks(500)).unwrap();
-    Checkpoint::open(input)?.write_to(&mut writer, &mut go)?;
+    Checkpoint::open(input)?.write_to(&mut writer, None)?;
     writer.finish()?;
-    let options = VerifyOptions { deep: true, ..VerifyOptions::default() };
+    let options = VerifyOptions::default().deep(true);
     let report = occ::verify(file.as_slice(), options)?;
     assert!(report.problems.is_empty(), "{:?}", report.problems);
     Ok(file)
@@ -30,41 +27,41 @@ fn target(path: PathBuf) -> Target<'static> {
 }
 
 /// Compresses and restores a file, from a path and from a stream.
-fn assert_comes_back(original: &[u8]) {
+fn assert_round_trip(original: &[u8]) {
     let folder = tempfile::tempdir().unwrap();
     let (input, coded) = (folder.path().join("in.safetensors"), folder.path().join("in.occ"));
     fs::write(&input, original).unwrap();
     let file = compressed(&input).unwrap();
     fs::write(&coded, &file).unwrap();
     let back = folder.path().join("back");
-    let done = convert::decompress(&coded, target(back.clone()), &mut go).unwrap();
+    let done = convert::decompress(&coded, target(back.clone()), None).unwrap();
     assert!(fs::read(&back).unwrap() == original);
     assert_eq!((done.input_bytes, done.output_bytes), (file.len() as u64, original.len() as u64));
     let mut streamed = Vec::new();
-    convert::decompress_stream(file.as_slice(), Target::Stream(&mut streamed), &mut go).unwrap();
+    convert::decompress_stream(file.as_slice(), Target::Stream(&mut streamed), None).unwrap();
     assert!(streamed == original);
-    let spooled = Checkpoint::spool(original, folder.path(), &mut go).unwrap();
+    let spooled = Checkpoint::spool(original, folder.path(), None).unwrap();
     let mut from_stream = Vec::new();
     let mut writer = Writer::new(&mut from_stream, small_chunks(500)).unwrap();
-    spooled.write_to(&mut writer, &mut go).unwrap();
+    spooled.write_to(&mut writer, None).unwrap();
     writer.finish().unwrap();
     assert!(from_stream == file, "a pipe and a file compress alike");
 }
 
 #[test]
-fn an_ordinary_file() {
-    assert_comes_back(&safetensors(&menagerie()));
+fn file_is_restored() {
+    assert_round_trip(&safetensors(&menagerie()));
 }
 
 #[test]
-fn files_without_tensors() {
+fn files_without_tensors_are_restored() {
     for header in ["{}", "{}     ", r#"{"__metadata__":{}}"#, r#"{"__metadata__":{"a":"b"}}   "#] {
-        assert_comes_back(&safetensors_with_header(header, b""));
+        assert_round_trip(&safetensors_with_header(header, b""));
     }
 }
 
 #[test]
-fn odd_headers() {
+fn unusual_headers_are_restored() {
     let data = [bf16_weights(1, 600), vec![1, 2, 3, 4]].concat();
     let tensor = |name: &str, dtype: &str, shape: &str, start: usize, end: usize| {
         format!(r#""{name}":{{"dtype":"{dtype}","shape":{shape},"data_offsets":[{start},{end}]}}"#)
@@ -85,14 +82,14 @@ fn odd_headers() {
             "{{{},{a}}}",
             b.replace(r#""dtype":"BF16","shape":[600]"#, r#""shape":[600],"dtype":"BF16""#)
         ),
-        format!("{{{},{a}}}", b.replace(r#""z""#, r#""""#)), // a name of nothing
+        format!("{{{},{a}}}", b.replace(r#""z""#, r#""""#)), // an empty name
     ] {
-        assert_comes_back(&safetensors_with_header(&header, &data));
+        assert_round_trip(&safetensors_with_header(&header, &data));
     }
 }
 
 #[test]
-fn what_is_not_safetensors_is_refused() {
+fn other_formats_are_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let good = safetensors(&menagerie());
     let mut hole = good.clone();
@@ -110,7 +107,7 @@ fn what_is_not_safetensors_is_refused() {
     ));
 }
 
-/// A folder of two shards, their index, and a file that is none of our business.
+/// Makes a folder with two shards, their index and an unrelated file.
 fn sharded(folder: &Path) -> Vec<String> {
     let samples = menagerie();
     let (first, second) = samples.split_at(5);
@@ -137,15 +134,15 @@ fn sharded(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_sharded_checkpoint_comes_back_as_its_shards() {
+fn sharded_checkpoint_is_restored() {
     let root = tempfile::tempdir().unwrap();
     let original = root.path().join("model");
     fs::create_dir(&original).unwrap();
     let names = sharded(&original);
     let file = compressed(&original).unwrap();
-    assert!(convert::is_sharded(&Reader::from_bytes(&file).unwrap()).unwrap());
+    assert!(convert::is_sharded(&Reader::new(&file).unwrap()).unwrap());
     let back = root.path().join("back");
-    let done = convert::decompress_stream(file.as_slice(), target(back.clone()), &mut go).unwrap();
+    let done = convert::decompress_stream(file.as_slice(), target(back.clone()), None).unwrap();
     assert_eq!(done.files, 3);
     let mut found: Vec<_> = fs::read_dir(&back)
         .unwrap()
@@ -156,19 +153,19 @@ fn a_sharded_checkpoint_comes_back_as_its_shards() {
     for name in &names {
         assert!(fs::read(back.join(name)).unwrap() == fs::read(original.join(name)).unwrap());
     }
-    // Into the folder that is there already: only if asked.
-    let again = convert::decompress_stream(file.as_slice(), target(back.clone()), &mut go);
+    // Existing files are replaced only on request.
+    let again = convert::decompress_stream(file.as_slice(), target(back.clone()), None);
     assert!(
         matches!(again, Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::AlreadyExists)
     );
     let target = Target::Path { path: back, overwrite: true };
-    convert::decompress_stream(file.as_slice(), target, &mut go).unwrap();
+    convert::decompress_stream(file.as_slice(), target, None).unwrap();
     let stream = Target::Stream(&mut std::io::sink());
-    assert!(convert::decompress_stream(file.as_slice(), stream, &mut go).is_err());
+    assert!(convert::decompress_stream(file.as_slice(), stream, None).is_err());
 }
 
 #[test]
-fn a_folder_with_a_lone_model_is_that_model() {
+fn folder_with_a_single_file_equals_that_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
     fs::write(&path, safetensors(&menagerie())).unwrap();
@@ -180,7 +177,7 @@ fn a_folder_with_a_lone_model_is_that_model() {
 }
 
 #[test]
-fn shards_that_share_a_tensor_are_refused() {
+fn tensor_in_two_shards_is_rejected() {
     let folder = tempfile::tempdir().unwrap();
     sharded(folder.path());
     let first = folder.path().join("model-00001-of-00002.safetensors");
@@ -189,13 +186,13 @@ fn shards_that_share_a_tensor_are_refused() {
 }
 
 #[test]
-fn a_file_without_a_header_gets_one() {
+fn header_is_written_for_a_file_without_one() {
     let samples = menagerie();
     let file = crate::common::written(&samples, WriteOptions::default());
     let folder = tempfile::tempdir().unwrap();
     let (coded, back) = (folder.path().join("a.occ"), folder.path().join("a.safetensors"));
     fs::write(&coded, &file).unwrap();
-    convert::decompress(&coded, target(back.clone()), &mut go).unwrap();
+    convert::decompress(&coded, target(back.clone()), None).unwrap();
     let bytes = fs::read(&back).unwrap();
     let parsed = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     assert_eq!(parsed.len(), samples.len());
@@ -204,12 +201,12 @@ fn a_file_without_a_header_gets_one() {
         assert_eq!((view.shape(), view.data()), (&sample.shape[..], &sample.bytes[..]));
         assert_eq!(view.dtype().to_string(), sample.dtype.name());
     }
-    let stream = convert::decompress_stream(file.as_slice(), target(back), &mut go);
+    let stream = convert::decompress_stream(file.as_slice(), target(back), None);
     assert!(matches!(stream, Err(Error::Unsupported { .. })));
 }
 
 #[test]
-fn an_interrupted_conversion_leaves_nothing() {
+fn cancelled_conversion_leaves_no_files() {
     let folder = tempfile::tempdir().unwrap();
     let input = folder.path().join("in.safetensors");
     fs::write(&input, safetensors(&menagerie())).unwrap();
@@ -221,7 +218,7 @@ fn an_interrupted_conversion_leaves_nothing() {
     };
     let interrupted = |result: Result<()>| matches!(result, Err(Error::Cancelled));
     let mut writer = Writer::create(folder.path().join("a.occ"), small_chunks(500)).unwrap();
-    assert!(interrupted(Checkpoint::open(&input).unwrap().write_to(&mut writer, &mut stop)));
+    assert!(interrupted(Checkpoint::open(&input).unwrap().write_to(&mut writer, Some(&mut stop))));
     assert!(writer.finish().is_err(), "a file cut short cannot be finished");
     let mut calls = 0;
     let mut stop = |_: u64| {
@@ -229,13 +226,15 @@ fn an_interrupted_conversion_leaves_nothing() {
         if calls == 4 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let back = target(folder.path().join("back"));
-    assert!(interrupted(convert::decompress_stream(coded.as_slice(), back, &mut stop).map(drop)));
+    assert!(interrupted(
+        convert::decompress_stream(coded.as_slice(), back, Some(&mut stop)).map(drop)
+    ));
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
-/// The same attachments and tensors, in another order or lacking some: never half a file.
+/// Attachments and tensors in another order, or with some missing.
 #[test]
-fn what_the_header_does_not_describe_is_refused() {
+fn tensors_that_differ_from_the_header_are_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let input = folder.path().join("in.safetensors");
     let a = Sample::new("a", Dtype::F32, &[500], f32_weights(1, 500));
@@ -244,12 +243,12 @@ fn what_the_header_does_not_describe_is_refused() {
     let mut truth = Vec::new();
     let mut writer = Writer::new(&mut truth, WriteOptions::default()).unwrap();
     let checkpoint = Checkpoint::open(&input).unwrap();
-    checkpoint.write_to(&mut writer, &mut go).unwrap();
+    checkpoint.write_to(&mut writer, None).unwrap();
     writer.add("c", Dtype::F32, &[500], &a.bytes).unwrap();
     writer.finish().unwrap();
     assert_eq!(StreamReader::new(truth.as_slice()).unwrap().tensors().count(), 3);
     let back = folder.path().join("back");
-    let error = convert::decompress_stream(truth.as_slice(), target(back.clone()), &mut go);
+    let error = convert::decompress_stream(truth.as_slice(), target(back.clone()), None);
     assert!(matches!(error, Err(Error::Corrupt { .. })));
     assert!(!back.exists());
 }

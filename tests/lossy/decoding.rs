@@ -58,17 +58,16 @@ fn sample(dtype: Dtype, shape: &[usize], seed: u64) -> Sample {
 
 /// A file with one tensor in it, coded as asked.
 fn coded(sample: &Sample, encoding: &Encoding, options: WriteOptions) -> Vec<u8> {
-    let Sample { name, dtype, shape, bytes } = sample;
-    let plan = Plan::of(name, *dtype, shape, bytes.as_slice(), encoding).unwrap();
+    let plan = Plan::of(&sample.source(), encoding).unwrap();
     let mut file = Vec::new();
     let mut writer = Writer::new(&mut file, options).unwrap();
-    writer.add_planned(name, *dtype, shape, bytes.as_slice(), &plan).unwrap();
+    writer.add_planned(&sample.source(), &plan).unwrap();
     writer.finish().unwrap();
     file
 }
 
 fn assert_sound(file: &[u8]) {
-    let options = VerifyOptions { deep: true, ..VerifyOptions::default() };
+    let options = VerifyOptions::default().deep(true);
     let report = occ::verify(file, options).unwrap();
     assert!(report.problems.is_empty(), "{:?}", report.problems);
 }
@@ -113,7 +112,7 @@ fn every_way_of_decoding_finds_the_same() {
         let sample = Sample { name: name.into(), ..sample(Dtype::F32, &[1111, 100], 3) };
         let file = coded(&sample, &encoding, small_chunks(9000));
         assert_sound(&file);
-        let reader = Reader::from_bytes(&file).unwrap();
+        let reader = Reader::new(&file).unwrap();
         let tensor = reader.tensor(name).unwrap();
         let coding = tensor.coding().unwrap().expect("something was lost");
         assert!(expected(&coding), "{number}: {coding:?}");
@@ -150,7 +149,7 @@ fn other_types_are_rounded_once() {
     for dtype in FLOATS {
         let sample = sample(dtype, &[64, 96], 5);
         let file = coded(&sample, &Encoding::snr(20.0), WriteOptions::default());
-        let reader = Reader::from_bytes(&file).unwrap();
+        let reader = Reader::new(&file).unwrap();
         let tensor = reader.tensor("w").unwrap();
         assert_eq!(tensor.stored(), Some(Codec::Trellis));
         let own = tensor.decode().unwrap();
@@ -179,7 +178,7 @@ fn what_is_not_finite_or_far_out_poisons_nothing() {
             let original = Sample { bytes: to_bytes(dtype, &values), ..plain };
             let file = coded(&original, &encoding, WriteOptions::default());
             assert_sound(&file);
-            let reader = Reader::from_bytes(&file).unwrap();
+            let reader = Reader::new(&file).unwrap();
             let bytes = reader.tensor(name).unwrap().decode().unwrap();
             let size = dtype.bits() as usize / 8;
             for (a, b) in original.bytes.chunks(size).zip(bytes.chunks(size)) {
@@ -247,7 +246,7 @@ fn awkward_tensors_keep_the_promise() {
             ] {
                 let file = coded(&original, &encoding, WriteOptions::default());
                 assert_sound(&file);
-                let reader = Reader::from_bytes(&file).unwrap();
+                let reader = Reader::new(&file).unwrap();
                 let decoded = reader.tensor("w").unwrap().decode().unwrap();
                 let (signal, noise) = loss(dtype, &original.bytes, &decoded);
                 let allowed = signal * 10f64.powf(-snr / 10.0) * (1.0 + 1e-9);
@@ -312,7 +311,7 @@ proptest! {
         };
         let file = coded(&original, &encoding, small_chunks(chunk_elements));
         assert_sound(&file);
-        let reader = Reader::from_bytes(&file).unwrap();
+        let reader = Reader::new(&file).unwrap();
         let tensor = reader.tensor("w").unwrap();
         let decoded = tensor.decode().unwrap();
         let Some(coding) = tensor.coding().unwrap() else {

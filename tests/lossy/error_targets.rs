@@ -3,7 +3,7 @@
 use crate::common::{Random, Sample, small_chunks};
 use occ::{
     BlockTransform, Coordinates, Dtype, Encoding, Error, FileSection, Plan, Reader, RowScales,
-    StreamReader, TensorPlan, VerifyOptions, WriteOptions, Writer,
+    StreamReader, TensorPlan, TensorSource, VerifyOptions, WriteOptions, Writer,
 };
 use proptest::prelude::*;
 
@@ -23,28 +23,26 @@ fn normal(seed: u64, count: usize) -> Vec<f32> {
 }
 
 fn plan(sample: &Sample, encoding: &Encoding) -> TensorPlan {
-    let Sample { name, dtype, shape, bytes } = sample;
-    Plan::of(name, *dtype, shape, bytes.as_slice(), encoding).unwrap()
+    Plan::of(&sample.source(), encoding).unwrap()
 }
 
 fn coded(sample: &Sample, plan: &TensorPlan, options: WriteOptions) -> Result<Vec<u8>, Error> {
-    let Sample { name, dtype, shape, bytes } = sample;
     let mut file = Vec::new();
     let mut writer = Writer::new(&mut file, options)?;
-    writer.add_planned(name, *dtype, shape, bytes.as_slice(), plan)?;
+    writer.add_planned(&sample.source(), plan)?;
     writer.finish()?;
-    let options = VerifyOptions { deep: true, ..VerifyOptions::default() };
+    let options = VerifyOptions::default().deep(true);
     let report = occ::verify(file.as_slice(), options)?;
     assert!(report.problems.is_empty(), "{:?}", report.problems);
     Ok(file)
 }
 
 fn decoded(file: &[u8]) -> Vec<u8> {
-    Reader::from_bytes(file).unwrap().tensor("w").unwrap().decode().unwrap()
+    Reader::new(file).unwrap().tensor("w").unwrap().decode().unwrap()
 }
 
 fn is_lossy(file: &[u8]) -> bool {
-    Reader::from_bytes(file).unwrap().tensor("w").unwrap().coding().unwrap().is_some()
+    Reader::new(file).unwrap().tensor("w").unwrap().coding().unwrap().is_some()
 }
 
 /// Encodings of every kind of coordinates at this signal-to-noise ratio.
@@ -244,13 +242,14 @@ fn files_and_memory_make_the_same() {
     let sample = singles(&[300, 64], &normal(6, 300 * 64));
     let mut disk = tempfile::tempfile().unwrap();
     std::io::Write::write_all(&mut disk, &[&[0; 7], sample.bytes.as_slice()].concat()).unwrap();
-    let section = FileSection::new(&disk, 7..7 + sample.bytes.len() as u64);
+    let section = FileSection::new(disk, 7..7 + sample.bytes.len() as u64);
+    let source = TensorSource::new("w", Dtype::F32, &[300, 64], &section);
     for encoding in encodings(17.0) {
         let plan = plan(&sample, &encoding);
-        assert_eq!(Plan::of("w", Dtype::F32, &[300, 64], &section, &encoding).unwrap(), plan);
+        assert_eq!(Plan::of(&source, &encoding).unwrap(), plan);
         let mut file = Vec::new();
         let mut writer = Writer::new(&mut file, small_chunks(3000)).unwrap();
-        writer.add_planned("w", Dtype::F32, &[300, 64], &section, &plan).unwrap();
+        writer.add_planned(&source, &plan).unwrap();
         writer.finish().unwrap();
         assert!(file == coded(&sample, &plan, small_chunks(3000)).unwrap());
     }
@@ -285,7 +284,7 @@ proptest! {
         let whole = decoded(&file);
         let streamed = StreamReader::new(file.as_slice()).unwrap().tensors().next();
         prop_assert!(streamed.unwrap().unwrap().bytes == whole);
-        let reader = Reader::from_bytes(&file).unwrap();
+        let reader = Reader::new(&file).unwrap();
         let tensor = reader.tensor("w").unwrap();
         let row = 4 * middle * columns;
         for (a, b) in ranges {

@@ -1,16 +1,19 @@
-//! Symbols to bytes and back: histograms, frequency tables, bit I/O and the rANS coder.
+//! Entropy coding of bytes: bit fields, frequency tables and the rANS coder.
 //!
-//! Knows nothing of tensors, chunks or files.
+//! This layer does not depend on tensors, chunks or files. The module `encode` holds what only an
+//! encoder needs.
 
-mod bits;
+mod alphabet;
+mod bit_reader;
+#[cfg(feature = "encode")]
+mod encode;
 mod frequencies;
-mod histogram;
-mod profile;
+mod magnitude_distribution;
 pub(crate) mod rans;
 
-pub(crate) use bits::{BitReader, BitWriter};
-pub(crate) use frequencies::{Frequencies, entropy_bits};
-pub(crate) use histogram::Histogram;
-pub(crate) use profile::{
-    Alphabet, CENTRE, Coset, ESCAPE, MAX_MAGNITUDE, MagnitudeCounts, Profile,
-};
+pub(crate) use alphabet::{Alphabet, CENTRE, Coset, ESCAPE};
+pub(crate) use bit_reader::BitReader;
+#[cfg(feature = "encode")]
+pub(crate) use encode::{BitWriter, Histogram, MAX_MAGNITUDE, MagnitudeCounts, entropy_bits};
+pub(crate) use frequencies::Frequencies;
+pub(crate) use magnitude_distribution::MagnitudeDistribution;

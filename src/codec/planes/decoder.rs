@@ -24,13 +24,13 @@ pub(crate) struct Decoder {
 enum Feed<'a> {
     Raw(&'a [u8]),
     Constant(u8),
-    Coded(rans::Decoder<'a>, &'a DecodeTable),
+    Coded(rans::RansDecoder<'a>, &'a DecodeTable),
     Paired(Paired<'a>),
 }
 
 /// A plane in pairs.
 struct Paired<'a> {
-    decoder: rans::Decoder<'a>,
+    decoder: rans::RansDecoder<'a>,
     base: u8,
     table: &'a DecodeTable,
     /// Bytes after the last whole block.
@@ -145,9 +145,9 @@ fn take_u32(rest: &mut &[u8]) -> Result<usize> {
 }
 
 /// The next stream of a chunk, after its length.
-fn stream<'a>(rest: &mut &'a [u8]) -> Result<rans::Decoder<'a>> {
+fn stream<'a>(rest: &mut &'a [u8]) -> Result<rans::RansDecoder<'a>> {
     let length = take_u32(rest)?;
-    rans::Decoder::new(take(rest, length)?, Kernel::best())
+    rans::RansDecoder::new(take(rest, length)?, Kernel::best())
 }
 
 impl<'a> Paired<'a> {

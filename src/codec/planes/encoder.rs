@@ -7,7 +7,7 @@ use super::{
     STREAM_HEAD_BYTES,
 };
 use crate::arch::Kernel;
-use crate::codec::Scratch;
+use crate::codec::chunk::Scratch;
 use crate::codec::entropy::rans::{self, EncodeTables, LANES};
 use crate::codec::entropy::{BitWriter, Frequencies, Histogram, entropy_bits};
 use crate::codec::planes::split::Split;
@@ -141,7 +141,7 @@ impl Encoder {
         let (kernel, words) = (Kernel::best(), chunk.len() / self.split.width);
         let mut out = scratch.take_out();
         out.reserve(chunk.len());
-        let Scratch { symbols, coder, .. } = scratch;
+        let Scratch { symbols, words: coder, .. } = scratch;
         symbols.resize(words, 0);
         for (number, plane) in self.planes.iter().enumerate() {
             let extract = |out: &mut [u8]| self.split.extract(kernel, number, chunk, out);
@@ -182,7 +182,7 @@ fn put_stream(
     let head = out.len();
     out.extend([0; size_of::<u32>()]);
     let start = out.len();
-    let mut encoder = rans::Encoder::new(tables, symbols.len(), kernel, coder);
+    let mut encoder = rans::RansEncoder::new(tables, symbols.len(), kernel, coder);
     encoder.put(symbols);
     encoder.finish(out)?;
     let length = u32::try_from(out.len() - start)

@@ -1,9 +1,12 @@
-//! Reals to lattice integers and back: the scalar quantiser and trellises over its cosets.
+//! Quantisation to lattice points: scalar, or trellis-coded over cosets of the lattice.
 //!
-//! Knows nothing of frequencies or files: what a lattice point costs comes as numbers.
+//! This layer does not depend on frequencies or files. The search takes the costs of lattice points
+//! as numbers.
 
-mod search;
-mod trellis;
+mod trellis_code;
+#[cfg(feature = "encode")]
+mod viterbi;
 
-pub(crate) use search::{Costs, ROWS, Search, Task};
-pub(crate) use trellis::Trellis;
+pub(crate) use trellis_code::Trellis;
+#[cfg(feature = "encode")]
+pub(crate) use viterbi::{CostTables, ROWS, SearchInput, ViterbiSearch};

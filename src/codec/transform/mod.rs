@@ -1,40 +1,42 @@
-//! Axes in which a matrix is coded: rotations of its rows, and a low-dimensional part.
+//! Orthogonal transforms of rows, and the low-rank part of a matrix.
 //!
-//! Reals become coordinates by [`OrthogonalTransform::forward`], in floating point, in the encoder alone.
-//! Lattice integers become integers along the original columns by [`OrthogonalTransform::inverse`], in
-//! exact integer arithmetic, so that every decoder finds the same. Knows nothing of symbols,
-//! chunks or files.
+//! An encoder maps rows to coordinates in floating point (module `forward`). A decoder maps lattice
+//! integers to integers along the original columns with [`OrthogonalTransform::inverse`], in exact
+//! integer arithmetic, so that all decoders agree. This layer does not depend on symbols, chunks
+//! or files.
 
-mod basis;
+#[cfg(feature = "encode")]
+mod forward;
 mod hadamard;
 mod integers;
 mod low_rank;
+mod stored_basis;
 mod transpose;
 
 use crate::arch::Kernel;
 use crate::coordinates::BlockTransform;
 use std::ops::Range;
 
-pub(crate) use basis::{Basis, Gram};
+#[cfg(feature = "encode")]
+pub(crate) use forward::{ForwardTransform, Gram, LowRankProjector, Subspace};
 pub(crate) use hadamard::Hadamard;
-pub(crate) use low_rank::{LowRank, Subspace};
-pub(crate) use transpose::{transpose_long, transpose_short};
+pub(crate) use low_rank::LowRank;
+pub(crate) use stored_basis::StoredBasis;
+pub(crate) use transpose::{transpose_i16, transpose_i32};
 
-/// Rows that are decoded side by side, one in each lane.
+/// Rows that are decoded together, one in each lane.
 pub(crate) const BAND: usize = 32;
 
-/// An orthogonal map of rows, or nearly so.
+/// The decoder's direction of an orthogonal transform, exact up to the rounding of a stored basis.
 pub(crate) trait OrthogonalTransform: Send + Sync {
-    /// Whole rows, one after the other, to coordinates, in place.
-    fn forward(&self, kernel: Kernel, rows: &mut [f32]);
-
-    /// Columns that can be taken back together, without the others, in their order.
+    /// Consecutive ranges of columns that can be transformed independently, in order.
     fn tiles(&self) -> Vec<Range<usize>>;
 
-    /// Lattice points of a band in a tile, by column, to integers along the original columns: in
-    /// place, or over `wide`, which is as long.
+    /// Maps the lattice points of a band in a tile, by column, to integers along the original
+    /// columns. The result is in `points` or in `wide`, which have the same length.
     ///
-    /// No magnitude exceeds `largest`, which is below 2^15; results then fit, and nothing wraps.
+    /// No magnitude in `points` may exceed `largest`, which must be less than 2^15. Then nothing
+    /// overflows.
     fn inverse<'i>(
         &self,
         kernel: Kernel,
@@ -44,7 +46,8 @@ pub(crate) trait OrthogonalTransform: Send + Sync {
         wide: &'i mut [[i32; BAND]],
     ) -> Integers<'i>;
 
-    /// What integers that [`inverse`](Self::inverse) made count for, by column, in lattice steps.
+    /// The value of one unit of the integers that [`inverse`](Self::inverse) returns, by column, in
+    /// lattice steps.
     fn units(&self) -> Vec<f32>;
 }
 
@@ -53,7 +56,7 @@ pub(crate) trait OrthogonalTransform: Send + Sync {
 pub(crate) enum Transform {
     Identity(Identity),
     Hadamard(Hadamard),
-    Basis(Basis),
+    StoredBasis(StoredBasis),
 }
 
 impl Transform {
@@ -61,43 +64,41 @@ impl Transform {
         match self {
             Self::Identity(identity) => identity,
             Self::Hadamard(hadamard) => hadamard,
-            Self::Basis(basis) => basis,
+            Self::StoredBasis(basis) => basis,
         }
     }
 
-    /// The transform without its data.
+    /// Kind and block size of the transform.
     pub(crate) fn description(&self) -> BlockTransform {
         match self {
             Self::Identity(_) => BlockTransform::IDENTITY,
             Self::Hadamard(hadamard) => BlockTransform::hadamard(
                 1 << hadamard.block_log2(),
-                hadamard.flips().contains(&true),
+                hadamard.sign_flips().contains(&true),
             ),
-            Self::Basis(basis) => BlockTransform::klt(basis.block()),
+            Self::StoredBasis(basis) => BlockTransform::klt(basis.block()),
         }
     }
 }
 
-/// Integers along a band's columns: short ones where all fit.
+/// Integers of a band by column, in 16 bits where all fit.
 pub(crate) enum Integers<'i> {
-    Short(&'i [[i16; BAND]]),
-    Long(&'i [[i32; BAND]]),
+    I16(&'i [[i16; BAND]]),
+    I32(&'i [[i32; BAND]]),
 }
 
-/// Columns of a tile, if nothing asks for more: a band of them stays in the first-level cache.
+/// Maximum number of columns to which small blocks are merged: a band of them fits the L1 cache.
 const TILE: usize = 256;
 
-/// The axes as they are.
+/// The identity transform.
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {
     pub(crate) columns: usize,
 }
 
 impl OrthogonalTransform for Identity {
-    fn forward(&self, _: Kernel, _: &mut [f32]) {}
-
     fn tiles(&self) -> Vec<Range<usize>> {
-        merged((0..self.columns).map(|column| column..column + 1))
+        merge_blocks((0..self.columns).map(|column| column..column + 1))
     }
 
     fn inverse<'i>(
@@ -108,7 +109,7 @@ impl OrthogonalTransform for Identity {
         points: &'i mut [[i16; BAND]],
         _: &'i mut [[i32; BAND]],
     ) -> Integers<'i> {
-        Integers::Short(points)
+        Integers::I16(points)
     }
 
     fn units(&self) -> Vec<f32> {
@@ -116,8 +117,8 @@ impl OrthogonalTransform for Identity {
     }
 }
 
-/// Neighbouring blocks together, as long as they make no more than a tile.
-fn merged(blocks: impl Iterator<Item = Range<usize>>) -> Vec<Range<usize>> {
+/// Merges consecutive blocks to tiles of at most [`TILE`] columns. Larger blocks are kept.
+fn merge_blocks(blocks: impl Iterator<Item = Range<usize>>) -> Vec<Range<usize>> {
     let mut tiles: Vec<Range<usize>> = Vec::new();
     for block in blocks {
         match tiles.last_mut() {

@@ -9,10 +9,11 @@ use super::reconstruction::Model;
 use super::scales::{Scales, Scaling};
 use super::training::{Quantiser, RowClassifier, Sample, Trained, classify, train};
 use crate::arch::Kernel;
-use crate::codec::entropy::{Alphabet, BitWriter, Coset, MagnitudeCounts, Profile};
+use crate::codec::entropy::{Alphabet, BitWriter, Coset, MagnitudeCounts, MagnitudeDistribution};
 use crate::codec::quantizer::Trellis;
 use crate::codec::transform::{
-    BAND, Basis, Gram, Hadamard, Identity, LowRank, Subspace, Transform,
+    BAND, ForwardTransform, Gram, Hadamard, Identity, LowRank, LowRankProjector, Subspace,
+    Transform,
 };
 use crate::coordinates::{BlockTransform, Coordinates};
 use crate::dtype::Dtype;
@@ -181,7 +182,7 @@ impl<'r> TransformSearch<'r> {
         for _ in 0..SUBSPACE_TURNS {
             let shares = self.fold(ENOUGH_FOR_AXES, || subspace.clone(), Subspace::add)?;
             shares.iter().for_each(|share| subspace.merge(share));
-            subspace.turn();
+            subspace.iterate();
         }
         Ok(self.subspace.get_or_init(|| subspace))
     }
@@ -192,9 +193,9 @@ impl<'r> TransformSearch<'r> {
         let subspace = self.subspace(max_rank)?;
         // A share f of the energy is worth about f / (2 ln 2) bits a weight.
         let worth = |share: f64| share / (2.0 * std::f64::consts::LN_2) * m * n;
-        let mean = worth(subspace.mean_share()) > STORED_BITS * n;
+        let mean = worth(subspace.mean_energy_fraction()) > STORED_BITS * n;
         let axes = (0..subspace.rank().min(max_rank))
-            .take_while(|&k| worth(subspace.share(k)) > STORED_BITS * (m + n))
+            .take_while(|&k| worth(subspace.energy_fraction(k)) > STORED_BITS * (m + n))
             .count();
         Ok((mean, axes))
     }
@@ -217,34 +218,39 @@ impl<'r> TransformSearch<'r> {
         let mut values = self.sample.clone();
         let low_rank = low_rank.map(|part| take_away(part, &mut values));
         let BlockTransform { coordinates, block, signed } = choice.transform;
+        let forward = |transform| ForwardTransform::new(Arc::new(transform));
         let transform = match coordinates {
-            Coordinates::Identity => Transform::Identity(Identity { columns }),
-            Coordinates::Hadamard => Transform::Hadamard(match signed {
+            Coordinates::Identity => forward(Transform::Identity(Identity { columns })),
+            Coordinates::Hadamard => forward(Transform::Hadamard(match signed {
                 false => Hadamard::new(block.ilog2(), vec![false; columns]),
                 true => Hadamard::with_fixed_signs(block.ilog2(), columns),
-            }),
+            })),
             Coordinates::Klt => match self.learn_basis(block, low_rank.as_ref())? {
-                Some(basis) => Transform::Basis(basis),
+                Some(learned) => learned,
                 None => return Ok(None),
             },
             other => return Err(Error::invalid(format!("{other}: not coordinates of the codec"))),
         };
         let bands = values.par_chunks_mut(BAND * columns);
-        bands.for_each(|rows| transform.as_orthogonal().forward(Kernel::best(), rows));
-        let transform = Arc::new(transform);
+        bands.for_each(|rows| transform.apply(Kernel::best(), rows));
+        let transform = Arc::clone(transform.transform());
         let weight = rows as f64 / self.sampled.max(1) as f64;
         let sample = Sample { columns, values, weight };
         let (scales, outlier_threshold) = (Arc::clone(&self.scales), self.outlier_threshold);
         Ok(Some(Candidate { transform, low_rank, scales, sample, rows, outlier_threshold }))
     }
 
-    fn learn_basis(&self, block: usize, low_rank: Option<&FittedLowRank>) -> Result<Option<Basis>> {
+    fn learn_basis(
+        &self,
+        block: usize,
+        low_rank: Option<&FittedLowRank>,
+    ) -> Result<Option<ForwardTransform>> {
         let columns = self.source.columns();
         let add = |gram: &mut Gram, rows: &[f32]| match low_rank {
             None => gram.add(rows),
             Some(fitted) => {
                 let mut rows = rows.to_vec();
-                fitted.part.part.take_away(&mut rows);
+                fitted.projector.subtract_from(&fitted.part.part, &mut rows);
                 gram.add(&rows);
             }
         };
@@ -252,7 +258,7 @@ impl<'r> TransformSearch<'r> {
         let mut shares = self.fold(limit, || Gram::new(columns, block), add)?.into_iter();
         let Some(mut gram) = shares.next() else { return Ok(None) };
         shares.for_each(|share| gram.merge(&share));
-        Ok(Basis::learn(&gram))
+        Ok(ForwardTransform::learn(&gram))
     }
 }
 
@@ -305,11 +311,13 @@ const STORED_BITS: f64 = 4.5;
 /// A low-dimensional part, and the bits of a row's coefficients.
 struct FittedLowRank {
     part: Arc<LowRankPart>,
+    projector: LowRankProjector,
     row_bits: f64,
 }
 
 fn take_away(part: LowRank, rows: &mut [f32]) -> FittedLowRank {
-    let all = part.take_away(rows);
+    let projector = LowRankProjector::new(&part);
+    let all = projector.subtract_from(&part, rows);
     let mut row_bits = 0.0;
     let coefficients = (0..part.rank())
         .map(|axis| {
@@ -318,18 +326,20 @@ fn take_away(part: LowRank, rows: &mut [f32]) -> FittedLowRank {
             (bypass, profile)
         })
         .collect();
-    FittedLowRank { part: Arc::new(LowRankPart { part, coefficients }), row_bits }
+    FittedLowRank { part: Arc::new(LowRankPart { part, coefficients }), projector, row_bits }
 }
 
 /// How coefficients like these are coded: low bits apart, the profile, bits of one.
-fn coefficient_table(values: impl Iterator<Item = i32> + Clone) -> (u32, Profile, f64) {
+fn coefficient_table(
+    values: impl Iterator<Item = i32> + Clone,
+) -> (u32, MagnitudeDistribution, f64) {
     let beyond = |bypass: u32| values.clone().filter(|k| (k >> bypass).abs() > 60).count();
     let total = values.clone().count();
     let bypass = (0..8).find(|&bypass| beyond(bypass) * 64 <= total).unwrap_or(8);
     let alphabet = Alphabet { coset: Coset::Whole, bypass };
     let mut counts = MagnitudeCounts::default();
     values.clone().for_each(|k| counts.add(alphabet.magnitude_of(k)));
-    let profile = Profile::from_counts(&counts, bypass > 0, false);
+    let profile = MagnitudeDistribution::from_counts(&counts, bypass > 0, false);
     let table = profile.frequencies(alphabet);
     let bits: f64 = values.map(|k| f64::from(profile.bits(&table, alphabet, k))).sum();
     (bypass, profile, bits / total.max(1) as f64 + f64::from(bypass))

@@ -1,7 +1,7 @@
 //! How a tensor was coded, for people.
 
-use super::encoder::SquaredError;
 use super::parameters::Parameters;
+use crate::codec::chunk::SquaredError;
 use crate::codec::transform::LowRank;
 use crate::coordinates::BlockTransform;
 
@@ -54,15 +54,15 @@ impl Coding {
 
     /// ‖W − Ŵ‖ ÷ ‖W‖.
     pub fn rel_error(&self) -> f64 {
-        self.distortion().rel_error()
+        self.squared_error().rel_error()
     }
 
     /// 20 · log10(‖W‖ ÷ ‖W − Ŵ‖) in decibels; `None` when nothing was lost after all.
     pub fn snr_db(&self) -> Option<f64> {
-        self.distortion().snr_db()
+        self.squared_error().snr_db()
     }
 
-    fn distortion(&self) -> SquaredError {
+    fn squared_error(&self) -> SquaredError {
         SquaredError { signal: self.signal, noise: self.noise }
     }
 }

@@ -7,7 +7,7 @@ use super::reconstruction::{Band, Model, Scratch, TableNumbers};
 use super::row_table::RowTable;
 use super::scales::SCALE_ONE;
 use crate::arch::Kernel;
-use crate::codec::entropy::rans::{self, DecodeTables, LANES, Run, StateMachine};
+use crate::codec::entropy::rans::{self, DecodeTables, GroupRun, LANES, StateMachine};
 use crate::codec::entropy::{Alphabet, BitReader, Coset, ESCAPE};
 use crate::codec::transform::{BAND, LowRank};
 use crate::dtype::Dtype;
@@ -104,7 +104,8 @@ impl Decoder {
         }
         let bits = elements / columns * self.bypass_bits();
         let (bypass, stream) = rest.split_at_checked(bits.div_ceil(8)).ok_or_else(short)?;
-        let (bypass, stream) = (BitReader::new(bypass), rans::Decoder::new(stream, self.kernel)?);
+        let (bypass, stream) =
+            (BitReader::new(bypass), rans::RansDecoder::new(stream, self.kernel)?);
         Ok(Chunk { escapes, outliers, bypass, stream })
     }
 
@@ -203,7 +204,7 @@ impl Decoder {
         while at < points.len() {
             // Nearly always there is nothing beside the symbols.
             if band.lanes == BAND && self.model.parameters.bypass == 0 {
-                let run = Run { machine, starts, classes: &classes[at..] };
+                let run = GroupRun { machine, starts, classes: &classes[at..] };
                 let points = &mut points[at..];
                 let done = chunk.stream.decode_run(&self.tables, &run, states, points);
                 if trellis.is_scalar() {
@@ -259,7 +260,7 @@ struct Chunk<'a> {
     escapes: &'a [I16],
     outliers: &'a [u8],
     bypass: BitReader<'a>,
-    stream: rans::Decoder<'a>,
+    stream: rans::RansDecoder<'a>,
 }
 
 impl Chunk<'_> {

@@ -7,57 +7,25 @@ use super::scales::Scales;
 use super::symbols::Parts;
 use super::training::{RowClassifier, costs};
 use crate::arch::Kernel;
-use crate::codec::Scratch;
+use crate::codec::chunk::{EncodedChunk, Scratch, SquaredError};
 use crate::codec::entropy::rans::EncodeTables;
 use crate::codec::entropy::{Alphabet, Coset};
-use crate::codec::quantizer::{Costs, ROWS, Search, Task};
-use crate::codec::transform::BAND;
+use crate::codec::quantizer::{CostTables, ROWS, SearchInput, ViterbiSearch};
+use crate::codec::transform::{BAND, ForwardTransform, LowRankProjector};
 use crate::dtype::Dtype;
 use crate::dtype::number;
 use crate::error::{Error, Result};
 use std::sync::Arc;
-
-/// A coded chunk, and how near it comes.
-pub(crate) struct EncodedChunk {
-    pub(crate) bytes: Vec<u8>,
-    /// CRC32 of the decoded bytes.
-    pub(crate) decoded_crc: u32,
-    pub(crate) distortion: SquaredError,
-}
-
-/// Sums of squares over finite elements.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct SquaredError {
-    /// Of the original.
-    pub(crate) signal: f64,
-    /// Of the original less the decoded.
-    pub(crate) noise: f64,
-}
-
-impl SquaredError {
-    pub(crate) fn add(&mut self, other: Self) {
-        self.signal += other.signal;
-        self.noise += other.noise;
-    }
-
-    /// ‖W − Ŵ‖ ÷ ‖W‖; 0 without noise.
-    pub(crate) fn rel_error(self) -> f64 {
-        if self.noise > 0.0 { (self.noise / self.signal).sqrt() } else { 0.0 }
-    }
-
-    /// 20 · log10(‖W‖ ÷ ‖W − Ŵ‖) in decibels; `None` without noise.
-    pub(crate) fn snr_db(self) -> Option<f64> {
-        (self.noise > 0.0).then(|| 10.0 * (self.signal / self.noise).log10())
-    }
-}
 
 /// Codes chunks of one tensor.
 pub(crate) struct Encoder {
     dtype: Dtype,
     decoder: Decoder,
     parameters: Vec<u8>,
+    transform: ForwardTransform,
+    projector: Option<LowRankProjector>,
     tables: EncodeTables,
-    costs: Costs,
+    costs: CostTables,
     settings: EncoderSettings,
     kernel: Kernel,
 }
@@ -78,7 +46,21 @@ impl Encoder {
         let (tables, costs) = (model.encode_tables(), costs(model, settings.lambda));
         // What is written is what a decoder makes of it.
         let decoder = Decoder::new(dtype, &parameters)?;
-        Ok(Self { dtype, decoder, parameters, tables, costs, settings, kernel: Kernel::best() })
+        let model = &decoder.model;
+        let transform = ForwardTransform::new(Arc::clone(&model.parameters.transform));
+        let projector = model.low_rank().map(|low_rank| LowRankProjector::new(&low_rank.part));
+        let kernel = Kernel::best();
+        Ok(Self {
+            dtype,
+            decoder,
+            parameters,
+            transform,
+            projector,
+            tables,
+            costs,
+            settings,
+            kernel,
+        })
     }
 
     pub(crate) fn parameters(&self) -> &[u8] {
@@ -89,19 +71,21 @@ impl Encoder {
         &self.decoder.model
     }
 
-    /// Codes one chunk of whole rows, the first of which has this number in the tensor.
+    /// Encodes one chunk of whole rows; `first_element` is the index of its first element in the
+    /// tensor.
     ///
     /// Elements that are not finite, or too far out for the lattice, are stored as they are; so
     /// are those whose decoded value would overflow the dtype. Neighbours do not notice.
     pub(crate) fn encode(
         &self,
-        first_row: usize,
+        first_element: u64,
         chunk: &[u8],
         scratch: &mut Scratch,
     ) -> Result<EncodedChunk> {
         let mut values = Vec::new();
         number::to_f32(self.dtype, chunk, &mut values);
         let columns = self.model().parameters.columns;
+        let first_row = (first_element / columns as u64) as usize;
         if !values.len().is_multiple_of(columns) {
             return Err(Error::invalid("a chunk that does not hold whole rows"));
         }
@@ -123,9 +107,9 @@ impl Encoder {
             let overflowed = |at: &usize| original[*at].is_finite() && !back[*at].is_finite();
             let more: Vec<usize> = (0..back.len()).filter(overflowed).collect();
             if more.is_empty() {
-                let distortion = distortion(&original, &back);
+                let squared_error = squared_error(&original, &back);
                 let decoded_crc = crc32fast::hash(&decoded);
-                return Ok(EncodedChunk { bytes, decoded_crc, distortion });
+                return Ok(EncodedChunk { bytes, decoded_crc, squared_error });
             }
             outliers.extend(more);
             outliers.sort_unstable();
@@ -160,7 +144,7 @@ impl Encoder {
     fn parts(&self, rows: &mut [f32], scales: &[u8]) -> Result<Parts> {
         let columns = self.model().parameters.columns;
         let mut parts = Parts::new(rows.len() + rows.len() / columns * 4);
-        let mut search = Search::new(self.model().parameters.trellis, self.kernel);
+        let mut search = ViterbiSearch::new(self.model().parameters.trellis, self.kernel);
         for (band, scales) in rows.chunks_mut(BAND * columns).zip(scales.chunks(BAND)) {
             self.band(band, scales, &mut search, &mut parts)?;
         }
@@ -172,7 +156,7 @@ impl Encoder {
         &self,
         rows: &mut [f32],
         scales: &[u8],
-        search: &mut Search,
+        search: &mut ViterbiSearch,
         parts: &mut Parts,
     ) -> Result<()> {
         let model = self.model();
@@ -209,13 +193,21 @@ impl Encoder {
     /// Turns rows, divided by their scales, into their coordinates; returns coefficients.
     fn to_coordinates(&self, rows: &mut [f32]) -> Vec<Vec<i16>> {
         let low_rank = self.model().low_rank();
-        let coefficients = low_rank.map_or_else(Vec::new, |low_rank| low_rank.part.take_away(rows));
-        self.model().parameters.transform.as_orthogonal().forward(self.kernel, rows);
+        let coefficients = match (low_rank, &self.projector) {
+            (Some(low_rank), Some(projector)) => projector.subtract_from(&low_rank.part, rows),
+            _ => Vec::new(),
+        };
+        self.transform.apply(self.kernel, rows);
         coefficients
     }
 
     /// The lattice points of up to 32 rows, by column.
-    fn points(&self, rows: &[f32], classes: &[u8; BAND], search: &mut Search) -> Vec<[i16; BAND]> {
+    fn points(
+        &self,
+        rows: &[f32],
+        classes: &[u8; BAND],
+        search: &mut ViterbiSearch,
+    ) -> Vec<[i16; BAND]> {
         let parameters = &self.model().parameters;
         let (columns, inverse) = (parameters.columns, 1.0 / parameters.step);
         let mut points = vec![[0; BAND]; columns];
@@ -229,7 +221,8 @@ impl Encoder {
             let start = |profile: u8| self.costs.start(profile.into());
             let starts = parameters.classes.of_profiles(classes, start);
             let classes = &parameters.classes.columns;
-            let task = Task { values: &values, costs: &self.costs, starts: &starts, classes };
+            let task =
+                SearchInput { values: &values, costs: &self.costs, starts: &starts, classes };
             search.run(&task, &mut out);
             for (points, out) in points.iter_mut().zip(&out) {
                 points[first..first + ROWS].copy_from_slice(out);
@@ -259,7 +252,7 @@ impl Encoder {
             out.extend_from_slice(&chunk[position * size..][..size]);
         }
         out.extend(parts.bypass.clone().finish());
-        parts.write_stream(&self.tables, self.kernel, &mut scratch.coder, &mut out)?;
+        parts.write_stream(&self.tables, self.kernel, &mut scratch.words, &mut out)?;
         Ok(out)
     }
 }
@@ -299,7 +292,7 @@ pub(super) fn by_column(rows: &[f32], columns: usize, inverse_step: f32) -> Vec<
 }
 
 /// Summed in lanes, always the same ones.
-fn distortion(original: &[f32], back: &[f32]) -> SquaredError {
+fn squared_error(original: &[f32], back: &[f32]) -> SquaredError {
     let mut sums = [SquaredError::default(); 8];
     for (original, back) in original.chunks(8).zip(back.chunks(8)) {
         for ((sum, &original), &back) in sums.iter_mut().zip(original).zip(back) {

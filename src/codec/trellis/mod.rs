@@ -27,7 +27,7 @@ pub(crate) use candidate::{
 };
 pub use coding::Coding;
 pub(crate) use decoder::Decoder;
-pub(crate) use encoder::{EncodedChunk, Encoder, SquaredError};
+pub(crate) use encoder::Encoder;
 pub(crate) use parameters::MAX_COLUMNS;
 pub use scales::RowScales;
 pub(crate) use scales::Scaling;

@@ -3,9 +3,9 @@
 use super::classes::Classes;
 use super::row_table::RowTable;
 use super::scales::{COLUMN_SCALES, SCALE_ONE};
-use crate::codec::entropy::{BitReader, BitWriter, Profile};
+use crate::codec::entropy::{BitReader, BitWriter, MagnitudeDistribution};
 use crate::codec::quantizer::Trellis;
-use crate::codec::transform::{Basis, Hadamard, Identity, LowRank, Transform};
+use crate::codec::transform::{Hadamard, Identity, LowRank, StoredBasis, Transform};
 use crate::error::{Error, Result};
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ const MAX_BYPASS: u32 = 8;
 pub(super) struct LowRankPart {
     pub(super) part: LowRank,
     /// Low bits beside the symbols, and the profile, by axis.
-    pub(super) coefficients: Vec<(u32, Profile)>,
+    pub(super) coefficients: Vec<(u32, MagnitudeDistribution)>,
 }
 
 /// Everything but the chunks.
@@ -51,7 +51,7 @@ pub(super) struct Parameters {
     /// The bytes of columns' scales, where they have any.
     pub(super) column_scales: Option<Vec<u8>>,
     pub(super) classes: Classes,
-    pub(super) profiles: Vec<Profile>,
+    pub(super) profiles: Vec<MagnitudeDistribution>,
     /// What the coordinates save against none, in 1/256 bits a weight; for people only.
     pub(super) gain: i16,
 }
@@ -106,7 +106,8 @@ impl Parameters {
             _ => Some(read_column_scales(&mut input, columns)?),
         };
         let classes = Classes::read(&mut input, columns)?;
-        let profiles = (0..classes.profile_count()).map(|_| Profile::read(&mut input));
+        let profiles =
+            (0..classes.profile_count()).map(|_| MagnitudeDistribution::read(&mut input));
         let profiles = profiles.collect::<Result<_>>()?;
         if !input.finish()?.is_empty() {
             return Err(Error::corrupt("bytes after the codec parameters"));
@@ -153,13 +154,13 @@ pub(super) fn write_transform(transform: &Transform, out: &mut BitWriter) {
         Transform::Hadamard(hadamard) => {
             out.put(HADAMARD, 2);
             out.put(hadamard.block_log2(), 4);
-            let signed = hadamard.flips().contains(&true);
+            let signed = hadamard.sign_flips().contains(&true);
             out.put(u32::from(signed), 1);
             if signed {
-                hadamard.flips().iter().for_each(|&flip| out.put(u32::from(flip), 1));
+                hadamard.sign_flips().iter().for_each(|&flip| out.put(u32::from(flip), 1));
             }
         }
-        Transform::Basis(basis) => {
+        Transform::StoredBasis(basis) => {
             out.put(BASIS, 2);
             out.put(basis.block() as u32 - 1, 16);
             out.put(basis.unit().to_bits(), 32);
@@ -201,7 +202,7 @@ fn read_transform(input: &mut BitReader<'_>, columns: usize) -> Result<Transform
                     input.take_row(size, &mut entries)?;
                 }
             }
-            Transform::Basis(Basis::new(columns, block, unit, &entries)?)
+            Transform::StoredBasis(StoredBasis::new(columns, block, unit, &entries)?)
         }
         _ => return Err(Error::corrupt("unknown coordinates")),
     })
@@ -250,6 +251,7 @@ fn read_low_rank(input: &mut BitReader<'_>, columns: usize) -> Result<LowRankPar
         input.take_row(columns, &mut entries)?;
     }
     let part = LowRank::new(columns, has_mean, scale, entries)?;
-    let coefficients = (0..rank).map(|_| Ok((take_bypass(input)?, Profile::read(input)?)));
+    let coefficients =
+        (0..rank).map(|_| Ok((take_bypass(input)?, MagnitudeDistribution::read(input)?)));
     Ok(LowRankPart { part, coefficients: coefficients.collect::<Result<_>>()? })
 }

@@ -4,9 +4,9 @@ use super::parameters::{LowRankPart, Parameters};
 use super::scales::scale;
 use crate::arch::Kernel;
 use crate::codec::entropy::rans::{DecodeTables, EncodeTables};
-use crate::codec::entropy::{Alphabet, Coset, Frequencies, Profile};
+use crate::codec::entropy::{Alphabet, Coset, Frequencies, MagnitudeDistribution};
 use crate::codec::quantizer::Trellis;
-use crate::codec::transform::{BAND, Integers, transpose_long, transpose_short};
+use crate::codec::transform::{BAND, Integers, transpose_i16, transpose_i32};
 use std::ops::Range;
 
 /// Parameters, and what follows from them.
@@ -153,7 +153,7 @@ impl Model {
     }
 
     /// How the coefficients of each axis are coded: low bits beside the symbols, and the profile.
-    pub(super) fn coefficients(&self) -> &[(u32, Profile)] {
+    pub(super) fn coefficients(&self) -> &[(u32, MagnitudeDistribution)] {
         self.low_rank().map_or(&[], |part| &part.coefficients)
     }
 
@@ -197,19 +197,19 @@ impl Model {
         let (points, wide) = (&mut points[..width], &mut wide[..width]);
         let transform = self.parameters.transform.as_orthogonal();
         let short = match transform.inverse(kernel, tile.clone(), *largest, points, wide) {
-            Integers::Short(columns) => {
-                transpose_short(kernel, columns, &mut short_rows[..BAND * width]);
+            Integers::I16(columns) => {
+                transpose_i16(kernel, columns, &mut short_rows[..BAND * width]);
                 true
             }
-            Integers::Long(columns) => {
-                transpose_long(kernel, columns, &mut rows[..BAND * width]);
+            Integers::I32(columns) => {
+                transpose_i32(kernel, columns, &mut rows[..BAND * width]);
                 false
             }
         };
         let low_rank = self.low_rank();
         if let Some(LowRankPart { part, .. }) = low_rank {
             part.product(kernel, &band.coefficients, tile.start, wide);
-            transpose_long(kernel, wide, &mut part_rows[..BAND * width]);
+            transpose_i32(kernel, wide, &mut part_rows[..BAND * width]);
         }
         let (units, part_units) = (&self.units[tile.clone()], &self.part_units[tile.clone()]);
         let values = &mut values[..width];

@@ -3,8 +3,8 @@
 use super::reconstruction::{Model, TableNumbers};
 use super::row_table::RowTable;
 use crate::arch::Kernel;
-use crate::codec::entropy::rans::{self, Coded, EncodeTables};
-use crate::codec::entropy::{Alphabet, BitWriter, CENTRE, ESCAPE, Profile};
+use crate::codec::entropy::rans::{self, EncodeTables, TableSymbol};
+use crate::codec::entropy::{Alphabet, BitWriter, CENTRE, ESCAPE, MagnitudeDistribution};
 use crate::codec::transform::BAND;
 use crate::error::{Error, Result};
 use zerocopy::little_endian::U16;
@@ -13,7 +13,7 @@ use zerocopy::little_endian::U16;
 pub(super) struct Parts {
     pub(super) escapes: Vec<i16>,
     pub(super) bypass: BitWriter,
-    groups: Vec<Coded>,
+    groups: Vec<TableSymbol>,
     /// Where groups of each band end, and how many rows it has.
     bands: Vec<(usize, usize)>,
 }
@@ -32,7 +32,7 @@ impl Parts {
     /// Puts a byte of each row, where there are several.
     pub(super) fn put_row_bytes(&mut self, table: &RowTable, number: usize, bytes: &[u8]) {
         if let RowTable::Coded(_) = table {
-            self.groups.extend(bytes.iter().map(|&symbol| Coded::new(number as u8, symbol)));
+            self.groups.extend(bytes.iter().map(|&symbol| TableSymbol::new(number as u8, symbol)));
         }
     }
 
@@ -41,7 +41,7 @@ impl Parts {
         &mut self,
         number: usize,
         alphabet: Alphabet,
-        profile: &Profile,
+        profile: &MagnitudeDistribution,
         k: i32,
     ) -> Result<()> {
         let high = k >> alphabet.bypass;
@@ -53,7 +53,7 @@ impl Parts {
             self.escapes.push(high.map_err(|_| Error::invalid("an integer out of range"))?);
             ESCAPE
         };
-        self.groups.push(Coded::new(number as u8, symbol));
+        self.groups.push(TableSymbol::new(number as u8, symbol));
         Ok(())
     }
 
@@ -107,7 +107,7 @@ impl Parts {
         buffer: &mut Vec<U16>,
         out: &mut Vec<u8>,
     ) -> Result<()> {
-        let mut encoder = rans::Encoder::new(tables, self.groups.len(), kernel, buffer);
+        let mut encoder = rans::RansEncoder::new(tables, self.groups.len(), kernel, buffer);
         for (number, &(end, lanes)) in self.bands.iter().enumerate().rev() {
             let start = if number == 0 { 0 } else { self.bands[number - 1].0 };
             encoder.put_groups(lanes, &self.groups[start..end]);
@@ -124,7 +124,7 @@ fn plain(
     numbers: &[u32; BAND],
     reaches: &[u32; BAND],
     scalar: bool,
-) -> Option<[Coded; BAND]> {
+) -> Option<[TableSymbol; BAND]> {
     let mut beyond = false;
     for (point, reach) in points.iter().zip(reaches) {
         beyond |= u32::from(point.unsigned_abs()) > *reach;
@@ -132,7 +132,7 @@ fn plain(
     let coded = |lane: usize| {
         let (point, number) = (points[lane], numbers[lane] as i16);
         let (half, k) = if scalar { (0, point) } else { (point & 1, point >> 1) };
-        Coded::new((number + half) as u8, (k + CENTRE as i16) as u8)
+        TableSymbol::new((number + half) as u8, (k + CENTRE as i16) as u8)
     };
     (!beyond).then(|| std::array::from_fn(coded))
 }

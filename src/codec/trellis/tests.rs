@@ -70,12 +70,14 @@ fn coded(matrix: &Matrix, choice: TransformChoice, step: f32, effort: Effort) ->
     let (mut length, mut noise) = (encoder.parameters().len(), 0.0);
     let rows = (1 << 18) / matrix.columns;
     for (number, chunk) in bytes.chunks(rows * matrix.columns * 4).enumerate() {
-        let encoded = encoder.encode(number * rows, chunk, &mut Scratch::default()).unwrap();
+        let encoded = encoder
+            .encode((number * rows * matrix.columns) as u64, chunk, &mut Scratch::default())
+            .unwrap();
         let mut back = vec![0x5a; chunk.len()];
         decoder.decode(&encoded.bytes, &mut back).unwrap();
         assert_eq!(crc32fast::hash(&back), encoded.decoded_crc);
         length += encoded.bytes.len();
-        noise += encoded.distortion.noise;
+        noise += encoded.squared_error.noise;
     }
     let weights = matrix.values.len() as f64;
     (length as f64 * 8.0 / weights, noise / weights)

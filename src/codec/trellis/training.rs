@@ -5,8 +5,8 @@ use super::encoder::{MAX_SEARCHED, by_column};
 use super::reconstruction::{Model, alphabets};
 use super::row_table::RowTable;
 use crate::arch::Kernel;
-use crate::codec::entropy::{Alphabet, MAX_MAGNITUDE, MagnitudeCounts, Profile};
-use crate::codec::quantizer::{Costs, ROWS, Search, Task, Trellis};
+use crate::codec::entropy::{Alphabet, MAX_MAGNITUDE, MagnitudeCounts, MagnitudeDistribution};
+use crate::codec::quantizer::{CostTables, ROWS, SearchInput, Trellis, ViterbiSearch};
 use rayon::prelude::*;
 
 /// Rows of a tensor in its coordinates.
@@ -280,7 +280,7 @@ impl Quantiser {
 /// The profiles that suit a sample, found by searching it over and over; bits and squared error
 /// of the last search, a weight.
 pub(super) struct Trained {
-    pub(super) profiles: Vec<Profile>,
+    pub(super) profiles: Vec<MagnitudeDistribution>,
     pub(super) bits: f64,
     pub(super) noise: f64,
 }
@@ -332,10 +332,13 @@ fn first_counts(
     counts
 }
 
-fn profiles(counts: &[MagnitudeCounts], quantiser: Quantiser) -> Vec<Profile> {
+fn profiles(counts: &[MagnitudeCounts], quantiser: Quantiser) -> Vec<MagnitudeDistribution> {
     let by_parity = !quantiser.trellis.is_scalar() && quantiser.bypass == 0;
     let mirrored = quantiser.bypass > 0;
-    counts.iter().map(|counts| Profile::from_counts(counts, mirrored, by_parity)).collect()
+    counts
+        .iter()
+        .map(|counts| MagnitudeDistribution::from_counts(counts, mirrored, by_parity))
+        .collect()
 }
 
 struct Found {
@@ -357,7 +360,7 @@ fn search_sample(
     classes: &Classes,
     row_classes: &[u8],
     quantiser: Quantiser,
-    costs: &Costs,
+    costs: &CostTables,
 ) -> Found {
     let rows = sample.values.par_chunks(ROWS * sample.columns).zip(row_classes.par_chunks(ROWS));
     let found: Vec<Found> = rows
@@ -381,7 +384,7 @@ fn search_rows(
     classes: &Classes,
     row_classes: &[u8],
     quantiser: Quantiser,
-    costs: &Costs,
+    costs: &CostTables,
 ) -> Found {
     let (columns, alphabets) = (rows.len() / row_classes.len(), quantiser.alphabets());
     let values = by_column(rows, columns, 1.0 / quantiser.step);
@@ -389,9 +392,9 @@ fn search_rows(
     let class = |row| row_classes.get(row).copied().unwrap_or(0);
     let all: [u8; ROWS] = std::array::from_fn(class);
     let starts = classes.of_profiles(&all, |profile| costs.start(profile.into()));
-    let task = Task { values: &values, costs, starts: &starts, classes: &classes.columns };
+    let task = SearchInput { values: &values, costs, starts: &starts, classes: &classes.columns };
     let mut points = vec![[0; ROWS]; columns];
-    Search::new(quantiser.trellis, Kernel::best()).run(&task, &mut points);
+    ViterbiSearch::new(quantiser.trellis, Kernel::best()).run(&task, &mut points);
     let mut found = Found::new(classes);
     for (column, (points, values)) in points.iter().zip(&values).enumerate() {
         for (row, &row_class) in row_classes.iter().enumerate() {
@@ -408,22 +411,23 @@ fn search_rows(
 }
 
 /// What lattice points cost by each profile, λ times their bits.
-fn profile_costs(profiles: &[Profile], quantiser: Quantiser) -> Costs {
+fn profile_costs(profiles: &[MagnitudeDistribution], quantiser: Quantiser) -> CostTables {
     let alphabets = quantiser.alphabets();
     let scalar = quantiser.trellis.is_scalar();
     let bits = |profile| {
-        let tables = alphabets.map(|alphabet| Profile::frequencies(profile, alphabet));
+        let tables =
+            alphabets.map(|alphabet| MagnitudeDistribution::frequencies(profile, alphabet));
         move |point: i32| {
             let half = if scalar { 0 } else { (point & 1) as usize };
             let k = quantiser.trellis.index(point);
             profile.bits(&tables[half], alphabets[half], k) + quantiser.bypass as f32
         }
     };
-    Costs::new(260 << quantiser.bypass, profiles.iter().map(bits), quantiser.lambda)
+    CostTables::new(260 << quantiser.bypass, profiles.iter().map(bits), quantiser.lambda)
 }
 
 /// What lattice points cost by each profile of a model.
-pub(super) fn costs(model: &Model, lambda: f32) -> Costs {
+pub(super) fn costs(model: &Model, lambda: f32) -> CostTables {
     let parameters = &model.parameters;
     let (trellis, bypass, step) = (parameters.trellis, parameters.bypass, parameters.step);
     profile_costs(&parameters.profiles, Quantiser { trellis, bypass, step, lambda })

@@ -1,7 +1,7 @@
-//! Coding and decoding with AVX2: eight lanes a vector, four vectors a group.
+//! Decoding with AVX2: eight lanes in a vector, four vectors in a group.
 #![allow(unsafe_code)]
 
-use super::{LANES, PRECISION, PairedBytes, Run};
+use super::{GroupRun, LANES, PRECISION, PairedBytes};
 use crate::arch::Avx2;
 use crate::codec::entropy::{CENTRE, ESCAPE};
 use std::arch::x86_64::*;
@@ -10,11 +10,12 @@ use zerocopy::little_endian::U16;
 /// Lanes of a vector.
 pub(super) const WIDTH: usize = 8;
 
-/// For each set of lanes that take a word: which bytes of the next eight words go to which lane.
-static PLACES: [[u8; 16]; 256] = places();
+/// Byte shuffles that distribute the next words to a set of lanes. Indexed by the set of lanes that
+/// consume a word.
+static EXPANDED: [[u8; 16]; 256] = expanded();
 
-const fn places() -> [[u8; 16]; 256] {
-    // A set high bit puts zero.
+const fn expanded() -> [[u8; 16]; 256] {
+    // An index with the high bit set selects zero.
     let mut all = [[0x80; 16]; 256];
     let mut takers = 0;
     while takers < 256 {
@@ -32,43 +33,7 @@ const fn places() -> [[u8; 16]; 256] {
     all
 }
 
-/// For each set of lanes that shed a word: which of the eight words goes where, so that those shed
-/// are the last ones, in order.
-static GATHERED: [[u8; 16]; 256] = gathered();
-
-const fn gathered() -> [[u8; 16]; 256] {
-    let mut all = [[0x80; 16]; 256];
-    let mut shedders = 0;
-    while shedders < 256 {
-        let (mut lane, mut word) = (WIDTH, WIDTH);
-        while lane > 0 {
-            lane -= 1;
-            if shedders >> lane & 1 == 1 {
-                word -= 1;
-                all[shedders][2 * word] = 2 * lane as u8;
-                all[shedders][2 * word + 1] = 2 * lane as u8 + 1;
-            }
-        }
-        shedders += 1;
-    }
-    all
-}
-
-/// Puts groups, last first, before the end of `words`, where there are eight words more than
-/// symbols; returns where words then start, and whether a symbol had no frequency. `entry` is what an
-/// [`EncodeEntry`](super::tables::EncodeEntry) holds.
-pub(super) fn encode<S: Copy>(
-    _: Avx2,
-    states: &mut [u32; LANES],
-    groups: &[[S; LANES]],
-    entry: impl Fn(S) -> u64,
-    words: &mut [U16],
-) -> (usize, bool) {
-    // SAFETY: the token is proof of AVX2 and POPCNT.
-    unsafe { put_groups(states, groups, entry, words) }
-}
-
-/// As [`decode_windows`](super::scalar::decode_windows).
+/// Decodes as [`decode_windows`](super::scalar::decode_windows) does.
 pub(super) fn decode_windows(
     _: Avx2,
     states: &mut [u32; LANES],
@@ -80,7 +45,7 @@ pub(super) fn decode_windows(
     unsafe { windows_of_symbols(states, words, table, groups) }
 }
 
-/// As [`decode_words`](super::scalar::decode_words).
+/// Decodes as [`decode_words`](super::scalar::decode_words) does.
 pub(super) fn decode_words(
     _: Avx2,
     states: &mut [u32; LANES],
@@ -98,7 +63,7 @@ pub(super) fn decode_words(
     }
 }
 
-/// As [`decode_pairs`](super::scalar::decode_pairs).
+/// Decodes as [`decode_pairs`](super::scalar::decode_pairs) does.
 pub(super) fn decode_pairs(
     _: Avx2,
     states: &mut [u32; LANES],
@@ -115,13 +80,13 @@ pub(super) fn decode_pairs(
     }
 }
 
-/// As [`decode_run`](super::state_machine::decode_run).
+/// Decodes as [`decode_run`](super::state_machine::decode_run) does.
 pub(super) fn decode_run(
     _: Avx2,
     states: &mut [u32; LANES],
     words: &[U16],
     tables: &[u32],
-    run: &Run<'_>,
+    run: &GroupRun<'_>,
     trellis_states: &mut [u8; LANES],
     out: &mut [[i16; LANES]],
 ) -> (usize, usize) {
@@ -129,78 +94,8 @@ pub(super) fn decode_run(
     unsafe { run_of_groups(states, words, tables, run, trellis_states, out) }
 }
 
-#[target_feature(enable = "avx2,popcnt")]
-fn put_groups<S: Copy>(
-    states: &mut [u32; LANES],
-    groups: &[[S; LANES]],
-    entry: impl Fn(S) -> u64,
-    words: &mut [U16],
-) -> (usize, bool) {
-    let mut vectors = load(states);
-    let mut cursor = words.len();
-    let mut rarest = _mm256_set1_epi32(i32::MAX);
-    for group in groups.iter().rev() {
-        for (x, symbols) in vectors.iter_mut().zip(group.as_chunks::<WIDTH>().0).rev() {
-            // Halves of entries part below, each in the order of lanes.
-            let [a, b, c, d] = [[0, 1], [4, 5], [2, 3], [6, 7]].map(|[first, second]| {
-                _mm_set_epi64x(entry(symbols[second]) as i64, entry(symbols[first]) as i64)
-            });
-            let low = _mm256_castsi256_ps(_mm256_set_m128i(b, a));
-            let high = _mm256_castsi256_ps(_mm256_set_m128i(d, c));
-            let reciprocals = _mm256_castps_si256(_mm256_shuffle_ps::<0b10_00_10_00>(low, high));
-            let rest = _mm256_castps_si256(_mm256_shuffle_ps::<0b11_01_11_01>(low, high));
-            let frequencies = _mm256_and_si256(rest, _mm256_set1_epi32(0xfff));
-            rarest = _mm256_min_epi32(rarest, frequencies);
-            let (next, shed, count) = put(*x, reciprocals, frequencies, rest);
-            *x = next;
-            let out = words[..cursor].last_chunk_mut::<WIDTH>();
-            let Some(out) = out else { unreachable!("eight words more than symbols") };
-            // SAFETY: 16 bytes are written over eight words, at any alignment.
-            unsafe { _mm_storeu_si128(out.as_mut_ptr().cast(), shed) };
-            cursor -= count;
-        }
-    }
-    store(vectors, states);
-    let none = _mm256_cmpeq_epi32(rarest, _mm256_setzero_si256());
-    (cursor, _mm256_movemask_epi8(none) != 0)
-}
-
-/// The next states of eight lanes; the words they shed, at the end; and how many.
-#[inline]
-#[target_feature(enable = "avx2,popcnt")]
-fn put(
-    x: __m256i,
-    reciprocals: __m256i,
-    frequency: __m256i,
-    rest: __m256i,
-) -> (__m256i, __m128i, usize) {
-    let cumulative = _mm256_and_si256(_mm256_srli_epi32::<12>(rest), _mm256_set1_epi32(0xfff));
-    let shift = _mm256_and_si256(_mm256_srli_epi32::<24>(rest), _mm256_set1_epi32(0xf));
-    let summand = _mm256_srli_epi32::<28>(rest);
-    let top = _mm256_srli_epi32::<{ 32 - PRECISION as i32 }>(x);
-    let keeps = _mm256_cmpgt_epi32(frequency, top);
-    let shedders = !_mm256_movemask_ps(_mm256_castsi256_ps(keeps)) as usize & 0xff;
-    // The low words of all lanes, next to each other, then those that are shed.
-    let low = _mm256_set1_epi64x(0x0d0c_0908_0504_0100);
-    let low = _mm256_permute4x64_epi64::<0b10_00>(_mm256_shuffle_epi8(x, low));
-    // SAFETY: sixteen bytes are read from a row of the table.
-    let gathered = unsafe { _mm_loadu_si128(GATHERED[shedders].as_ptr().cast()) };
-    let shed = _mm_shuffle_epi8(_mm256_castsi256_si128(low), gathered);
-    let x = _mm256_blendv_epi8(_mm256_srli_epi32::<16>(x), x, keeps);
-    // Products of 32 bits each, of the even lanes and of the odd ones.
-    let sum = _mm256_add_epi32(x, summand);
-    let even = _mm256_mul_epu32(sum, reciprocals);
-    let odd = _mm256_mul_epu32(_mm256_srli_epi64::<32>(sum), _mm256_srli_epi64::<32>(reciprocals));
-    let product = _mm256_blend_epi32::<0b1010_1010>(_mm256_srli_epi64::<32>(even), odd);
-    let quotient = _mm256_srlv_epi32(product, shift);
-    // quotient << 12 | the remainder, and the symbol's first slot.
-    let others = _mm256_sub_epi32(_mm256_set1_epi32(1 << PRECISION), frequency);
-    let moved = _mm256_add_epi32(x, _mm256_mullo_epi32(quotient, others));
-    (_mm256_add_epi32(moved, cumulative), shed, shedders.count_ones() as usize)
-}
-
-/// Decodes groups while there are words enough for any, and hands their symbols to `put`; returns how
-/// many, and the words taken.
+/// Decodes groups while at least 32 words are left and passes the symbols of each to `put`. Returns
+/// the numbers of decoded groups and of consumed words.
 #[inline]
 #[target_feature(enable = "avx2,popcnt")]
 fn windows<G>(
@@ -265,7 +160,8 @@ fn windows_of_pairs<const ROTATED: bool>(
     })
 }
 
-/// Puts words of low bytes and high ones: first those of low nibbles, then those of high ones.
+/// Interleaves low bytes with the high bytes of pairs: first those of the low nibbles, then those of
+/// the high nibbles.
 #[inline]
 #[target_feature(enable = "avx2")]
 pub(super) fn join_pairs<const ROTATED: bool>(
@@ -282,7 +178,7 @@ pub(super) fn join_pairs<const ROTATED: bool>(
     }
 }
 
-/// Puts words of low bytes and high ones.
+/// Interleaves low and high bytes to words.
 #[inline]
 #[target_feature(enable = "avx2")]
 pub(super) fn join<const ROTATED: bool>(
@@ -296,7 +192,7 @@ pub(super) fn join<const ROTATED: bool>(
         true => _mm256_or_si256(_mm256_srli_epi16::<1>(words), _mm256_slli_epi16::<15>(words)),
         false => words,
     };
-    // Each holds words of either half of the bytes.
+    // Unpacking works within 128-bit halves.
     let first = rotate(_mm256_unpacklo_epi8(low, high));
     let second = rotate(_mm256_unpackhi_epi8(low, high));
     let words = [
@@ -314,13 +210,14 @@ fn run_of_groups(
     states: &mut [u32; LANES],
     words: &[U16],
     tables: &[u32],
-    run: &Run<'_>,
+    run: &GroupRun<'_>,
     trellis_states: &mut [u8; LANES],
     out: &mut [[i16; LANES]],
 ) -> (usize, usize) {
     let last = run.starts.iter().flatten().max().map_or(0, |&start| start as usize);
-    assert!(last + (2 << PRECISION) <= tables.len(), "two tables from every start");
-    // SAFETY: below, an index is a start, a half times 2^12, and a slot below 2^12.
+    assert!(last + (2 << PRECISION) <= tables.len(), "every start has two tables");
+    // SAFETY: an index is the sum of a start, 0 or 2^12, and a slot below 2^12. It is in bounds by
+    // the assertion.
     let entry = |index: u32| unsafe { *tables.get_unchecked(index as usize) };
     let [by_state, by_symbol] =
         run.machine.generators.map(|generators| _mm256_set1_epi8(generators as i8));
@@ -346,7 +243,7 @@ fn run_of_groups(
         }
         used += advance(&mut vectors, entries, window);
         put_points(symbols, bits, out);
-        // Bytes have no shifts of their own.
+        // There is no shift of bytes: clear the lowest bit and shift words.
         let shifted = _mm256_srli_epi16::<1>(_mm256_andnot_si256(one, machine));
         let flips_by_state = _mm256_and_si256(_mm256_cmpeq_epi8(bits, one), by_state);
         let odd = _mm256_cmpeq_epi8(_mm256_and_si256(symbols, one), one);
@@ -360,7 +257,7 @@ fn run_of_groups(
     (done, used)
 }
 
-/// Bytes of 32 lanes as integers of four bytes.
+/// The bytes of 32 lanes, extended to 32 bits.
 #[inline]
 #[target_feature(enable = "avx2,popcnt")]
 fn widen(bytes: __m256i) -> [__m256i; 4] {
@@ -369,12 +266,12 @@ fn widen(bytes: __m256i) -> [__m256i; 4] {
         .map(|bytes| _mm256_cvtepu8_epi32(bytes))
 }
 
-/// The lowest byte of each lane.
+/// The lowest byte of each lane: the symbols of table entries.
 #[inline]
 #[target_feature(enable = "avx2,popcnt")]
 fn narrow(entries: [__m256i; 4]) -> __m256i {
     let symbols = entries.map(|entries| _mm256_and_si256(entries, _mm256_set1_epi32(0xff)));
-    // Packing works on the halves of vectors; the last step puts fours of lanes in their order.
+    // Packing works within 128-bit halves; the permutation restores the order of lanes.
     let low = _mm256_packus_epi32(symbols[0], symbols[1]);
     let high = _mm256_packus_epi32(symbols[2], symbols[3]);
     let packed = _mm256_packus_epi16(low, high);
@@ -382,16 +279,16 @@ fn narrow(entries: [__m256i; 4]) -> __m256i {
     _mm256_permutevar8x32_epi32(packed, order)
 }
 
-/// Puts `2 (symbol − 128) + bit` of each lane.
+/// Writes `2 (symbol − 128) + bit` of each lane.
 #[inline]
 #[target_feature(enable = "avx2,popcnt")]
 fn put_points(symbols: __m256i, bits: __m256i, out: &mut [i16; LANES]) {
-    // 2 s + 1 b: of bytes side by side, without sign by with sign.
+    // 2 · symbol + 1 · bit of interleaved bytes.
     let weights = _mm256_set1_epi16(0x0102);
     let centre = _mm256_set1_epi16(2 * CENTRE as i16);
     let low = _mm256_maddubs_epi16(_mm256_unpacklo_epi8(symbols, bits), weights);
     let high = _mm256_maddubs_epi16(_mm256_unpackhi_epi8(symbols, bits), weights);
-    // Each holds eight lanes of either half of the bytes.
+    // Unpacking works within 128-bit halves.
     let first = _mm256_permute2x128_si256::<0x20>(low, high);
     let second = _mm256_permute2x128_si256::<0x31>(low, high);
     for (points, out) in [first, second].into_iter().zip(out.as_chunks_mut::<16>().0) {
@@ -418,11 +315,11 @@ pub(super) fn store(vectors: [__m256i; 4], states: &mut [u32; LANES]) {
     }
 }
 
-/// Table entries of eight lanes, one at a time: faster than to gather them.
+/// Table entries of eight lanes, loaded one by one, which is faster than a gather.
 #[inline]
 #[target_feature(enable = "avx2,popcnt")]
 pub(super) fn look_up(indices: __m256i, entry: impl Fn(u32) -> u32) -> __m256i {
-    // Two to a word: fewer reads, and processors have time to take them apart.
+    // Two indices in a word: fewer loads.
     let mut pairs = [0u64; WIDTH / 2];
     // SAFETY: a vector is written over four integers of eight bytes, at any alignment.
     unsafe { _mm256_storeu_si256(pairs.as_mut_ptr().cast(), indices) };
@@ -430,7 +327,7 @@ pub(super) fn look_up(indices: __m256i, entry: impl Fn(u32) -> u32) -> __m256i {
     _mm256_setr_epi32(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7))
 }
 
-/// Updates and renormalises all lanes by their table entries; returns how many words were taken.
+/// Updates and renormalises the states of all lanes. Returns the number of consumed words.
 #[inline]
 #[target_feature(enable = "avx2,popcnt")]
 fn advance(states: &mut [__m256i; 4], entries: [__m256i; 4], window: &[U16; LANES]) -> usize {
@@ -442,17 +339,17 @@ fn advance(states: &mut [__m256i; 4], entries: [__m256i; 4], window: &[U16; LANE
         let next = _mm256_add_epi32(_mm256_mullo_epi32(frequency, quotient), bias);
         let takes = _mm256_cmpeq_epi32(_mm256_srli_epi32::<16>(next), _mm256_setzero_si256());
         let takers = _mm256_movemask_ps(_mm256_castsi256_ps(takes)) as usize & 0xff;
-        // Eight words from here on are in the window: each vector before took eight at most.
+        // The window has eight more words: each of the vectors before consumed at most eight.
         let words: &[U16; WIDTH] = match window[used..].first_chunk() {
             Some(words) => words,
-            None => unreachable!("32 words last for 32 lanes"),
+            None => unreachable!("a window has 32 words for 32 lanes"),
         };
         // SAFETY: sixteen bytes are read from eight words, and from a row of the table.
-        let (words, places) = unsafe {
+        let (words, expanded) = unsafe {
             let words = _mm_loadu_si128(words.as_ptr().cast());
-            (words, _mm_loadu_si128(PLACES[takers].as_ptr().cast()))
+            (words, _mm_loadu_si128(EXPANDED[takers].as_ptr().cast()))
         };
-        let words = _mm256_cvtepu16_epi32(_mm_shuffle_epi8(words, places));
+        let words = _mm256_cvtepu16_epi32(_mm_shuffle_epi8(words, expanded));
         let shifted = _mm256_or_si256(_mm256_slli_epi32::<16>(next), words);
         *x = _mm256_blendv_epi8(next, shifted, takes);
         used += takers.count_ones() as usize;

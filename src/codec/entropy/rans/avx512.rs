@@ -1,12 +1,12 @@
-//! Decoding with AVX-512's masks, on vectors of eight lanes: sixteen lanes a vector are slower, for
-//! the sake of reading tables.
+//! Decoding with AVX-512 mask instructions on vectors of eight lanes. Vectors of sixteen lanes are
+//! slower because of the table look-ups.
 //!
-//! Some functions repeat those of AVX2, to be compiled for these instructions: shared, they took 5 %
-//! of decoding.
+//! Some functions repeat those of AVX2 so that they are compiled for AVX-512. Sharing them costs 5 %
+//! of the decoding speed.
 #![allow(unsafe_code)]
 
 use super::avx2::{join, join_pairs};
-use super::{LANES, PRECISION, PairedBytes, Run, STATE_MIN};
+use super::{GroupRun, LANES, PRECISION, PairedBytes, STATE_MIN};
 use crate::arch::Avx512;
 use crate::codec::entropy::{CENTRE, ESCAPE};
 use std::arch::x86_64::*;
@@ -15,7 +15,7 @@ use zerocopy::little_endian::U16;
 /// Lanes of a vector.
 const WIDTH: usize = 8;
 
-/// As [`decode_windows`](super::scalar::decode_windows).
+/// Decodes as [`decode_windows`](super::scalar::decode_windows) does.
 pub(super) fn decode_windows(
     _: Avx512,
     states: &mut [u32; LANES],
@@ -27,7 +27,7 @@ pub(super) fn decode_windows(
     unsafe { windows_of_symbols(states, words, table, groups) }
 }
 
-/// As [`decode_words`](super::scalar::decode_words).
+/// Decodes as [`decode_words`](super::scalar::decode_words) does.
 pub(super) fn decode_words(
     _: Avx512,
     states: &mut [u32; LANES],
@@ -45,7 +45,7 @@ pub(super) fn decode_words(
     }
 }
 
-/// As [`decode_pairs`](super::scalar::decode_pairs).
+/// Decodes as [`decode_pairs`](super::scalar::decode_pairs) does.
 pub(super) fn decode_pairs(
     _: Avx512,
     states: &mut [u32; LANES],
@@ -62,13 +62,13 @@ pub(super) fn decode_pairs(
     }
 }
 
-/// As [`decode_run`](super::state_machine::decode_run).
+/// Decodes as [`decode_run`](super::state_machine::decode_run) does.
 pub(super) fn decode_run(
     _: Avx512,
     states: &mut [u32; LANES],
     words: &[U16],
     tables: &[u32],
-    run: &Run<'_>,
+    run: &GroupRun<'_>,
     trellis_states: &mut [u8; LANES],
     out: &mut [[i16; LANES]],
 ) -> (usize, usize) {
@@ -76,8 +76,8 @@ pub(super) fn decode_run(
     unsafe { run_of_groups(states, words, tables, run, trellis_states, out) }
 }
 
-/// Decodes groups while there are words enough for any, and hands their symbols to `put`; returns how
-/// many, and the words taken.
+/// Decodes groups while at least 32 words are left and passes the symbols of each to `put`. Returns
+/// the numbers of decoded groups and of consumed words.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,popcnt")]
 fn windows<G>(
@@ -147,12 +147,12 @@ fn run_of_groups(
     states: &mut [u32; LANES],
     words: &[U16],
     tables: &[u32],
-    run: &Run<'_>,
+    run: &GroupRun<'_>,
     trellis_states: &mut [u8; LANES],
     out: &mut [[i16; LANES]],
 ) -> (usize, usize) {
     let last = run.starts.iter().flatten().max().map_or(0, |&start| start as usize);
-    assert!(last + (2 << PRECISION) <= tables.len(), "two tables from every start");
+    assert!(last + (2 << PRECISION) <= tables.len(), "every start has two tables");
     let [by_state, by_symbol] =
         run.machine.generators.map(|generators| _mm256_set1_epi8(generators as i8));
     let one = _mm256_set1_epi8(1);
@@ -172,7 +172,8 @@ fn run_of_groups(
         {
             let first = _mm256_add_epi32(start, _mm256_and_si256(*x, slots));
             let index = _mm256_mask_add_epi32(first, bits as __mmask8, first, second);
-            // SAFETY: an index is a start, a half times 2^12, and a slot below 2^12: in `tables`.
+            // SAFETY: an index is the sum of a start, 0 or 2^12, and a slot below 2^12. It is in
+            // bounds by the assertion.
             *x = unsafe { look_up(index, tables) };
         }
         let symbols = narrow(entries);
@@ -185,12 +186,12 @@ fn run_of_groups(
         let points = _mm512_mask_add_epi16(points, bits, points, _mm512_set1_epi16(1));
         // SAFETY: a vector is written over 32 integers of two bytes, at any alignment.
         unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), points) };
-        // Bytes have no shifts of their own.
+        // There is no shift of bytes: clear the lowest bit and shift words.
         let shifted = _mm256_srli_epi16::<1>(_mm256_andnot_si256(one, machine));
         let odd = _mm256_test_epi8_mask(symbols, one);
-        let flips = _mm256_maskz_mov_epi8(bits, by_state);
-        let others = _mm256_maskz_mov_epi8(odd, by_symbol);
-        machine = _mm256_xor_si256(shifted, _mm256_xor_si256(flips, others));
+        let by_state = _mm256_maskz_mov_epi8(bits, by_state);
+        let by_symbol = _mm256_maskz_mov_epi8(odd, by_symbol);
+        machine = _mm256_xor_si256(shifted, _mm256_xor_si256(by_state, by_symbol));
         done += 1;
     }
     store(vectors, states);
@@ -216,24 +217,24 @@ fn store(vectors: [__m256i; 4], states: &mut [u32; LANES]) {
     }
 }
 
-/// Table entries of eight lanes, one at a time: faster than to gather them.
+/// Table entries of eight lanes, loaded one by one, which is faster than a gather.
 ///
 /// # Safety
-/// Every index is within the table.
+/// Every index must be within the table.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,popcnt")]
 unsafe fn look_up(indices: __m256i, table: &[u32]) -> __m256i {
-    // Two to a word: fewer reads, and processors have time to take them apart.
+    // Two indices in a word: fewer loads.
     let mut pairs = [0u64; WIDTH / 2];
     // SAFETY: a vector is written over four integers of eight bytes, at any alignment.
     unsafe { _mm256_storeu_si256(pairs.as_mut_ptr().cast(), indices) };
     let index = |lane: usize| (pairs[lane / 2] >> (lane % 2 * 32)) as u32 as usize;
-    // SAFETY: the caller promises that indices are within the table.
+    // SAFETY: the caller ensures that all indices are within the table.
     let at = |lane: usize| unsafe { *table.get_unchecked(index(lane)) as i32 };
     _mm256_setr_epi32(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7))
 }
 
-/// The lowest byte of each lane.
+/// The lowest byte of each lane: the symbols of table entries.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,popcnt")]
 fn narrow(entries: [__m256i; 4]) -> __m256i {
@@ -241,7 +242,7 @@ fn narrow(entries: [__m256i; 4]) -> __m256i {
     _mm256_set_m128i(_mm_unpacklo_epi64(c, d), _mm_unpacklo_epi64(a, b))
 }
 
-/// Updates and renormalises all lanes by their table entries; returns how many words were taken.
+/// Updates and renormalises the states of all lanes. Returns the number of consumed words.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,popcnt")]
 fn advance(states: &mut [__m256i; 4], entries: [__m256i; 4], window: &[U16; LANES]) -> usize {
@@ -252,14 +253,14 @@ fn advance(states: &mut [__m256i; 4], entries: [__m256i; 4], window: &[U16; LANE
         let quotient = _mm256_srli_epi32::<{ PRECISION as i32 }>(*x);
         let next = _mm256_add_epi32(_mm256_mullo_epi32(frequency, quotient), bias);
         let takers = _mm256_cmplt_epu32_mask(next, _mm256_set1_epi32(STATE_MIN as i32));
-        // Eight words from here on are in the window: each vector before took eight at most.
+        // The window has eight more words: each of the vectors before consumed at most eight.
         let words: &[U16; WIDTH] = match window[used..].first_chunk() {
             Some(words) => words,
-            None => unreachable!("32 words last for 32 lanes"),
+            None => unreachable!("a window has 32 words for 32 lanes"),
         };
         // SAFETY: 16 bytes are read from eight words, at any alignment.
         let words = unsafe { _mm_loadu_si128(words.as_ptr().cast()) };
-        // The first word to the first lane that takes one, and so on.
+        // The next words go to the consuming lanes in order.
         let words = _mm256_maskz_expand_epi32(takers, _mm256_cvtepu16_epi32(words));
         *x = _mm256_mask_or_epi32(next, takers, _mm256_slli_epi32::<16>(next), words);
         used += takers.count_ones() as usize;

@@ -1,10 +1,10 @@
-//! A stream being decoded, by whichever kernel.
+//! Decoding of a stream; dispatch to the kernels.
 
+use super::decode_tables::{DecodeTable, DecodeTables};
 #[cfg(target_arch = "aarch64")]
 use super::neon;
 use super::scalar::{decode_near_end, decode_pairs, decode_windows, decode_words, pair_bytes};
-use super::state_machine::{Run, decode_run};
-use super::tables::{DecodeTable, DecodeTables};
+use super::state_machine::{GroupRun, decode_run};
 use super::{LANES, PairedBytes, STATE_MIN, STATES_BYTES};
 #[cfg(target_arch = "x86_64")]
 use super::{avx2, avx512};
@@ -13,27 +13,27 @@ use crate::error::{Error, Result};
 use zerocopy::FromBytes;
 use zerocopy::little_endian::{U16, U32};
 
-/// A stream being decoded, a run of symbols at a time.
-pub(crate) struct Decoder<'a> {
+/// A decoder of one stream. O(1) for each symbol.
+pub(crate) struct RansDecoder<'a> {
     states: [u32; LANES],
     words: &'a [U16],
     kernel: Kernel,
 }
 
-impl<'a> Decoder<'a> {
+impl<'a> RansDecoder<'a> {
     /// Reads the states at the head of `stream`.
     ///
     /// # Errors
-    /// `Corrupt` when it is too short, holds half a word or a state out of range.
+    /// `Corrupt` when the stream is too short, ends within a word or has a state out of range.
     pub(crate) fn new(stream: &'a [u8], kernel: Kernel) -> Result<Self> {
         let Some((head, words)) = stream.split_at_checked(STATES_BYTES) else {
-            return Err(Error::corrupt("a rANS stream shorter than its states"));
+            return Err(Error::corrupt("a rANS stream is shorter than its states"));
         };
         let mut states = [0; LANES];
         for (state, bytes) in states.iter_mut().zip(head.as_chunks::<4>().0) {
             *state = U32::from_bytes(*bytes).get();
             if *state < STATE_MIN {
-                return Err(Error::corrupt("a rANS state out of range"));
+                return Err(Error::corrupt("a rANS state is out of range"));
             }
         }
         let words = <[U16]>::ref_from_bytes(words)
@@ -44,7 +44,7 @@ impl<'a> Decoder<'a> {
     /// Decodes the next `out.len()` symbols: a multiple of 32, except in the last call.
     ///
     /// # Errors
-    /// `Corrupt` when the words run out.
+    /// `Corrupt` when no words are left.
     pub(crate) fn decode(&mut self, table: &DecodeTable, out: &mut [u8]) -> Result<()> {
         let (groups, rest) = out.as_chunks_mut::<LANES>();
         let (states, words) = (&mut self.states, self.words);
@@ -65,9 +65,11 @@ impl<'a> Decoder<'a> {
         decode_near_end(&mut self.states, entry, &mut self.words, rest)
     }
 
-    /// Decodes symbols that are the high bytes of words, whose low bytes are in `low`, until the end
-    /// of the stream is near; returns how many groups of 32. Words are rotated right by one bit
-    /// if asked to.
+    /// Decodes symbols that are the high bytes of words and interleaves them with the low bytes in
+    /// `low`. With `rotated`, words are rotated right by one bit.
+    ///
+    /// Stops when fewer than 32 words of the stream are left. Returns the number of decoded groups of
+    /// 32 symbols.
     pub(crate) fn decode_words(
         &mut self,
         table: &DecodeTable,
@@ -95,8 +97,8 @@ impl<'a> Decoder<'a> {
         done
     }
 
-    /// Decodes pairs of bytes that are the high bytes of words, until the end of the stream is near;
-    /// returns how many groups of 64 words.
+    /// Decodes as [`decode_words`](Self::decode_words) does, where each symbol is a pair of high
+    /// bytes. Returns the number of decoded groups of 32 symbols, which are 64 words.
     pub(crate) fn decode_pairs(
         &mut self,
         table: &DecodeTable,
@@ -120,10 +122,10 @@ impl<'a> Decoder<'a> {
         done
     }
 
-    /// Decodes pairs of bytes, 64 bytes at a time, over `out`.
+    /// Decodes pairs to bytes. The length of `out` must be a multiple of 64.
     ///
     /// # Errors
-    /// `Corrupt` when the words run out.
+    /// `Corrupt` when no words are left.
     pub(crate) fn decode_pair_bytes(
         &mut self,
         table: &DecodeTable,
@@ -143,11 +145,11 @@ impl<'a> Decoder<'a> {
         Ok(())
     }
 
-    /// Decodes the next group: a symbol for each of the first `group.len()` lanes, at most 32,
-    /// from the table that starts at the lane's base.
+    /// Decodes the next group: a symbol for each of the first `group.len()` lanes, at most 32, with
+    /// the table that starts at the lane's base.
     ///
     /// # Errors
-    /// `Corrupt` when the words run out.
+    /// `Corrupt` when no words are left.
     pub(crate) fn decode_group(
         &mut self,
         tables: &DecodeTables,
@@ -158,14 +160,16 @@ impl<'a> Decoder<'a> {
         decode_near_end(&mut self.states, entry, &mut self.words, group)
     }
 
-    /// Decodes groups as a run says, each over one of `out`, until one has an escape or the end of
-    /// the stream is near; returns how many. See [`StateMachine`](super::Machine) for `machines`.
+    /// Decodes groups with a [`StateMachine`](super::StateMachine) in each lane. `trellis_states`
+    /// holds the states before the first group and is updated.
     ///
-    /// Of each lane with symbol `s` and lowest bit `b`, `out` gets `2 (s − 128) + b`.
+    /// Stops before a group with an escape, and when fewer than 32 words are left. Returns the
+    /// number of decoded groups. A lane with symbol `s` and lowest state bit `b` yields
+    /// `2 (s − 128) + b`.
     pub(crate) fn decode_run(
         &mut self,
         tables: &DecodeTables,
-        run: &Run<'_>,
+        run: &GroupRun<'_>,
         trellis_states: &mut [u8; LANES],
         out: &mut [[i16; LANES]],
     ) -> usize {
@@ -189,7 +193,7 @@ impl<'a> Decoder<'a> {
         done
     }
 
-    /// Checks that the stream ends here, as the encoder began it.
+    /// Checks that the stream ends here in the initial state of the encoder.
     ///
     /// # Errors
     /// `Corrupt` when a state is not 2^16 or words are left.
@@ -198,7 +202,7 @@ impl<'a> Decoder<'a> {
             return Err(Error::corrupt("a rANS stream has words left"));
         }
         if self.states != [STATE_MIN; LANES] {
-            return Err(Error::corrupt("a rANS stream does not end in its first state"));
+            return Err(Error::corrupt("a rANS stream does not end in the initial state"));
         }
         Ok(())
     }

@@ -1,21 +1,22 @@
-//! Decoding with NEON: four lanes a vector, eight vectors a group.
+//! Decoding with NEON: four lanes in a vector, eight vectors in a group.
 #![allow(unsafe_code)]
 
-use super::{LANES, PRECISION, Run, STATE_MIN};
+use super::{GroupRun, LANES, PRECISION, STATE_MIN};
 use crate::arch::Neon;
 use crate::codec::entropy::{CENTRE, ESCAPE};
 use std::arch::aarch64::*;
 use zerocopy::little_endian::U16;
 
-/// Lanes of a vector, and how many vectors there are.
+/// Lanes of a vector and vectors of a group.
 const WIDTH: usize = 4;
 const VECTORS: usize = LANES / WIDTH;
 
-/// For each set of lanes that take a word: which bytes of the next four words go to which lane.
-static PLACES: [[u8; 16]; 16] = places();
+/// Byte shuffles that distribute the next words to a set of lanes. Indexed by the set of lanes that
+/// consume a word.
+static EXPANDED: [[u8; 16]; 16] = expanded();
 
-const fn places() -> [[u8; 16]; 16] {
-    // What is out of range puts zero.
+const fn expanded() -> [[u8; 16]; 16] {
+    // An index out of range selects zero.
     let mut all = [[0xff; 16]; 16];
     let mut takers = 0;
     while takers < 16 {
@@ -33,7 +34,7 @@ const fn places() -> [[u8; 16]; 16] {
     all
 }
 
-/// Decodes groups while there are words enough for any; returns how many, and the words taken.
+/// Decodes as [`decode_windows`](super::scalar::decode_windows) does.
 pub(super) fn decode_windows(
     _: Neon,
     states: &mut [u32; LANES],
@@ -45,13 +46,13 @@ pub(super) fn decode_windows(
     unsafe { windows(states, words, table, groups) }
 }
 
-/// As [`decode_run`](super::state_machine::decode_run).
+/// Decodes as [`decode_run`](super::state_machine::decode_run) does.
 pub(super) fn decode_run(
     _: Neon,
     states: &mut [u32; LANES],
     words: &[U16],
     tables: &[u32],
-    run: &Run<'_>,
+    run: &GroupRun<'_>,
     trellis_states: &mut [u8; LANES],
     out: &mut [[i16; LANES]],
 ) -> (usize, usize) {
@@ -86,13 +87,14 @@ fn run_of_groups(
     states: &mut [u32; LANES],
     words: &[U16],
     tables: &[u32],
-    run: &Run<'_>,
+    run: &GroupRun<'_>,
     trellis_states: &mut [u8; LANES],
     out: &mut [[i16; LANES]],
 ) -> (usize, usize) {
     let last = run.starts.iter().flatten().max().map_or(0, |&start| start as usize);
-    assert!(last + (2 << PRECISION) <= tables.len(), "two tables from every start");
-    // SAFETY: below, an index is a start, a half times 2^12, and a slot below 2^12.
+    assert!(last + (2 << PRECISION) <= tables.len(), "every start has two tables");
+    // SAFETY: an index is the sum of a start, 0 or 2^12, and a slot below 2^12. It is in bounds by
+    // the assertion.
     let entry = |index: u32| unsafe { *tables.get_unchecked(index as usize) };
     let [by_state, by_symbol] = run.machine.generators.map(|generators| vdupq_n_u8(generators));
     let one = vdupq_n_u8(1);
@@ -104,9 +106,9 @@ fn run_of_groups(
         let starts = load(&run.starts[usize::from(class)]);
         let bits = machine.map(|machine| vandq_u8(machine, one));
         let mut entries = vectors;
-        for ((x, start), half) in entries.iter_mut().zip(starts).zip(halves(bits)) {
+        for ((x, start), offset) in entries.iter_mut().zip(starts).zip(table_offsets(bits)) {
             let slot = vandq_u32(*x, vdupq_n_u32((1 << PRECISION) - 1));
-            *x = look_up(vaddq_u32(vaddq_u32(start, half), slot), entry);
+            *x = look_up(vaddq_u32(vaddq_u32(start, offset), slot), entry);
         }
         let symbols = narrow(entries);
         let [first, second] = symbols.map(|symbols| vceqq_u8(symbols, vdupq_n_u8(ESCAPE)));
@@ -127,10 +129,10 @@ fn run_of_groups(
     (done, used)
 }
 
-/// Of each lane's bit, where the table that it chooses starts after the first.
+/// The offset of the table that each lane's bit selects: 0 or 2^12.
 #[inline]
 #[target_feature(enable = "neon")]
-fn halves(bits: [uint8x16_t; 2]) -> [uint32x4_t; VECTORS] {
+fn table_offsets(bits: [uint8x16_t; 2]) -> [uint32x4_t; VECTORS] {
     const SHIFT: i32 = PRECISION as i32;
     let [a, b] = bits.map(|bits| [vmovl_u8(vget_low_u8(bits)), vmovl_high_u8(bits)]);
     let [a, b, c, d] = [a[0], a[1], b[0], b[1]]
@@ -138,7 +140,7 @@ fn halves(bits: [uint8x16_t; 2]) -> [uint32x4_t; VECTORS] {
     [a[0], a[1], b[0], b[1], c[0], c[1], d[0], d[1]]
 }
 
-/// The lowest byte of each lane.
+/// The lowest byte of each lane: the symbols of table entries.
 #[inline]
 #[target_feature(enable = "neon")]
 fn narrow(entries: [uint32x4_t; VECTORS]) -> [uint8x16_t; 2] {
@@ -147,7 +149,7 @@ fn narrow(entries: [uint32x4_t; VECTORS]) -> [uint8x16_t; 2] {
     [vuzp1q_u8(pair(0), pair(2)), vuzp1q_u8(pair(4), pair(6))]
 }
 
-/// Puts `2 (symbol − 128) + bit` of each lane.
+/// Writes `2 (symbol − 128) + bit` of each lane.
 #[inline]
 #[target_feature(enable = "neon")]
 fn put_points(symbols: [uint8x16_t; 2], bits: [uint8x16_t; 2], out: &mut [i16; LANES]) {
@@ -202,7 +204,7 @@ fn store_bytes(vectors: [uint8x16_t; 2], bytes: &mut [u8; LANES]) {
 #[inline]
 #[target_feature(enable = "neon")]
 fn look_up(indices: uint32x4_t, entry: impl Fn(u32) -> u32) -> uint32x4_t {
-    // Two to a word: fewer moves out of a vector.
+    // Two indices in a word: fewer moves out of the vector.
     let pairs = vreinterpretq_u64_u32(indices);
     let [low, high] = [vgetq_lane_u64::<0>(pairs), vgetq_lane_u64::<1>(pairs)];
     let entries = [low, low >> 32, high, high >> 32].map(|index| entry(index as u32));
@@ -210,7 +212,7 @@ fn look_up(indices: uint32x4_t, entry: impl Fn(u32) -> u32) -> uint32x4_t {
     unsafe { vld1q_u32(entries.as_ptr()) }
 }
 
-/// Updates and renormalises all lanes by their table entries; returns how many words were taken.
+/// Updates and renormalises the states of all lanes. Returns the number of consumed words.
 #[inline]
 #[target_feature(enable = "neon")]
 fn advance(
@@ -218,7 +220,7 @@ fn advance(
     entries: [uint32x4_t; VECTORS],
     window: &[U16; LANES],
 ) -> usize {
-    // A lane's place in the set of takers and, above, one more of them: a single sum is both.
+    // The sum over consuming lanes holds their set in the low nibble and their number above it.
     // SAFETY: a vector is read from four integers.
     let counted = unsafe { vld1q_u32([0x11, 0x12, 0x14, 0x18].as_ptr()) };
     let mut used = 0;
@@ -228,15 +230,15 @@ fn advance(
         let next = vmlaq_u32(bias, frequency, vshrq_n_u32::<{ PRECISION as i32 }>(*x));
         let takes = vcltq_u32(next, vdupq_n_u32(STATE_MIN));
         let takers = vaddvq_u32(vandq_u32(takes, counted)) as usize;
-        // Four words from here on are in the window: each vector before took four at most.
+        // The window has four more words: each of the vectors before consumed at most four.
         let words: &[U16; WIDTH] = match window[used..].first_chunk() {
             Some(words) => words,
-            None => unreachable!("32 words last for 32 lanes"),
+            None => unreachable!("a window has 32 words for 32 lanes"),
         };
         // SAFETY: eight bytes are read from four words, and sixteen from a row of the table.
-        let (words, places) =
-            unsafe { (vld1_u8(words.as_ptr().cast()), vld1q_u8(PLACES[takers & 0xf].as_ptr())) };
-        let words = vqtbl1q_u8(vcombine_u8(words, words), places);
+        let (words, expanded) =
+            unsafe { (vld1_u8(words.as_ptr().cast()), vld1q_u8(EXPANDED[takers & 0xf].as_ptr())) };
+        let words = vqtbl1q_u8(vcombine_u8(words, words), expanded);
         let shifted = vorrq_u32(vshlq_n_u32::<16>(next), vreinterpretq_u32_u8(words));
         *x = vbslq_u32(takes, shifted, next);
         used += takers >> 4;

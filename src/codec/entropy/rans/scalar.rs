@@ -1,29 +1,17 @@
-//! The portable coder. It is the truth that every kernel must agree with.
+//! Portable decoding. All kernels must produce the same results.
 
-use super::tables::EncodeEntry;
 use super::{LANES, PRECISION, PairedBytes, STATE_MIN};
 use crate::error::{Error, Result};
 use zerocopy::little_endian::U16;
 
-/// Puts a symbol, and the word that it sheds, if it does, before those at `cursor`.
-#[inline(always)]
-pub(super) fn put(state: &mut u32, entry: EncodeEntry, words: &mut [U16], cursor: &mut usize) {
-    // Mask arithmetic: as a branch this is mispredicted half the time.
-    let shed = u32::from(*state >> (32 - PRECISION) >= entry.frequency());
-    words[*cursor - 1] = U16::new(*state as u16);
-    *cursor -= shed as usize;
-    let x = *state >> (16 * shed);
-    let remainder = x.wrapping_sub(entry.quotient(x).wrapping_mul(entry.frequency()));
-    *state = (entry.quotient(x) << PRECISION).wrapping_add(remainder + entry.cumulative());
-}
-
-/// A state's slot in a table.
+/// The slot of a state.
 #[inline(always)]
 pub(super) fn slot(state: u32) -> usize {
     (state & ((1 << PRECISION) - 1)) as usize
 }
 
-/// Decodes groups while there are words enough for any; returns how many, and the words taken.
+/// Decodes groups of 32 symbols while at least 32 words are left. Returns the numbers of decoded
+/// groups and of consumed words.
 pub(super) fn decode_windows(
     states: &mut [u32; LANES],
     words: &[U16],
@@ -39,8 +27,8 @@ pub(super) fn decode_windows(
     (done, used)
 }
 
-/// As [`decode_windows`], where each symbol is the high byte of a word whose low byte is in `low`;
-/// words are rotated right by one bit if asked to.
+/// Decodes as [`decode_windows`] does. Each symbol is the high byte of a word; the low bytes are in
+/// `low`. With `rotated`, words are rotated right by one bit.
 pub(super) fn decode_words(
     states: &mut [u32; LANES],
     words: &[U16],
@@ -60,7 +48,7 @@ pub(super) fn decode_words(
     (done, used)
 }
 
-/// As [`decode_words`], where each symbol is a pair of high bytes.
+/// Decodes as [`decode_words`] does. Each symbol is a pair of high bytes.
 pub(super) fn decode_pairs(
     states: &mut [u32; LANES],
     words: &[U16],
@@ -80,7 +68,7 @@ pub(super) fn decode_pairs(
     (done, used)
 }
 
-/// The bytes that pairs stand for: first those of low nibbles, then those of high ones.
+/// The bytes of 32 pairs: first those of the low nibbles, then those of the high nibbles.
 #[inline(always)]
 pub(super) fn pair_bytes(base: u8, pairs: &[u8; LANES]) -> [u8; 2 * LANES] {
     let mut bytes = [0; 2 * LANES];
@@ -92,7 +80,7 @@ pub(super) fn pair_bytes(base: u8, pairs: &[u8; LANES]) -> [u8; 2 * LANES] {
     bytes
 }
 
-/// Puts words of low bytes and high ones.
+/// Interleaves low and high bytes to words.
 #[inline(always)]
 fn join(low: &[u8], high: &[u8], rotated: bool, out: &mut [u8]) {
     for ((out, &low), &high) in out.as_chunks_mut::<2>().0.iter_mut().zip(low).zip(high) {
@@ -101,7 +89,7 @@ fn join(low: &[u8], high: &[u8], rotated: bool, out: &mut [u8]) {
     }
 }
 
-/// Decodes 32 symbols with at least 32 words at hand; returns how many were taken.
+/// Decodes 32 symbols from at least 32 words. Returns the number of consumed words.
 #[inline(always)]
 fn decode_window(
     states: &mut [u32; LANES],
@@ -114,15 +102,15 @@ fn decode_window(
     advance(states, entries, window)
 }
 
-/// Updates and renormalises all lanes by their table entries; returns how many words were taken.
+/// Updates and renormalises the states of all lanes. Returns the number of consumed words.
 #[inline(always)]
 pub(super) fn advance(
     states: &mut [u32; LANES],
     entries: [u32; LANES],
     window: &[U16; LANES],
 ) -> usize {
-    // All updates, then all renormalisations: loops without a branch. LLVM would turn
-    // `if x < STATE_MIN` into one that is mispredicted.
+    // Two loops without branches. LLVM would compile `if x < STATE_MIN` to a branch, which would
+    // often be mispredicted.
     for (x, entry) in states.iter_mut().zip(entries) {
         *x = (entry >> 20) * (*x >> PRECISION) + (entry >> 8 & 0xfff);
     }
@@ -136,10 +124,10 @@ pub(super) fn advance(
     used
 }
 
-/// Decodes up to 32 symbols where fewer than 32 words may be left; takes words as it goes.
+/// Decodes up to 32 symbols when fewer than 32 words may be left.
 ///
 /// # Errors
-/// `Corrupt` when the words run out.
+/// `Corrupt` when no words are left.
 pub(super) fn decode_near_end(
     states: &mut [u32; LANES],
     entry: impl Fn(usize, usize) -> u32,

@@ -1,38 +1,39 @@
-//! Lanes that switch between two tables, as a machine in each of them says.
+//! Decoding with two tables for each lane, between which a state machine switches.
 
 use super::scalar::{advance, slot};
 use super::{LANES, PRECISION};
 use crate::codec::entropy::{CENTRE, ESCAPE};
 use zerocopy::little_endian::U16;
 
-/// What takes a lane's state to the next: a linear machine of up to eight bits.
+/// A linear feedback state machine of up to eight bits: the encoder of a convolutional code in
+/// systematic feedback form (Ungerboeck, 1982).
 ///
-/// A state whose lowest bit is 0 takes its symbol from the first of the lane's two tables, else
-/// from the second. The next state is this one, a bit further right, where `taps[0]` flips bits if
-/// the lowest bit was 1, and `taps[1]` if the symbol was odd.
+/// The lowest bit `b` of a lane's state `s` selects the first or the second of the lane's two
+/// tables for the next symbol. With the lowest bit `c` of that symbol, the next state is
+/// `(s >> 1) ^ (b * generators[0]) ^ (c * generators[1])`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct StateMachine {
     pub(crate) generators: [u8; 2],
 }
 
-/// Groups to decode, and by what.
-pub(crate) struct Run<'r> {
+/// A run of groups to decode with a state machine.
+pub(crate) struct GroupRun<'r> {
     pub(crate) machine: StateMachine,
-    /// By class and lane: where the first of two tables starts.
+    /// By class and lane: the start of the first of two consecutive tables.
     pub(crate) starts: &'r [[u32; LANES]],
     /// The class of each group.
     pub(crate) classes: &'r [u8],
 }
 
-/// Decodes groups until one has an escape, or fewer words are left than any might take; returns
-/// how many, and the words taken.
+/// Decodes groups until a group has an escape or fewer than 32 words are left. Returns the numbers
+/// of decoded groups and of consumed words.
 ///
-/// Of each lane with symbol `s` and lowest bit `b`, `out` gets `2 (s − 128) + b`.
+/// A lane with symbol `s` and lowest state bit `b` yields `2 (s − 128) + b`.
 pub(super) fn decode_run(
     states: &mut [u32; LANES],
     words: &[U16],
     tables: &[u32],
-    run: &Run<'_>,
+    run: &GroupRun<'_>,
     trellis_states: &mut [u8; LANES],
     out: &mut [[i16; LANES]],
 ) -> (usize, usize) {

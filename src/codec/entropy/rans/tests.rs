@@ -1,4 +1,4 @@
-//! The coder against `constriction`, and against damage.
+//! Encoder and decoder against `constriction`, between kernels, and on corrupt streams.
 
 mod runs;
 mod sweeps;
@@ -23,19 +23,19 @@ fn frequencies_of(symbols: &[u8]) -> Option<Frequencies> {
     Frequencies::from_histogram(&histogram)
 }
 
-/// The stream of symbols by every kernel: always the same.
+/// Encodes with every kernel and asserts that the streams are equal.
 fn encoded(frequencies: &Frequencies, symbols: &[u8]) -> Vec<u8> {
     let tables = EncodeTables::new([frequencies]);
     let by = |kernel| {
         let mut stream = Vec::new();
         let mut buffer = Vec::new();
-        let mut encoder = Encoder::new(&tables, symbols.len(), kernel, &mut buffer);
-        // At once, or the rear part first, which leaves whole groups.
+        let mut encoder = RansEncoder::new(&tables, symbols.len(), kernel, &mut buffer);
+        // In two calls, the rear part first, and in one call.
         let (front, rear) = symbols.split_at(symbols.len() / 2 / LANES * LANES);
         encoder.put(rear);
         encoder.put(front);
         encoder.finish(&mut stream).unwrap();
-        let mut at_once = Encoder::new(&tables, symbols.len(), kernel, &mut buffer);
+        let mut at_once = RansEncoder::new(&tables, symbols.len(), kernel, &mut buffer);
         at_once.put(symbols);
         let mut other = Vec::new();
         at_once.finish(&mut other).unwrap();
@@ -48,8 +48,8 @@ fn encoded(frequencies: &Frequencies, symbols: &[u8]) -> Vec<u8> {
     stream
 }
 
-/// What a stream decodes to, by every kernel, in one run and in short ones, and by tables for each
-/// lane: always the same.
+/// Decodes with every kernel, in calls of several lengths and with a table for each lane, and asserts
+/// that the results are equal.
 fn decoded(frequencies: &Frequencies, stream: &[u8], count: usize) -> Result<Vec<u8>> {
     let table = DecodeTable::new(frequencies);
     let tables = DecodeTables::new([frequencies; 3]);
@@ -57,11 +57,11 @@ fn decoded(frequencies: &Frequencies, stream: &[u8], count: usize) -> Result<Vec
     let mut all = Vec::new();
     for kernel in Kernel::all() {
         for run in [count.max(1), 2 * LANES, LANES] {
-            // At any alignment.
+            // Not aligned.
             let mut symbols = vec![0xaa; run % 61 + count];
             let symbols = &mut symbols[run % 61..];
             let mut decode = || -> Result<Vec<u8>> {
-                let mut decoder = Decoder::new(stream, kernel)?;
+                let mut decoder = RansDecoder::new(stream, kernel)?;
                 symbols.chunks_mut(run).try_for_each(|run| decoder.decode(&table, run))?;
                 decoder.finish()?;
                 Ok(symbols.to_vec())
@@ -70,7 +70,7 @@ fn decoded(frequencies: &Frequencies, stream: &[u8], count: usize) -> Result<Vec
         }
         let mut symbols = vec![0x55; count];
         let decode = || -> Result<Vec<u8>> {
-            let mut decoder = Decoder::new(stream, kernel)?;
+            let mut decoder = RansDecoder::new(stream, kernel)?;
             let mut groups = symbols.chunks_mut(LANES);
             groups.try_for_each(|group| decoder.decode_group(&tables, &bases, group))?;
             decoder.finish()?;
@@ -78,17 +78,16 @@ fn decoded(frequencies: &Frequencies, stream: &[u8], count: usize) -> Result<Vec
         };
         all.push(decode());
     }
-    let told = |result: &Result<Vec<u8>>| match result {
+    let comparable = |result: &Result<Vec<u8>>| match result {
         Ok(symbols) => Ok(symbols.clone()),
         Err(error) => Err(error.to_string()),
     };
-    assert!(all.iter().all(|other| told(other) == told(&all[0])));
+    assert!(all.iter().all(|other| comparable(other) == comparable(&all[0])));
     all.swap_remove(0)
 }
 
-/// Words whose high bytes are decoded and whose low ones are at hand: joined by every kernel.
 #[test]
-fn words_are_joined_alike() {
+fn kernels_agree_on_words() {
     for length in [0, 1, 31, 32, 33, 64, 1000] {
         let high: Vec<u8> = (0..length).map(|i| b"abracadabra"[i * 7 % 11]).collect();
         let low: Vec<u8> = (0..length).map(|i| (i * i) as u8).collect();
@@ -101,12 +100,12 @@ fn words_are_joined_alike() {
             };
             let expected: Vec<u8> = low.iter().zip(&high).flat_map(word).collect();
             for kernel in Kernel::all() {
-                let mut decoder = Decoder::new(&stream, kernel).unwrap();
+                let mut decoder = RansDecoder::new(&stream, kernel).unwrap();
                 let mut out = vec![0xaa; 2 * length];
                 let words = LANES * decoder.decode_words(&table, &low, rotated, &mut out);
                 assert_eq!(out[..2 * words], expected[..2 * words]);
                 assert!(out[2 * words..].iter().all(|&byte| byte == 0xaa));
-                // What is left near the end of the stream comes the usual way.
+                // The symbols near the end of the stream are decoded without joining.
                 let mut rest = vec![0; length - words];
                 decoder.decode(&table, &mut rest).unwrap();
                 assert_eq!(rest, high[words..]);
@@ -117,9 +116,8 @@ fn words_are_joined_alike() {
     }
 }
 
-/// Words whose high bytes are decoded in pairs: joined by every kernel, for every length.
 #[test]
-fn pairs_are_joined_alike() {
+fn kernels_agree_on_pairs() {
     let frequencies = frequencies_of(b"abracadabra").unwrap();
     let table = DecodeTable::new(&frequencies);
     for blocks in [0, 1, 2, 3, 40] {
@@ -140,7 +138,7 @@ fn pairs_are_joined_alike() {
             let expected: Vec<u8> = low.iter().zip(&high).flat_map(word).collect();
             for kernel in Kernel::all() {
                 let low = [vec![0; offset], low.clone()].concat();
-                let mut decoder = Decoder::new(&stream, kernel).unwrap();
+                let mut decoder = RansDecoder::new(&stream, kernel).unwrap();
                 let mut out = vec![0xaa; offset + expected.len()];
                 let pairs = PairedBytes { base: 5, low: low[offset..].as_chunks().0, rotated };
                 let done = decoder.decode_pairs(&table, &pairs, &mut out[offset..]);
@@ -157,7 +155,7 @@ fn pairs_are_joined_alike() {
     }
 }
 
-/// The stream as 32 of constriction's coders write it over one shared stack of words.
+/// The stream as written by 32 coders of constriction with one shared stack of words.
 fn encoded_by_reference(frequencies: &Frequencies, symbols: &[u8]) -> Vec<u8> {
     let present = (0..=255u8).filter(|&s| frequencies.get()[usize::from(s)] > 0);
     let model = EncoderModel::<u8, u16, 12>::from_symbols_and_nonzero_fixed_point_probabilities(
@@ -201,7 +199,7 @@ fn decoded_by_reference(frequencies: &Frequencies, stream: &[u8], count: usize) 
     symbols
 }
 
-/// Symbols of an alphabet and skew of their own.
+/// Symbols of random alphabets and skews.
 fn symbols() -> impl Strategy<Value = Vec<u8>> {
     (1u32..=8, any::<u8>(), 0usize..3000).prop_flat_map(|(bits, base, length)| {
         let symbol = any::<u8>()
@@ -221,7 +219,7 @@ proptest! {
     }
 
     #[test]
-    fn any_changed_bit_or_cut_is_an_error_or_another_message(
+    fn corrupt_streams_do_not_decode_to_the_original(
         symbols in symbols(), at in any::<prop::sample::Index>(), bit in 0u32..8
     ) {
         let Some(frequencies) = frequencies_of(&symbols) else { return Ok(()) };
@@ -229,8 +227,8 @@ proptest! {
         let at = at.index(stream.len());
         prop_assert!(decoded(&frequencies, &stream[..at], symbols.len()).is_err());
         stream[at] ^= 1 << bit;
-        // Decoding is a bijection between streams and messages: a changed stream that still
-        // ends in the first state decodes to something else.
+        // Decoding is a bijection between streams and messages: a changed stream that still ends in
+        // the initial state decodes to another message.
         if let Ok(other) = decoded(&frequencies, &stream, symbols.len()) {
             prop_assert_ne!(other, symbols);
         }
@@ -243,7 +241,7 @@ proptest! {
     }
 
     #[test]
-    fn runs_are_the_same_by_every_kernel(
+    fn kernels_agree_on_runs_of_arbitrary_streams(
         mut stream in prop::collection::vec(any::<u8>(), STATES_BYTES..3000),
         first in prop::array::uniform32(any::<u8>()),
         generators in any::<[u8; 2]>()
@@ -258,12 +256,12 @@ proptest! {
         let start = |lane: usize| DecodeTables::base(lane % 2);
         let starts = [[start(0); LANES], std::array::from_fn(start)];
         let classes = [0, 1, 1, 0, 1].repeat(12);
-        let run = Run { machine: StateMachine { generators }, starts: &starts, classes: &classes };
+        let run = GroupRun { machine: StateMachine { generators }, starts: &starts, classes: &classes };
         let decoded = |kernel| {
-            let mut decoder = Decoder::new(&stream, kernel).unwrap();
+            let mut decoder = RansDecoder::new(&stream, kernel).unwrap();
             let (mut trellis_states, mut points) = (first, vec![[0; LANES]; classes.len()]);
             let done = decoder.decode_run(&tables, &run, &mut trellis_states, &mut points);
-            // What comes next tells the states.
+            // The following symbols depend on the states of the coder.
             let mut next = [0; 4 * LANES];
             let mut groups = next.chunks_mut(LANES);
             let all = groups.try_for_each(|next| decoder.decode_group(&tables, &starts[0], next));
@@ -276,7 +274,7 @@ proptest! {
 }
 
 #[test]
-fn every_length_around_the_lanes() {
+fn every_length_around_the_number_of_lanes_round_trips() {
     let message: Vec<u8> = (0..=255).cycle().take(4 * LANES + 1).map(|x: u8| x % 7).collect();
     let frequencies = frequencies_of(&message).unwrap();
     for length in 0..message.len() {
@@ -288,7 +286,7 @@ fn every_length_around_the_lanes() {
 }
 
 #[test]
-fn lanes_with_tables_of_their_own() {
+fn lanes_with_different_tables_round_trip() {
     let skewed: Vec<u8> = (0..=255).flat_map(|x: u8| vec![x % 16; usize::from(x % 16)]).collect();
     let all: Vec<Frequencies> =
         [&b"abracadabra"[..], &skewed, b"ab"].map(|of| frequencies_of(of).unwrap()).into();
@@ -309,9 +307,9 @@ fn lanes_with_tables_of_their_own() {
         .collect();
     let encoded = |kernel| {
         let mut buffer = Vec::new();
-        let mut encoder = Encoder::new(&encode_tables, 200 * LANES, kernel, &mut buffer);
+        let mut encoder = RansEncoder::new(&encode_tables, 200 * LANES, kernel, &mut buffer);
         for group in groups.iter().rev() {
-            let coded = group.iter().map(|&(table, symbol)| Coded::new(table as u8, symbol));
+            let coded = group.iter().map(|&(table, symbol)| TableSymbol::new(table as u8, symbol));
             encoder.put_groups(group.len(), &coded.collect::<Vec<_>>());
         }
         let mut stream = Vec::new();
@@ -321,7 +319,7 @@ fn lanes_with_tables_of_their_own() {
     let stream = encoded(Kernel::Scalar);
     for kernel in Kernel::all() {
         assert_eq!(encoded(kernel), stream);
-        let mut decoder = Decoder::new(&stream, kernel).unwrap();
+        let mut decoder = RansDecoder::new(&stream, kernel).unwrap();
         for group in &groups {
             let table = |lane: usize| group.get(lane).map_or(0, |coded| coded.0);
             let bases = std::array::from_fn(|lane| DecodeTables::base(table(lane)));
@@ -334,7 +332,7 @@ fn lanes_with_tables_of_their_own() {
 }
 
 #[test]
-fn a_symbol_without_a_frequency_is_refused() {
+fn a_symbol_with_frequency_zero_is_rejected() {
     let frequencies = frequencies_of(b"ab").unwrap();
     let tables = EncodeTables::new([&frequencies]);
     for kernel in Kernel::all() {
@@ -343,7 +341,7 @@ fn a_symbol_without_a_frequency_is_refused() {
                 let mut symbols = vec![b'a'; length];
                 symbols[at] = b'c';
                 let mut buffer = Vec::new();
-                let mut encoder = Encoder::new(&tables, length, kernel, &mut buffer);
+                let mut encoder = RansEncoder::new(&tables, length, kernel, &mut buffer);
                 encoder.put(&symbols);
                 assert!(encoder.finish(&mut Vec::new()).is_err());
             }
@@ -352,7 +350,7 @@ fn a_symbol_without_a_frequency_is_refused() {
 }
 
 #[test]
-fn no_symbols_are_just_the_states() {
+fn an_empty_message_consists_of_the_initial_states() {
     let frequencies = frequencies_of(b"ab").unwrap();
     let stream = encoded(&frequencies, b"");
     assert_eq!(stream, [0, 0, 1, 0].repeat(LANES));

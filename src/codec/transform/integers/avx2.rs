@@ -1,4 +1,4 @@
-//! Sums of products with AVX2: two products a lane and instruction.
+//! Matrix products with AVX2: two products for each lane in one instruction.
 #![allow(unsafe_code)]
 
 use super::BAND;
@@ -8,11 +8,11 @@ use std::arch::x86_64::*;
 /// Lanes of a vector.
 const WIDTH: usize = 8;
 
-/// Columns whose sums are made together.
+/// Columns that are computed together.
 const COLUMNS: usize = 2;
 
-/// As [`combine`](super::IntegerMatrix::combine), of weights two by two: `entries` has as many for
-/// each column of `out`, one column after the other.
+/// Computes [`combine`](super::IntegerMatrix::combine) with the weights of pairs of rows. `entries`
+/// holds the entries of pairs of rows, column by column.
 pub(super) fn combine(
     _: Avx2,
     weights: &[[[i16; 2]; BAND]],

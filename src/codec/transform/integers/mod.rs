@@ -1,4 +1,4 @@
-//! Small integer matrices that a file stores: bases and axes.
+//! Stored integer matrices and their products with bands.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -9,21 +9,23 @@ use crate::arch::Avx2;
 use crate::arch::Kernel;
 use crate::error::{Error, Result};
 
-/// Row-major integers, `columns` to a row.
+/// A row-major matrix of integers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct IntegerMatrix {
     columns: usize,
-    entries: Vec<i16>,
-    /// The same, two rows at a time.
+    pub(super) entries: Vec<i16>,
+    /// The entries of pairs of rows, column by column.
     pairs: Vec<[i16; 2]>,
 }
 
-/// What the magnitudes in a column sum to at most: times 2^15, it still fits an `i32`.
+/// The largest sum of magnitudes in a column. Its product with 2^15 - 1 fits `i32`.
 const MAX_COLUMN_SUM: u32 = (1 << 16) - 1;
 
 impl IntegerMatrix {
+    /// `columns` entries in each row.
+    ///
     /// # Errors
-    /// `Corrupt` when products with integers below 2^15 could overflow 32 bits.
+    /// `Corrupt` when products with integers of magnitude below 2^15 could overflow 32 bits.
     pub(super) fn new(columns: usize, entries: Vec<i16>) -> Result<Self> {
         let matrix = Self { columns, pairs: pairs(columns, &entries), entries };
         let mut sums = vec![0u32; columns];
@@ -33,16 +35,9 @@ impl IntegerMatrix {
             }
         }
         if sums.iter().any(|&sum| sum > MAX_COLUMN_SUM) {
-            return Err(Error::corrupt("a basis whose columns are too large"));
+            return Err(Error::corrupt("the entries of a stored matrix are too large"));
         }
         Ok(matrix)
-    }
-
-    /// Rounds reals in units of `unit`; `None` when a column gets too large.
-    pub(super) fn round(columns: usize, reals: &[f64], unit: f64) -> Option<Self> {
-        let limit = f64::from(i16::MAX);
-        let entries = reals.iter().map(|x| (x / unit).round().clamp(-limit, limit) as i16);
-        Self::new(columns, entries.collect()).ok()
     }
 
     pub(super) fn rows(&self) -> impl ExactSizeIterator<Item = &[i16]> {
@@ -53,13 +48,9 @@ impl IntegerMatrix {
         self.columns
     }
 
-    pub(super) fn entry(&self, row: usize, column: usize) -> f64 {
-        self.entries[row * self.columns + column].into()
-    }
-
-    /// `out[c] = Σ weights[k] · self[k][first + c]` in every lane.
+    /// `out[c] = Σ weights[k] · self[k][first + c]` in every lane. O(rows) for each value.
     ///
-    /// No weight is −2^15, so that no two products overflow.
+    /// No weight may be −2^15. Then sums of two products do not overflow.
     pub(super) fn combine(
         &self,
         kernel: Kernel,
@@ -92,8 +83,7 @@ impl IntegerMatrix {
         avx2::combine(token, &weights, entries, out);
     }
 
-    /// Products of 16 bits each are what every machine multiplies fastest; and sums of a few
-    /// columns at a time stay in the first-level cache.
+    /// Tiles of columns keep the sums in the L1 cache.
     fn combine_portable(&self, weights: &[[i16; BAND]], first: usize, out: &mut [[i32; BAND]]) {
         for (tile, out) in out.chunks_mut(TILE).enumerate() {
             out.fill([0; BAND]);
@@ -109,7 +99,7 @@ impl IntegerMatrix {
     }
 }
 
-/// Entries of two rows in a column, one column after the other; what is missing is zero.
+/// The entries of pairs of rows, column by column. A missing last row is zero.
 fn pairs(columns: usize, entries: &[i16]) -> Vec<[i16; 2]> {
     let columns = columns.max(1);
     let height = (entries.len() / columns).div_ceil(2);
@@ -122,7 +112,7 @@ fn pairs(columns: usize, entries: &[i16]) -> Vec<[i16; 2]> {
     pairs
 }
 
-/// Columns whose sums are made at a time.
+/// Columns of a tile.
 const TILE: usize = 16;
 
 #[cfg(test)]
@@ -130,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sums_of_every_size_by_every_kernel() {
+    fn kernels_agree_with_a_naive_product() {
         for (height, width) in [(0, 3), (1, 1), (2, 5), (3, 16), (5, 18), (8, 33)] {
             let entry = |i: usize| (i * 7919 % 2001) as i16 - 1000;
             let matrix = IntegerMatrix::new(width, (0..height * width).map(entry).collect());
@@ -157,13 +147,13 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_products_fit() {
+    fn the_largest_products_do_not_overflow() {
         let matrix = IntegerMatrix::new(1, vec![i16::MIN, 16384, -16383]).unwrap();
-        let far = i16::MAX;
+        let most = i16::MAX;
         for kernel in Kernel::all() {
             let mut out = [[0; BAND]];
-            matrix.combine(kernel, &[[-far; BAND], [far; BAND], [-far; BAND]], 0, &mut out);
-            assert_eq!(out[0], [i32::from(far) * MAX_COLUMN_SUM as i32; BAND]);
+            matrix.combine(kernel, &[[-most; BAND], [most; BAND], [-most; BAND]], 0, &mut out);
+            assert_eq!(out[0], [i32::from(most) * MAX_COLUMN_SUM as i32; BAND]);
         }
         assert!(IntegerMatrix::new(1, vec![i16::MIN, 16384, -16384]).is_err());
         assert!(IntegerMatrix::new(2, vec![i16::MIN, 16384, 0, -16383, 1, i16::MIN]).is_ok());

@@ -1,24 +1,24 @@
-//! Transposition with AVX2: either half of a vector holds a column, and turns on its own.
+//! Transposition with AVX2: both 128-bit halves of a vector are transposed independently.
 #![allow(unsafe_code)]
 
 use super::BAND;
 use crate::arch::Avx2;
 use std::arch::x86_64::*;
 
-/// Turns as many columns as are whole blocks; returns how many.
-pub(super) fn short(_: Avx2, columns: &[[i16; BAND]], rows: &mut [i16]) -> usize {
+/// Transposes whole blocks of 16 columns. Returns the number of transposed columns.
+pub(super) fn transpose_i16(_: Avx2, columns: &[[i16; BAND]], rows: &mut [i16]) -> usize {
     // SAFETY: the token is proof of AVX2.
-    unsafe { short_blocks(columns, rows) }
+    unsafe { blocks_of_16(columns, rows) }
 }
 
-/// Turns as many columns as are whole blocks; returns how many.
-pub(super) fn long(_: Avx2, columns: &[[i32; BAND]], rows: &mut [i32]) -> usize {
+/// Transposes whole blocks of 8 columns. Returns the number of transposed columns.
+pub(super) fn transpose_i32(_: Avx2, columns: &[[i32; BAND]], rows: &mut [i32]) -> usize {
     // SAFETY: the token is proof of AVX2.
-    unsafe { long_blocks(columns, rows) }
+    unsafe { blocks_of_8(columns, rows) }
 }
 
 #[target_feature(enable = "avx2")]
-fn short_blocks(columns: &[[i16; BAND]], rows: &mut [i16]) -> usize {
+fn blocks_of_16(columns: &[[i16; BAND]], rows: &mut [i16]) -> usize {
     let width = columns.len();
     let (blocks, _) = columns.as_chunks::<16>();
     for (number, block) in blocks.iter().enumerate() {
@@ -48,13 +48,13 @@ fn short_blocks(columns: &[[i16; BAND]], rows: &mut [i16]) -> usize {
                 _mm256_unpackhi_epi32(b[5], b[7]),
             ];
             for i in 0..4 {
-                let turned =
+                let transposed =
                     [_mm256_unpacklo_epi64(c[i], c[i + 4]), _mm256_unpackhi_epi64(c[i], c[i + 4])];
-                for (odd, turned) in turned.into_iter().enumerate() {
+                for (odd, transposed) in transposed.into_iter().enumerate() {
                     let start = (lane + 2 * i + odd) * width + 16 * number;
                     let out = rows[start..start + 16].as_mut_ptr();
                     // SAFETY: 32 bytes are written over sixteen integers, at any alignment.
-                    unsafe { _mm256_storeu_si256(out.cast(), turned) }
+                    unsafe { _mm256_storeu_si256(out.cast(), transposed) }
                 }
             }
         }
@@ -63,7 +63,7 @@ fn short_blocks(columns: &[[i16; BAND]], rows: &mut [i16]) -> usize {
 }
 
 #[target_feature(enable = "avx2")]
-fn long_blocks(columns: &[[i32; BAND]], rows: &mut [i32]) -> usize {
+fn blocks_of_8(columns: &[[i32; BAND]], rows: &mut [i32]) -> usize {
     let width = columns.len();
     let (blocks, _) = columns.as_chunks::<8>();
     for (number, block) in blocks.iter().enumerate() {
@@ -79,13 +79,13 @@ fn long_blocks(columns: &[[i32; BAND]], rows: &mut [i32]) -> usize {
                 _mm256_unpackhi_epi32(a[2], a[3]),
             ];
             for i in 0..2 {
-                let turned =
+                let transposed =
                     [_mm256_unpacklo_epi64(b[i], b[i + 2]), _mm256_unpackhi_epi64(b[i], b[i + 2])];
-                for (odd, turned) in turned.into_iter().enumerate() {
+                for (odd, transposed) in transposed.into_iter().enumerate() {
                     let start = (lane + 2 * i + odd) * width + 8 * number;
                     let out = rows[start..start + 8].as_mut_ptr();
                     // SAFETY: 32 bytes are written over eight integers, at any alignment.
-                    unsafe { _mm256_storeu_si256(out.cast(), turned) }
+                    unsafe { _mm256_storeu_si256(out.cast(), transposed) }
                 }
             }
         }

@@ -1,32 +1,32 @@
-//! Runs against a model that goes symbol by symbol.
+//! Runs of groups against a symbol-by-symbol model.
 
 use super::sweeps::{moved, offsets};
 use super::*;
 use crate::codec::entropy::ESCAPE;
-use crate::codec::entropy::rans::{Coded, LANES, Run, StateMachine};
+use crate::codec::entropy::rans::{GroupRun, LANES, StateMachine, TableSymbol};
 
-/// What is never decoded: points fill the range of nine bits alone.
+/// A value that no point has: points have nine bits.
 const UNTOUCHED: i16 = 0x5555;
 
-/// Groups of symbols, and how tables take turns in coding them.
+/// Groups of symbols, and the tables and state machine that code them.
 #[derive(Clone, Debug)]
 struct Message {
     tables: Vec<Frequencies>,
     machine: StateMachine,
-    /// By class and lane: the first of two tables.
+    /// By class and lane: the number of the first of two tables.
     firsts: Vec<[u8; LANES]>,
     classes: Vec<u8>,
     start: [u8; LANES],
     groups: Vec<[u8; LANES]>,
 }
 
-/// What a message is to become.
+/// Encoded and decoded form of a message.
 struct Expected {
     stream: Vec<u8>,
-    /// Before each group, and after the last.
+    /// Trellis states before each group and after the last group.
     trellis_states: Vec<[u8; LANES]>,
     points: Vec<[i16; LANES]>,
-    /// Words left before each group.
+    /// Number of words left before each group.
     words: Vec<usize>,
 }
 
@@ -44,7 +44,7 @@ impl Message {
             let mut of_group = [0; LANES];
             for (lane, &symbol) in group.iter().enumerate() {
                 let state = states[lane];
-                coded.push(Coded::new(self.table(number, lane, state), symbol));
+                coded.push(TableSymbol::new(self.table(number, lane, state), symbol));
                 of_group[lane] = 2 * (i16::from(symbol) - 128) + i16::from(state % 2);
                 states[lane] = state / 2;
                 states[lane] ^= if state % 2 == 1 { by_state } else { 0 };
@@ -56,7 +56,7 @@ impl Message {
         let tables = EncodeTables::new(&self.tables);
         let stream_from = |first: usize, kernel| {
             let mut buffer = Vec::new();
-            let mut encoder = Encoder::new(&tables, coded.len(), kernel, &mut buffer);
+            let mut encoder = RansEncoder::new(&tables, coded.len(), kernel, &mut buffer);
             encoder.put_groups(LANES, &coded[first * LANES..]);
             let mut stream = Vec::new();
             encoder.finish(&mut stream).unwrap();
@@ -66,7 +66,7 @@ impl Message {
         for kernel in Kernel::all() {
             assert_eq!(stream_from(0, kernel), stream, "{kernel:?}");
         }
-        // Words of later groups are shed before those of earlier ones.
+        // Words of later groups are emitted before those of earlier groups.
         let left = |first| (stream_from(first, Kernel::Scalar).len() - STATES_BYTES) / 2;
         Expected {
             words: (0..self.groups.len()).map(left).collect(),
@@ -76,7 +76,8 @@ impl Message {
         }
     }
 
-    /// Decodes runs, and by itself each group that ends one, from and to memory at these offsets.
+    /// Decodes in runs, and each group that ends a run separately, with input and output at the given
+    /// offsets in memory.
     fn check(&self, expected: &Expected, kernel: Kernel, (read, write): (usize, usize)) {
         let tables = DecodeTables::new(&self.tables);
         let base = |table: u8| DecodeTables::base(table.into());
@@ -85,17 +86,17 @@ impl Message {
         let classes = moved(read, 0xaa, &self.classes);
         let mut out = vec![UNTOUCHED; write + self.groups.len() * LANES];
         let out = out[write..].as_chunks_mut::<LANES>().0;
-        let mut decoder = Decoder::new(&stream[read..], kernel).unwrap();
+        let mut decoder = RansDecoder::new(&stream[read..], kernel).unwrap();
         let mut trellis_states = self.start;
         let mut at = 0;
         while at < self.groups.len() {
             let classes = &classes[read..][at..];
-            let run = Run { machine: self.machine, starts: &starts, classes };
+            let run = GroupRun { machine: self.machine, starts: &starts, classes };
             let done = decoder.decode_run(&tables, &run, &mut trellis_states, &mut out[at..]);
             let ends =
                 |&group: &usize| self.groups[group].contains(&ESCAPE) || expected.words[group] < 32;
             let end = (at..self.groups.len()).find(ends).unwrap_or(self.groups.len());
-            assert_eq!(at + done, end, "{kernel:?} stops elsewhere");
+            assert_eq!(at + done, end, "{kernel:?} stops at another group");
             assert_eq!(out[at..end], expected.points[at..end], "{kernel:?}");
             assert!(out[end..].iter().flatten().all(|&point| point == UNTOUCHED));
             assert_eq!(trellis_states, expected.trellis_states[end], "{kernel:?}");
@@ -104,7 +105,7 @@ impl Message {
                     std::array::from_fn(|lane| base(self.table(end, lane, trellis_states[lane])));
                 let mut symbols = [0x55; LANES];
                 decoder.decode_group(&tables, &bases, &mut symbols).unwrap();
-                assert_eq!(symbols, *group, "{kernel:?} has other states");
+                assert_eq!(symbols, *group, "{kernel:?} has different states");
                 trellis_states = expected.trellis_states[end + 1];
             }
             at = end + 1;
@@ -113,21 +114,21 @@ impl Message {
     }
 }
 
-/// Tables of the escape and of `count` symbols more, by weights that take turns.
+/// Tables of the escape and `count` more symbols with the given weights, cyclically.
 fn tables(number: usize, first: u8, count: u8, weights: &[u32]) -> Vec<Frequencies> {
     let of = |table: usize| {
-        let mut shares = [None; 256];
-        shares[usize::from(ESCAPE)] = Some(1);
+        let mut of_symbols = [None; 256];
+        of_symbols[usize::from(ESCAPE)] = Some(1);
         for i in 0..count {
             let weight = weights[(table * 31 + usize::from(i)) % weights.len()];
-            shares[usize::from(symbol(first, i))] = Some(weight);
+            of_symbols[usize::from(symbol(first, i))] = Some(weight);
         }
-        Frequencies::from_shares(&shares)
+        Frequencies::from_weights(&of_symbols)
     };
     (0..number).map(of).collect()
 }
 
-/// One of those symbols: never the escape.
+/// Symbol `i` of a table, which is not the escape.
 fn symbol(first: u8, i: u8) -> u8 {
     (1 + (u32::from(first) + u32::from(i)) % 255) as u8
 }
@@ -164,7 +165,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
-    fn agree_with_the_model(message in messages()) {
+    fn runs_agree_with_the_model(message in messages()) {
         let expected = message.expected();
         for kernel in Kernel::all() {
             message.check(&expected, kernel, (0, 0));
@@ -173,7 +174,7 @@ proptest! {
 }
 
 #[test]
-fn every_length_at_any_alignment() {
+fn runs_of_every_length_at_every_alignment_agree_with_the_model() {
     for length in 0..=2 * LANES + 1 {
         let lane = |group: usize, lane: usize| symbol(40, ((group * 37 + lane * 11) % 170) as u8);
         let mut message = Message {

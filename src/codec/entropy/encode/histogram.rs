@@ -1,0 +1,88 @@
+//! Counting of byte values.
+
+/// Counts of the 256 byte values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Histogram([u64; 256]);
+
+impl Default for Histogram {
+    fn default() -> Self {
+        Self([0; 256])
+    }
+}
+
+impl Histogram {
+    /// From the count of each byte value.
+    pub(crate) fn from_counts(counts: [u64; 256]) -> Self {
+        Self(counts)
+    }
+
+    /// Counts `bytes`. O(n).
+    pub(crate) fn count(&mut self, bytes: &[u8]) {
+        // Four tables avoid store-to-load dependencies within runs of one value.
+        let mut tables = [[0u32; 256]; 4];
+        for part in bytes.chunks(u32::MAX as usize) {
+            let (quads, rest) = part.as_chunks::<4>();
+            for quad in quads {
+                for (table, &byte) in tables.iter_mut().zip(quad) {
+                    table[usize::from(byte)] += 1;
+                }
+            }
+            for &byte in rest {
+                tables[0][usize::from(byte)] += 1;
+            }
+            for table in &mut tables {
+                for (sum, count) in self.0.iter_mut().zip(table) {
+                    *sum += u64::from(std::mem::take(count));
+                }
+            }
+        }
+    }
+
+    /// Adds another histogram's counts.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        for (sum, count) in self.0.iter_mut().zip(&other.0) {
+            *sum += count;
+        }
+    }
+
+    /// The count of each byte value.
+    pub(crate) fn counts(&self) -> &[u64; 256] {
+        &self.0
+    }
+
+    /// The sum of all counts.
+    pub(crate) fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    /// The byte values that occur, ascending.
+    pub(crate) fn present(&self) -> impl Iterator<Item = u8> + '_ {
+        (0..=255u8).filter(|&symbol| self.0[usize::from(symbol)] > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn merged_counts_match_a_naive_count(
+            bytes in prop::collection::vec(any::<u8>(), 0..999),
+            cut in 0usize..999,
+        ) {
+            let (a, b) = bytes.split_at(cut.min(bytes.len()));
+            let (mut left, mut right) = (Histogram::default(), Histogram::default());
+            left.count(a);
+            right.count(b);
+            left.merge(&right);
+            for value in 0..=255u8 {
+                let expected = bytes.iter().filter(|&&byte| byte == value).count() as u64;
+                prop_assert_eq!(left.counts()[usize::from(value)], expected);
+            }
+            prop_assert_eq!(left.total(), bytes.len() as u64);
+            prop_assert!(left.present().all(|value| bytes.contains(&value)));
+        }
+    }
+}

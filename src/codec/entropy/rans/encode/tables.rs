@@ -1,0 +1,99 @@
+//! Encoding tables: one entry for each byte value.
+
+use crate::codec::entropy::Frequencies;
+
+/// The parameters of encoding one symbol, packed in 64 bits: bits 0 to 31 hold the reciprocal of its
+/// frequency, the next 12 bits the frequency (0 when the symbol cannot be coded), the next 12 the
+/// cumulative frequency of smaller symbols, the next 4 a shift, and the next a summand.
+///
+/// The quotient of a state `x < 2^20 · frequency` by the frequency is
+/// `(x + summand) · reciprocal >> (32 + shift)`. It is exact by Granlund and Montgomery (1994) for
+/// summand 0 and by Robison (2005) for summand 1.
+#[derive(Clone, Copy, Default)]
+#[repr(transparent)]
+pub(super) struct EncodeEntry(pub(super) u64);
+
+impl EncodeEntry {
+    fn new(frequency: u16, cumulative: u16) -> Self {
+        let (reciprocal, shift, summand) = match frequency {
+            // Never used.
+            0 => (0, 0, 0),
+            1 => (u32::MAX, 0, 1),
+            _ => reciprocal(frequency.into()),
+        };
+        let [frequency, cumulative] = [frequency, cumulative].map(u64::from);
+        let rest = frequency | cumulative << 12 | u64::from(shift) << 24 | summand << 28;
+        Self(rest << 32 | u64::from(reciprocal))
+    }
+
+    #[inline(always)]
+    pub(super) fn frequency(self) -> u32 {
+        (self.0 >> 32) as u32 & 0xfff
+    }
+
+    #[inline(always)]
+    pub(super) fn cumulative(self) -> u32 {
+        (self.0 >> 44) as u32 & 0xfff
+    }
+
+    /// A state divided by the frequency, rounded down.
+    #[inline(always)]
+    pub(super) fn quotient(self, x: u32) -> u32 {
+        let (shift, summand) = (self.0 >> 56 & 0xf, self.0 >> 60);
+        (((u64::from(x) + summand) * u64::from(self.0 as u32)) >> 32 >> shift) as u32
+    }
+}
+
+/// Reciprocal, shift and summand for a frequency of at least 2.
+fn reciprocal(frequency: u32) -> (u32, u32, u64) {
+    let shift = (frequency - 1).ilog2();
+    let (power, frequency) = (1u64 << (32 + shift), u64::from(frequency));
+    // Rounding up is exact if the error is small enough, otherwise rounding down is.
+    let excess = power.next_multiple_of(frequency) - power;
+    match excess << 20 <= power / frequency {
+        true => (power.div_ceil(frequency) as u32, shift, 0),
+        false => ((power / frequency) as u32, shift, 1),
+    }
+}
+
+/// The entries of all byte values for each table, concatenated.
+pub(crate) struct EncodeTables(pub(super) Vec<EncodeEntry>);
+
+impl EncodeTables {
+    pub(crate) fn new<'f>(frequencies: impl IntoIterator<Item = &'f Frequencies>) -> Self {
+        let entries = frequencies.into_iter().flat_map(|frequencies| {
+            let mut cumulative = 0;
+            frequencies.get().map(|frequency| {
+                let entry = EncodeEntry::new(frequency, cumulative);
+                cumulative += frequency;
+                entry
+            })
+        });
+        Self(entries.collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::entropy::rans::PRECISION;
+
+    /// Quotients change at multiples of the frequency only.
+    #[test]
+    fn quotients_are_exact() {
+        for frequency in 1..1 << PRECISION {
+            let entry = EncodeEntry::new(frequency as u16, 7);
+            assert_eq!((entry.frequency(), entry.cumulative()), (frequency, 7));
+            let states = frequency << 20;
+            let check = |x: u32| assert_eq!(entry.quotient(x), x / frequency, "{x} / {frequency}");
+            // Every multiple of some frequencies; for the others a subset that includes the
+            // largest and smallest quotients.
+            let step = if frequency % 509 == 3 { 1 } else { 997 };
+            for quotient in (0..1 << 20).rev().step_by(step).chain(0..99) {
+                check(quotient * frequency);
+                check(quotient * frequency + frequency - 1);
+            }
+            check(states - 1);
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! The principal subspace of many rows.
+
+use faer::{Mat, Side};
+
+/// The principal subspace of rows, by orthogonal iteration from a fixed random start (Rutishauser,
+/// 1970; Halko, Martinsson and Tropp, 2011).
+///
+/// One iteration is [`Subspace::add`] of all rows, then [`Subspace::iterate`]. From the second
+/// iteration on, the mean row of the iteration before is subtracted.
+#[derive(Clone)]
+pub(crate) struct Subspace {
+    columns: usize,
+    /// By descending variance of their coefficients; orthonormal after the first iteration.
+    vectors: Vec<Vec<f64>>,
+    mean: Vec<f64>,
+    /// The root mean square of each vector's coefficients.
+    deviations: Vec<f64>,
+    /// The mean squared norm of rows.
+    energy: f64,
+    /// Sums of the current iteration.
+    sums: Sums,
+}
+
+#[derive(Clone)]
+struct Sums {
+    rows: f64,
+    mean: Vec<f64>,
+    energy: f64,
+    products: Mat<f64>,
+}
+
+impl Sums {
+    fn new(columns: usize, rank: usize) -> Self {
+        let products = Mat::zeros(columns, rank);
+        Self { rows: 0.0, mean: vec![0.0; columns], energy: 0.0, products }
+    }
+}
+
+impl Subspace {
+    /// A start for at most `rank` vectors of `columns` columns.
+    pub(crate) fn new(columns: usize, rank: usize) -> Self {
+        let mut state = 0x2545_f491_4f6c_dd1du64;
+        let mut random = || {
+            // Xorshift (Marsaglia, 2003).
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state as f64 / u64::MAX as f64 - 0.5
+        };
+        let rank = rank.min(columns);
+        let vectors = (0..rank).map(|_| (0..columns).map(|_| random()).collect()).collect();
+        Self {
+            columns,
+            vectors,
+            mean: vec![0.0; columns],
+            deviations: vec![0.0; rank],
+            energy: 0.0,
+            sums: Sums::new(columns, rank),
+        }
+    }
+
+    /// Adds whole rows. O(rank) for each value.
+    pub(crate) fn add(&mut self, rows: &[f32]) {
+        let (columns, sums) = (self.columns, &mut self.sums);
+        for rows in rows.chunks(columns * 256) {
+            let count = rows.len() / columns;
+            let mut centred = Mat::<f64>::zeros(count, columns);
+            for (i, row) in rows.chunks_exact(columns).enumerate() {
+                for (c, &x) in row.iter().enumerate() {
+                    sums.mean[c] += f64::from(x);
+                    centred[(i, c)] = f64::from(x) - self.mean[c];
+                }
+            }
+            sums.rows += count as f64;
+            sums.energy += centred.squared_norm_l2();
+            let vectors = Mat::from_fn(columns, self.vectors.len(), |c, k| self.vectors[k][c]);
+            sums.products += centred.transpose() * (&centred * vectors);
+        }
+    }
+
+    /// Adds the sums of other rows in the same iteration.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        let (sums, other) = (&mut self.sums, &other.sums);
+        sums.rows += other.rows;
+        sums.energy += other.energy;
+        sums.mean.iter_mut().zip(&other.mean).for_each(|(sum, x)| *sum += x);
+        sums.products += &other.products;
+    }
+
+    /// Ends an iteration after all rows have been added: multiplies the vectors by the covariance
+    /// matrix and orthogonalises them. O(n · rank²) for n columns.
+    pub(crate) fn iterate(&mut self) {
+        let (columns, rank) = (self.columns, self.vectors.len());
+        let sums = std::mem::replace(&mut self.sums, Sums::new(columns, rank));
+        let rows = sums.rows.max(1.0);
+        self.energy = sums.energy / rows;
+        self.mean = sums.mean.iter().map(|sum| sum / rows).collect();
+        if rank == 0 {
+            return;
+        }
+        // With covariance C and vectors A, Q spans the range of CA. Within it, the left singular
+        // vectors of CA, by descending singular value, are the next vectors.
+        let q = sums.products.qr().compute_thin_Q();
+        let small = q.transpose() * &sums.products;
+        let gram = &small * small.transpose();
+        let Ok(eigen) = gram.self_adjoint_eigen(Side::Lower) else { return };
+        let vectors = &q * eigen.U();
+        for k in 0..rank {
+            let column = rank - 1 - k;
+            self.vectors[k] = vectors.col(column).iter().copied().collect();
+            // Singular values of CA estimate the variances once the vectors are orthonormal, which
+            // they are from the second iteration on.
+            let variance = eigen.S()[column].max(0.0).sqrt() / rows;
+            self.deviations[k] = variance.sqrt();
+        }
+    }
+
+    /// The number of vectors.
+    pub(crate) fn rank(&self) -> usize {
+        self.vectors.len()
+    }
+
+    /// The energy along vector `k` as a fraction of the energy about the mean.
+    pub(crate) fn energy_fraction(&self, k: usize) -> f64 {
+        if self.energy > 0.0 { self.deviations[k].powi(2) / self.energy } else { 0.0 }
+    }
+
+    /// The energy of the mean row as a fraction of all energy.
+    pub(crate) fn mean_energy_fraction(&self) -> f64 {
+        let mean: f64 = self.mean.iter().map(|x| x * x).sum();
+        if mean + self.energy > 0.0 { mean / (mean + self.energy) } else { 0.0 }
+    }
+
+    /// The mean square of a weight that remains when `rank` vectors are projected out.
+    pub(super) fn residual(&self, rank: usize) -> f64 {
+        let removed: f64 = self.deviations[..rank].iter().map(|d| d * d).sum();
+        (self.energy - removed).max(self.energy * 1e-3) / self.columns as f64
+    }
+
+    pub(super) fn columns(&self) -> usize {
+        self.columns
+    }
+
+    pub(super) fn mean(&self) -> &[f64] {
+        &self.mean
+    }
+
+    /// The root mean square of the coefficients of vector `k`.
+    pub(super) fn deviation(&self, k: usize) -> f64 {
+        self.deviations[k]
+    }
+
+    pub(super) fn vector(&self, k: usize) -> &[f64] {
+        &self.vectors[k]
+    }
+}

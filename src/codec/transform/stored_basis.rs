@@ -1,0 +1,104 @@
+//! Transforms by stored matrices, for example a Karhunen-Loève transform (Karhunen, 1947;
+//! Loève, 1948).
+
+use super::integers::IntegerMatrix;
+use super::{BAND, Integers, OrthogonalTransform};
+use crate::arch::Kernel;
+use crate::error::{Error, Result};
+use std::ops::Range;
+
+/// A block-diagonal transform by stored matrices, all of the same size except the last.
+///
+/// Row `j` of a block is basis vector `j`, in integer multiples of `unit`.
+#[derive(Debug)]
+pub(crate) struct StoredBasis {
+    block: usize,
+    /// The value of an entry 1.
+    pub(super) unit: f32,
+    /// The matrices along the diagonal.
+    pub(super) blocks: Vec<IntegerMatrix>,
+}
+
+impl StoredBasis {
+    /// From stored integers, block by block, row by row.
+    ///
+    /// # Errors
+    /// `Corrupt` when integers are missing or too large.
+    pub(crate) fn new(columns: usize, block: usize, unit: f32, entries: &[i16]) -> Result<Self> {
+        let mut rest = entries;
+        let sizes = block_sizes(columns, block);
+        let blocks = sizes.map(|size| {
+            let (entries, after) = rest
+                .split_at_checked(size * size)
+                .ok_or_else(|| Error::corrupt("a basis is too short"))?;
+            rest = after;
+            IntegerMatrix::new(size, entries.to_vec())
+        });
+        let blocks = blocks.collect::<Result<_>>()?;
+        Ok(Self::from_blocks(block, unit, blocks))
+    }
+
+    /// From matrices along the diagonal.
+    pub(super) fn from_blocks(block: usize, unit: f32, blocks: Vec<IntegerMatrix>) -> Self {
+        Self { block, unit, blocks }
+    }
+
+    /// Columns of every block but the last, which may have fewer.
+    pub(crate) fn block(&self) -> usize {
+        self.block
+    }
+
+    fn columns(&self) -> usize {
+        self.blocks.iter().map(IntegerMatrix::columns).sum()
+    }
+}
+
+impl OrthogonalTransform for StoredBasis {
+    fn tiles(&self) -> Vec<Range<usize>> {
+        let columns = self.columns();
+        (0..columns).step_by(self.block).map(|at| at..columns.min(at + self.block)).collect()
+    }
+
+    fn inverse<'i>(
+        &self,
+        kernel: Kernel,
+        tile: Range<usize>,
+        _: u32,
+        points: &'i mut [[i16; BAND]],
+        wide: &'i mut [[i32; BAND]],
+    ) -> Integers<'i> {
+        self.blocks[tile.start / self.block].combine(kernel, points, 0, wide);
+        Integers::I32(wide)
+    }
+
+    fn units(&self) -> Vec<f32> {
+        vec![self.unit; self.columns()]
+    }
+}
+
+/// The sizes of the blocks into which `columns` columns are divided.
+pub(super) fn block_sizes(columns: usize, block: usize) -> impl Iterator<Item = usize> {
+    let block = block.max(1);
+    (0..columns).step_by(block).map(move |start| block.min(columns - start))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missing_and_large_entries_are_rejected() {
+        assert!(StoredBasis::new(10, 4, 1.0, &[1; 36]).is_ok());
+        assert!(StoredBasis::new(10, 4, 1.0, &[1; 35]).is_err());
+        assert!(StoredBasis::new(10, 4, 1.0, &[i16::MIN; 36]).is_err());
+    }
+
+    #[test]
+    fn blocks_hold_the_stored_integers_in_order() {
+        let entries: Vec<i16> = (0..36).collect();
+        let basis = StoredBasis::new(10, 4, 1.0, &entries).unwrap();
+        let rows = basis.blocks.iter().flat_map(IntegerMatrix::rows);
+        assert_eq!(rows.flatten().copied().collect::<Vec<i16>>(), entries);
+        assert_eq!(basis.tiles(), [0..4, 4..8, 8..10]);
+    }
+}
