@@ -2,6 +2,9 @@
 //!
 //! [`OrderedQueue`] is the one implementation. [`ordered`] is the loop that most callers need.
 
+// Builds without the encoder use the queue only in the stream reader.
+#![cfg_attr(not(feature = "encode"), allow(dead_code))]
+
 use crate::error::Result;
 use rayon::{Scope, Yield};
 use std::collections::VecDeque;

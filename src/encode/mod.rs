@@ -23,6 +23,7 @@ mod tensor_stats;
 mod writer;
 
 pub use encoding::{Encoding, Weighting};
+#[cfg(feature = "analysis")]
 pub(crate) use matrix::matrix_shape;
 pub use options::WriteOptions;
 pub use plan::{LossyPlan, Plan, RateCurve, TensorPlan};

@@ -56,6 +56,7 @@ impl<'s> TensorSource<'s> {
     }
 
     /// A file that is stored beside the tensors. `shape` is its length in bytes.
+    #[cfg(feature = "convert")]
     pub(crate) fn attachment(
         kind: ObjectKind,
         name: &'s str,
@@ -70,6 +71,7 @@ impl<'s> TensorSource<'s> {
         self.shape.iter().fold(1, |product: u64, &size| product.saturating_mul(size as u64))
     }
 
+    #[cfg(feature = "convert")]
     pub(crate) fn path(&self) -> Option<&'s Path> {
         self.path
     }

@@ -76,6 +76,7 @@ impl AtomicFile {
     }
 
     /// The destination.
+    #[cfg(feature = "convert")]
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
@@ -110,6 +111,7 @@ pub(crate) struct SealedFile {
 
 impl SealedFile {
     /// The destination.
+    #[cfg(feature = "convert")]
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

@@ -7,7 +7,9 @@ mod map;
 mod read_at;
 
 #[cfg(feature = "encode")]
-pub(crate) use atomic::{AtomicFile, SealedFile};
+pub(crate) use atomic::AtomicFile;
+#[cfg(feature = "convert")]
+pub(crate) use atomic::SealedFile;
 pub use file_section::FileSection;
 pub(crate) use map::Map;
 pub use read_at::ReadAt;

@@ -3,6 +3,7 @@
 
 mod attachment;
 mod container;
+#[cfg(feature = "convert")]
 mod decode_all;
 mod decode_stream;
 mod element;
@@ -16,6 +17,7 @@ mod tensor;
 mod verify;
 
 pub use attachment::{Attachment, AttachmentKind};
+#[cfg(feature = "convert")]
 pub(crate) use decode_all::Part;
 pub use element::Element;
 pub use reader::Reader;
