@@ -241,7 +241,7 @@ fn worked_example() -> (Made, Vec<u8>) {
         chunk_elements: 12,
         params: hex("05000000803e020000490900014f881c09"),
         chunks: vec![hex(chunk)],
-        foot: [1.0, 0.5],
+        footer: [1.0, 0.5],
     };
     #[rustfmt::skip]
     let decoded = [
@@ -378,7 +378,7 @@ fn agrees_on_the_foot() {
         (-f64::NAN, false),
     ] {
         for foot in [[sum, 1.0], [1.0, sum]] {
-            made.foot = foot;
+            made.footer = foot;
             let file = made.file(&decoded);
             assert_eq!(problems(&file).is_empty(), sound, "{foot:?}");
             assert_eq!(decode_stream(&file).is_ok(), sound, "{foot:?}");
@@ -457,7 +457,7 @@ fn agrees_on_what_was_made_up() {
             chunk_elements: (chunk_rows * columns) as u64,
             chunks: chunks.collect(),
             params,
-            foot: [0.0, f64::MAX],
+            footer: [0.0, f64::MAX],
         };
         let file = made.file(&[]);
         let mut sound = file.clone();

@@ -1,11 +1,12 @@
-//! Sequences of bits, and the integers in them (7.2, 7.3).
+//! Bit sequences and the integers in them (7.2, 7.3).
 
 use super::{Cursor, Res, ensure};
 
-/// Lowest bits first, of bytes and of values.
+/// Reads a bit sequence; the least significant bit comes first, in bytes and in numbers.
 pub struct Bits<'a> {
     input: Cursor<'a>,
     byte: u8,
+    /// Unread bits of `byte`.
     left: u32,
 }
 
@@ -31,14 +32,17 @@ impl<'a> Bits<'a> {
         Ok(self.take(1)? == 1)
     }
 
-    /// The bits of an F32 that must be positive and at most so large.
+    /// An F32 that must be positive and at most `largest`.
     pub fn positive(&mut self, largest: f32) -> Res<f32> {
         let value = f32::from_bits(self.take(32)?);
-        ensure(value > 0.0 && value <= largest, "a factor is not positive or too large")?;
+        ensure(
+            value > 0.0 && value <= largest,
+            "a step, scale or unit is not positive or too large",
+        )?;
         Ok(value)
     }
 
-    /// A signed integer in a Rice code.
+    /// A signed integer, as a Rice code with parameter `r`.
     pub fn rice(&mut self, r: u32) -> Res<i64> {
         let mut q = 0;
         while q < 24 && self.flag()? {
@@ -52,21 +56,21 @@ impl<'a> Bits<'a> {
         Ok(if z % 2 == 0 { z / 2 } else { -(z + 1) / 2 })
     }
 
-    /// A list of integers, all of 16 bits.
+    /// A list of `count` integers of 16 bits.
     pub fn list(&mut self, count: usize) -> Res<Vec<i64>> {
         let r = self.take(4)?;
         let mut list = Vec::new();
         for _ in 0..count {
             let integer = self.rice(r)?;
-            ensure((-32_768..=32_767).contains(&integer), "an integer has more than 16 bits")?;
+            ensure((-32_768..=32_767).contains(&integer), "an integer exceeds 16 bits")?;
             list.push(integer);
         }
         Ok(list)
     }
 
-    /// Ends the sequence with its byte. Returns what comes after it.
+    /// Ends the sequence at the next byte boundary. Returns the bytes after it.
     pub fn end(self) -> Res<Cursor<'a>> {
-        ensure(self.byte == 0, "bits are not padded with zeros")?;
+        ensure(self.byte == 0, "padding bits are not zero")?;
         Ok(self.input)
     }
 }

@@ -1,20 +1,24 @@
-//! Where a file has its checksums, by the tables of the format.
+//! The positions of all checksums of a file (2, 5, 6).
 
-#![allow(clippy::single_range_in_vec_init)] // lists of ranges, some of one
+#![allow(clippy::single_range_in_vec_init)] // lists of ranges, some with one item
 
 use std::ops::Range;
 
-/// A CRC and what it covers, innermost first.
+/// A CRC.
 pub struct Checksum {
+    /// The bytes that it covers.
     pub covered: Vec<Range<usize>>,
+    /// Its offset.
     pub at: usize,
 }
 
+/// The little-endian number of `bytes` bytes at an offset.
 pub fn number(file: &[u8], at: usize, bytes: usize) -> usize {
     file[at..at + bytes].iter().rev().fold(0, |x, &byte| x << 8 | usize::from(byte))
 }
 
-/// All checksums of a sound file, but for those of decoded bytes, by the tables of the spec.
+/// All checksums of a valid file except those of decoded bytes. Each one follows the
+/// checksums that it covers.
 pub fn checksums(file: &[u8]) -> Vec<Checksum> {
     let mut all = vec![Checksum { covered: vec![0..60], at: 60 }];
     let index = number(file, file.len() - 40, 8);
@@ -26,7 +30,7 @@ pub fn checksums(file: &[u8]) -> Vec<Checksum> {
         let header_end = frame + number(file, frame + 4, 4);
         let mut chunk = payload;
         if file[frame + 11] == 1 {
-            // Contiguous: one chunk in these files, its CRC before the header's.
+            // Contiguous: these files have one chunk; its CRC precedes that of the frame header.
             all.push(Checksum { covered: vec![payload..payload_end], at: header_end - 8 });
             if payload == payload_end {
                 all.pop();
@@ -52,7 +56,8 @@ pub fn checksums(file: &[u8]) -> Vec<Checksum> {
     all
 }
 
-pub fn mend(file: &mut [u8], checksums: &[Checksum]) {
+/// Recomputes checksums, in the given order.
+pub fn fix_checksums(file: &mut [u8], checksums: &[Checksum]) {
     for Checksum { covered, at } in checksums {
         let mut hasher = crc32fast::Hasher::new();
         for range in covered {
@@ -61,3 +66,7 @@ pub fn mend(file: &mut [u8], checksums: &[Checksum]) {
         file[*at..at + 4].copy_from_slice(&hasher.finalize().to_le_bytes());
     }
 }
+
+// Former names, for callers.
+#[allow(unused_imports)]
+pub use fix_checksums as mend;

@@ -3,7 +3,7 @@
 use super::*;
 use std::collections::BTreeMap;
 
-/// Builds the index that the frames determine.
+/// Builds the index that the frames determine (6).
 #[derive(Default)]
 pub struct IndexBuilder {
     entries: Vec<u8>,
@@ -14,7 +14,8 @@ pub struct IndexBuilder {
 }
 
 impl IndexBuilder {
-    /// Adds an entry; `place` is: offset of the frame, offset and length of the payload.
+    /// Adds an entry. `place` contains the offset of the frame and the offset and length of the
+    /// payload.
     pub fn add(
         &mut self,
         frame: &Frame,
@@ -63,9 +64,10 @@ pub fn build_trailer(index_at: usize, index: &[u8]) -> Vec<u8> {
     trailer
 }
 
-/// Reads the trailer. Returns the offset of the index and the index, its CRC checked.
+/// Reads the trailer and checks the CRC of the index. Returns the index and its offset.
 pub fn find_index(file: &[u8]) -> Res<(usize, &[u8])> {
-    let trailer_at = file.len().checked_sub(TRAILER_LEN).ok_or("no room for a trailer")?;
+    let trailer_at =
+        file.len().checked_sub(TRAILER_LEN).ok_or("the file is shorter than a trailer")?;
     let mut input = Cursor { bytes: file, at: trailer_at };
     let covered = input.clone().take(28)?;
     let numbers = [input.u64()?, input.u64()?, input.u64()?];
@@ -73,7 +75,7 @@ pub fn find_index(file: &[u8]) -> Res<(usize, &[u8])> {
     ensure(input.take(8)? == END_MAGIC, "wrong end magic")?;
     ensure(trailer_crc == crc32(covered), "wrong CRC of the trailer")?;
     let [index_at, index_len, file_len] = numbers;
-    ensure(file_len == file.len() as u64, "the file has another length than it says")?;
+    ensure(file_len == file.len() as u64, "the file length differs from the trailer")?;
     let (index_at, index_len) = (to_size(index_at)?, to_size(index_len)?);
     ensure(index_at >= HEADER_LEN, "the index is within the header")?;
     let index_end = index_at.checked_add(index_len);
@@ -83,7 +85,7 @@ pub fn find_index(file: &[u8]) -> Res<(usize, &[u8])> {
     Ok((index_at, index))
 }
 
-/// Cuts the index into its parts. Returns the entries and the chunk ends.
+/// Splits the index into its parts. Returns the entries and the chunk ends.
 pub fn locate_parts(index: &[u8]) -> Res<(Cursor<'_>, Cursor<'_>)> {
     let mut input = Cursor { bytes: index, at: 0 };
     ensure(input.take(4)? == INDEX_TAG, "wrong tag of the index")?;
@@ -99,12 +101,12 @@ pub fn locate_parts(index: &[u8]) -> Res<(Cursor<'_>, Cursor<'_>)> {
     Ok((entries, ends))
 }
 
-/// What an entry says about places.
+/// The offsets in an entry.
 pub struct Entry<'a> {
     pub frame: usize,
     pub payload: usize,
     pub payload_len: usize,
-    /// From the first chunk end of this object on.
+    /// The chunk ends, starting at the first of this object.
     ends: Cursor<'a>,
 }
 
@@ -112,14 +114,14 @@ impl<'a> Entry<'a> {
     pub fn read(entries: &mut Cursor, ends: &Cursor<'a>) -> Res<Self> {
         let mut input = Cursor { bytes: entries.take(72)?, at: 0 };
         let places = [input.u64()?, input.u64()?, input.u64()?];
-        input.take(24)?; // chunk elements, name, first dimension: compared with the frame's later
+        input.take(24)?; // chunk elements, name, first dimension: compared with the frame later
         let mut ends = ends.clone();
         ends.part(input.u64()?, 8)?;
         let [frame, payload, payload_len] = places.map(to_size);
         Ok(Entry { frame: frame?, payload: payload?, payload_len: payload_len?, ends })
     }
 
-    /// Reads the chunks from where the index says they are. Returns as `Frame::read_payload`.
+    /// Reads the chunks at the offsets in the index. Returns the same as `Frame::read_payload`.
     pub fn read_payload(&self, body: &[u8], frame: &Frame) -> Res<(Vec<u8>, Vec<u64>)> {
         let mut input = Cursor { bytes: body, at: self.payload };
         if frame.layout == CONTIGUOUS {

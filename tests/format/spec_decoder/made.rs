@@ -1,9 +1,10 @@
-//! Files with one object, of parameters and chunks that need not be valid.
+//! Files with one object, whose parameters and chunks need not be valid.
 
 use super::{END_MAGIC, FRAME_TAG, HEADER_MAGIC, INDEX_TAG, crc32};
 
+/// A file with one object of rank 2, named `w`, in the chunked layout.
 #[derive(Clone)]
-pub struct Made {
+pub struct ObjectFile {
     /// Kind, dtype, codec, layout.
     pub kinds: [u8; 4],
     pub shape: [u64; 2],
@@ -11,14 +12,14 @@ pub struct Made {
     pub params: Vec<u8>,
     pub chunks: Vec<Vec<u8>>,
     /// Signal and noise.
-    pub foot: [f64; 2],
+    pub footer: [f64; 2],
 }
 
-impl Made {
-    /// The file, its decoded CRC that of these bytes.
+impl ObjectFile {
+    /// The bytes of the file, with the CRC of `decoded` as decoded CRC.
     pub fn file(&self, decoded: &[u8]) -> Vec<u8> {
         let mut file = [&HEADER_MAGIC[..], &[0; 52]].concat();
-        seal(&mut file, 0);
+        put_crc(&mut file, 0);
         let dims = self.shape.map(u64::to_le_bytes).concat();
         let header_len = 32 + dims.len() + 1 + self.params.len() + 4;
         file.extend(FRAME_TAG);
@@ -28,7 +29,7 @@ impl Made {
         file.extend((self.params.len() as u32).to_le_bytes());
         file.extend(self.chunk_elements.to_le_bytes());
         file.extend([&dims, &b"w"[..], &self.params].concat());
-        seal(&mut file, 64);
+        put_crc(&mut file, 64);
         let payload = file.len();
         let mut ends = Vec::new();
         for chunk in &self.chunks {
@@ -38,14 +39,14 @@ impl Made {
             file.extend(chunk);
             ends.push(file.len());
         }
-        let foot = file.len();
+        let footer = file.len();
         file.extend(crc32(decoded).to_le_bytes());
-        file.extend(self.foot.map(f64::to_le_bytes).concat());
-        seal(&mut file, foot);
+        file.extend(self.footer.map(f64::to_le_bytes).concat());
+        put_crc(&mut file, footer);
         let index = file.len();
         file.extend([INDEX_TAG, &[0; 4]].concat());
         let counts = [1, 2, ends.len(), 1];
-        let places = [64, payload, foot - payload, self.chunk_elements as usize, 0, 0, 0];
+        let places = [64, payload, footer - payload, self.chunk_elements as usize, 0, 0, 0];
         file.extend(counts.into_iter().chain(places).flat_map(|n| (n as u64).to_le_bytes()));
         file.extend(1u32.to_le_bytes());
         file.extend(crc32(decoded).to_le_bytes());
@@ -59,14 +60,18 @@ impl Made {
         let numbers = [index, trailer - index, trailer + 40];
         file.extend(numbers.iter().flat_map(|n| (*n as u64).to_le_bytes()));
         file.extend(crc32(&file[index..trailer]).to_le_bytes());
-        seal(&mut file, trailer);
+        put_crc(&mut file, trailer);
         file.extend(END_MAGIC);
         file
     }
 }
 
-/// Appends the CRC of all from `start` on.
-fn seal(file: &mut Vec<u8>, start: usize) {
+/// Appends the CRC of all bytes from `start` on.
+fn put_crc(file: &mut Vec<u8>, start: usize) {
     let crc = crc32(&file[start..]);
     file.extend(crc.to_le_bytes());
 }
+
+// Former names, for callers.
+#[allow(unused_imports)]
+pub use ObjectFile as Made;

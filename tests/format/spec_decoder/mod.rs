@@ -1,6 +1,6 @@
-//! A slow, plain decoder for `.occ` files, written from the text of the format alone.
-//! Section numbers are those of `format.md`.
-#![allow(dead_code)] // no test uses all of it
+//! A simple decoder for `.occ` files, written only from `spec/format.md`. It shares no code with
+//! the crate and is not optimised. Section numbers refer to `spec/format.md`.
+#![allow(dead_code)] // each test uses a part of it
 
 mod bits;
 pub mod checksums;
@@ -17,7 +17,7 @@ use index::{Entry, IndexBuilder, build_trailer, find_index, locate_parts};
 use planes::{Plane, decode_planes, read_planes_params};
 use trellis::Params;
 
-/// Bound on the decoded bytes of all objects of a file together (10: bounds are the reader's).
+/// Limit on the total decoded bytes of a file (10: limits belong to the reader).
 const MAX_DECODED: u64 = 64 << 20;
 
 const HEADER_MAGIC: [u8; 8] = [0x8F, 0x4F, 0x43, 0x43, 0x0D, 0x0A, 0x1A, 0x0A];
@@ -45,7 +45,8 @@ pub struct DecodedObject {
     pub bytes: Vec<u8>,
 }
 
-/// Reads front to back via frames, checks all of section 10, then the index and the trailer.
+/// Reads a file sequentially: the frames, then the index and the trailer. Checks all rules of
+/// section 10.
 pub fn decode_stream(file: &[u8]) -> Res<Vec<DecodedObject>> {
     let align = read_header(file)?;
     let mut input = Cursor { bytes: file, at: HEADER_LEN };
@@ -55,37 +56,38 @@ pub fn decode_stream(file: &[u8]) -> Res<Vec<DecodedObject>> {
     while input.rest().starts_with(FRAME_TAG) {
         let start = input.at;
         let frame = Frame::read(&mut input)?;
-        frame.charge(&mut budget)?;
+        frame.deduct(&mut budget)?;
         let padding = input.take(frame.padding(input.at, align))?;
         ensure(is_zero(padding), "padding is not zero")?;
         let payload = input.at;
         let (bytes, ends) = frame.read_payload(&mut input)?;
         let place = [start, payload, input.at - payload];
-        let decoded_crc = read_foot(&mut input, frame.codec != TRELLIS)?;
+        let decoded_crc = read_footer(&mut input, frame.codec != TRELLIS)?;
         index.add(&frame, place, decoded_crc, &ends)?;
         objects.push(frame.into_object(bytes, decoded_crc)?);
     }
     // 6: the frames determine every byte of the index, and so of the trailer.
     let index_at = input.at;
     let index = index.finish()?;
-    ensure(input.take(index.len())? == index, "the index is not that of the frames")?;
+    ensure(input.take(index.len())? == index, "the index differs from the frames")?;
     let trailer = build_trailer(index_at, &index);
     ensure(input.take(TRAILER_LEN)? == trailer, "the trailer does not describe the index")?;
     input.finish("the trailer")?;
     Ok(objects)
 }
 
-/// What the first object decodes to, whatever its decoded CRC says.
+/// The decoded bytes of the first object. The decoded CRC is not compared.
 pub fn decode_first(file: &[u8]) -> Res<Vec<u8>> {
     let align = read_header(file)?;
     let mut input = Cursor { bytes: file, at: HEADER_LEN };
     let frame = Frame::read(&mut input)?;
-    frame.charge(&mut MAX_DECODED.clone())?;
+    frame.deduct(&mut MAX_DECODED.clone())?;
     input.take(frame.padding(input.at, align))?;
     Ok(frame.read_payload(&mut input)?.0)
 }
 
-/// Reads via the trailer and the index; the index must then be the one that the frames determine.
+/// Reads a file through its trailer and index. Checks that the index is the one that the frames
+/// determine.
 pub fn decode_indexed(file: &[u8]) -> Res<Vec<DecodedObject>> {
     let align = read_header(file)?;
     let (index_at, index_bytes) = find_index(file)?;
@@ -94,35 +96,35 @@ pub fn decode_indexed(file: &[u8]) -> Res<Vec<DecodedObject>> {
     let mut objects = Vec::new();
     let mut index = IndexBuilder::default();
     let mut budget = MAX_DECODED;
-    let mut end = HEADER_LEN; // 5: a frame starts right after what is before it
+    let mut end = HEADER_LEN; // 5: the first frame follows the header
     while !entries.rest().is_empty() {
         let entry = Entry::read(&mut entries, &ends)?;
-        ensure(entry.frame == end, "a frame is not where it must be")?;
+        ensure(entry.frame == end, "a frame does not follow the previous one")?;
         let mut input = Cursor { bytes: body, at: entry.frame };
         let frame = Frame::read(&mut input)?;
-        frame.charge(&mut budget)?;
-        input.take(frame.padding(input.at, align))?; // 10: need not be looked at
-        ensure(entry.payload == input.at, "the payload is not where it must be")?;
+        frame.deduct(&mut budget)?;
+        input.take(frame.padding(input.at, align))?; // 10: need not be checked
+        ensure(entry.payload == input.at, "a payload does not follow its frame header")?;
         end = entry.payload.checked_add(entry.payload_len).ok_or("a size overflows")?;
         let payload = body.get(..end).ok_or("a payload is not before the index")?;
         let (bytes, ends) = entry.read_payload(payload, &frame)?;
-        let mut foot = Cursor { bytes: body, at: end };
-        let decoded_crc = read_foot(&mut foot, frame.codec != TRELLIS)?;
-        end = foot.at;
+        let mut footer = Cursor { bytes: body, at: end };
+        let decoded_crc = read_footer(&mut footer, frame.codec != TRELLIS)?;
+        end = footer.at;
         let place = [entry.frame, entry.payload, entry.payload_len];
         index.add(&frame, place, decoded_crc, &ends)?;
         objects.push(frame.into_object(bytes, decoded_crc)?);
     }
     ensure(end == index_at, "the frames do not end where the index starts")?;
-    ensure(index.finish()? == index_bytes, "the index is not that of the frames")?;
+    ensure(index.finish()? == index_bytes, "the index differs from the frames")?;
     Ok(objects)
 }
 
-/// Section 2, in the order of checks it gives. Returns the alignment.
+/// Reads the header; checks in the order of section 2. Returns the alignment.
 fn read_header(file: &[u8]) -> Res<usize> {
     let mut input = Cursor { bytes: file, at: 0 };
     ensure(input.take(8)? == HEADER_MAGIC, "wrong magic")?;
-    let covered = file.get(..60).ok_or("the header is cut short")?;
+    let covered = file.get(..60).ok_or("the header is truncated")?;
     ensure(Cursor { bytes: file, at: 60 }.u32()? == crc32(covered), "wrong CRC of the header")?;
     ensure(input.u16()? == 0, "unsupported version")?;
     let minimum_reader = input.u16()?;
@@ -139,7 +141,7 @@ fn read_header(file: &[u8]) -> Res<usize> {
 // ---- Objects and frames (3, 4, 5) ----
 
 /// The codec with its parameters (7).
-enum Coding {
+enum CodecParams {
     Raw,
     Planes(Vec<Plane>),
     Trellis(Box<Params>),
@@ -156,7 +158,7 @@ struct Frame<'a> {
     elements: u64,
     decoded_len: u64,
     chunks: u64,
-    coding: Coding,
+    codec_params: CodecParams,
     /// Contiguous layout only.
     chunk_crcs: Cursor<'a>,
 }
@@ -181,11 +183,11 @@ impl<'a> Frame<'a> {
         let crcs = h.take(to_size(crcs.ok_or("too many chunks")?)?)?;
         h.finish("a frame header")?;
         ensure(layout <= CONTIGUOUS, "unknown layout")?;
-        let coding = match (codec, layout) {
-            (RAW, _) if params.is_empty() => Coding::Raw,
+        let codec_params = match (codec, layout) {
+            (RAW, _) if params.is_empty() => CodecParams::Raw,
             (RAW, _) => return Err("parameters for the raw codec".into()),
-            (PLANES, CHUNKED) => Coding::Planes(read_planes_params(params, dtype)?),
-            (TRELLIS, CHUNKED) => Coding::Trellis(Box::new(Params::read(params, dtype)?)),
+            (PLANES, CHUNKED) => CodecParams::Planes(read_planes_params(params, dtype)?),
+            (TRELLIS, CHUNKED) => CodecParams::Trellis(Box::new(Params::read(params, dtype)?)),
             (PLANES | TRELLIS, _) => return Err("coded chunks in the contiguous layout".into()),
             _ => return Err(format!("object {name:?} has the unknown codec {codec}")),
         };
@@ -193,19 +195,19 @@ impl<'a> Frame<'a> {
         #[rustfmt::skip]
         let frame = Frame {
             kind, dtype, codec, layout, name, shape, chunk_elements,
-            elements, decoded_len, chunks, coding, chunk_crcs,
+            elements, decoded_len, chunks, codec_params, chunk_crcs,
         };
         Ok(frame)
     }
 
-    /// Takes the decoded bytes out of what the whole file may still need.
-    fn charge(&self, budget: &mut u64) -> Res<()> {
+    /// Subtracts the decoded bytes from the budget of the file.
+    fn deduct(&self, budget: &mut u64) -> Res<()> {
         *budget =
-            budget.checked_sub(self.decoded_len).ok_or("the decoded bytes exceed the bound")?;
+            budget.checked_sub(self.decoded_len).ok_or("the decoded bytes exceed the limit")?;
         Ok(())
     }
 
-    /// The number of padding bytes when the frame header ends at `at` (5).
+    /// The number of padding bytes after a frame header that ends at `at` (5).
     fn padding(&self, at: usize, align: usize) -> usize {
         let padded = self.layout == CONTIGUOUS && self.elements > 0;
         if padded { at.next_multiple_of(align) - at } else { 0 }
@@ -236,13 +238,16 @@ impl<'a> Frame<'a> {
         Ok((bytes, ends))
     }
 
-    /// Turns the coded bytes of a chunk into its `len` decoded bytes (7).
+    /// Decodes the coded bytes of a chunk to its `len` decoded bytes (7).
     fn decode_chunk(&self, coded: &[u8], len: usize) -> Res<Vec<u8>> {
-        match &self.coding {
-            Coding::Planes(planes) => decode_planes(planes, self.dtype, coded, len),
-            Coding::Trellis(params) => params.decode(self.dtype, coded, len),
-            Coding::Raw => {
-                ensure(coded.len() == len, "a raw chunk has another length than its elements")?;
+        match &self.codec_params {
+            CodecParams::Planes(planes) => decode_planes(planes, self.dtype, coded, len),
+            CodecParams::Trellis(params) => params.decode(self.dtype, coded, len),
+            CodecParams::Raw => {
+                ensure(
+                    coded.len() == len,
+                    "the length of a raw chunk differs from that of its elements",
+                )?;
                 Ok(coded.to_vec())
             }
         }
@@ -256,7 +261,7 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// Takes a frame header and checks its CRC. Returns it without the CRC, from the kind on.
+/// Takes a frame header and checks its CRC. Returns the fields from the kind on, without the CRC.
 fn frame_header<'a>(input: &mut Cursor<'a>) -> Res<Cursor<'a>> {
     let mut ahead = input.clone();
     ensure(ahead.take(4)? == FRAME_TAG, "wrong tag of a frame")?;
@@ -266,20 +271,23 @@ fn frame_header<'a>(input: &mut Cursor<'a>) -> Res<Cursor<'a>> {
     Ok(Cursor { bytes: covered, at: 8 })
 }
 
-/// Takes the end of a frame (5). Returns the decoded CRC.
-fn read_foot(input: &mut Cursor, lossless: bool) -> Res<u32> {
+/// Reads the footer of a frame (5). Returns the decoded CRC.
+fn read_footer(input: &mut Cursor, lossless: bool) -> Res<u32> {
     let covered = input.clone().take(20)?;
     let decoded_crc = input.u32()?;
     for _ in 0..2 {
         let sum = f64::from_le_bytes(input.take(8)?.try_into().unwrap());
-        ensure(sum.is_finite() && sum.is_sign_positive(), "a sum of squares that is none")?;
-        ensure(!lossless || sum == 0.0, "a loss where nothing is lost")?;
+        ensure(
+            sum.is_finite() && sum.is_sign_positive(),
+            "a sum of squares is negative or not finite",
+        )?;
+        ensure(!lossless || sum == 0.0, "a lossless object has a nonzero sum of squares")?;
     }
-    ensure(input.u32()? == crc32(covered), "wrong CRC of a frame foot")?;
+    ensure(input.u32()? == crc32(covered), "wrong CRC of a footer")?;
     Ok(decoded_crc)
 }
 
-/// Takes one chunk of the chunked layout, checks its CRC, returns its coded bytes (5).
+/// Takes one chunk of the chunked layout and checks its CRC. Returns its coded bytes (5).
 fn read_coded<'a>(input: &mut Cursor<'a>) -> Res<&'a [u8]> {
     let len = input.u32()?;
     let crc = input.u32()?;
@@ -313,14 +321,14 @@ fn dtype_bits(dtype: u8) -> Res<u64> {
     }
 }
 
-/// The bytes of so many elements, which must be a whole number (3).
+/// The number of bytes of `elements` elements, which must be an integer (3).
 fn byte_len(elements: u64, dtype: u8) -> Res<u64> {
     let bits = u128::from(elements) * u128::from(dtype_bits(dtype)?);
-    ensure(bits.is_multiple_of(8), "elements leave parts of bytes")?;
+    ensure(bits.is_multiple_of(8), "the elements do not fill whole bytes")?;
     u64::try_from(bits / 8).map_err(|_| "the decoded bytes overflow".into())
 }
 
-/// The number of elements and of decoded bytes (3). The product is 0 where any dimension is.
+/// The number of elements and of decoded bytes (3). Both are 0 if any dimension is 0.
 fn count_elements(shape: &[u64], dtype: u8) -> Res<(u64, u64)> {
     let product = shape.iter().try_fold(1u64, |product, dim| product.checked_mul(*dim));
     let elements = if shape.contains(&0) { Some(0) } else { product };
@@ -333,7 +341,7 @@ fn count_chunks(elements: u64, chunk_elements: u64, dtype: u8) -> Res<u64> {
     ensure(chunk_elements >= 1, "chunks without elements")?;
     let bits = u128::from(chunk_elements) * u128::from(dtype_bits(dtype)?);
     let whole = elements <= chunk_elements || bits.is_multiple_of(8);
-    ensure(whole, "chunks leave parts of bytes")?;
+    ensure(whole, "the chunks do not fill whole bytes")?;
     Ok(elements.div_ceil(chunk_elements))
 }
 
@@ -376,12 +384,12 @@ impl<'a> Cursor<'a> {
 
     fn take(&mut self, len: usize) -> Res<&'a [u8]> {
         let end = self.at.checked_add(len).ok_or("a size overflows")?;
-        let taken = self.bytes.get(self.at..end).ok_or("something ends too early")?;
+        let taken = self.bytes.get(self.at..end).ok_or("unexpected end")?;
         self.at = end;
         Ok(taken)
     }
 
-    /// Takes `count` items of `size` bytes, as a cursor of their own.
+    /// Takes `count` items of `size` bytes. Returns a cursor over them.
     fn part(&mut self, count: u64, size: u64) -> Res<Cursor<'a>> {
         let len = count.checked_mul(size).ok_or("a size overflows")?;
         Ok(Cursor { bytes: self.take(to_size(len)?)?, at: 0 })
@@ -407,7 +415,8 @@ impl<'a> Cursor<'a> {
         Ok(u64::from_le_bytes(self.array()?))
     }
 
+    /// Requires that all bytes have been taken.
     fn finish(&self, what: &str) -> Res<()> {
-        ensure(self.rest().is_empty(), &format!("bytes are left in {what}"))
+        ensure(self.rest().is_empty(), &format!("bytes left in {what}"))
     }
 }

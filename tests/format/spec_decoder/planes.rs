@@ -1,4 +1,4 @@
-//! Planes (7.2).
+//! The codec planes (7.2).
 
 use super::bits::Bits;
 use super::rans::{Rans, Table};
@@ -11,7 +11,7 @@ pub enum Plane {
     Paired(u8, Box<Table>),
 }
 
-/// The width w of a word, and whether words are rotated.
+/// The width *w* of a word, and whether words are rotated.
 fn word_of(dtype: u8) -> (usize, bool) {
     match dtype {
         15 => (2, true),
@@ -51,7 +51,7 @@ fn read_table(input: &mut Cursor) -> Res<Table> {
 
 pub fn decode_planes(planes: &[Plane], dtype: u8, coded: &[u8], len: usize) -> Res<Vec<u8>> {
     let (width, rotated) = word_of(dtype);
-    ensure(len.is_multiple_of(width), "a chunk is not of whole words")?;
+    ensure(len.is_multiple_of(width), "a chunk does not consist of whole words")?;
     let mut input = Cursor { bytes: coded, at: 0 };
     let mut decoded = vec![0; len];
     for (i, plane) in planes.iter().enumerate() {
@@ -86,7 +86,7 @@ fn decode_plane(plane: &Plane, input: &mut Cursor, count: usize) -> Res<Vec<u8>>
 }
 
 fn decode_pairs(base: u8, table: &Table, input: &mut Cursor, count: usize) -> Res<Vec<u8>> {
-    let strangers = to_size(input.u32()?.into())?;
+    let outliers = to_size(input.u32()?.into())?;
     let len = to_size(input.u32()?.into())?;
     let blocks = count / 64;
     let pairs = decode_rans(table, input.take(len)?, 32 * blocks)?;
@@ -96,14 +96,20 @@ fn decode_pairs(base: u8, table: &Table, input: &mut Cursor, count: usize) -> Re
     });
     let mut bytes: Vec<u8> = paired.collect();
     bytes.extend_from_slice(input.take(count - 64 * blocks)?);
-    let mut places = Vec::new();
-    for _ in 0..strangers {
-        places.push(to_size(input.u32()?.into())?);
+    let mut positions = Vec::new();
+    for _ in 0..outliers {
+        positions.push(to_size(input.u32()?.into())?);
     }
-    ensure(places.windows(2).all(|pair| pair[0] < pair[1]), "strangers are not in order")?;
-    ensure(places.iter().all(|&place| place < 64 * blocks), "a stranger is in no pair")?;
-    let what = input.take(strangers)?;
-    places.iter().zip(what).for_each(|(&place, &byte)| bytes[place] = byte);
+    ensure(
+        positions.windows(2).all(|pair| pair[0] < pair[1]),
+        "positions of outliers are not strictly increasing",
+    )?;
+    ensure(
+        positions.iter().all(|&position| position < 64 * blocks),
+        "an outlier is outside the blocks",
+    )?;
+    let values = input.take(outliers)?;
+    positions.iter().zip(values).for_each(|(&position, &byte)| bytes[position] = byte);
     Ok(bytes)
 }
 

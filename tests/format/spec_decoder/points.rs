@@ -1,11 +1,11 @@
-//! From a chunk of codec 2 to its points and coefficients (7.3).
+//! Chunks of codec 2: points and coefficients (7.3).
 
 use super::bits::Bits;
 use super::rans::{Rans, Table};
 use super::trellis::{Params, RowTable};
 use super::{Cursor, Res, dtype_bits, ensure, to_size};
 
-/// h1 and h0 for 2^2, 2^3 … 2^8 states.
+/// *h*1 and *h*0 for 2^2, 2^3 … 2^8 states.
 const POLYNOMIALS: [(u32, u32); 7] = [
     (0o2, 0o5),
     (0o4, 0o13),
@@ -16,7 +16,7 @@ const POLYNOMIALS: [(u32, u32); 7] = [
     (0o362, 0o515),
 ];
 
-/// What a band tells of one row.
+/// The decoded integers of one row of a band.
 #[derive(Default)]
 pub struct Row {
     pub scale: u8,
@@ -26,47 +26,48 @@ pub struct Row {
     state: u32,
 }
 
-/// All that indices are read from.
+/// The parts of a chunk that row bytes and indices are read from.
 pub struct Streams<'a> {
     pub rans: Rans<'a>,
     pub escaped: Cursor<'a>,
-    pub low: Bits<'a>,
+    pub low_bits: Bits<'a>,
 }
 
 impl Params {
-    /// Turns the coded bytes of a chunk into its `len` decoded bytes.
+    /// Decodes the coded bytes of a chunk to its `len` decoded bytes.
     pub fn decode(&self, dtype: u8, coded: &[u8], len: usize) -> Res<Vec<u8>> {
         let width = to_size(dtype_bits(dtype)? / 8)?;
         let elements = len / width;
-        ensure(elements.is_multiple_of(self.columns), "a chunk is not of whole rows")?;
+        ensure(elements.is_multiple_of(self.columns), "a chunk does not consist of whole rows")?;
         let rows = elements / self.columns;
         let mut input = Cursor { bytes: coded, at: 0 };
-        let (escapes, exceptions) = (input.u32()?, input.u32()?);
+        let (escapes, outliers) = (input.u32()?, input.u32()?);
         let escaped = input.part(escapes.into(), 2)?;
-        let exceptions = input.part(exceptions.into(), 4 + width as u64)?;
-        let low = input.part((rows as u64 * self.bits_beside()).div_ceil(8), 1)?;
+        let outliers = input.part(outliers.into(), 4 + width as u64)?;
+        let low_bits = input.part((rows as u64 * self.low_bits_per_row()).div_ceil(8), 1)?;
         let rans = Rans::new(input.rest())?;
-        let mut streams = Streams { rans, escaped, low: Bits::new(low) };
+        let mut streams = Streams { rans, escaped, low_bits: Bits::new(low_bits) };
         let mut decoded = Vec::new();
         for first in (0..rows).step_by(32) {
             for row in self.read_band(&mut streams, (rows - first).min(32))? {
-                decoded.extend(self.rebuild_row(&row, dtype)?);
+                decoded.extend(self.reconstruct_row(&row, dtype)?);
             }
         }
         streams.escaped.finish("the escaped integers")?;
-        streams.low.end()?.finish("the low bits")?;
+        streams.low_bits.end()?.finish("the low bits")?;
         streams.rans.end()?;
-        put_exceptions(exceptions, width, &mut decoded)?;
+        put_outliers(outliers, width, &mut decoded)?;
         Ok(decoded)
     }
 
-    /// β: the bits beside the symbols of one row.
-    pub fn bits_beside(&self) -> u64 {
-        let axes = self.low.iter().flat_map(|low| &low.axes);
-        let of_axes: u64 = axes.map(|axis| u64::from(axis.bypass)).sum();
-        self.columns as u64 * u64::from(self.bypass) + of_axes
+    /// *β*: the number of low bits of one row.
+    pub fn low_bits_per_row(&self) -> u64 {
+        let vectors = self.low_rank.iter().flat_map(|part| &part.vectors);
+        let coefficients: u64 = vectors.map(|vector| u64::from(vector.bypass)).sum();
+        self.columns as u64 * u64::from(self.bypass) + coefficients
     }
 
+    /// Reads the groups of a band of `lanes` rows.
     pub fn read_band(&self, streams: &mut Streams, lanes: usize) -> Res<Vec<Row>> {
         let mut band: Vec<Row> = (0..lanes).map(|_| Row::default()).collect();
         if let Some(scales) = &self.row_scales {
@@ -77,10 +78,10 @@ impl Params {
         for (lane, row) in band.iter_mut().enumerate() {
             row.class = streams.row_byte(lane, &self.row_classes)?;
         }
-        for axis in self.low.iter().flat_map(|low| &low.axes) {
+        for vector in self.low_rank.iter().flat_map(|part| &part.vectors) {
             for (lane, row) in band.iter_mut().enumerate() {
-                let index = streams.index(lane, &axis.table, axis.bypass)?;
-                ensure(index.abs() <= 32_767, "a coefficient is too large")?;
+                let index = streams.index(lane, &vector.table, vector.bypass)?;
+                ensure(index.abs() <= 32_767, "a coefficient is out of range")?;
                 row.coefficients.push(index);
             }
         }
@@ -91,7 +92,7 @@ impl Params {
                 let table = &self.tables[self.profile_of[class]][half as usize];
                 let k = streams.index(lane, table, self.bypass)?;
                 let point = if self.log_states == 0 { k } else { 2 * k + i64::from(half) };
-                ensure(point.abs() <= 32_767, "a point is too large")?;
+                ensure(point.abs() <= 32_767, "a point is out of range")?;
                 row.points.push(point);
                 row.state = self.next_state(row.state, k);
             }
@@ -123,18 +124,19 @@ impl Streams<'_> {
             0 => i64::from(self.escaped.u16()?.cast_signed()),
             symbol => i64::from(symbol) - 128,
         };
-        Ok(q * (1 << bypass) + i64::from(self.low.take(bypass)?))
+        Ok(q * (1 << bypass) + i64::from(self.low_bits.take(bypass)?))
     }
 }
 
-fn put_exceptions(mut exceptions: Cursor, width: usize, decoded: &mut [u8]) -> Res<()> {
+/// Stores the outliers of a chunk at their positions.
+fn put_outliers(mut outliers: Cursor, width: usize, decoded: &mut [u8]) -> Res<()> {
     let mut least = 0;
-    while !exceptions.rest().is_empty() {
-        let position = to_size(exceptions.u32()?.into())?;
-        ensure(position >= least, "positions of exceptions do not rise")?;
-        let place = decoded.chunks_exact_mut(width).nth(position);
-        let place = place.ok_or("an exception is outside its chunk")?;
-        place.copy_from_slice(exceptions.take(width)?);
+    while !outliers.rest().is_empty() {
+        let position = to_size(outliers.u32()?.into())?;
+        ensure(position >= least, "positions of outliers are not strictly increasing")?;
+        let element = decoded.chunks_exact_mut(width).nth(position);
+        let element = element.ok_or("an outlier is outside its chunk")?;
+        element.copy_from_slice(outliers.take(width)?);
         least = position + 1;
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! The parameters of codec 2 (7.3).
+//! Codec 2: parameters (7.3).
 
 use super::bits::Bits;
 use super::rans::Table;
@@ -11,46 +11,49 @@ pub struct Params {
     pub step: f32,
     pub log_states: u32,
     pub bypass: u32,
-    pub rotation: Rotation,
-    pub low: Option<LowPart>,
+    pub transform: Transform,
+    pub low_rank: Option<LowRank>,
     pub row_scales: Option<RowTable>,
     pub column_scales: Option<Vec<u8>>,
     pub column_classes: Vec<i64>,
     pub row_classes: RowTable,
-    /// For each sum of classes, the number of its profile.
+    /// The number of the profile of each class sum.
     pub profile_of: [usize; 31],
-    /// For each profile, the tables of states of an even and of an odd number.
+    /// For each profile, the tables of even-numbered and odd-numbered states.
     pub tables: Vec<[Table; 2]>,
 }
 
-pub enum Rotation {
+/// The transform of rows.
+pub enum Transform {
     Identity,
-    /// Where each column changes its sign is in `flips`.
+    /// `flips` states which columns change their sign.
     Hadamard {
         blocks: Vec<usize>,
         flips: Vec<bool>,
     },
-    /// The rows of all blocks, block by block.
-    Basis {
+    /// The rows of the bases of all blocks, block by block.
+    Klt {
         blocks: Vec<usize>,
         unit: f32,
         rows: Vec<Vec<i64>>,
     },
 }
 
-pub struct LowPart {
+/// The low-rank part.
+pub struct LowRank {
     pub scale: f32,
     pub mean: Vec<i64>,
-    pub axes: Vec<Axis>,
+    pub vectors: Vec<BasisVector>,
 }
 
-pub struct Axis {
+/// A basis vector of the low-rank part, and how its coefficients are coded.
+pub struct BasisVector {
     pub entries: Vec<i64>,
     pub bypass: u32,
     pub table: Table,
 }
 
-/// How a byte that every row has is coded.
+/// The code of a byte that every row has.
 pub enum RowTable {
     Constant(u8),
     Coded(Box<Table>),
@@ -58,16 +61,19 @@ pub enum RowTable {
 
 impl Params {
     pub fn read(params: &[u8], dtype: u8) -> Res<Self> {
-        ensure(matches!(dtype, 14 | 15 | 18 | 20), "the codec trellis for another dtype")?;
+        ensure(
+            matches!(dtype, 14 | 15 | 18 | 20),
+            "the codec trellis does not support this dtype",
+        )?;
         let mut bits = Bits::new(Cursor { bytes: params, at: 0 });
         let columns = bits.take(16)? as usize + 1;
         let step = bits.positive(TWO_TO_56)?;
         let log_states = bits.take(4)?;
-        ensure(matches!(log_states, 0 | 2..=8), "no such number of states")?;
+        ensure(matches!(log_states, 0 | 2..=8), "invalid number of states")?;
         let bypass = read_bypass(&mut bits)?;
-        bits.take(16)?; // the gain is for people
-        let rotation = Rotation::read(&mut bits, columns)?;
-        let low = if bits.flag()? { Some(LowPart::read(&mut bits, columns)?) } else { None };
+        bits.take(16)?; // the gain is informative
+        let transform = Transform::read(&mut bits, columns)?;
+        let low_rank = if bits.flag()? { Some(LowRank::read(&mut bits, columns)?) } else { None };
         let row_scales = if bits.flag()? { Some(RowTable::read(&mut bits, 255)?) } else { None };
         let column_scales =
             if bits.flag()? { Some(read_column_scales(&mut bits, columns)?) } else { None };
@@ -86,7 +92,7 @@ impl Params {
         bits.end()?.finish("the codec parameters")?;
         #[rustfmt::skip]
         let params = Params {
-            columns, step, log_states, bypass, rotation, low, row_scales, column_scales,
+            columns, step, log_states, bypass, transform, low_rank, row_scales, column_scales,
             column_classes, row_classes, profile_of, tables,
         };
         Ok(params)
@@ -98,7 +104,7 @@ fn read_column_scales(bits: &mut Bits, columns: usize) -> Res<Vec<u8>> {
     let mut bytes = Vec::new();
     for difference in bits.list(columns)? {
         byte += difference;
-        ensure((64..=191).contains(&byte), "a column's scale is out of range")?;
+        ensure((64..=191).contains(&byte), "the scale of a column is out of range")?;
         bytes.push(byte as u8);
     }
     Ok(bytes)
@@ -106,17 +112,17 @@ fn read_column_scales(bits: &mut Bits, columns: usize) -> Res<Vec<u8>> {
 
 fn read_bypass(bits: &mut Bits) -> Res<u32> {
     let bypass = bits.take(4)?;
-    ensure(bypass <= 8, "a bypass of more than 8 bits")?;
+    ensure(bypass <= 8, "a bypass exceeds 8 bits")?;
     Ok(bypass)
 }
 
-impl Rotation {
+impl Transform {
     fn read(bits: &mut Bits, columns: usize) -> Res<Self> {
         match bits.take(2)? {
-            0 => Ok(Rotation::Identity),
+            0 => Ok(Transform::Identity),
             1 => {
                 let log = bits.take(4)?;
-                ensure(log <= 8, "a Hadamard block of more than 256 columns")?;
+                ensure(log <= 8, "a Hadamard block exceeds 256 columns")?;
                 let signs = bits.flag()?;
                 let flip = |_| if signs { bits.flag() } else { Ok(false) };
                 let flips = (0..columns).map(flip).collect::<Res<_>>()?;
@@ -127,11 +133,11 @@ impl Rotation {
                     blocks.push(fits.unwrap());
                     left -= fits.unwrap();
                 }
-                Ok(Rotation::Hadamard { blocks, flips })
+                Ok(Transform::Hadamard { blocks, flips })
             }
             2 => {
                 let width = bits.take(16)? as usize + 1;
-                ensure(width <= 2048, "a block of a basis has more than 2048 columns")?;
+                ensure(width <= 2048, "a KLT block exceeds 2048 columns")?;
                 let unit = bits.positive(65536.0)?;
                 let (mut blocks, mut rows) = (Vec::new(), Vec::new());
                 let mut left = columns;
@@ -145,25 +151,25 @@ impl Rotation {
                     blocks.push(block);
                     left -= block;
                 }
-                Ok(Rotation::Basis { blocks, unit, rows })
+                Ok(Transform::Klt { blocks, unit, rows })
             }
-            _ => Err("unknown rotation".into()),
+            _ => Err("unknown transform".into()),
         }
     }
 }
 
-/// In no column may the magnitudes sum to more than 65,535.
+/// The sum of the magnitudes of each column must not exceed 65,535.
 fn check_columns(rows: &[Vec<i64>]) -> Res<()> {
     let columns = rows.first().map_or(0, Vec::len);
     let sum = |column: usize| rows.iter().map(|row| row[column].abs()).sum::<i64>();
-    let fine = (0..columns).all(|column| sum(column) <= 65_535);
-    ensure(fine, "the magnitudes of a column sum to too much")
+    let valid = (0..columns).all(|column| sum(column) <= 65_535);
+    ensure(valid, "the magnitudes of a column sum to more than 65535")
 }
 
-impl LowPart {
+impl LowRank {
     fn read(bits: &mut Bits, columns: usize) -> Res<Self> {
         let count = bits.take(8)?;
-        ensure(count <= 128, "more than 128 axes")?;
+        ensure(count <= 128, "more than 128 basis vectors")?;
         let has_mean = bits.flag()?;
         let scale = bits.positive(TWO_TO_56)?;
         let mean = if has_mean { bits.list(columns)? } else { vec![0; columns] };
@@ -174,13 +180,13 @@ impl LowPart {
         check_columns(&rows)?;
         let mut rows = rows.into_iter();
         let mean = rows.next().unwrap();
-        let mut axes = Vec::new();
+        let mut vectors = Vec::new();
         for entries in rows {
             let bypass = read_bypass(bits)?;
             let table = Profile::read(bits)?.table(Set::Whole, bypass)?;
-            axes.push(Axis { entries, bypass, table });
+            vectors.push(BasisVector { entries, bypass, table });
         }
-        Ok(LowPart { scale, mean, axes })
+        Ok(LowRank { scale, mean, vectors })
     }
 }
 
@@ -207,7 +213,7 @@ fn read_column_classes(bits: &mut Bits, columns: usize) -> Res<Vec<i64>> {
     let mut class = 0;
     for difference in bits.list(columns)? {
         class += difference;
-        ensure((0..=15).contains(&class), "a class of a column is not from 0 to 15")?;
+        ensure((0..=15).contains(&class), "the class of a column is out of range")?;
         classes.push(class);
     }
     Ok(classes)
@@ -219,12 +225,12 @@ fn read_profile_map(bits: &mut Bits, profiles: usize) -> Res<[usize; 31]> {
         for sum in 1..31 {
             profile_of[sum] = profile_of[sum - 1] + bits.take(1)? as usize;
         }
-        ensure(profile_of[30] == profiles - 1, "not every profile has a sum of classes")?;
+        ensure(profile_of[30] == profiles - 1, "a profile has no class sum")?;
     }
     Ok(profile_of)
 }
 
-/// The three sets of indices that a profile is used for.
+/// The sets of indices that a profile is used for.
 #[derive(Clone, Copy)]
 pub enum Set {
     Whole,
@@ -234,28 +240,28 @@ pub enum Set {
 
 struct Profile {
     escape: i64,
-    /// For each magnitude from 0 to M.
+    /// One for each magnitude from 0 to *M*.
     levels: Vec<i64>,
 }
 
 impl Profile {
     fn read(bits: &mut Bits) -> Res<Self> {
         let largest = bits.take(8)?;
-        ensure((1..=254).contains(&largest), "a profile of no or too many magnitudes")?;
+        ensure((1..=254).contains(&largest), "a profile with an invalid number of magnitudes")?;
         let escape = bits.take(7)?.into();
         let r = bits.take(3)?;
         let mut levels = Vec::new();
-        let (mut last, mut last_but_one) = (0, 0);
+        let (mut last, mut second_last) = (0, 0);
         for _ in 0..=largest {
-            let level = bits.rice(r)? + 2 * last - last_but_one;
-            ensure((0..=127).contains(&level), "a level is not from 0 to 127")?;
+            let level = bits.rice(r)? + 2 * last - second_last;
+            ensure((0..=127).contains(&level), "a level is out of range")?;
             levels.push(level);
-            (last, last_but_one) = (level, last);
+            (last, second_last) = (level, last);
         }
         Ok(Profile { escape, levels })
     }
 
-    /// From a profile to frequencies.
+    /// The frequencies of the symbols, for a set of indices and a bypass.
     fn table(&self, set: Set, bypass: u32) -> Res<Table> {
         let mut weights = vec![(0, weight(self.escape))];
         for q in -127i64..=127 {
@@ -270,11 +276,11 @@ impl Profile {
             }
         }
         let total: u64 = weights.iter().map(|(_, weight)| weight).sum();
-        let shared = 4096 - weights.len() as u64;
+        let rest = 4096 - weights.len() as u64;
         let mut frequency = [0; 256];
         let mut sum = 0;
         for (symbol, weight) in weights {
-            let f = 1 + (shared * (sum + weight)) / total - (shared * sum) / total;
+            let f = 1 + (rest * (sum + weight)) / total - (rest * sum) / total;
             frequency[symbol] = f as u32;
             sum += weight;
         }
@@ -293,7 +299,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finds_the_frequencies_of_the_worked_example() {
+    fn frequencies_match_the_worked_example() {
         let bytes = [0x04, 0x3c, 0x21, 0x72, 0x24];
         let profile = Profile::read(&mut Bits::new(Cursor { bytes: &bytes, at: 0 })).unwrap();
         assert_eq!((profile.escape, profile.levels.as_slice()), (60, &[0, 2, 7, 16, 28][..]));
