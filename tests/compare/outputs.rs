@@ -249,12 +249,12 @@ fn invalid_inputs_are_rejected_by_name() {
         invalid(singles("w", TWO, &[1.0, 2.0, 2.0, bad]), "finite");
         invalid(singles("w", &[3, 2], &[1.0, 2.0, 2.0, 1.0, bad, 0.0]), "finite");
     }
-    invalid(doubles("w", &[2], &[1e200, 1e200]), "exceed F64");
-    invalid(doubles("w", &[3, 2], &[1e200; 6]), "exceed F64");
+    invalid(doubles("w", &[2], &[1e200, 1e200]), "overflow F64");
+    invalid(doubles("w", &[3, 2], &[1e200; 6]), "overflow F64");
     let complex = Sample::new("w", Dtype::C64, &[2], vec![0; 16]);
     assert!(matches!(refused(&[complex], "C64"), Error::Unsupported { .. }));
     let twice = ["w.gram", "w"].map(|name| singles(name, TWO, &[1.0, 0.0, 0.0, 1.0]));
-    assert!(matches!(refused(&twice, "other inputs"), Error::InvalidArgument { .. }));
+    assert!(matches!(refused(&twice, "second entry"), Error::InvalidArgument { .. }));
 }
 
 /// The bounds on single entries hold, but the energy of E is negative.
