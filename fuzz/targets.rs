@@ -1,7 +1,7 @@
 //! The checks of the fuzz targets, as functions that tests run on the seeds.
 #![allow(dead_code)] // each binary uses one of the four targets
 
-mod checksums;
+pub mod checksums;
 pub mod input;
 
 use checksums::fix_checksums;

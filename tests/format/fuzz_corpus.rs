@@ -1,7 +1,7 @@
 //! Runs what the fuzzers check over their seeds, and writes the seeds.
 
 #[path = "../../fuzz/targets.rs"]
-mod targets;
+pub mod targets;
 
 use occ::convert::Checkpoint;
 use occ::{BlockTransform, Dtype, WriteOptions, Writer};

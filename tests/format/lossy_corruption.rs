@@ -1,10 +1,8 @@
 //! Damage to what was coded with loss: it is noticed, the error tells where, nothing panics.
 
-#[path = "../../fuzz/checksums.rs"]
-mod checksums;
-
 use crate::common::lossy::{Anatomy, Exhibit, learned_exhibits, simple_exhibits, written};
 use crate::common::{Random, Sample, small_chunks};
+use crate::fuzz_corpus::targets::checksums::fix_checksums;
 use occ::{BlockTransform, Dtype, Error, Limits, Reader, StreamReader, Tensor, VerifyOptions};
 
 fn exhibits() -> Vec<Exhibit> {
@@ -135,7 +133,7 @@ fn chunks_of_another_length_never_decode() {
             let head = (body.len() as u32).to_le_bytes();
             let mut changed =
                 [&file[..chunk.start], &head, &[0; 4], &body, &file[chunk.end..]].concat();
-            checksums::fix_checksums(&mut changed);
+            fix_checksums(&mut changed);
             let error = streamed(&changed).unwrap_err();
             assert!(names(&error, &name), "{change:?}: {error:?}");
             let wrong = matches!(error, Error::Corrupt { .. } | Error::Truncated { .. });
@@ -165,7 +163,7 @@ fn look(tensor: &Tensor<'_>) -> Option<Vec<u8>> {
 fn damaged_and_mended(file: &[u8], damage: impl Fn(&mut [u8])) -> bool {
     let mut damaged = file.to_vec();
     damage(&mut damaged);
-    checksums::fix_checksums(&mut damaged);
+    fix_checksums(&mut damaged);
     let sound = problems(&damaged, true).is_empty();
     if let Ok(reader) = Reader::new_with(&damaged, Limits::tight()) {
         for tensor in reader.tensors().flatten() {

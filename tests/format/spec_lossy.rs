@@ -2,9 +2,9 @@
 //! bits, and accept the same files behind valid checksums.
 
 use crate::common::{Random, Sample, small_chunks};
-use crate::spec_decoder::checksums::{checksums, mend, number};
-use crate::spec_decoder::made::Made;
-use crate::spec_decoder::maker::{Dice, make_chunk, make_params};
+use crate::spec_decoder::checksums::{checksums, fix_checksums, number};
+use crate::spec_decoder::object_file::ObjectFile;
+use crate::spec_decoder::random::{RandomSource, random_chunk, random_params};
 use crate::spec_decoder::{crc32, decode_first, decode_indexed, decode_stream};
 use half::{bf16, f16};
 use occ::{
@@ -228,14 +228,14 @@ fn hex(digits: &str) -> Vec<u8> {
 }
 
 /// The worked example of the format, and what it decodes to.
-fn worked_example() -> (Made, Vec<u8>) {
+fn worked_example() -> (ObjectFile, Vec<u8>) {
     let chunk = "0100000001000000 0300 050000000000807f
         02205300801bd40300000100000001000000010000000100000001000000010000000100
         000001000000010000000100000001000000010000000100000001000000010000000100
         000001000000010000000100000001000000010000000100000001000000010000000100
         0000010000000100000001000000010000000100
         97b0";
-    let made = Made {
+    let made = ObjectFile {
         kinds: [1, Dtype::F32.id(), 2, 0],
         shape: [2, 6],
         chunk_elements: 12,
@@ -266,13 +266,13 @@ fn reads_the_worked_example() {
 #[test]
 fn agrees_on_the_rules() {
     let (example, _) = worked_example();
-    let check = |what: &str, sound: bool, change: &dyn Fn(&mut Made)| {
+    let check = |what: &str, sound: bool, change: &dyn Fn(&mut ObjectFile)| {
         let mut made = example.clone();
         change(&mut made);
         let mut file = made.file(&[]);
         assert_eq!(assert_agreed(&mut file, what), sound, "{what}");
     };
-    let empty = |made: &mut Made| (made.shape, made.chunks) = ([0, 6], Vec::new());
+    let empty = |made: &mut ObjectFile| (made.shape, made.chunks) = ([0, 6], Vec::new());
 
     check("as it is", true, &|_| {});
     check("one chunk of an odd size", true, &|made| made.chunk_elements = 17);
@@ -320,7 +320,7 @@ fn agrees_on_the_rules() {
     }
 
     let exceptions = |positions: &'static [u8]| {
-        move |made: &mut Made| {
+        move |made: &mut ObjectFile| {
             let chunk = &mut made.chunks[0];
             chunk[4] = positions.len() as u8;
             let all = positions.iter().flat_map(|at| [*at, 0, 0, 0, 1, 2, 3, 4]);
@@ -391,14 +391,14 @@ fn agrees_on_the_foot() {
 /// must accept it, or both reject it by more than that checksum.
 fn assert_agreed(damaged: &mut [u8], what: &str) -> bool {
     let all = checksums(damaged);
-    mend(damaged, &all);
+    fix_checksums(damaged, &all);
     let decoded = decode_first(damaged);
     if let Ok(decoded) = &decoded {
         let crc = crc32(decoded).to_le_bytes();
         for place in [foot(damaged), number(damaged, damaged.len() - 40, 8) + 40 + 60] {
             damaged[place..place + 4].copy_from_slice(&crc);
         }
-        mend(damaged, &all);
+        fix_checksums(damaged, &all);
     }
     let found = problems(damaged);
     let broken = |e: &Error| !matches!(e, Error::ChecksumMismatch { .. });
@@ -441,17 +441,17 @@ fn agrees_behind_valid_checksums() {
 fn agrees_on_what_was_made_up() {
     let mut random = Random(17);
     let mut generator = || random.next() >> 16;
-    let mut dice = Dice(&mut generator);
+    let mut random = RandomSource(&mut generator);
     for number in 0..120 {
         let dtype = FLOATS[number % 4].id();
-        let (params, columns) = make_params(&mut dice);
-        let rows = dice.below(100) as usize * usize::from(number % 9 > 0);
-        let chunk_rows = 1 + dice.below(70) as usize;
+        let (params, columns) = random_params(&mut random);
+        let rows = random.below(100) as usize * usize::from(number % 9 > 0);
+        let chunk_rows = 1 + random.below(70) as usize;
         let lengths = (0..rows).step_by(chunk_rows).map(|first| (rows - first).min(chunk_rows));
-        let chunks = lengths.map(|rows| make_chunk(&params, dtype, rows, &mut dice).unwrap());
+        let chunks = lengths.map(|rows| random_chunk(&params, dtype, rows, &mut random).unwrap());
         // Rows of the codec need not be those of the tensor.
         let elements = (rows * columns) as u64;
-        let made = Made {
+        let made = ObjectFile {
             kinds: [1, dtype, 2, 0],
             shape: if number % 3 == 0 { [elements, 1] } else { [rows as u64, columns as u64] },
             chunk_elements: (chunk_rows * columns) as u64,
@@ -476,8 +476,8 @@ fn agrees_on_what_was_made_up() {
         for places in places.into_iter().take(1 + made.chunks.len()) {
             for _ in 0..10 {
                 let mut damaged = file.clone();
-                let at = places.start + dice.below(places.len().min(99) as u64) as usize;
-                damaged[at] ^= 1 << dice.below(8);
+                let at = places.start + random.below(places.len().min(99) as u64) as usize;
+                damaged[at] ^= 1 << random.below(8);
                 assert_agreed(&mut damaged, &format!("{number}: byte {at}"));
             }
         }

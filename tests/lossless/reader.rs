@@ -320,9 +320,12 @@ fn with_codec(codec: u8) -> Vec<u8> {
     file
 }
 
+/// Whether an error is the expected one.
+type Check = fn(&Error) -> bool;
+
 /// Codec ids that the second tensor cannot be decoded by: an unknown one, and that of raw chunks,
 /// which has no parameters.
-fn undecodable() -> [(Vec<u8>, fn(&Error) -> bool); 2] {
+fn undecodable() -> [(Vec<u8>, Check); 2] {
     [
         (with_codec(250), |error| matches!(error, Error::Unsupported { .. })),
         (with_codec(occ::Codec::Raw.id()), |error| matches!(error, Error::Corrupt { .. })),

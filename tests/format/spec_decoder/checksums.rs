@@ -66,7 +66,3 @@ pub fn fix_checksums(file: &mut [u8], checksums: &[Checksum]) {
         file[*at..at + 4].copy_from_slice(&hasher.finalize().to_le_bytes());
     }
 }
-
-// Former names, for callers.
-#[allow(unused_imports)]
-pub use fix_checksums as mend;

@@ -4,13 +4,13 @@
 
 mod bits;
 pub mod checksums;
+mod chunk;
 mod index;
-pub mod made;
-pub mod maker;
+pub mod object_file;
 mod planes;
-mod points;
+pub mod random;
 mod rans;
-mod rebuild;
+mod reconstruction;
 mod trellis;
 
 use index::{Entry, IndexBuilder, build_trailer, find_index, locate_parts};

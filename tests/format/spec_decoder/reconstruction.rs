@@ -1,7 +1,7 @@
 //! Codec 2: reconstruction of rows (7.3).
 
 use super::Res;
-use super::points::Row;
+use super::chunk::Row;
 use super::trellis::{Params, Transform};
 
 impl Params {

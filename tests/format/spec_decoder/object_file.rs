@@ -71,7 +71,3 @@ fn put_crc(file: &mut Vec<u8>, start: usize) {
     let crc = crc32(&file[start..]);
     file.extend(crc.to_le_bytes());
 }
-
-// Former names, for callers.
-#[allow(unused_imports)]
-pub use ObjectFile as Made;

@@ -2,7 +2,7 @@
 //! crate does not produce.
 
 use super::bits::Bits;
-use super::points::Streams;
+use super::chunk::Streams;
 use super::rans::Rans;
 use super::trellis::Params;
 use super::{Cursor, Res, dtype_bits};
@@ -320,7 +320,3 @@ fn encode(symbols: &[(usize, u32, u32)]) -> Vec<u8> {
     let states = states.iter().flat_map(|x| x.to_le_bytes());
     states.chain(words.iter().rev().flat_map(|word| word.to_le_bytes())).collect()
 }
-
-// Former names, for callers.
-#[allow(unused_imports)]
-pub use {RandomSource as Dice, random_chunk as make_chunk, random_params as make_params};
