@@ -2,9 +2,8 @@
 
 use super::*;
 
-/// The fields that are documented, no more and no less.
 #[test]
-fn analyses_have_the_fields_that_are_documented() {
+fn json_has_exactly_the_documented_fields() {
     fn keys(value: &Value) -> Vec<&str> {
         value.as_object().unwrap().keys().map(String::as_str).collect()
     }
@@ -85,7 +84,10 @@ fn analyses_have_the_fields_that_are_documented() {
     assert_eq!(keys(&original["rates"]["coded"]), ["bits", "block", "side_bits"]);
     assert_eq!(keys(&original["rates"]["uniform"][0]), ["bits", "entropy", "snr_db", "step"]);
     assert_eq!(keys(&original["rates"]["fixed_step"][0]), ["entropy", "snr_db", "step"]);
-    assert!(matrix["coordinates"][4]["rates"]["coded"].is_null(), "the codec has no cosines");
+    assert!(
+        matrix["coordinates"][4]["rates"]["coded"].is_null(),
+        "the codec does not implement the DCT"
+    );
     let spectrum = [
         "above_threshold",
         "columns",
@@ -122,7 +124,7 @@ fn analyses_have_the_fields_that_are_documented() {
 }
 
 #[test]
-fn analyses_read_well() {
+fn text_lists_regimes_kinds_and_matrices() {
     let folder = lossy_folder();
     let text = |args: &[&str]| {
         let output = folder.run(&[&["analyze", "l.safetensors"], args].concat());
@@ -135,8 +137,8 @@ fn analyses_read_well() {
     let one = text(&["--tensor", "b.*"]);
     assert!(one.contains("klt blocks") && one.contains("b.weight: 96 × 128"), "{one}");
     assert!(!one.contains("a.weight") && one.contains("1 matrix in 1 tensor"), "{one}");
-    assert!(text(&["--tensor", "*norm"]).contains("1 tensor, 320 weights, none of them"));
-    // An .occ file is a model like any other.
+    assert!(text(&["--tensor", "*norm"]).contains("1 tensor, 320 weights, no weight matrix"));
+    // An .occ file is a model as well.
     folder.lossy(&["--snr", "30"]);
     succeeded(&folder.run(&["analyze", "l.occ"]));
     failed(&folder.run(&["analyze", "l.safetensors", "--tensor", "c*"]), 2, "matches `c*`");

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// `a.safetensors`, and a `b.occ` of tensors that are the same, near, far and absent.
+/// `a.safetensors` and a `b.occ` with tensors that are equal, similar, different and missing.
 fn two_models() -> Folder {
     let folder = Folder::new();
     let single = |name: &str, shape: &[usize], values: &[f32]| {
@@ -30,7 +30,7 @@ fn two_models() -> Folder {
 }
 
 #[test]
-fn compare_reports_as_json() {
+fn json_has_all_errors() {
     use serde_json::json;
     let folder = two_models();
     let output = folder.run(&["compare", "a.safetensors", "b.occ", "--json"]);
@@ -67,7 +67,7 @@ fn compare_reports_as_json() {
 }
 
 #[test]
-fn compare_is_readable_and_differences_are_no_failure() {
+fn text_lists_differences_and_the_exit_code_is_0() {
     let folder = two_models();
     let output = folder.run(&["compare", "a.safetensors", "b.occ"]);
     let text = String::from_utf8(succeeded(&output).to_vec()).unwrap();
@@ -89,13 +89,13 @@ fn compare_is_readable_and_differences_are_no_failure() {
     ] {
         assert!(text.contains(needed), "{needed} in\n{text}");
     }
-    assert!(output.stderr.is_empty(), "quiet in a pipe");
+    assert!(output.stderr.is_empty(), "no output to a pipe");
     failed(&folder.run(&["compare", "a.safetensors", "none"]), 1, "none: ");
     failed(&folder.run(&["compare", "a.safetensors", "-"]), 2, "pipe");
     failed(&folder.run(&["compare", "a.safetensors"]), 2, "Usage");
 }
 
-/// Two models of three matrices, the last as inputs × outputs, and inputs for them.
+/// Two models of three matrices, the last one inputs × outputs, and inputs for them.
 fn two_models_and_inputs() -> Folder {
     let single = |name: &str, shape: &[usize], values: &[f32]| {
         let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
@@ -122,17 +122,17 @@ fn two_models_and_inputs() -> Folder {
 }
 
 #[test]
-fn compare_tells_what_becomes_of_inputs() {
+fn outputs_are_compared_with_inputs() {
     let folder = two_models_and_inputs();
     let models = ["compare", "a.safetensors", "b.safetensors", "--inputs"];
     let run = |more: &[&str]| folder.run(&[&models[..], more].concat());
     let text = String::from_utf8(succeeded(&run(&["x.safetensors"])).to_vec()).unwrap();
     for needed in [
-        " op err  op dB",
-        "operator error (op): 3 tensors, 10 weights; batches 2, Gram matrices 1",
-        "transposed, since only as inputs × outputs they fit:\n  turned\n",
-        "square, taken as outputs × inputs:\n  blind\n  plain\n",
-        "inputs not used:\n  lo\\nst",
+        " op. error  op. SNR dB",
+        "operator error (op.): 3 tensors, 10 weights; 2 batches, 1 Gram matrices",
+        "transposed: the inputs fit only inputs × outputs:\n  turned\n",
+        "square, interpreted as outputs × inputs:\n  blind\n  plain\n",
+        "unused inputs:\n  lo\\nst",
     ] {
         assert!(text.contains(needed), "{needed} in\n{text}");
     }
@@ -153,7 +153,7 @@ fn compare_tells_what_becomes_of_inputs() {
         (&report["only_weights"], &report["total"]["operator_weights"]),
         (&false.into(), &10.into())
     );
-    // Errors ¼ and ¼ · 9; outputs 10, 30 and 25 · 9.
+    // Energies of errors: ¼ and ¼ · 9; of outputs: 10, 30 and 25 · 9.
     let total = report["total"]["operator_rel_error"].as_f64().unwrap();
     assert!((total - (2.5f64 / 265.0).sqrt()).abs() < 1e-12, "{total}");
     assert_eq!(report["unused_inputs"], serde_json::json!(["lo\nst"]));

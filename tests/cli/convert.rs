@@ -1,15 +1,15 @@
-//! There and back: files, folders, pipes.
+//! Compression and decompression of files, folders and pipes.
 
 use super::*;
 use crate::common::few;
 use std::path::Path;
 
 #[test]
-fn there_and_back_quietly_with_default_names() {
+fn a_file_is_restored_under_default_names() {
     let folder = Folder::new();
     let original = folder.read("m.safetensors");
     let output = folder.run(&["compress", "m.safetensors"]);
-    assert!(succeeded(&output).is_empty() && output.stderr.is_empty(), "quiet in a pipe");
+    assert!(succeeded(&output).is_empty() && output.stderr.is_empty(), "no output to a pipe");
     fs::remove_file(folder.path("m.safetensors")).unwrap();
     succeeded(&folder.run(&["decompress", "m.occ"]));
     assert!(folder.read("m.safetensors") == original);
@@ -17,7 +17,7 @@ fn there_and_back_quietly_with_default_names() {
 }
 
 #[test]
-fn pipes_carry_the_same_bytes() {
+fn pipes_give_the_same_bytes_as_files() {
     let folder = Folder::new();
     let original = folder.read("m.safetensors");
     succeeded(&folder.run(&["compress", "m.safetensors", "-o", "m.occ"]));
@@ -31,7 +31,7 @@ fn pipes_carry_the_same_bytes() {
 }
 
 #[test]
-fn nothing_is_replaced_unless_forced() {
+fn files_are_replaced_only_with_force() {
     let folder = Folder::new();
     fs::write(folder.path("m.occ"), "precious").unwrap();
     failed(&folder.run(&["compress", "m.safetensors"]), 2, "--force");
@@ -43,7 +43,7 @@ fn nothing_is_replaced_unless_forced() {
 
 #[cfg(unix)]
 #[test]
-fn a_file_is_never_written_over_itself() {
+fn an_input_is_never_overwritten() {
     let folder = Folder::new();
     let original = folder.read("m.safetensors");
     std::os::unix::fs::symlink(folder.path("m.safetensors"), folder.path("link")).unwrap();
@@ -57,7 +57,7 @@ fn a_file_is_never_written_over_itself() {
 }
 
 #[test]
-fn errors_name_the_file_that_is_wrong() {
+fn errors_name_the_file() {
     let folder = Folder::new();
     succeeded(&folder.run(&["compress", "m.safetensors"]));
     let coded = folder.read("m.occ");
@@ -77,7 +77,7 @@ fn errors_name_the_file_that_is_wrong() {
 }
 
 #[test]
-fn exit_codes_tell_bad_data_from_bad_usage() {
+fn exit_code_is_1_for_bad_data_and_2_for_wrong_usage() {
     let folder = Folder::new();
     fs::write(folder.path("bad"), "not a model at all, whatever one tries").unwrap();
     failed(&folder.run(&["compress", "bad"]), 1, "safetensors");
@@ -92,7 +92,7 @@ fn exit_codes_tell_bad_data_from_bad_usage() {
 }
 
 #[test]
-fn json_has_the_promised_fields() {
+fn json_has_the_documented_fields() {
     let folder = Folder::new();
     for args in [["compress", "m.safetensors", "--json"], ["decompress", "m.occ", "--json"]] {
         let mut args = args.to_vec();
@@ -128,7 +128,7 @@ fn json_has_the_promised_fields() {
 }
 
 #[test]
-fn a_folder_becomes_one_file_and_a_folder_again() {
+fn a_sharded_checkpoint_is_restored() {
     let folder = Folder::new();
     let model = folder.path("model");
     fs::create_dir(&model).unwrap();
@@ -146,18 +146,18 @@ fn a_folder_becomes_one_file_and_a_folder_again() {
 }
 
 #[test]
-fn demo_of_a_model_of_ones_own() {
+fn demo_accepts_a_model() {
     let folder = Folder::new();
     let output = folder.run(&["demo", "m.safetensors"]);
     let text = String::from_utf8(succeeded(&output).to_vec()).unwrap();
-    assert!(text.contains("Identical") && text.contains("the whole file"), "{text}");
-    assert_eq!(folder.names(), ["m.safetensors"], "nothing is left behind");
+    assert!(text.contains("Identical") && text.contains("total"), "{text}");
+    assert_eq!(folder.names(), ["m.safetensors"], "no files are left");
 }
 
-/// Ctrl-C in the middle: no half file, no temporary one.
+/// Ctrl-C leaves neither an incomplete file nor a temporary one.
 #[cfg(unix)]
 #[test]
-fn an_interrupt_leaves_nothing_behind() {
+fn an_interrupt_leaves_no_files() {
     use nix::sys::signal::{Signal, kill};
     use nix::unistd::Pid;
     let folder = Folder::new();

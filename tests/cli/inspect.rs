@@ -4,7 +4,7 @@ use super::*;
 use crate::common::few;
 
 #[test]
-fn verify_names_what_is_damaged() {
+fn verify_names_the_damaged_chunk() {
     let folder = Folder::new();
     fs::write(folder.path("m.safetensors"), safetensors(&few()[..1])).unwrap();
     succeeded(&folder.run(&["compress", "m.safetensors"]));
@@ -14,20 +14,20 @@ fn verify_names_what_is_damaged() {
     fs::write(folder.path("m.occ"), coded).unwrap();
     let output = folder.run(&["verify", "m.occ"]);
     assert_eq!(output.status.code(), Some(1));
-    let told = String::from_utf8(output.stdout).unwrap();
-    assert!(told.contains("checksum mismatch") && told.contains("`bf16.coded`, chunk 0"), "{told}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("checksum mismatch") && text.contains("`bf16.coded`, chunk 0"), "{text}");
     failed(&folder.run(&["decompress", "m.occ", "-o", "x"]), 1, "checksum mismatch");
     assert_eq!(folder.names(), ["m.occ", "m.safetensors"]);
 }
 
 #[test]
-fn inspect_is_readable_and_survives_a_closed_pipe() {
+fn inspect_lists_tensors_and_tolerates_a_closed_pipe() {
     let folder = Folder::new();
     succeeded(&folder.run(&["compress", "m.safetensors"]));
     let output = folder.run(&["inspect", "m.occ"]);
     let text = String::from_utf8(succeeded(&output).to_vec()).unwrap();
     for needed in
-        ["bf16.coded", "[40, 33]", "planes", "raw", "bits a weight", "ünï \\\"quoted\\\"\\n"]
+        ["bf16.coded", "[40, 33]", "planes", "raw", "bits per weight", "ünï \\\"quoted\\\"\\n"]
     {
         assert!(text.contains(needed), "{needed} in\n{text}");
     }

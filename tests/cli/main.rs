@@ -1,4 +1,4 @@
-//! The command, as a shell sees it.
+//! The command `occ`, run as a process.
 #![cfg(feature = "cli")]
 
 #[path = "../common/mod.rs"]
@@ -64,18 +64,18 @@ impl Folder {
         let mut child = command.spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         std::thread::scope(|scope| {
-            // A command that fails early stops reading: that is not this thread's failure.
+            // A command that fails early closes the pipe, which is not an error of this thread.
             scope.spawn(move || stdin.write_all(input).unwrap_or(()));
             child.wait_with_output().unwrap()
         })
     }
 
-    /// Compresses `l.safetensors` to `l.occ` and reports.
+    /// Compresses `l.safetensors` to `l.occ`; returns the summary.
     fn lossy(&self, options: &[&str]) -> Value {
         json(&self.run(&[&["compress", "l.safetensors", "--force", "--json"], options].concat()))
     }
 
-    /// What `inspect` tells of the tensors of `l.occ`.
+    /// The tensors of `l.occ`, from `inspect --json`.
     fn tensors(&self) -> Vec<Value> {
         let report = json(&self.run(&["inspect", "l.occ", "--json"]));
         report["tensors"].as_array().unwrap().clone()

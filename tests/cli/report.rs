@@ -1,8 +1,8 @@
-//! Reports as HTML pages.
+//! HTML reports.
 
 use super::*;
 
-/// A model with a name that is not to be taken for markup, and two layers.
+/// A model with two layers and a name that contains markup.
 fn model() -> Folder {
     let folder = lossy_folder();
     let weights = |seed| common::bf16_weights(seed, 96 * 64);
@@ -22,11 +22,11 @@ fn page(folder: &Folder, name: &str) -> String {
     let page = String::from_utf8(folder.read(name)).unwrap();
     assert!(page.starts_with("<!DOCTYPE html><html lang=\"en\">"), "{page:.100}");
     assert!(page.ends_with("</html>"));
-    // Of its own: nothing is fetched, nothing is run.
+    // The page has no scripts and no external resources.
     for other in ["http", "src=", "href=", "@import", "url(", "<script", "onload", "javascript"] {
         assert!(!page.contains(other), "{other}");
     }
-    assert!(page.contains("&lt;script&gt;"), "names are text");
+    assert!(page.contains("&lt;script&gt;"), "names are escaped");
     for tag in ["svg", "section", "table", "tbody", "tr", "td", "th", "details", "figure", "ul"] {
         let count = |text: &str| page.matches(text).count();
         let opened = count(&format!("<{tag}>")) + count(&format!("<{tag} "));
@@ -35,7 +35,7 @@ fn page(folder: &Folder, name: &str) -> String {
     page
 }
 
-/// All numbers of all cells of a table's row.
+/// The cells of a table's row.
 fn cells(page: &str, row: &str) -> Vec<String> {
     let start = format!("<th scope=\"row\">{row}</th>");
     let (_, rest) = page.split_once(&start).unwrap_or_else(|| panic!("no row {row}"));
@@ -45,7 +45,7 @@ fn cells(page: &str, row: &str) -> Vec<String> {
 }
 
 #[test]
-fn analyses_become_pages() {
+fn analyze_writes_a_report() {
     let folder = model();
     let run = |html: &str, threads: &str| {
         let args = ["analyze", "r.safetensors", "--html", html, "--threads", threads];
@@ -53,43 +53,43 @@ fn analyses_become_pages() {
     };
     let text = run("a.html", "1");
     assert_eq!(text, run("b.html", "3"));
-    assert!(folder.read("a.html") == folder.read("b.html"), "always the same");
+    assert!(folder.read("a.html") == folder.read("b.html"), "deterministic");
     let page = page(&folder, "a.html");
     let titles = [
-        "Three regimes",
+        "Original, flattened and concentrated weights",
         "Rate and distortion",
-        "Bits by matrix",
-        "In every coordinate system",
-        "By kind",
-        "By depth",
-        "What the words mean",
+        "Bits per weight by matrix",
+        "Matrices in all coordinate systems",
+        "By kind of matrix",
+        "By layer",
+        "Glossary",
         // Charts.
-        "The whole model: bits, and signal to noise",
-        "How rare large numbers are",
+        "Rate and distortion of the whole model",
+        "Share of large magnitudes",
         "Singular values",
-        "layers: largest peaks",
+        "layers: largest peak",
     ];
     for title in titles {
         assert!(page.contains(title), "{title}");
     }
-    // The numbers are those of the terminal.
+    // The numbers are the same as in the text.
     for row in ["identity", "hadamard", "klt"] {
         let line = text.lines().find(|line| line.starts_with(row)).unwrap();
         let numbers: Vec<&str> =
             line.split("  ").map(str::trim).filter(|s| !s.is_empty()).collect();
         assert_eq!(cells(&page, row), numbers[1..], "{row}");
     }
-    // One matrix alone; one that is none.
+    // A single matrix, and a tensor that is not a matrix.
     let one = ["analyze", "r.safetensors", "--tensor", "*script*", "--html", "one.html"];
     succeeded(&folder.run(&one));
     assert!(!self::page(&folder, "one.html").contains("embed_tokens"));
     let none = ["analyze", "r.safetensors", "--tensor", "norm", "--html", "none.html"];
     succeeded(&folder.run(&none));
-    assert!(String::from_utf8(folder.read("none.html")).unwrap().contains("none of them in a mat"));
+    assert!(String::from_utf8(folder.read("none.html")).unwrap().contains("no weight matrix"));
 }
 
 #[test]
-fn compression_becomes_a_page() {
+fn compress_writes_a_report() {
     let folder = model();
     let run = |args: &[&str]| {
         let common = ["compress", "r.safetensors", "--force", "--json"];
@@ -97,26 +97,31 @@ fn compression_becomes_a_page() {
     };
     let report = run(&["--bits", "4", "--report", "lossy.html"]);
     let lossy = page(&folder, "lossy.html");
-    let all = cells(&lossy, "all");
+    let all = cells(&lossy, "total");
     let plain = |cell: &str| cell.replace(',', "").parse::<u64>().unwrap();
     assert_eq!(plain(&all[2]), report["input_bytes"].as_u64().unwrap());
     assert_eq!(plain(&all[3]), report["output_bytes"].as_u64().unwrap());
     let part = |name: &str, column: usize| plain(&cells(&lossy, name)[column]);
-    let parts = ["with loss", "exact", "headers of the original", "frames and index"];
+    let parts = [
+        "lossy tensors",
+        "lossless tensors",
+        "headers and files of the original",
+        "frames and index",
+    ];
     assert_eq!(parts.map(|name| part(name, 3)).iter().sum::<u64>(), plain(&all[3]));
-    for needed in ["at most 4 bits a weight", "The 3 tensors with the lowest", "Gaussian bound"] {
+    for needed in ["at most 4 bits per weight", "The 3 tensors with the lowest", "Gaussian bound"] {
         assert!(lossy.contains(needed), "{needed}");
     }
     let snr = format!("{:.2} dB", report["snr_db"].as_f64().unwrap());
     assert!(lossy.contains(&snr), "{snr}");
     run(&["--report", "exact.html"]);
     let exact = page(&folder, "exact.html");
-    assert!(exact.contains("nothing is lost") && exact.contains("hardly became smaller"));
+    assert!(exact.contains("all tensors are lossless") && exact.contains("highest ratio"));
     assert!(!exact.contains("Gaussian bound</title>"));
 }
 
 #[test]
-fn reports_replace_nothing_else() {
+fn reports_replace_only_reports() {
     let folder = model();
     let model = folder.read("r.safetensors");
     let analyze =
@@ -124,16 +129,16 @@ fn reports_replace_nothing_else() {
     fs::write(folder.path("old.html"), "<!DOCTYPE html>").unwrap();
     failed(&analyze(&["old.html"]), 2, "old.html exists; --force");
     succeeded(&analyze(&["old.html", "--force"]));
-    failed(&analyze(&["r.safetensors", "--force"]), 2, "is no report");
+    failed(&analyze(&["r.safetensors", "--force"]), 2, "is not a report");
     failed(&analyze(&["-"]), 2, "not to standard output");
     let compress = |more: &[&str]| folder.run(&[&["compress", "r.safetensors"], more].concat());
     failed(&compress(&["--report", "old.html"]), 2, "old.html exists; --force");
-    failed(&compress(&["--report", "r.safetensors", "--force"]), 2, "is no report");
+    failed(&compress(&["--report", "r.safetensors", "--force"]), 2, "is not a report");
     failed(&compress(&["--report", "./r.occ"]), 2, "the same file");
     failed(&compress(&["--report", "new.html", "-o", "-"]), 2, "needs -o OUT");
-    assert!(!folder.names().iter().any(|name| name == "r.occ"), "nothing was begun");
+    assert!(!folder.names().iter().any(|name| name == "r.occ"), "nothing is written");
     assert!(folder.read("r.safetensors") == model);
-    // The file is there, whatever becomes of its report.
+    // The .occ file is complete even if the report cannot be written.
     failed(&compress(&["--report", "none/new.html"]), 1, "none/new.html: ");
     succeeded(&folder.run(&["verify", "r.occ", "--deep"]));
 }

@@ -1,30 +1,34 @@
-//! How a run can fail, and with which exit code.
+//! Failures of the command, and their exit codes.
 
 use std::io::{ErrorKind, IsTerminal};
 use std::path::Path;
 use std::process::ExitCode;
 
-/// Why the command ends without success.
+/// Why the command fails.
 pub enum Failure {
-    /// The data are bad, or could not be read or written: exit code 1.
+    /// Invalid data or an I/O error: exit code 1. An interrupt: exit code 130.
     Data(occ::Error),
-    /// Already told, in the command's own output: exit code 1.
-    Told,
-    /// The command line asks for something that is not done: exit code 2.
+    /// The output of the command already describes the failure: exit code 1.
+    Reported,
+    /// The arguments cannot be used: exit code 2.
     Usage(String),
 }
 
-/// A refusal of what the command line asks for.
+/// Rejects the arguments.
 pub fn usage<T>(message: &str) -> Result<T, Failure> {
     Err(Failure::Usage(message.to_owned()))
 }
 
-/// A refusal to replace a file.
+/// Refuses to replace a file.
 pub fn exists<T>(path: &Path) -> Result<T, Failure> {
-    usage(&format!("{} exists; --force replaces it", path.display()))
+    usage(&exists_message(&path.display().to_string()))
 }
 
-/// What went wrong with a file of the command's own.
+fn exists_message(path: &str) -> String {
+    format!("{path} exists; --force replaces it")
+}
+
+/// An I/O error with the file's path.
 pub fn in_file(path: &Path, source: std::io::Error) -> occ::Error {
     occ::Error::Io { path: Some(path.to_owned()), source }
 }
@@ -34,7 +38,7 @@ impl From<occ::Error> for Failure {
         match error {
             occ::Error::Io { path, source } if source.kind() == ErrorKind::AlreadyExists => {
                 let path = path.map_or("the output".into(), |path| path.display().to_string());
-                Self::Usage(format!("{path} exists; --force replaces it"))
+                Self::Usage(exists_message(&path))
             }
             occ::Error::InvalidArgument { .. } => Self::Usage(error.to_string()),
             error => Self::Data(error),
@@ -43,20 +47,20 @@ impl From<occ::Error> for Failure {
 }
 
 impl Failure {
-    /// Says why on standard error.
+    /// Prints the message to standard error; returns the exit code.
     pub fn report(self) -> ExitCode {
         match self {
-            Self::Told => ExitCode::from(1),
+            Self::Reported => ExitCode::from(1),
             Self::Data(occ::Error::Cancelled) => {
-                complain("interrupted; nothing is left behind", 130)
+                print_error("interrupted; no output was written", 130)
             }
-            Self::Data(error) => complain(&error.to_string(), 1),
-            Self::Usage(message) => complain(&message, 2),
+            Self::Data(error) => print_error(&error.to_string(), 1),
+            Self::Usage(message) => print_error(&message, 2),
         }
     }
 }
 
-fn complain(message: &str, code: u8) -> ExitCode {
+fn print_error(message: &str, code: u8) -> ExitCode {
     if std::io::stderr().is_terminal() {
         eprintln!("\x1b[1;31merror:\x1b[0m {message}");
     } else {

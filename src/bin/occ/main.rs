@@ -1,7 +1,6 @@
-//! The command `occ`: compresses neural-network weights into `.occ` files and back.
+//! The command `occ`: compresses neural-network weights into `.occ` files, and decompresses them.
 
 mod analyze;
-mod args;
 mod bench;
 mod charts;
 mod compare;
@@ -9,18 +8,49 @@ mod compress;
 mod decompress;
 mod demo;
 mod failure;
+mod gaussian;
 mod inspect;
 mod numbers;
+mod outcome;
+mod output;
+mod paths;
 mod progress;
 mod report;
 mod table;
 mod toy;
 mod verify;
 
-use args::{Args, Command};
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use failure::Failure;
 use std::process::ExitCode;
+
+/// Compress neural-network weights into .occ files, and decompress them.
+///
+/// Exit codes: 0 success; 1 invalid data or an I/O error; 2 wrong usage; 130 interrupted.
+#[derive(Parser)]
+#[command(version, max_term_width = 100)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+
+    /// Number of threads, 1 to 1024 [default: the number of cores]
+    #[arg(long, value_name = "N", global = true,
+          value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Compress(compress::CompressArgs),
+    Decompress(decompress::DecompressArgs),
+    Inspect(inspect::InspectArgs),
+    Verify(verify::VerifyArgs),
+    Compare(compare::CompareArgs),
+    Analyze(analyze::AnalyzeArgs),
+    Bench(bench::BenchArgs),
+    Demo(demo::DemoArgs),
+    Toy(toy::ToyArgs),
+}
 
 fn main() -> ExitCode {
     match run(&Args::parse()) {
@@ -31,7 +61,7 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<(), Failure> {
     if let Some(threads) = args.threads {
-        work_with(threads)?;
+        set_thread_count(threads)?;
     }
     match &args.command {
         Command::Compress(args) => compress::run(args),
@@ -46,18 +76,9 @@ fn run(args: &Args) -> Result<(), Failure> {
     }
 }
 
-/// Makes rayon's global pool, on which all work is done, one of so many threads.
-fn work_with(threads: u16) -> Result<(), Failure> {
+/// Sets the size of rayon's global thread pool, which runs all work.
+fn set_thread_count(threads: u16) -> Result<(), Failure> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.into());
-    // More than the system allows, say.
+    // Fails if the system does not allow that many threads.
     pool.build_global().map_err(|error| occ::Error::from(std::io::Error::other(error)).into())
-}
-
-/// Prints to standard output; a reader that has gone away is no failure.
-fn print(text: &str) -> Result<(), Failure> {
-    use std::io::{ErrorKind, Write};
-    match writeln!(std::io::stdout(), "{}", text.trim_end()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(occ::Error::from(error).into()),
-        _ => Ok(()),
-    }
 }

@@ -1,8 +1,11 @@
 //! The progress bar, and Ctrl-C.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use occ::Reader;
+use occ::convert::Checkpoint;
 use std::io::Read;
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
@@ -11,11 +14,12 @@ const WITH_TOTAL: &str = "{msg} {wide_bar} {decimal_bytes} of {decimal_total_byt
 const SHARE: &str = "{msg} {wide_bar} {percent} %, {eta} left";
 const WITHOUT_TOTAL: &str = "{msg} {spinner} {decimal_bytes}, {decimal_bytes_per_sec}";
 
-/// From now on Ctrl-C ends work in order, so that no half file stays; a second one, at once.
+/// From now on Ctrl-C cancels the work in progress, which removes its temporary files. A second
+/// Ctrl-C ends the process at once.
 ///
-/// For work that reports to a [`Progress`]: nothing else looks.
+/// Only for work that reports to a [`Progress`], which checks for interrupts.
 pub fn watch_for_interrupts() {
-    // Without a handler an interrupt still ends the process; only a temporary file may stay.
+    // Without a handler an interrupt still ends the process, but a temporary file may remain.
     let _ = ctrlc::set_handler(|| {
         if INTERRUPTED.swap(true, Ordering::SeqCst) {
             std::process::exit(130);
@@ -23,21 +27,21 @@ pub fn watch_for_interrupts() {
     });
 }
 
-/// A bar over bytes on standard error, when that is a terminal.
+/// A progress bar on standard error, if that is a terminal.
 pub struct Progress(ProgressBar);
 
 impl Progress {
-    /// For `bytes` in all, where that is known.
-    pub fn new(task: &'static str, bytes: Option<u64>) -> Self {
-        Self::with_template(task, bytes, if bytes.is_some() { WITH_TOTAL } else { WITHOUT_TOTAL })
+    /// Counts bytes, out of a total if it is known.
+    pub fn bytes(task: &'static str, total: Option<u64>) -> Self {
+        Self::new(task, total, if total.is_some() { WITH_TOTAL } else { WITHOUT_TOTAL })
     }
 
-    /// For work that is not of bytes: only its share is shown.
-    pub fn share(task: &'static str, work: u64) -> Self {
-        Self::with_template(task, Some(work), SHARE)
+    /// Counts units of work other than bytes, and shows only a percentage.
+    pub fn percentage(task: &'static str, total: u64) -> Self {
+        Self::new(task, Some(total), SHARE)
     }
 
-    fn with_template(task: &'static str, total: Option<u64>, template: &str) -> Self {
+    fn new(task: &'static str, total: Option<u64>, template: &str) -> Self {
         let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars("━╸ "));
@@ -46,7 +50,7 @@ impl Progress {
         Self(bar)
     }
 
-    /// What the conversions call.
+    /// Adds work that is done; breaks after an interrupt.
     pub fn advance(&self, work: u64) -> ControlFlow<()> {
         self.0.inc(work);
         if INTERRUPTED.load(Ordering::SeqCst) {
@@ -56,8 +60,8 @@ impl Progress {
         }
     }
 
-    /// Follows what is read.
-    pub fn follow<R: Read>(&self, input: R) -> impl Read {
+    /// Counts the bytes that are read from an input.
+    pub fn count_reads<R: Read>(&self, input: R) -> impl Read {
         self.0.wrap_read(input)
     }
 }
@@ -66,4 +70,23 @@ impl Drop for Progress {
     fn drop(&mut self) {
         self.0.finish_and_clear();
     }
+}
+
+/// Bytes of all tensors of a model, the total of a progress bar. `None` for a model that cannot be
+/// read: the work itself reports the error.
+pub fn tensor_bytes(model: &Path) -> Option<u64> {
+    match Checkpoint::open(model) {
+        Ok(checkpoint) => Some(checkpoint.tensor_bytes()),
+        Err(_) => decoded_bytes(model).ok(),
+    }
+}
+
+/// Decoded bytes of all tensors of an .occ file.
+pub fn decoded_bytes(file: &Path) -> occ::Result<u64> {
+    let reader = Reader::open(file)?;
+    let mut total = 0u64;
+    for tensor in reader.tensors() {
+        total = total.saturating_add(tensor?.decoded_bytes());
+    }
+    Ok(total)
 }

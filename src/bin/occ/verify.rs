@@ -1,50 +1,82 @@
 //! `occ verify`.
 
-use crate::args::{Verify, is_dash, piped_input};
 use crate::failure::{Failure, in_file};
 use crate::numbers::{Bytes, counted};
+use crate::output::{print, print_json};
+use crate::paths::{is_dash, piped_input};
 use crate::progress::Progress;
+use clap::Args;
 use occ::{VerifyOptions, VerifyReport};
-use serde_json::json;
+use serde::Serialize;
 use std::fs::File;
+use std::path::PathBuf;
 
-pub fn run(args: &Verify) -> Result<(), Failure> {
+/// Check an .occ file: structure, all checksums, and that index and frames agree.
+///
+/// Exit code 1 if there are problems.
+#[derive(Args)]
+pub struct VerifyArgs {
+    /// An .occ file, or - for standard input
+    file: PathBuf,
+
+    /// Also decode all tensors and compare the checksums of the decoded bytes
+    #[arg(long)]
+    deep: bool,
+
+    /// Print JSON: ok, deep, tensors, attachments, chunks, file_bytes, decoded_bytes, problems
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &VerifyArgs) -> Result<(), Failure> {
     let options = VerifyOptions::default().deep(args.deep);
     let report = if is_dash(&args.file) {
-        let progress = Progress::new("verifying", None);
-        occ::verify(progress.follow(piped_input()?), options)?
+        let progress = Progress::bytes("verifying", None);
+        occ::verify(progress.count_reads(piped_input()?), options)?
     } else {
         let verify = || {
             let file = File::open(&args.file)?;
-            let progress = Progress::new("verifying", Some(file.metadata()?.len()));
-            occ::verify(progress.follow(file), options)
+            let progress = Progress::bytes("verifying", Some(file.metadata()?.len()));
+            occ::verify(progress.count_reads(file), options)
         };
         verify().map_err(|error| match error {
             occ::Error::Io { path: None, source } => in_file(&args.file, source),
             other => other,
         })?
     };
-    crate::print(&if args.json {
-        to_json(&report, args.deep)
+    if args.json {
+        print_json(&VerifyJson::new(&report, args.deep))?;
     } else {
-        to_text(&report, args.deep)
-    })?;
-    if report.problems.is_empty() { Ok(()) } else { Err(Failure::Told) }
+        print(&to_text(&report, args.deep))?;
+    }
+    if report.problems.is_empty() { Ok(()) } else { Err(Failure::Reported) }
 }
 
-fn to_json(report: &VerifyReport, deep: bool) -> String {
-    let problems: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
-    json!({
-        "ok": problems.is_empty(),
-        "deep": deep,
-        "tensors": report.tensors,
-        "attachments": report.attachments,
-        "chunks": report.chunks,
-        "file_bytes": report.file_bytes,
-        "decoded_bytes": report.decoded_bytes,
-        "problems": problems,
-    })
-    .to_string()
+#[derive(Serialize)]
+struct VerifyJson {
+    ok: bool,
+    deep: bool,
+    tensors: u64,
+    attachments: u64,
+    chunks: u64,
+    file_bytes: u64,
+    decoded_bytes: u64,
+    problems: Vec<String>,
+}
+
+impl VerifyJson {
+    fn new(report: &VerifyReport, deep: bool) -> Self {
+        Self {
+            ok: report.problems.is_empty(),
+            deep,
+            tensors: report.tensors,
+            attachments: report.attachments,
+            chunks: report.chunks,
+            file_bytes: report.file_bytes,
+            decoded_bytes: report.decoded_bytes,
+            problems: report.problems.iter().map(ToString::to_string).collect(),
+        }
+    }
 }
 
 fn to_text(report: &VerifyReport, deep: bool) -> String {
@@ -53,7 +85,7 @@ fn to_text(report: &VerifyReport, deep: bool) -> String {
         text.push_str(&format!("{problem}\n"));
     }
     let verdict = match report.problems.len() {
-        0 => "sound".to_owned(),
+        0 => "valid".to_owned(),
         count => counted(count as u64, "problem"),
     };
     text.push_str(&format!(

@@ -3,14 +3,50 @@
 pub mod tables;
 pub mod text;
 
-use crate::args::{Analyze, is_dash};
-use crate::compare::tensor_bytes;
 use crate::failure::{Failure, usage};
-use crate::progress::{Progress, watch_for_interrupts};
+use crate::output::{print, print_json};
+use crate::paths::is_dash;
+use crate::progress::{Progress, tensor_bytes, watch_for_interrupts};
 use crate::report;
+use clap::Args;
 use occ::analysis::{Analysis, AnalyzeOptions, analyze};
+use std::path::PathBuf;
 
-pub fn run(args: &Analyze) -> Result<(), Failure> {
+/// Measure outliers, energy concentration and bit rates of weights in several coordinate systems.
+///
+/// Every weight matrix is measured unchanged and after a random rotation, Hadamard matrices, a
+/// cosine transform and the Karhunen-Loève transform (KLT). All of these are orthogonal: they
+/// preserve distances, but change the largest magnitudes and the number of bits at equal
+/// distortion.
+#[derive(Args)]
+pub struct AnalyzeArgs {
+    /// An .occ file, a .safetensors file or a checkpoint folder
+    model: PathBuf,
+
+    /// Analyze only tensors whose names match (* and ?), and list all coordinate systems of each
+    #[arg(long, value_name = "GLOB")]
+    tensor: Option<String>,
+
+    /// Signal-to-noise ratio in dB at which bit rates are compared
+    #[arg(long, value_name = "DB", default_value_t = 16.0)]
+    snr: f64,
+
+    /// Also write an HTML report with charts
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+
+    /// Replace an existing report
+    #[arg(short, long, requires = "html")]
+    force: bool,
+
+    /// Print JSON: tensors, weights, matrix_weights, snr_db, matrices (each in all coordinate
+    /// systems, and its spectrum), coordinates, roles, layers, rate_distortion; null for unknown
+    /// numbers
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &AnalyzeArgs) -> Result<(), Failure> {
     if is_dash(&args.model) {
         return usage("analyze reads tensors more than once: it cannot read a pipe");
     }
@@ -18,22 +54,28 @@ pub fn run(args: &Analyze) -> Result<(), Failure> {
         report::check(html, args.force)?;
     }
     watch_for_interrupts();
-    let analysis = analysis(args)?;
+    let analysis = run_analysis(args)?;
     if let Some(html) = &args.html {
-        report::write(html, &report::analysis(&analysis, &args.model)?)?;
+        report::write(html, &report::analysis(&analysis, &args.model))?;
     }
     if args.json {
-        let json = serde_json::to_string(&analysis).map_err(std::io::Error::other);
-        return crate::print(&json.map_err(occ::Error::from)?);
+        return print_json(&analysis);
     }
-    crate::print(&text::to_text(&analysis, args.tensor.is_some()))
+    print(&text::to_text(&analysis, args.tensor.is_some()))
 }
 
-fn analysis(args: &Analyze) -> Result<Analysis, Failure> {
-    let mut options = AnalyzeOptions::default().snr_db(args.snr);
-    options.tensors.clone_from(&args.tensor);
-    // How much will match is not known.
+fn run_analysis(args: &AnalyzeArgs) -> Result<Analysis, Failure> {
+    let options = analyze_options(args);
+    // The size of the matching tensors is unknown.
     let bytes = if args.tensor.is_none() { tensor_bytes(&args.model) } else { None };
-    let progress = Progress::new("analyzing", bytes);
+    let progress = Progress::bytes("analyzing", bytes);
     Ok(analyze(&args.model, &options, Some(&mut |bytes| progress.advance(bytes)))?)
+}
+
+fn analyze_options(args: &AnalyzeArgs) -> AnalyzeOptions {
+    let options = AnalyzeOptions::default().snr_db(args.snr);
+    match &args.tensor {
+        Some(pattern) => options.tensors(pattern),
+        None => options,
+    }
 }

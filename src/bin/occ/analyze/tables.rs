@@ -1,4 +1,4 @@
-//! What an analysis found, as tables.
+//! The results of an analysis as tables.
 
 use crate::numbers::{bits, grouped, percent, short};
 use crate::table::{Align, Table};
@@ -8,144 +8,154 @@ use occ::analysis::{
     SUMMARY_COORDINATES,
 };
 
-/// The three regimes over all matrices.
-pub fn regimes(regimes: &[CoordinateSummary]) -> Table {
+/// All matrices, with a row per coordinate system of the codec.
+pub fn coordinates(summaries: &[CoordinateSummary]) -> Table {
     let mut table = Table::new(&[
-        ("weights", Align::Left),
-        ("peak/rms", Align::Right),
-        ("worst", Align::Right),
+        ("coordinates", Align::Left),
+        ("peak/RMS", Align::Right),
+        ("max", Align::Right),
         ("kurtosis", Align::Right),
-        ("worst", Align::Right),
+        ("max", Align::Right),
         ("top 1 %", Align::Right),
         ("bits", Align::Right),
     ]);
-    for found in regimes {
+    for summary in summaries {
         table.row([
-            found.coordinates.name().into(),
-            short(found.median_peak_to_rms),
-            short(found.worst_peak_to_rms),
-            short(found.median_kurtosis),
-            short(found.worst_kurtosis),
-            percent(found.median_top_1_percent),
-            bits(found.coded_bits),
+            name(summary.coordinates),
+            short(summary.median_peak_to_rms),
+            short(summary.worst_peak_to_rms),
+            short(summary.median_kurtosis),
+            short(summary.worst_kurtosis),
+            percent(summary.median_top_1_percent),
+            bits(summary.coded_bits),
         ]);
     }
     table
 }
 
-/// Titles of the columns that compare the regimes, after those that name a row.
-fn titles(first: &[(&'static str, Align)]) -> Table {
-    let compared = ["peak/rms", "flattened", "conc.", "kurtosis", "bits", "flattened", "conc."];
+/// The name of a coordinate system.
+pub fn name(coordinates: Coordinates) -> String {
+    coordinates.name().replace('_', " ")
+}
+
+/// A table that compares the coordinate systems of the codec; `first` are the columns that identify a row.
+fn comparison_table(first: &[(&'static str, Align)]) -> Table {
+    let compared = ["peak/RMS", "Hadamard", "KLT", "kurtosis", "bits", "Hadamard", "KLT"];
     let compared = compared.map(|title| (title, Align::Right));
     Table::new(&[first, &compared].concat())
 }
 
-/// What comes under these titles, of several matrices.
-fn compared(regimes: &[CoordinateSummary]) -> impl Iterator<Item = String> {
-    let peaks = regimes.iter().map(|found| short(found.worst_peak_to_rms));
-    let kurtosis = regimes.first().map(|found| short(found.worst_kurtosis));
-    peaks.chain(kurtosis).chain(regimes.iter().map(|found| bits(found.coded_bits)))
+/// Its cells, for several matrices.
+fn comparison_cells(summaries: &[CoordinateSummary]) -> impl Iterator<Item = String> {
+    let peaks = summaries.iter().map(|summary| short(summary.worst_peak_to_rms));
+    let kurtosis = summaries.first().map(|summary| short(summary.worst_kurtosis));
+    peaks.chain(kurtosis).chain(summaries.iter().map(|summary| bits(summary.coded_bits)))
 }
 
-/// A line for each kind of matrix.
-pub fn kinds(kinds: &[RoleSummary]) -> Table {
-    let line = |kind: &RoleSummary| {
-        let name = kind.role.name().replace('_', " ");
-        group(name, kind.matrices, kind.weights, &kind.coordinates)
+/// A row per role of matrices.
+pub fn roles(roles: &[RoleSummary]) -> Table {
+    let row = |role: &RoleSummary| {
+        let name = role.role.name().replace('_', " ");
+        group_row(name, role.matrices, role.weights, &role.coordinates)
     };
-    groups("kind", kinds.iter().map(line))
+    groups("role", roles.iter().map(row))
 }
 
-/// A line for each layer.
+/// A row per layer.
 pub fn layers(layers: &[LayerSummary]) -> Table {
-    let line = |layer: &LayerSummary| {
+    let row = |layer: &LayerSummary| {
         let name = format!("{} {}", layer.stack.escape_debug(), layer.layer);
-        group(name.trim_start().to_owned(), layer.matrices, layer.weights, &layer.coordinates)
+        group_row(name.trim_start().to_owned(), layer.matrices, layer.weights, &layer.coordinates)
     };
-    groups("layer", layers.iter().map(line))
+    groups("layer", layers.iter().map(row))
 }
 
-/// A line for each group of matrices.
-fn groups(title: &'static str, lines: impl Iterator<Item = Vec<String>>) -> Table {
-    let mut table =
-        titles(&[(title, Align::Left), ("matrices", Align::Right), ("weights", Align::Right)]);
-    lines.for_each(|line| table.cells(line));
+/// A row per group of matrices.
+fn groups(title: &'static str, rows: impl Iterator<Item = Vec<String>>) -> Table {
+    let mut table = comparison_table(&[
+        (title, Align::Left),
+        ("matrices", Align::Right),
+        ("weights", Align::Right),
+    ]);
+    rows.for_each(|row| table.cells(row));
     table
 }
 
-fn group(
+fn group_row(
     name: String,
     matrices: usize,
     weights: u64,
-    regimes: &[CoordinateSummary],
+    summaries: &[CoordinateSummary],
 ) -> Vec<String> {
     let mut cells = vec![name, grouped(matrices as u64), grouped(weights)];
-    cells.extend(compared(regimes));
+    cells.extend(comparison_cells(summaries));
     cells
 }
 
-/// A line for each matrix.
+/// A row per matrix.
 pub fn matrices<'a>(matrices: impl IntoIterator<Item = &'a MatrixAnalysis>) -> Table {
-    let mut table = titles(&[("matrix", Align::Left)]);
+    let mut table = comparison_table(&[("matrix", Align::Left)]);
     for matrix in matrices {
-        let found = SUMMARY_COORDINATES.map(|coordinates| matrix.in_coordinates(coordinates));
+        let results = SUMMARY_COORDINATES.map(|coordinates| matrix.in_coordinates(coordinates));
         let mut cells = vec![matrix.name.escape_debug().to_string()];
-        cells.extend(found.iter().flatten().map(|found| short(found.outliers.peak_to_rms)));
-        cells.extend(found[0].map(|found| short(found.outliers.kurtosis)));
-        cells.extend(found.iter().flatten().map(|found| coded_bits(found)));
+        cells.extend(results.iter().flatten().map(|result| short(result.outliers.peak_to_rms)));
+        cells.extend(results[0].map(|identity| short(identity.outliers.kurtosis)));
+        cells.extend(results.iter().flatten().map(|result| coded_bits(result)));
         table.cells(cells);
     }
     table
 }
 
-/// The matrices in falling order of how far their largest weights stand out.
+/// The matrices in descending order of peak to RMS.
 pub fn by_peak(analysis: &Analysis) -> Vec<&MatrixAnalysis> {
     let peak = |matrix: &MatrixAnalysis| {
-        matrix.in_coordinates(Coordinates::Identity).map_or(0.0, |found| found.outliers.peak_to_rms)
+        matrix
+            .in_coordinates(Coordinates::Identity)
+            .map_or(0.0, |identity| identity.outliers.peak_to_rms)
     };
     let mut matrices: Vec<&MatrixAnalysis> = analysis.matrices.iter().collect();
     matrices.sort_by(|a, b| peak(b).total_cmp(&peak(a)));
     matrices
 }
 
-/// One matrix, a line for each system.
-pub fn systems(matrix: &MatrixAnalysis) -> Table {
+/// One matrix, with a row per coordinate system.
+pub fn all_coordinates(matrix: &MatrixAnalysis) -> Table {
     let mut table = Table::new(&[
-        ("system", Align::Left),
+        ("coordinates", Align::Left),
         ("block", Align::Right),
-        ("peak/rms", Align::Right),
+        ("peak/RMS", Align::Right),
         ("kurtosis", Align::Right),
         ("> 3 σ", Align::Right),
         ("top 1 %", Align::Right),
-        ("4-bit dB", Align::Right),
-        ("H at σ/4", Align::Right),
+        ("4-bit SNR", Align::Right),
+        ("entropy σ/4", Align::Right),
         ("bits", Align::Right),
     ]);
-    for found in &matrix.coordinates {
-        let rates = &found.rates;
+    for result in &matrix.coordinates {
+        let rates = &result.rates;
         let four = rates.uniform.iter().find(|rate| rate.bits == 4);
         let quarter = rates.fixed_step.iter().find(|rate| rate.step == 0.25);
         table.row([
-            found.coordinates.name().replace('_', " "),
-            found.block.to_string(),
-            short(found.outliers.peak_to_rms),
-            short(found.outliers.kurtosis),
-            percent(found.outliers.beyond_3_sigma),
-            percent(found.top_energy.top_1_percent),
+            name(result.coordinates),
+            result.block.to_string(),
+            short(result.outliers.peak_to_rms),
+            short(result.outliers.kurtosis),
+            percent(result.outliers.beyond_3_sigma),
+            percent(result.top_energy.top_1_percent),
             four.and_then(|rate| rate.snr_db).map_or_else(|| "–".into(), |snr| format!("{snr:.2}")),
             quarter.map_or_else(String::new, |rate| format!("{:.3}", rate.entropy)),
-            coded_bits(found),
+            coded_bits(result),
         ]);
     }
     table
 }
 
-/// What the model takes, by error; a line for each point.
+/// The rate-distortion curve, with a row per point.
 pub fn curve(analysis: &Analysis) -> Table {
     let mut table = Table::new(&[
-        ("all tensors at", Align::Left),
-        ("bits a weight", Align::Right),
-        ("matrices alone", Align::Right),
+        ("SNR", Align::Left),
+        ("bits/weight", Align::Right),
+        ("matrices only", Align::Right),
         ("Gaussian bound", Align::Right),
     ]);
     for point in &analysis.rate_distortion {
@@ -159,6 +169,6 @@ pub fn curve(analysis: &Analysis) -> Table {
     table
 }
 
-fn coded_bits(found: &CoordinateAnalysis) -> String {
-    bits(found.rates.coded.map(|coded| coded.bits))
+fn coded_bits(result: &CoordinateAnalysis) -> String {
+    bits(result.rates.coded.map(|coded| coded.bits))
 }

@@ -1,21 +1,25 @@
-//! What an analysis found, on a terminal.
+//! The results of an analysis as text.
 
 use super::tables;
 use crate::numbers::{counted, grouped, percent, short};
 use occ::analysis::{Analysis, MatrixAnalysis};
 
-/// Matrices that are listed without being asked for.
-const WORST: usize = 10;
+/// Number of matrices in the summary.
+const LISTED: usize = 10;
 
-/// A summary, or `each` matrix in all coordinate systems.
+/// A summary of all matrices or, if `each`, all coordinate systems of each matrix.
 pub fn to_text(analysis: &Analysis, each: bool) -> String {
     if analysis.matrices.is_empty() {
-        return format!("{}, {}", tensors(analysis), NO_MATRIX);
+        return format!("{}, {}", tensor_counts(analysis), NO_MATRIX);
     }
     let matrices = match each {
-        true => analysis.matrices.iter().map(in_every_system).collect::<Vec<_>>().join("\n"),
+        true => analysis.matrices.iter().map(all_systems).collect::<Vec<_>>().join("\n"),
         false => {
-            format!("By kind:\n{}\n{}", tables::kinds(&analysis.roles).render(), worst(analysis))
+            format!(
+                "By role:\n{}\n{}",
+                tables::roles(&analysis.roles).render(),
+                largest_peaks(analysis)
+            )
         }
     };
     let curve = match analysis.rate_distortion.is_empty() {
@@ -23,18 +27,18 @@ pub fn to_text(analysis: &Analysis, each: bool) -> String {
         false => tables::curve(analysis).render(),
     };
     format!(
-        "{}\n{matrices}\n{curve}\n{}; bits a weight at {} dB, side information included\n",
-        tables::regimes(&analysis.coordinates).render(),
+        "{}\n{matrices}\n{curve}\n{}; bits per weight at an SNR of {} dB, with side information\n",
+        tables::coordinates(&analysis.coordinates).render(),
         summary(analysis),
         analysis.snr_db,
     )
 }
 
-/// Why there is nothing to say.
+/// Why there are no results.
 pub const NO_MATRIX: &str =
-    "none of them in a matrix: that takes floats of at least two dimensions and 4,096 elements";
+    "no weight matrix: a matrix has floats, at least two dimensions and 4,096 elements";
 
-/// What was looked at: `12 matrices in 20 tensors, 1,000,000 weights`.
+/// Counts, as in `12 matrices in 20 tensors, 1,000,000 weights`.
 pub fn summary(analysis: &Analysis) -> String {
     let matrices = match analysis.matrices.len() {
         1 => "1 matrix".to_owned(),
@@ -47,35 +51,38 @@ pub fn summary(analysis: &Analysis) -> String {
     )
 }
 
-/// What was looked at, where there are no matrices.
-pub fn tensors(analysis: &Analysis) -> String {
+/// Counts without matrices.
+pub fn tensor_counts(analysis: &Analysis) -> String {
     let tensors = counted(analysis.tensors as u64, "tensor");
     format!("{tensors}, {} weights", grouped(analysis.weights))
 }
 
-/// The matrices whose largest weights stand out most.
-fn worst(analysis: &Analysis) -> String {
+/// The matrices with the largest ratio of peak to RMS.
+fn largest_peaks(analysis: &Analysis) -> String {
     let matrices = tables::by_peak(analysis);
-    let table = tables::matrices(matrices.iter().copied().take(WORST));
-    let rest = matrices.len().saturating_sub(WORST);
-    let more =
-        if rest > 0 { format!("and {rest} more: --tensor shows them\n") } else { String::new() };
+    let table = tables::matrices(matrices.iter().copied().take(LISTED));
+    let rest = matrices.len().saturating_sub(LISTED);
+    let more = if rest > 0 {
+        format!("and {rest} more; --tensor GLOB lists them\n")
+    } else {
+        String::new()
+    };
     format!("Largest peaks:\n{}{more}", table.render())
 }
 
-/// One matrix in every system.
-fn in_every_system(matrix: &MatrixAnalysis) -> String {
+/// One matrix in all coordinate systems.
+fn all_systems(matrix: &MatrixAnalysis) -> String {
     format!(
         "{}: {}\n{}{}\n",
         matrix.name.escape_debug(),
-        what(matrix),
-        tables::systems(matrix).render(),
+        size_and_role(matrix),
+        tables::all_coordinates(matrix).render(),
         ranks(matrix),
     )
 }
 
-/// Size and kind of a matrix.
-pub fn what(matrix: &MatrixAnalysis) -> String {
+/// Size and role of a matrix.
+pub fn size_and_role(matrix: &MatrixAnalysis) -> String {
     format!(
         "{} × {}, {}",
         grouped(matrix.rows as u64),
@@ -84,11 +91,11 @@ pub fn what(matrix: &MatrixAnalysis) -> String {
     )
 }
 
-/// What a matrix's singular values say.
+/// Ranks of a matrix, from its singular values.
 pub fn ranks(matrix: &MatrixAnalysis) -> String {
     let spectrum = &matrix.spectrum;
     format!(
-        "effective rank {} of {}; {} beyond the noise's edge, with {} of the energy",
+        "effective rank {} of {}; {} above the noise threshold, with {} of the energy",
         short(spectrum.effective_rank),
         grouped(spectrum.count as u64),
         counted(spectrum.above_threshold as u64, "singular value"),

@@ -1,8 +1,8 @@
-//! What the figures were measured on.
+//! The machine that was measured.
 
 use std::env;
 
-/// The processor's model where the system tells it, else its architecture.
+/// The processor's model or, if the system does not report it, its architecture.
 pub fn processor() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let line = info.lines().find(|line| line.starts_with("model name"));
@@ -10,7 +10,7 @@ pub fn processor() -> String {
     model.unwrap_or(env::consts::ARCH).to_owned()
 }
 
-/// The kernel asked for.
+/// The requested kernel.
 pub fn kernel() -> &'static str {
     if env::var_os("OCC_KERNEL").is_some_and(|name| name == "scalar") { "scalar" } else { "best" }
 }

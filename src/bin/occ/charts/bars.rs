@@ -1,116 +1,96 @@
-//! Horizontal bars, in groups, with their values.
+//! Horizontal bars in groups, with their values.
 
-use super::Picture;
 use super::axis::Axis;
-use super::canvas::{Area, Drawn, Entry, FINE, Heading, line, picture, text, text_width};
-use super::theme::{self, GRID, INK, MUTED};
-use occ::Result;
-use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, VPos};
+use super::canvas::{Anchor, Canvas, Heading, LegendEntry, WIDTH, text_width};
+use super::chart::Chart;
+use super::theme::{GRID, INK, MUTED, series_colour};
 
-/// Heights of a bar, and of the space between groups.
-const BAR: i32 = 18;
-const SPACE: i32 = 10;
-/// What stands below the bars: ticks' names and the axis's label.
-const BELOW: i32 = 44;
-const RIGHT: i32 = 22;
-const WIDTH: i32 = 560;
+const BAR_HEIGHT: f64 = 18.0;
+/// Space between groups.
+const GAP: f64 = 10.0;
+/// Height of tick labels and axis label.
+const BELOW: f64 = 44.0;
+const RIGHT_MARGIN: f64 = 22.0;
+/// Characters of the longest value, which stands at the end of its bar.
+const VALUE_LENGTH: usize = 7;
 
-/// Groups of bars, one of each group for each series.
-pub struct Bars {
+/// Groups of bars, with one bar per series in each group.
+pub struct BarChart {
     pub title: String,
-    /// From 0, or from the left end of a range.
+    /// Bars start at 0, or at the start of the axis.
     pub x: Axis,
-    /// What the bars of each group are, in order.
+    /// Names of the series.
     pub series: Vec<String>,
-    pub groups: Vec<Bar>,
-    /// A value to compare with, and its name.
+    pub groups: Vec<BarGroup>,
+    /// The name and value of a reference line.
     pub reference: Option<(String, f64)>,
-    /// How values are written.
+    /// The format of values.
     pub format: fn(f64) -> String,
 }
 
-/// One group.
-pub struct Bar {
+pub struct BarGroup {
     pub label: String,
-    /// One for each series.
+    /// A value per series.
     pub values: Vec<f64>,
 }
 
-impl Bars {
-    pub fn draw(&self) -> Result<Picture> {
-        let group_height = BAR * self.series.len() as i32 + SPACE;
-        let height = group_height * self.groups.len() as i32 + BELOW;
+impl BarChart {
+    pub fn draw(&self) -> Chart {
+        let group_height = BAR_HEIGHT * self.series.len() as f64 + GAP;
+        let plot_height = group_height * self.groups.len() as f64;
         let heading = Heading { title: &self.title, legend: self.legend(), y_label: "" };
-        picture(&heading, height, |area, top| self.plot(area, top, group_height))
-    }
+        let (mut canvas, top) = Canvas::with_heading(&heading, plot_height + BELOW);
+        let bottom = top + plot_height;
 
-    fn legend(&self) -> Vec<Entry<'_>> {
-        let entry = |(number, name)| Entry { name, colour: theme::series(number), dashed: false };
-        let names = self.series.iter().map(String::as_str).enumerate().map(entry);
-        let mut legend: Vec<Entry<'_>> = names.filter(|_| self.series.len() > 1).collect();
-        if let Some((name, _)) = &self.reference {
-            legend.push(Entry { name, colour: MUTED, dashed: true });
-        }
-        legend
-    }
-
-    fn plot(&self, area: &Area<'_>, top: i32, group_height: i32) -> Drawn {
         let values = self.groups.iter().flat_map(|group| &group.values).copied();
         let reference = self.reference.iter().map(|(_, value)| *value);
-        let zero = Some(0.0).into_iter(); // no place on a logarithmic axis
-        let x = self.x.fit(values.chain(reference).chain(zero));
+        let x = self.x.fit(values.chain(reference).chain([0.0]));
         let labels = self.groups.iter().map(|group| group.label.chars().count());
-        let left = text_width(labels.max().unwrap_or(0)) + 18;
-        // Room for the value at the end of the longest bar.
-        let width = WIDTH - left - RIGHT - text_width(7);
-        let bottom = top + group_height * self.groups.len() as i32;
-        let along = |place: f64| {
-            let share = (place - x.range.start) / (x.range.end - x.range.start);
-            left * FINE + (share.clamp(0.0, 1.0) * f64::from(width * FINE)) as i32
-        };
-        let upright =
-            |at: i32, style| PathElement::new(vec![(at, top * FINE), (at, bottom * FINE)], style);
-        for (tick, name) in x.named() {
-            area.draw(&upright(along(tick), line(GRID, 1.0)))?;
-            let style = text(MUTED, HPos::Center, VPos::Center);
-            area.draw_text(name, &style, (along(tick), (bottom + 12) * FINE))?;
+        let left = text_width(labels.max().unwrap_or(0)) + 18.0;
+        let width = WIDTH - left - RIGHT_MARGIN - text_width(VALUE_LENGTH);
+        let at = |value: f64| left + x.position(value).unwrap_or(0.0).clamp(0.0, 1.0) * width;
+
+        for (position, label) in x.ticks() {
+            let x = left + position * width;
+            canvas.line(&[(x, top), (x, bottom)], GRID, 1.0, false);
+            canvas.text(label, (x, bottom + 12.0), MUTED, Anchor::Middle);
         }
-        let middle = ((left + width / 2) * FINE, (bottom + 32) * FINE);
-        area.draw_text(&self.x.label, &text(MUTED, HPos::Center, VPos::Center), middle)?;
-        let y_of = |number: usize| top + group_height * number as i32 + SPACE / 2;
-        let end_of = |value: f64| {
-            let place = self.x.place(value);
-            along(if place.is_nan() { x.range.start } else { place })
-        };
+        canvas.text(&self.x.label, (left + width / 2.0, bottom + 32.0), MUTED, Anchor::Middle);
         for (number, group) in self.groups.iter().enumerate() {
+            let y = top + group_height * number as f64 + GAP / 2.0;
             for (series, &value) in group.values.iter().enumerate() {
-                let y = y_of(number) + BAR * series as i32;
-                let corners =
-                    [(left * FINE, (y + 1) * FINE), (end_of(value), (y + BAR - 1) * FINE)];
-                area.draw(&Rectangle::new(corners, theme::series(series).filled()))?;
+                let corner = (left, y + BAR_HEIGHT * series as f64 + 1.0);
+                let colour = series_colour(series);
+                canvas.rectangle(corner, at(value) - left, BAR_HEIGHT - 2.0, colour);
             }
         }
-        area.draw(&upright(left * FINE, line(MUTED, 1.0)))?;
+        canvas.line(&[(left, top), (left, bottom)], MUTED, 1.0, false);
         if let Some((_, value)) = &self.reference {
-            let at = along(self.x.place(*value));
-            for from in (top..bottom).step_by(8) {
-                let ends = vec![(at, from * FINE), (at, (from + 5).min(bottom) * FINE)];
-                area.draw(&PathElement::new(ends, line(MUTED, 2.0)))?;
-            }
+            canvas.line(&[(at(*value), top), (at(*value), bottom)], MUTED, 2.0, true);
         }
+        // Text is drawn last, over the reference line.
         for (number, group) in self.groups.iter().enumerate() {
-            let y = y_of(number);
-            let label = ((left - 8) * FINE, (y + (group_height - SPACE) / 2) * FINE);
-            area.draw_text(&group.label, &text(INK, HPos::Right, VPos::Center), label)?;
+            let y = top + group_height * number as f64 + GAP / 2.0;
+            let middle = y + (group_height - GAP) / 2.0;
+            canvas.text(&group.label, (left - 8.0, middle), INK, Anchor::End);
             for (series, &value) in group.values.iter().enumerate() {
-                let at =
-                    (end_of(value) + 5 * FINE, (2 * (y + BAR * series as i32) + BAR) * FINE / 2);
-                let style = text(INK, HPos::Left, VPos::Center);
-                area.draw_text(&(self.format)(value), &style, at)?;
+                let middle = y + BAR_HEIGHT * (series as f64 + 0.5);
+                let end = at(value) + 5.0;
+                canvas.text(&(self.format)(value), (end, middle), INK, Anchor::Start);
             }
         }
-        Ok(())
+        canvas.finish()
+    }
+
+    fn legend(&self) -> Vec<LegendEntry<'_>> {
+        let entry =
+            |(number, name)| LegendEntry { name, colour: series_colour(number), dashed: false };
+        let names = self.series.iter().map(String::as_str).enumerate().map(entry);
+        let mut legend: Vec<_> = names.filter(|_| self.series.len() > 1).collect();
+        if let Some((name, _)) = &self.reference {
+            legend.push(LegendEntry { name, colour: MUTED, dashed: true });
+        }
+        legend
     }
 }
 
@@ -119,18 +99,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bars_are_as_long_as_their_values() {
-        let bar =
-            |label: &str, values: &[f64]| Bar { label: label.into(), values: values.to_vec() };
-        let bars = Bars {
+    fn bar_lengths_are_proportional_to_values() {
+        let group =
+            |label: &str, values: &[f64]| BarGroup { label: label.into(), values: values.to_vec() };
+        let bars = BarChart {
             title: "t".into(),
             x: Axis::linear("x"),
             series: vec!["before".into(), "after".into()],
-            groups: vec![bar("one", &[4.0, 1.0]), bar("two", &[2.0, 0.0])],
+            groups: vec![group("one", &[4.0, 1.0]), group("two", &[2.0, 0.0])],
             reference: Some(("three".into(), 3.0)),
             format: |value| format!("{value:.1}!"),
         };
-        let svg = bars.draw().unwrap().inline();
+        let svg = bars.draw().inline();
         let widths = |series: &str| -> Vec<f64> {
             let rects =
                 svg.lines().filter(|line| line.starts_with("<rect") && line.contains(series));

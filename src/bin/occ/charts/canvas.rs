@@ -1,150 +1,178 @@
-//! What all pictures have: title, legend, size, and the way from a drawing to SVG.
+//! SVG elements, and the title and legend of all charts. Units are CSS pixels.
 
-use super::Picture;
-use super::theme::{self, INK, MUTED};
-use occ::Result;
-use plotters::coord::Shift;
-use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
-use std::error::Error;
+use super::chart::Chart;
+use super::theme::{INK, MUTED};
+use std::fmt::{Display, Write};
 
-/// Units of the drawing for each unit of the design, which is 560 wide: points lie at whole ones.
-pub const FINE: i32 = 10;
+pub const WIDTH: f64 = 560.0;
+const MARGIN: f64 = 12.0;
+const TITLE_HEIGHT: f64 = 28.0;
+const ROW_HEIGHT: f64 = 20.0;
+/// Width of the line of a legend entry.
+const SWATCH: f64 = 22.0;
+const FONT_SIZE: u32 = 14;
+/// Dashes and gaps of dashed lines.
+const DASHES: &str = " stroke-dasharray=\"5 3\"";
 
-const WIDTH: i32 = 560;
-const MARGIN: i32 = 12;
-const TITLE_HEIGHT: i32 = 28;
-const ROW_HEIGHT: i32 = 20;
-
-/// How wide a character of the usual size is, on average.
-const CHARACTER: i32 = 8;
-const SWATCH: i32 = 22;
-
-pub type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-pub type Drawn<T = ()> = std::result::Result<T, Box<dyn Error>>;
+/// An entry of the legend.
+#[derive(Clone, Copy)]
+pub struct LegendEntry<'a> {
+    pub name: &'a str,
+    pub colour: &'static str,
+    pub dashed: bool,
+}
 
 /// What stands above the plot.
 pub struct Heading<'a> {
     pub title: &'a str,
-    pub legend: Vec<Entry<'a>>,
-    /// What the numbers on the left are; may be empty.
+    pub legend: Vec<LegendEntry<'a>>,
+    /// Label of the vertical axis; can be empty.
     pub y_label: &'a str,
 }
 
-/// A series in the legend.
+/// The horizontal position of text relative to its point.
 #[derive(Clone, Copy)]
-pub struct Entry<'a> {
-    pub name: &'a str,
-    pub colour: RGBColor,
-    pub dashed: bool,
+pub enum Anchor {
+    Start,
+    Middle,
+    End,
 }
 
-/// Draws heading and plot. `plot` gets the whole area, and how far down it begins.
-pub fn picture(
-    heading: &Heading<'_>,
-    plot_height: i32,
-    plot: impl FnOnce(&Area<'_>, i32) -> Drawn,
-) -> Result<Picture> {
-    let rows = legend_rows(&heading.legend);
-    let label_height = if heading.y_label.is_empty() { 4 } else { ROW_HEIGHT + 6 };
-    let top = TITLE_HEIGHT + rows.len() as i32 * ROW_HEIGHT + label_height;
-    let (width, height) = (WIDTH * FINE, (top + plot_height) * FINE);
-    let mut svg = String::new();
-    let draw = || -> Drawn {
-        let backend = SVGBackend::with_string(&mut svg, (width as u32, height as u32));
-        let area = backend.into_drawing_area();
-        write_heading(&area, heading, &rows)?;
-        plot(&area, top)?;
-        area.present()?;
-        Ok(())
-    };
-    draw().map_err(|error| std::io::Error::other(error.to_string()))?;
-    Ok(Picture {
-        attributes: format!(
-            "viewBox=\"0 0 {width} {height}\" role=\"img\" stroke-linejoin=\"round\""
-        ),
-        content: format!("<title>{}</title>\n{}", escaped(heading.title), drawn(&svg)),
-    })
+/// SVG elements under construction. Colours are names of CSS variables.
+pub struct Canvas {
+    svg: String,
+    height: f64,
 }
 
-/// Plain text of the usual size.
-pub fn text(colour: RGBColor, horizontal: HPos, vertical: VPos) -> TextStyle<'static> {
-    text_of(14, colour, horizontal, vertical)
+impl Canvas {
+    /// Draws the heading. The plot gets `plot_height` below it, from the returned y on.
+    pub fn with_heading(heading: &Heading<'_>, plot_height: f64) -> (Self, f64) {
+        let rows = legend_rows(&heading.legend);
+        let label_height = if heading.y_label.is_empty() { 4.0 } else { ROW_HEIGHT + 6.0 };
+        let top = TITLE_HEIGHT + rows.len() as f64 * ROW_HEIGHT + label_height;
+        let mut canvas = Self { svg: String::new(), height: top + plot_height };
+        let title = escaped(heading.title);
+        canvas.element(format_args!("<title>{title}</title>"));
+        canvas.text_with(
+            &format!("font-size=\"16\" font-weight=\"bold\" fill=\"var({INK})\""),
+            heading.title,
+            (MARGIN, TITLE_HEIGHT / 2.0 + 2.0),
+        );
+        let mut y = TITLE_HEIGHT + ROW_HEIGHT / 2.0;
+        for row in &rows {
+            let mut x = MARGIN;
+            for entry in row {
+                let line = [(x, y), (x + SWATCH, y)];
+                canvas.line(&line, entry.colour, 3.0, entry.dashed);
+                canvas.text(entry.name, (x + SWATCH + 6.0, y), INK, Anchor::Start);
+                x += entry_width(entry);
+            }
+            y += ROW_HEIGHT;
+        }
+        if !heading.y_label.is_empty() {
+            canvas.text(heading.y_label, (MARGIN, y), MUTED, Anchor::Start);
+        }
+        (canvas, top)
+    }
+
+    pub fn finish(self) -> Chart {
+        Chart {
+            attributes: format!(
+                "viewBox=\"0 0 {WIDTH} {}\" role=\"img\" stroke-linejoin=\"round\"",
+                Number(self.height)
+            ),
+            content: self.svg,
+        }
+    }
+
+    /// A line through points.
+    pub fn line(&mut self, points: &[(f64, f64)], colour: &str, width: f64, dashed: bool) {
+        let mut path = String::new();
+        for (x, y) in points {
+            let _ = write!(path, "{},{} ", Number(*x), Number(*y));
+        }
+        let dashes = if dashed { DASHES } else { "" };
+        self.element(format_args!(
+            "<polyline points=\"{}\" fill=\"none\" stroke=\"var({colour})\" \
+             stroke-width=\"{width}\"{dashes}/>",
+            path.trim_end(),
+        ));
+    }
+
+    /// A filled rectangle from its upper left corner.
+    pub fn rectangle(&mut self, (x, y): (f64, f64), width: f64, height: f64, colour: &str) {
+        let [x, y, width, height] = [x, y, width, height].map(Number);
+        self.element(format_args!(
+            "<rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" \
+             fill=\"var({colour})\"/>"
+        ));
+    }
+
+    pub fn dot(&mut self, (x, y): (f64, f64), colour: &str) {
+        let [x, y] = [x, y].map(Number);
+        self.element(format_args!(
+            "<circle cx=\"{x}\" cy=\"{y}\" r=\"4\" fill=\"var({colour})\"/>"
+        ));
+    }
+
+    /// Text, vertically centred on a point.
+    pub fn text(&mut self, text: &str, at: (f64, f64), colour: &str, anchor: Anchor) {
+        let anchor = match anchor {
+            Anchor::Start => "",
+            Anchor::Middle => " text-anchor=\"middle\"",
+            Anchor::End => " text-anchor=\"end\"",
+        };
+        let attributes = format!("font-size=\"{FONT_SIZE}\" fill=\"var({colour})\"{anchor}");
+        self.text_with(&attributes, text, at);
+    }
+
+    fn text_with(&mut self, attributes: &str, text: &str, (x, y): (f64, f64)) {
+        let [x, y] = [x, y].map(Number);
+        let text = escaped(text);
+        self.element(format_args!(
+            "<text x=\"{x}\" y=\"{y}\" dy=\"0.35em\" {attributes}>{text}</text>"
+        ));
+    }
+
+    fn element(&mut self, element: impl Display) {
+        let _ = writeln!(self.svg, "{element}");
+    }
 }
 
-fn text_of(size: i32, colour: RGBColor, horizontal: HPos, vertical: VPos) -> TextStyle<'static> {
-    // The backend draws fonts smaller than asked for, by this factor.
-    let size = f64::from(size * FINE) * 1.24;
-    ("sans-serif", size).into_font().color(&colour).pos(Pos::new(horizontal, vertical))
+/// A coordinate with at most two decimals.
+struct Number(f64);
+
+impl Display for Number {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", (100.0 * self.0).round() / 100.0 + 0.0)
+    }
 }
 
-/// Units of the design that so many characters take.
-pub fn text_width(characters: usize) -> i32 {
-    CHARACTER * characters as i32
+/// The approximate width of a number of characters.
+pub fn text_width(characters: usize) -> f64 {
+    8.0 * characters as f64
 }
 
-/// A line's style.
-pub fn line(colour: RGBColor, width: f64) -> ShapeStyle {
-    ShapeStyle::from(&colour).stroke_width((width * f64::from(FINE)) as u32)
+fn entry_width(entry: &LegendEntry<'_>) -> f64 {
+    SWATCH + 6.0 + text_width(entry.name.chars().count()) + 14.0
 }
 
-fn entry_width(entry: &Entry<'_>) -> i32 {
-    SWATCH + 6 + text_width(entry.name.chars().count()) + 14
-}
-
-/// Entries, as many side by side as fit.
-fn legend_rows<'a>(legend: &[Entry<'a>]) -> Vec<Vec<Entry<'a>>> {
-    let mut rows: Vec<Vec<Entry<'a>>> = Vec::new();
-    let mut left = 0;
+/// The legend in rows, each with as many entries as fit.
+fn legend_rows<'a>(legend: &[LegendEntry<'a>]) -> Vec<Vec<LegendEntry<'a>>> {
+    let mut rows: Vec<Vec<LegendEntry<'a>>> = Vec::new();
+    let mut free = 0.0;
     for entry in legend {
         let width = entry_width(entry);
-        match rows.last_mut().filter(|_| width <= left) {
+        match rows.last_mut().filter(|_| width <= free) {
             Some(row) => row.push(*entry),
             None => {
-                left = WIDTH - 2 * MARGIN + 14;
+                free = WIDTH - 2.0 * MARGIN + 14.0;
                 rows.push(vec![*entry]);
             }
         }
-        left -= width;
+        free -= width;
     }
     rows
-}
-
-fn write_heading(area: &Area<'_>, heading: &Heading<'_>, rows: &[Vec<Entry<'_>>]) -> Drawn {
-    let at = |x: i32, y: i32| (x * FINE, y * FINE);
-    let bold = text_of(16, INK, HPos::Left, VPos::Center);
-    let bold = TextStyle { font: bold.font.style(FontStyle::Bold), ..bold };
-    area.draw_text(heading.title, &bold, at(MARGIN, TITLE_HEIGHT / 2 + 2))?;
-    let mut y = TITLE_HEIGHT + ROW_HEIGHT / 2;
-    for row in rows {
-        let mut x = MARGIN;
-        for entry in row {
-            let dashes: &[(i32, i32)] = if entry.dashed {
-                &[(0, 5), (8, 13), (16, 21)] // as long as those in the plot
-            } else {
-                &[(0, SWATCH)]
-            };
-            for &(from, to) in dashes {
-                let points = vec![at(x + from, y), at(x + to, y)];
-                area.draw(&PathElement::new(points, line(entry.colour, 3.0)))?;
-            }
-            let style = text(INK, HPos::Left, VPos::Center);
-            area.draw_text(entry.name, &style, at(x + SWATCH + 6, y))?;
-            x += entry_width(entry);
-        }
-        y += ROW_HEIGHT;
-    }
-    let style = text(MUTED, HPos::Left, VPos::Center);
-    area.draw_text(heading.y_label, &style, at(MARGIN, y))?;
-    Ok(())
-}
-
-/// What was drawn, without the element around it, in the colours and the font of where it stands.
-fn drawn(svg: &str) -> String {
-    let inside = svg.split_once('\n').map_or("", |(_, inside)| inside);
-    let inside = inside.trim_end().trim_end_matches("</svg>");
-    let inside = inside.replace(" font-family=\"sans-serif\"", "").replace(" opacity=\"1\"", "");
-    theme::with_variables(&inside)
 }
 
 fn escaped(text: &str) -> String {

@@ -1,181 +1,176 @@
 //! Line charts.
 
-use super::Picture;
-use super::axis::{Axis, Fitted};
-use super::canvas::{Area, Drawn, Entry, FINE, Heading, line, picture, text, text_width};
-use super::theme::{self, GRID, MUTED};
-use occ::Result;
-use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, VPos};
+use super::axis::{Axis, FittedAxis};
+use super::canvas::{Anchor, Canvas, Heading, LegendEntry, WIDTH, text_width};
+use super::chart::Chart;
+use super::theme::{GRID, MUTED, series_colour};
 
-/// Height of plot and what stands below it.
-const HEIGHT: i32 = 272;
+/// Height of the plot.
+const HEIGHT: f64 = 222.0;
+/// Height of tick labels and axis label.
+const BELOW: f64 = 50.0;
+const RIGHT_MARGIN: f64 = 22.0;
+const TICK_LENGTH: f64 = 4.0;
 
 /// Several series over the same axes.
-pub struct Lines {
+pub struct LineChart {
     pub title: String,
     pub x: Axis,
     pub y: Axis,
     pub series: Vec<Series>,
 }
 
-/// One of them.
 pub struct Series {
     name: String,
     points: Vec<(f64, f64)>,
     colour: Option<usize>,
-    look: Look,
+    style: Style,
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Look {
+enum Style {
     Line,
     Dashed,
-    /// A line with a dot at every point.
-    Dotted,
-    /// Dots alone.
+    LineWithDots,
     Dots,
     Reference,
 }
 
 impl Series {
-    /// A line through points, in the order of them; where one cannot be shown it is broken.
+    /// A line through points in order, interrupted at points outside of the axes.
     pub fn new(name: impl Into<String>, points: Vec<(f64, f64)>) -> Self {
-        Self { name: name.into(), points, colour: None, look: Look::Line }
+        Self { name: name.into(), points, colour: None, style: Style::Line }
     }
 
-    /// With a dot at every point, for measurements.
-    pub fn dotted(self) -> Self {
-        Self { look: Look::Dotted, ..self }
+    /// A line with a dot at every point, for measurements.
+    pub fn with_dots(self) -> Self {
+        Self { style: Style::LineWithDots, ..self }
     }
 
     /// Dots without a line.
-    pub fn dots(self) -> Self {
-        Self { look: Look::Dots, ..self }
+    pub fn only_dots(self) -> Self {
+        Self { style: Style::Dots, ..self }
     }
 
     pub fn dashed(self) -> Self {
-        Self { look: Look::Dashed, ..self }
+        Self { style: Style::Dashed, ..self }
     }
 
-    /// Dashed and without a colour, for what the others are to be compared to.
+    /// A dashed grey line, for a reference that the other series are compared with.
     pub fn reference(self) -> Self {
-        Self { look: Look::Reference, ..self }
+        Self { style: Style::Reference, ..self }
     }
 
-    /// In the colour of that number, which otherwise is the series' place in the list.
+    /// Sets the number of the colour, which by default is the position in the list of series.
     pub fn coloured(self, number: usize) -> Self {
         Self { colour: Some(number), ..self }
     }
+
+    fn colour(&self, position: usize) -> &'static str {
+        match self.style {
+            Style::Reference => MUTED,
+            _ => series_colour(self.colour.unwrap_or(position)),
+        }
+    }
+
+    fn is_dashed(&self) -> bool {
+        matches!(self.style, Style::Dashed | Style::Reference)
+    }
+
+    /// The connected parts within the axes. Points above or below the vertical axis are moved to
+    /// its end.
+    fn parts(&self, x: &FittedAxis, y: &FittedAxis) -> Vec<Vec<(f64, f64)>> {
+        let mut parts = vec![Vec::new()];
+        for point in &self.points {
+            match (x.position(point.0), y.position(point.1)) {
+                (Some(px), Some(py)) if (0.0..=1.0).contains(&px) => {
+                    let last = parts.last_mut();
+                    let last = last.unwrap_or_else(|| unreachable!("there is always one"));
+                    last.push((px, py.clamp(0.0, 1.0)));
+                }
+                _ => parts.push(Vec::new()),
+            }
+        }
+        parts.retain(|part| !part.is_empty());
+        parts
+    }
 }
 
-impl Lines {
-    pub fn draw(&self) -> Result<Picture> {
+impl LineChart {
+    pub fn draw(&self) -> Chart {
         let points = || self.series.iter().flat_map(|series| &series.points);
         let x = self.x.fit(points().map(|point| point.0));
         let y = self.y.fit(points().map(|point| point.1));
         let heading = Heading { title: &self.title, legend: self.legend(), y_label: &self.y.label };
-        picture(&heading, HEIGHT, |area, top| {
-            let mut frame = Frame::draw(area, top, (&x, &y), &self.x.label)?;
-            for (number, series) in self.series.iter().enumerate() {
-                let colour = series_colour(series, number);
-                for run in self.runs(series, &x, &y) {
-                    frame.series(&run, colour, series.look)?;
+        let (mut canvas, top) = Canvas::with_heading(&heading, HEIGHT + BELOW);
+        let left = text_width(y.longest_label()) + 20.0;
+        let frame = Frame { left, right: WIDTH - RIGHT_MARGIN, top, bottom: top + HEIGHT };
+        frame.draw_axes(&mut canvas, &x, &y, &self.x.label);
+        for (position, series) in self.series.iter().enumerate() {
+            let colour = series.colour(position);
+            for part in series.parts(&x, &y) {
+                let points: Vec<_> = part.into_iter().map(|point| frame.place(point)).collect();
+                if series.style != Style::Dots {
+                    canvas.line(&points, colour, 2.0, series.is_dashed());
+                }
+                if matches!(series.style, Style::Dots | Style::LineWithDots) {
+                    points.into_iter().for_each(|point| canvas.dot(point, colour));
                 }
             }
-            Ok(())
-        })
+        }
+        canvas.finish()
     }
 
-    /// None for a single line: the title says what it is.
-    fn legend(&self) -> Vec<Entry<'_>> {
+    /// Empty for a single series, which the title describes.
+    fn legend(&self) -> Vec<LegendEntry<'_>> {
         if self.series.len() < 2 {
             return Vec::new();
         }
         let mut legend = Vec::new();
-        for (number, series) in self.series.iter().enumerate() {
-            legend.push(Entry {
+        for (position, series) in self.series.iter().enumerate() {
+            legend.push(LegendEntry {
                 name: &series.name,
-                colour: series_colour(series, number),
-                dashed: matches!(series.look, Look::Dashed | Look::Reference),
+                colour: series.colour(position),
+                dashed: series.is_dashed(),
             });
         }
         legend
     }
-
-    /// The parts of a series that can be shown; what is too high or low runs along the edge.
-    fn runs(&self, series: &Series, x: &Fitted, y: &Fitted) -> Vec<Vec<(f64, f64)>> {
-        let mut runs = vec![Vec::new()];
-        for point in &series.points {
-            let place = (self.x.place(point.0), self.y.place(point.1));
-            let shown = (x.range.start..=x.range.end).contains(&place.0) && !place.1.is_nan();
-            if shown {
-                let place = (place.0, place.1.clamp(y.range.start, y.range.end));
-                runs.last_mut().unwrap_or_else(|| unreachable!("there is always one")).push(place);
-            } else {
-                runs.push(Vec::new());
-            }
-        }
-        runs.retain(|run| !run.is_empty());
-        runs
-    }
 }
 
-fn series_colour(series: &Series, number: usize) -> RGBColor {
-    match series.look {
-        Look::Reference => MUTED,
-        _ => theme::series(series.colour.unwrap_or(number)),
-    }
+/// The edges of the plot.
+struct Frame {
+    left: f64,
+    right: f64,
+    top: f64,
+    bottom: f64,
 }
 
-/// Axes that are drawn, for series to be drawn over.
-struct Frame<'a, 'b>(ChartContext<'a, SVGBackend<'b>, Cartesian2d<Fitted, Fitted>>);
-
-impl<'a, 'b> Frame<'a, 'b> {
-    /// Draws grid, ticks and names.
-    fn draw(
-        area: &'a Area<'b>,
-        top: i32,
-        (x, y): (&Fitted, &Fitted),
-        x_label: &str,
-    ) -> Drawn<Self> {
-        let mut chart = ChartBuilder::on(area)
-            .margin_top(top * FINE)
-            .margin_right(22 * FINE)
-            .margin_bottom(6 * FINE)
-            .x_label_area_size(44 * FINE)
-            .y_label_area_size((text_width(y.longest()) + 20) * FINE)
-            .build_cartesian_2d(x.clone(), y.clone())?;
-        chart
-            .configure_mesh()
-            .bold_line_style(line(GRID, 1.0))
-            .axis_style(line(MUTED, 1.0))
-            .set_all_tick_mark_size(4 * FINE)
-            .label_style(text(MUTED, HPos::Center, VPos::Center))
-            .axis_desc_style(text(MUTED, HPos::Center, VPos::Center))
-            .x_desc(x_label)
-            .draw()?;
-        Ok(Self(chart))
+impl Frame {
+    /// The point of positions on both axes, 0 to 1.
+    fn place(&self, (x, y): (f64, f64)) -> (f64, f64) {
+        let x = self.left + x * (self.right - self.left);
+        (x, self.bottom - y * (self.bottom - self.top))
     }
 
-    fn series(&mut self, places: &[(f64, f64)], colour: RGBColor, look: Look) -> Drawn {
-        let points = || places.iter().copied();
-        match look {
-            Look::Line | Look::Dotted => {
-                self.0.draw_series(LineSeries::new(points(), line(colour, 2.0)))?;
-            }
-            Look::Dashed | Look::Reference => {
-                let (dash, gap) = (5 * FINE, 3 * FINE);
-                let style = line(colour, 2.0);
-                self.0.draw_series(DashedLineSeries::new(points(), dash, gap, style))?;
-            }
-            Look::Dots => {}
+    /// Grid, axes and labels.
+    fn draw_axes(&self, canvas: &mut Canvas, x: &FittedAxis, y: &FittedAxis, x_label: &str) {
+        for (at, label) in x.ticks() {
+            let (at, _) = self.place((at, 0.0));
+            canvas.line(&[(at, self.top), (at, self.bottom)], GRID, 1.0, false);
+            canvas.line(&[(at, self.bottom), (at, self.bottom + TICK_LENGTH)], MUTED, 1.0, false);
+            canvas.text(label, (at, self.bottom + 15.0), MUTED, Anchor::Middle);
         }
-        if matches!(look, Look::Dotted | Look::Dots) {
-            let dot = |place| Circle::new(place, 4 * FINE, ShapeStyle::from(&colour).filled());
-            self.0.draw_series(points().map(dot))?;
+        for (at, label) in y.ticks() {
+            let (_, at) = self.place((0.0, at));
+            canvas.line(&[(self.left, at), (self.right, at)], GRID, 1.0, false);
+            canvas.line(&[(self.left - TICK_LENGTH, at), (self.left, at)], MUTED, 1.0, false);
+            canvas.text(label, (self.left - TICK_LENGTH - 5.0, at), MUTED, Anchor::End);
         }
-        Ok(())
+        let corner = (self.left, self.bottom);
+        canvas.line(&[(self.left, self.top), corner, (self.right, self.bottom)], MUTED, 1.0, false);
+        let middle = ((self.left + self.right) / 2.0, self.bottom + 36.0);
+        canvas.text(x_label, middle, MUTED, Anchor::Middle);
     }
 }
 
@@ -183,50 +178,49 @@ impl<'a, 'b> Frame<'a, 'b> {
 mod tests {
     use super::*;
 
-    fn chart() -> Lines {
+    fn chart() -> LineChart {
         let curve = (0..50).map(|i| (f64::from(i), f64::from(i * i))).collect();
-        Lines {
+        LineChart {
             title: "Squares & <more>".into(),
             x: Axis::linear("number"),
             y: Axis::log("its square"),
             series: vec![
                 Series::new("squares", curve),
-                Series::new("one", vec![(3.0, 9.0), (7.0, 49.0)]).dotted(),
+                Series::new("one", vec![(3.0, 9.0), (7.0, 49.0)]).with_dots(),
                 Series::new("bound", vec![(0.0, 2.0), (49.0, 2.0)]).reference(),
             ],
         }
     }
 
     #[test]
-    fn pictures_are_themed_scaled_and_always_the_same() {
-        let picture = chart().draw().unwrap();
-        let (inline, file) = (picture.inline(), picture.file());
+    fn charts_are_themed_scalable_and_deterministic() {
+        let drawn = chart().draw();
+        let (inline, file) = (drawn.inline(), drawn.file());
         for svg in [&inline, &file] {
-            assert!(svg.contains("role=\"img\"") && svg.contains("viewBox=\"0 0 5600 "));
+            assert!(svg.contains("role=\"img\"") && svg.contains("viewBox=\"0 0 560 "));
             assert!(svg.contains("<title>Squares &amp; &lt;more&gt;</title>"));
             let start = svg.split_once('>').unwrap().0;
             assert!(!start.contains(" width=") && !start.contains(" height="), "{start}");
             assert!(svg.contains("var(--series-2)") && svg.contains("var(--muted)"));
-            assert!(!svg.contains("#0CC0"));
+            assert!(!inline.contains('#'), "colours are variables: {inline}");
         }
         assert!(!inline.contains("<style>") && file.contains("prefers-color-scheme: dark"));
-        assert_eq!(chart().draw().unwrap().file(), file);
+        assert_eq!(chart().draw().file(), file);
     }
 
     #[test]
-    fn what_has_no_place_breaks_a_line() {
+    fn a_point_without_a_position_interrupts_a_line() {
         let points = vec![(0.0, 1.0), (1.0, 10.0), (2.0, 0.0), (3.0, 1e9)];
-        let lines = Lines { y: Axis::log("").within(1.0..100.0), ..chart() };
-        let x = lines.x.fit([0.0, 3.0].into_iter());
-        let y = lines.y.fit(std::iter::empty());
-        let runs = lines.runs(&Series::new("", points), &x, &y);
-        assert_eq!(runs, [vec![(0.0, 0.0), (1.0, 1.0)], vec![(3.0, 2.0)]]);
+        let x = Axis::linear("").within(0.0..4.0).fit(std::iter::empty());
+        let y = Axis::log("").within(1.0..100.0).fit(std::iter::empty());
+        let parts = Series::new("", points).parts(&x, &y);
+        assert_eq!(parts, [vec![(0.0, 0.0), (0.25, 0.5)], vec![(0.75, 1.0)]]);
     }
 
     #[test]
-    fn nothing_can_be_drawn() {
-        let nothing =
-            Lines { series: vec![Series::new("", vec![]), Series::new("", vec![])], ..chart() };
-        assert!(nothing.draw().unwrap().inline().contains("</svg>"));
+    fn an_empty_chart_can_be_drawn() {
+        let empty =
+            LineChart { series: vec![Series::new("", vec![]), Series::new("", vec![])], ..chart() };
+        assert!(empty.draw().inline().contains("</svg>"));
     }
 }

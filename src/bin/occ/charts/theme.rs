@@ -1,9 +1,8 @@
-//! Colours by their part in a picture, not by their value.
+//! Colours by role, as CSS variables for light and dark backgrounds.
 
-use plotters::style::RGBColor;
 use std::fmt::Write;
 
-/// What a colour is for, as a CSS variable, and its value on light and dark paper.
+/// A CSS variable and its values.
 struct Colour {
     variable: &'static str,
     light: &'static str,
@@ -14,8 +13,8 @@ const fn colour(variable: &'static str, light: &'static str, dark: &'static str)
     Colour { variable, light, dark }
 }
 
-/// Series are told apart by those with any colour vision (Okabe & Ito, 2008); made darker or
-/// lighter, until lines stand out from the paper.
+/// The series' colours are distinguishable with colour vision deficiencies (Okabe and Ito, 2008),
+/// made darker or lighter for enough contrast with the background.
 const COLOURS: [Colour; 10] = [
     colour("--paper", "#ffffff", "#15181c"),
     colour("--ink", "#1b1e22", "#e8eaed"),
@@ -29,36 +28,20 @@ const COLOURS: [Colour; 10] = [
     colour("--series-6", "#3c97cd", "#a4d8f5"),
 ];
 
-pub const INK: RGBColor = sentinel(1);
-pub const MUTED: RGBColor = sentinel(2);
-pub const GRID: RGBColor = sentinel(3);
+pub const INK: &str = "--ink";
+pub const MUTED: &str = "--muted";
+pub const GRID: &str = "--grid";
 
-/// How many series have a colour of their own.
+/// Number of series colours.
 const SERIES: usize = 6;
 
-/// The colour of a series, from 0; after the last the first comes again.
-pub fn series(number: usize) -> RGBColor {
-    sentinel((COLOURS.len() - SERIES + number % SERIES) as u8)
+/// The colour of a series, counted from 0. Colours repeat after the last one.
+pub fn series_colour(number: usize) -> &'static str {
+    COLOURS[COLOURS.len() - SERIES + number % SERIES].variable
 }
 
-/// What stands for a colour while drawing.
-const fn sentinel(number: u8) -> RGBColor {
-    RGBColor(0x0C, 0xC0, number)
-}
-
-/// Puts variables where sentinels are.
-pub fn with_variables(svg: &str) -> String {
-    let mut svg = svg.to_owned();
-    for (number, colour) in COLOURS.iter().enumerate() {
-        let RGBColor(r, g, b) = sentinel(number as u8);
-        let drawn = format!("\"#{r:02X}{g:02X}{b:02X}\"");
-        svg = svg.replace(&drawn, &format!("\"var({})\"", colour.variable));
-    }
-    svg
-}
-
-/// CSS that defines the colours for what a selector finds, as the reader prefers them; and keeps
-/// texts of pictures in it apart from lines behind them.
+/// CSS that defines the colours for a selector, by the reader's colour scheme, and outlines the
+/// text of charts so that lines behind it do not cross it.
 pub fn palette(selector: &str) -> String {
     let mut css = format!("{selector} {{ color-scheme: light dark;");
     for colour in &COLOURS {
@@ -68,9 +51,7 @@ pub fn palette(selector: &str) -> String {
     for colour in &COLOURS {
         let _ = write!(css, " {}: {};", colour.variable, colour.dark);
     }
-    css.push_str(
-        " } }\nsvg text { paint-order: stroke; stroke: var(--paper); stroke-width: 40 }\n",
-    );
+    css.push_str(" } }\nsvg text { paint-order: stroke; stroke: var(--paper); stroke-width: 4 }\n");
     css
 }
 
@@ -78,7 +59,7 @@ pub fn palette(selector: &str) -> String {
 mod tests {
     use super::*;
 
-    /// How far two colours are apart in lightness, 1 to 21 (WCAG 2).
+    /// Contrast ratio of two colours, 1 to 21 (WCAG 2).
     fn contrast(a: &str, b: &str) -> f64 {
         let luminance = |colour: &str| {
             let channel = |at: usize| {
@@ -92,26 +73,23 @@ mod tests {
     }
 
     #[test]
-    fn colours_stand_out_from_the_paper() {
+    fn colours_contrast_with_the_background() {
         let paper = &COLOURS[0];
         for (number, colour) in COLOURS.iter().enumerate().skip(1) {
             let least = match number {
                 1 | 2 => 4.5, // text
-                3 => 1.2,     // the grid is to stay behind
+                3 => 1.2,     // the grid stays in the background
                 _ => 3.0,
             };
-            for (on, drawn) in [(paper.light, colour.light), (paper.dark, colour.dark)] {
-                assert!(contrast(on, drawn) >= least, "{} {drawn}", colour.variable);
+            for (background, drawn) in [(paper.light, colour.light), (paper.dark, colour.dark)] {
+                assert!(contrast(background, drawn) >= least, "{} {drawn}", colour.variable);
             }
         }
     }
 
     #[test]
-    fn variables_take_the_place_of_sentinels_alone() {
-        let drawn = "<p fill=\"#0CC001\" stroke=\"#0CC009\">#0CC001</p><p fill=\"#123456\"/>";
-        let shown = "<p fill=\"var(--ink)\" stroke=\"var(--series-6)\">#0CC001</p>\
-                     <p fill=\"#123456\"/>";
-        assert_eq!(with_variables(drawn), shown);
-        assert_eq!((series(0), series(SERIES)), (sentinel(4), sentinel(4)));
+    fn series_colours_repeat() {
+        assert_eq!((series_colour(0), series_colour(5)), ("--series-1", "--series-6"));
+        assert_eq!(series_colour(SERIES), series_colour(0));
     }
 }

@@ -1,46 +1,44 @@
-//! What `occ compare` shows to people.
+//! `occ compare` as text.
 
-use super::operators;
-use crate::args::Compare;
 use crate::numbers::{counted, grouped, shape};
 use crate::table::{Align, Table};
 use occ::{Comparison, Distortion, Inputs, OperatorDistortion, TensorComparison};
 use std::path::Path;
 
-pub fn to_text(comparison: &Comparison, args: &Compare) -> String {
+pub fn to_text(comparison: &Comparison, [a, b]: [&Path; 2], with_inputs: bool) -> String {
     let identical = comparison.tensors.iter().filter(|tensor| tensor.identical).count();
     format!(
         "{}\n{}, {} weights; {} identical\n{}{}{}{}",
-        table(comparison, args).render(),
+        comparison_table(comparison, with_inputs).render(),
         counted(comparison.tensors.len() as u64, "tensor"),
         grouped(comparison.total.weights),
         grouped(identical as u64),
-        operator_notes(comparison, args),
+        operator_notes(comparison, with_inputs),
         list("shape differs", comparison.tensors.iter().filter_map(shapes)),
-        only_in(&args.a, &comparison.only_in_a),
-        only_in(&args.b, &comparison.only_in_b),
+        only_in(a, &comparison.only_in_a),
+        only_in(b, &comparison.only_in_b),
     )
 }
 
-/// Errors of weights and, where there are inputs, of outputs.
-fn table(comparison: &Comparison, args: &Compare) -> Table {
+/// Errors of weights and, with inputs, of outputs.
+fn comparison_table(comparison: &Comparison, with_inputs: bool) -> Table {
     let mut columns = vec![
         ("tensor", Align::Left),
         ("dtype", Align::Left),
         ("shape", Align::Left),
-        ("rel err", Align::Right),
+        ("rel. error", Align::Right),
         ("SNR dB", Align::Right),
-        ("max err", Align::Right),
+        ("max error", Align::Right),
         ("cosine", Align::Right),
     ];
-    if args.inputs.is_some() {
-        columns.extend([("op err", Align::Right), ("op dB", Align::Right)]);
+    if with_inputs {
+        columns.extend([("op. error", Align::Right), ("op. SNR dB", Align::Right)]);
     }
     let mut table = Table::new(&columns);
-    let row = |first: [String; 3], weights: [String; 4], operator| {
+    let row = |first: [String; 3], weights: [String; 4], outputs| {
         let mut cells: Vec<String> = first.into_iter().chain(weights).collect();
-        if args.inputs.is_some() {
-            cells.extend(operator_numbers(operator));
+        if with_inputs {
+            cells.extend(operator_cells(outputs));
         }
         cells
     };
@@ -51,29 +49,28 @@ fn table(comparison: &Comparison, args: &Compare) -> Table {
             dtypes(tensor),
             if same_shape { shape(&tensor.shape) } else { "shape differs".into() },
         ];
-        let weights = numbers(tensor.identical, tensor.distortion);
+        let weights = error_cells(tensor.identical, tensor.distortion);
         table.cells(row(first, weights, tensor.operator));
     }
     table.rule();
     let total = &comparison.total;
     let first = ["total".into(), String::new(), String::new()];
-    table.cells(row(first, numbers(total.identical, total.distortion), total.operator));
+    table.cells(row(first, error_cells(total.identical, total.distortion), total.operator));
     table
 }
 
-/// One dtype, or both where they differ.
+/// The dtype, or both if they differ.
 fn dtypes(tensor: &TensorComparison) -> String {
     let (a, b) = (tensor.dtype, tensor.dtype_b);
     if a == b { a.to_string() } else { format!("{a}→{b}") }
 }
 
-/// Cells for the errors.
-fn numbers(identical: bool, distortion: Option<Distortion>) -> [String; 4] {
-    let same = |otherwise: String| if identical { "identical".into() } else { otherwise };
+fn error_cells(identical: bool, distortion: Option<Distortion>) -> [String; 4] {
+    let unless_identical = |text: String| if identical { "identical".into() } else { text };
     match distortion {
-        None => [same("differs".into()), String::new(), String::new(), String::new()],
+        None => [unless_identical("differs".into()), String::new(), String::new(), String::new()],
         Some(d) => [
-            same(scientific(d.rel_error)),
+            unless_identical(scientific(d.rel_error)),
             finite(d.snr_db, format!("{:.2}", d.snr_db)),
             scientific(d.max_abs_error),
             format!("{:.6}", d.cosine),
@@ -81,42 +78,42 @@ fn numbers(identical: bool, distortion: Option<Distortion>) -> [String; 4] {
     }
 }
 
-/// Cells for the errors of outputs.
-fn operator_numbers(operator: Option<OperatorDistortion>) -> [String; 2] {
+fn operator_cells(operator: Option<OperatorDistortion>) -> [String; 2] {
     match operator {
         None => [String::new(), String::new()],
         Some(o) => [scientific(o.rel_error), finite(o.snr_db, format!("{:.2}", o.snr_db))],
     }
 }
 
-/// What the operator error covers, and how weights and inputs were taken.
-fn operator_notes(comparison: &Comparison, args: &Compare) -> String {
-    if args.inputs.is_none() {
-        return "only weights were compared: --inputs compares outputs, too\n".into();
+/// The tensors whose outputs were compared, and how weights and inputs were interpreted.
+fn operator_notes(comparison: &Comparison, with_inputs: bool) -> String {
+    if !with_inputs {
+        return "only weights were compared; --inputs also compares outputs\n".into();
     }
-    let names = |tensors: &mut dyn Iterator<Item = &TensorComparison>| {
-        tensors.map(|tensor| tensor.name.escape_debug().to_string()).collect::<Vec<_>>()
+    let operators: Vec<&TensorComparison> =
+        comparison.tensors.iter().filter(|tensor| tensor.operator.is_some()).collect();
+    let names = |wanted: &dyn Fn(&TensorComparison) -> bool| {
+        let wanted = operators.iter().filter(|tensor| wanted(tensor));
+        wanted.map(|tensor| tensor.name.escape_debug().to_string()).collect::<Vec<_>>()
     };
-    let transposed = names(&mut operators(comparison).filter(|tensor| tensor.transposed));
-    // Where some are transposed, those that look the same both ways may be meant so, too.
-    let square = |tensor: &&TensorComparison| {
-        !transposed.is_empty() && matches!(tensor.shape[..], [rows, columns] if rows == columns)
-    };
-    let square = names(&mut operators(comparison).filter(square));
-    let weights: u64 = operators(comparison).map(|tensor| tensor.weights).sum();
-    let gram = |tensor: &&TensorComparison| tensor.inputs == Some(Inputs::Gram);
-    let (count, grams) =
-        (operators(comparison).count(), operators(comparison).filter(gram).count());
+    let transposed = names(&|tensor| tensor.transposed);
+    // If some weights are transposed, square ones may be as well, which their shapes do not show.
+    let square = names(&|tensor| {
+        let is_square = matches!(tensor.shape[..], [rows, columns] if rows == columns);
+        !transposed.is_empty() && is_square
+    });
+    let weights: u64 = operators.iter().map(|tensor| tensor.weights).sum();
+    let grams = names(&|tensor| tensor.inputs == Some(Inputs::Gram)).len();
     let unused = comparison.unused_inputs.iter().map(|name| name.escape_debug().to_string());
     format!(
-        "operator error (op): {}, {} weights; batches {}, Gram matrices {}\n{}{}{}",
-        counted(count as u64, "tensor"),
+        "operator error (op.): {}, {} weights; {} batches, {} Gram matrices\n{}{}{}",
+        counted(operators.len() as u64, "tensor"),
         grouped(weights),
-        grouped((count - grams) as u64),
+        grouped((operators.len() - grams) as u64),
         grouped(grams as u64),
-        list("transposed, since only as inputs × outputs they fit", transposed.into_iter()),
-        list("square, taken as outputs × inputs", square.into_iter()),
-        list("inputs not used", unused),
+        list("transposed: the inputs fit only inputs × outputs", transposed.into_iter()),
+        list("square, interpreted as outputs × inputs", square.into_iter()),
+        list("unused inputs", unused),
     )
 }
 
@@ -133,13 +130,13 @@ fn finite(number: f64, text: String) -> String {
     }
 }
 
-/// A heading and what belongs to it, line by line; nothing where nothing does.
+/// A heading and indented lines; empty without lines.
 fn list(heading: &str, lines: impl Iterator<Item = String>) -> String {
     let lines: String = lines.map(|line| format!("  {line}\n")).collect();
     if lines.is_empty() { lines } else { format!("{heading}:\n{lines}") }
 }
 
-/// A tensor's two shapes, where they differ: in the table they would need too much room.
+/// Both shapes of a tensor, if they differ. They are too wide for the table.
 fn shapes(tensor: &TensorComparison) -> Option<String> {
     let shapes = || format!("{} → {}", shape(&tensor.shape), shape(&tensor.shape_b));
     let differs = tensor.shape != tensor.shape_b;

@@ -1,5 +1,6 @@
-//! A made-up checkpoint with the statistics of a real one, always the same.
+//! A random checkpoint with statistics like those of a trained one, always the same.
 
+use crate::gaussian::Gaussian;
 use half::bf16;
 use rayon::prelude::*;
 use serde_json::{Map, Value, json};
@@ -12,17 +13,17 @@ const HIDDEN: usize = 2048;
 const LAYERS: usize = 4;
 const VOCABULARY: usize = 15_360;
 
-/// How a matrix is made: Gaussian noise, a few loud columns, and a part of low rank.
-struct Recipe {
-    /// Standard deviation of the noise.
+/// Parameters of a matrix: Gaussian noise, a low-rank part and columns with large RMS.
+struct MatrixParameters {
+    /// Standard deviation of the noise, and of the low-rank part.
     sigma: f64,
-    /// Every column with this period is an outlier, ten times as loud; 0 for none.
+    /// Every column with this period is multiplied by 10; 0 for none.
     outlier_period: usize,
-    /// Rank of the part that rows have in common, as loud as the noise.
+    /// Rank of the low-rank part.
     rank: usize,
 }
 
-struct Tensor {
+struct DemoTensor {
     name: String,
     dtype: &'static str,
     shape: Vec<usize>,
@@ -53,17 +54,17 @@ pub fn write(path: &Path) -> Result<()> {
     file.flush()
 }
 
-fn tensors() -> Vec<Tensor> {
+fn tensors() -> Vec<DemoTensor> {
     let mut tensors = Vec::new();
     let mut add = |name: String, dtype, shape: &[usize], bytes| {
-        tensors.push(Tensor { name, dtype, shape: shape.to_vec(), bytes });
+        tensors.push(DemoTensor { name, dtype, shape: shape.to_vec(), bytes });
     };
-    let embedding = Recipe { sigma: 0.03, outlier_period: 128, rank: 4 };
+    let embedding = MatrixParameters { sigma: 0.03, outlier_period: 128, rank: 4 };
     let bytes = bf16s(&matrix(0, VOCABULARY, WIDTH, &embedding));
     add("model.embed_tokens.weight".into(), "BF16", &[VOCABULARY, WIDTH], bytes);
-    let plain = Recipe { sigma: 0.02, outlier_period: 0, rank: 0 };
-    let attention = Recipe { sigma: 0.04, outlier_period: 0, rank: 8 };
-    let mlp = Recipe { sigma: 0.02, outlier_period: 171, rank: 2 };
+    let plain = MatrixParameters { sigma: 0.02, outlier_period: 0, rank: 0 };
+    let attention = MatrixParameters { sigma: 0.04, outlier_period: 0, rank: 8 };
+    let mlp = MatrixParameters { sigma: 0.02, outlier_period: 171, rank: 2 };
     for layer in 0..LAYERS {
         let parts = [
             ("self_attn.q_proj", WIDTH, WIDTH, &attention),
@@ -73,13 +74,14 @@ fn tensors() -> Vec<Tensor> {
             ("mlp.up_proj", HIDDEN, WIDTH, &mlp),
             ("mlp.down_proj", WIDTH, HIDDEN, &mlp),
         ];
-        for (part, (name, rows, columns, recipe)) in parts.into_iter().enumerate() {
+        for (part, (name, rows, columns, parameters)) in parts.into_iter().enumerate() {
             let seed = (1 + layer * parts.len() + part) as u64;
-            let bytes = bf16s(&matrix(seed, rows, columns, recipe));
+            let bytes = bf16s(&matrix(seed, rows, columns, parameters));
             add(format!("model.layers.{layer}.{name}.weight"), "BF16", &[rows, columns], bytes);
         }
         for norm in ["input_layernorm", "post_attention_layernorm"] {
-            let gains = matrix(1000 + layer as u64, 1, WIDTH, &Recipe { sigma: 0.1, ..plain });
+            let gains =
+                matrix(1000 + layer as u64, 1, WIDTH, &MatrixParameters { sigma: 0.1, ..plain });
             let gains: Vec<f32> = gains.iter().map(|gain| 1.0 + gain).collect();
             add(format!("model.layers.{layer}.{norm}.weight"), "BF16", &[WIDTH], bf16s(&gains));
         }
@@ -91,25 +93,25 @@ fn tensors() -> Vec<Tensor> {
     tensors
 }
 
-/// Rows are made on their own, each from its own seed, so that threads do not matter.
-fn matrix(seed: u64, rows: usize, columns: usize, recipe: &Recipe) -> Vec<f32> {
-    let axes: Vec<f64> = {
-        let mut random = Gaussian::new(seed << 32 | 0xffff_ffff);
-        (0..recipe.rank * columns).map(|_| random.next()).collect()
+/// Every row has its own seed, so that the result does not depend on the number of threads.
+fn matrix(seed: u64, rows: usize, columns: usize, parameters: &MatrixParameters) -> Vec<f32> {
+    let basis: Vec<f64> = {
+        let mut random = Gaussian::with_seed(seed << 32 | 0xffff_ffff);
+        (0..parameters.rank * columns).map(|_| random.next()).collect()
     };
-    let scale = recipe.sigma / (recipe.rank.max(1) as f64).sqrt();
+    let scale = parameters.sigma / (parameters.rank.max(1) as f64).sqrt();
     let row = |row: usize| -> Vec<f32> {
-        let mut random = Gaussian::new(seed << 32 | row as u64);
-        let coefficients: Vec<f64> = (0..recipe.rank).map(|_| random.next() * scale).collect();
-        let noise = (0..columns).map(|_| random.next() * recipe.sigma);
+        let mut random = Gaussian::with_seed(seed << 32 | row as u64);
+        let coefficients: Vec<f64> = (0..parameters.rank).map(|_| random.next() * scale).collect();
+        let noise = (0..columns).map(|_| random.next() * parameters.sigma);
         let mut values: Vec<f64> = noise.collect();
-        for (axis, coefficient) in axes.chunks(columns).zip(&coefficients) {
-            for (value, x) in values.iter_mut().zip(axis) {
+        for (vector, coefficient) in basis.chunks(columns).zip(&coefficients) {
+            for (value, x) in values.iter_mut().zip(vector) {
                 *value += coefficient * x;
             }
         }
-        if recipe.outlier_period > 0 {
-            values.iter_mut().step_by(recipe.outlier_period).for_each(|value| *value *= 10.0);
+        if parameters.outlier_period > 0 {
+            values.iter_mut().step_by(parameters.outlier_period).for_each(|value| *value *= 10.0);
         }
         values.into_iter().map(|value| value as f32).collect()
     };
@@ -122,31 +124,4 @@ fn bf16s(values: &[f32]) -> Vec<u8> {
 
 fn f32s(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
-}
-
-/// Standard normal numbers by the polar method (Marsaglia, 1964).
-struct Gaussian {
-    random: fastrand::Rng,
-    spare: Option<f64>,
-}
-
-impl Gaussian {
-    fn new(seed: u64) -> Self {
-        Self { random: fastrand::Rng::with_seed(seed), spare: None }
-    }
-
-    fn next(&mut self) -> f64 {
-        if let Some(spare) = self.spare.take() {
-            return spare;
-        }
-        loop {
-            let (u, v) = (2.0 * self.random.f64() - 1.0, 2.0 * self.random.f64() - 1.0);
-            let square = u * u + v * v;
-            if square > 0.0 && square < 1.0 {
-                let factor = (-2.0 * square.ln() / square).sqrt();
-                self.spare = Some(v * factor);
-                return u * factor;
-            }
-        }
-    }
 }

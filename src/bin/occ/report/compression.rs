@@ -1,63 +1,60 @@
-//! The page of `occ compress`.
+//! The report of `occ compress --report`.
 
 use super::glossary::{self, glossary};
-use super::page::{self, LISTED};
-use super::{file_name, label};
-use crate::charts::{Axis, Bar, Bars, Lines, Picture, Series};
-use crate::inspect::{self, stored_bytes};
-use crate::numbers::{Bytes, DECIBELS_A_BIT, bits_per_weight, grouped, ratio};
+use super::labels::{file_name, label};
+use super::page::{self, MAX_ROWS};
+use crate::charts::{Axis, BarChart, BarGroup, Chart, LineChart, Series};
+use crate::inspect::{storage_name, stored_bytes, tensor_table};
+use crate::numbers::{Bytes, DECIBELS_PER_BIT, bits_per_weight, grouped, ratio};
 use crate::table::{Align, Table};
 use maud::{Markup, html};
-use occ::{Attachment, Coding, Reader, Result, Tensor};
+use occ::{Attachment, Coding, Coordinates, Reader, Result, Tensor};
 use std::cmp::Reverse;
 use std::path::Path;
 
-/// Tensors of the table of those that fared worst.
+/// Rows of the table of the worst tensors.
 const WORST: usize = 10;
 
-/// Bars in a picture.
-const BARS: usize = 40;
+/// Maximum number of bars in a chart.
+const MAX_BARS: usize = 40;
 
-/// What was compressed, and what of it is not in the file.
+/// A finished compression, with what the file does not contain.
 pub struct Compression<'a> {
     pub input: &'a Path,
     pub output: &'a Path,
     pub input_bytes: u64,
-    /// What was to be reached.
-    pub aim: String,
-    /// Over all that lost something; `None` if nothing did.
+    /// The requested bit rate or error, in words.
+    pub target: String,
+    /// SNR over all lossy tensors; `None` if all are lossless.
     pub snr_db: Option<f64>,
 }
 
-/// A page of its own about a file that is finished.
-///
-/// # Errors
-/// What reading the file says.
+/// The report of a compression as an HTML page. Reads the finished file.
 pub fn compression(done: &Compression<'_>) -> Result<String> {
     let file = Reader::open(done.output)?;
     let tensors = file.tensors().collect::<Result<Vec<_>>>()?;
-    let coded = tensors.iter().map(Coded::of).collect::<Result<Vec<_>>>()?;
-    let title = format!("{}, compressed", file_name(done.output));
+    let coded = tensors.iter().map(StoredTensor::of).collect::<Result<Vec<_>>>()?;
+    let title = format!("Compression of {}", file_name(done.input));
     let body = html! {
         (sizes(done, &file, &coded)?)
-        (choices(&coded))
-        (rates(&coded)?)
+        (storage(&coded))
+        (rates(&coded))
         (worst(&coded))
-        (by_tensor(&coded)?)
+        (by_tensor(&coded))
         (all(&coded))
         (glossary(glossary::COMPRESSION))
     };
     Ok(page::page(&title, &summary(done, &file, &coded), &body))
 }
 
-/// A tensor, and how it lies in the file.
-struct Coded<'t, 'f> {
+/// A tensor and its size and error in the file.
+struct StoredTensor<'t, 'f> {
     tensor: &'t Tensor<'f>,
     coding: Option<Coding>,
     bytes: u64,
 }
 
-impl<'t, 'f> Coded<'t, 'f> {
+impl<'t, 'f> StoredTensor<'t, 'f> {
     fn of(tensor: &'t Tensor<'f>) -> Result<Self> {
         Ok(Self { tensor, coding: tensor.coding()?, bytes: stored_bytes(tensor) })
     }
@@ -71,29 +68,30 @@ impl<'t, 'f> Coded<'t, 'f> {
     }
 }
 
-fn is_lossy(coded: &[Coded<'_, '_>]) -> bool {
+fn is_lossy(coded: &[StoredTensor<'_, '_>]) -> bool {
     coded.iter().any(|tensor| tensor.coding.is_some())
 }
 
-/// The rows of `occ inspect`.
-fn table<'c, 't: 'c, 'f: 't>(
-    coded: impl IntoIterator<Item = &'c Coded<'t, 'f>>,
+/// The table of `occ inspect`.
+fn stored_table<'c, 't: 'c, 'f: 't>(
+    coded: impl IntoIterator<Item = &'c StoredTensor<'t, 'f>>,
     lossy: bool,
 ) -> Table {
     let rows = coded.into_iter().map(|tensor| (tensor.tensor, tensor.coding.as_ref()));
-    inspect::table(rows, lossy)
+    tensor_table(rows, lossy)
 }
 
-fn summary(done: &Compression<'_>, file: &Reader<'_>, coded: &[Coded<'_, '_>]) -> String {
+fn summary(done: &Compression<'_>, file: &Reader<'_>, coded: &[StoredTensor<'_, '_>]) -> String {
     let weights = coded.iter().map(|tensor| tensor.tensor.elements()).sum();
     let snr = done.snr_db.map_or_else(
-        || "nothing is lost".to_owned(),
-        |snr| format!("signal to noise {snr:.2} dB over all that lost something"),
+        || "all tensors are lossless".to_owned(),
+        |snr| format!("SNR {snr:.2} dB over all lossy tensors"),
     );
     format!(
-        "From {}, {}: {} → {}, ratio {:.4}, {:.3} bits a weight; {snr}.",
+        "{} to {}, {}: {} → {}, ratio {:.4}, {:.3} bits per weight; {snr}.",
         file_name(done.input),
-        done.aim,
+        file_name(done.output),
+        done.target,
         Bytes(done.input_bytes),
         Bytes(file.file_bytes()),
         ratio(file.file_bytes(), done.input_bytes),
@@ -101,16 +99,20 @@ fn summary(done: &Compression<'_>, file: &Reader<'_>, coded: &[Coded<'_, '_>]) -
     )
 }
 
-/// Where the bytes are.
-fn sizes(done: &Compression<'_>, file: &Reader<'_>, coded: &[Coded<'_, '_>]) -> Result<Markup> {
+/// Sizes of the parts of the file.
+fn sizes(
+    done: &Compression<'_>,
+    file: &Reader<'_>,
+    coded: &[StoredTensor<'_, '_>],
+) -> Result<Markup> {
     let mut table = Table::new(&[
         ("part", Align::Left),
         ("tensors", Align::Right),
         ("weights", Align::Right),
-        ("before", Align::Right),
-        ("after", Align::Right),
+        ("original", Align::Right),
+        ("compressed", Align::Right),
         ("ratio", Align::Right),
-        ("b/w", Align::Right),
+        ("bits/weight", Align::Right),
     ]);
     let line = |part: &str, tensors: usize, weights: u64, before: u64, after: u64| {
         [
@@ -124,9 +126,9 @@ fn sizes(done: &Compression<'_>, file: &Reader<'_>, coded: &[Coded<'_, '_>]) -> 
         ]
     };
     let mut rest = file.file_bytes();
-    for (part, lossy) in [("with loss", true), ("exact", false)] {
+    for (part, lossy) in [("lossy tensors", true), ("lossless tensors", false)] {
         let members = || coded.iter().filter(|tensor| tensor.coding.is_some() == lossy);
-        let sum = |size: fn(&Coded<'_, '_>) -> u64| members().map(size).sum::<u64>();
+        let sum = |size: fn(&StoredTensor<'_, '_>) -> u64| members().map(size).sum::<u64>();
         let weights = sum(|tensor| tensor.tensor.elements());
         let (before, after) = (sum(|tensor| tensor.tensor.decoded_bytes()), sum(|t| t.bytes));
         rest = rest.saturating_sub(after);
@@ -141,128 +143,129 @@ fn sizes(done: &Compression<'_>, file: &Reader<'_>, coded: &[Coded<'_, '_>]) -> 
         let empty = String::new;
         [part.into(), empty(), empty(), before, grouped(after), empty(), empty()]
     };
-    table.row(other("headers of the original", grouped(before), after));
+    table.row(other("headers and files of the original", grouped(before), after));
     table.row(other("frames and index", String::new(), rest.saturating_sub(after)));
     let weights = coded.iter().map(|tensor| tensor.tensor.elements()).sum();
-    table.row(line("all", coded.len(), weights, done.input_bytes, file.file_bytes()));
+    table.row(line("total", coded.len(), weights, done.input_bytes, file.file_bytes()));
     Ok(page::section("Sizes in bytes", &page::table(&table)))
 }
 
-/// How tensors were coded, the way that most bytes went first.
-fn choices(coded: &[Coded<'_, '_>]) -> Markup {
-    struct Choice {
-        how: String,
+/// How tensors are stored, in descending order of bytes.
+fn storage(coded: &[StoredTensor<'_, '_>]) -> Markup {
+    struct Storage {
+        name: String,
         tensors: u64,
         weights: u64,
         bytes: u64,
     }
-    let mut choices: Vec<Choice> = Vec::new();
+    let mut groups: Vec<Storage> = Vec::new();
     for tensor in coded {
-        let how = inspect::how(tensor.tensor, tensor.coding.as_ref());
-        let at = choices.iter().position(|choice| choice.how == how).unwrap_or(choices.len());
-        if at == choices.len() {
-            choices.push(Choice { how, tensors: 0, weights: 0, bytes: 0 });
+        let name = storage_name(tensor.tensor, tensor.coding.as_ref());
+        let at = groups.iter().position(|group| group.name == name).unwrap_or(groups.len());
+        if at == groups.len() {
+            groups.push(Storage { name, tensors: 0, weights: 0, bytes: 0 });
         }
-        choices[at].tensors += 1;
-        choices[at].weights += tensor.tensor.elements();
-        choices[at].bytes += tensor.bytes;
+        groups[at].tensors += 1;
+        groups[at].weights += tensor.tensor.elements();
+        groups[at].bytes += tensor.bytes;
     }
-    choices.sort_by_key(|choice| Reverse(choice.bytes));
+    groups.sort_by_key(|group| Reverse(group.bytes));
     let mut table = Table::new(&[
-        ("stored", Align::Left),
+        ("stored as", Align::Left),
         ("tensors", Align::Right),
         ("weights", Align::Right),
         ("bytes", Align::Right),
-        ("b/w", Align::Right),
+        ("bits/weight", Align::Right),
     ]);
-    for Choice { how, tensors, weights, bytes } in choices {
+    for Storage { name, tensors, weights, bytes } in groups {
         let bits = format!("{:.3}", bits_per_weight(bytes, weights));
-        table.row([how, grouped(tensors), grouped(weights), grouped(bytes), bits]);
+        table.row([name, grouped(tensors), grouped(weights), grouped(bytes), bits]);
     }
-    page::section("Choices", &page::table(&table))
+    page::section("Coordinates and codecs", &page::table(&table))
 }
 
-/// Every tensor with loss as a dot.
-fn rates(coded: &[Coded<'_, '_>]) -> Result<Markup> {
-    let most = coded.iter().filter_map(Coded::snr_db).fold(0.0, f64::max);
+/// Rate and SNR of each lossy tensor.
+fn rates(coded: &[StoredTensor<'_, '_>]) -> Markup {
+    let most = coded.iter().filter_map(StoredTensor::snr_db).fold(0.0, f64::max);
     if most == 0.0 {
-        return Ok(html! {});
+        return html! {};
     }
     let mut series = Vec::new();
-    for (colour, name) in ["identity", "hadamard", "aligned"].into_iter().enumerate() {
-        let is_here = |coding: &Coding| coding.transform.coordinates.name() == name;
+    let coded_systems = Coordinates::ALL.into_iter().filter(|system| system.is_coded());
+    for (colour, system) in coded_systems.enumerate() {
+        let is_here = |coding: &Coding| coding.transform.coordinates == system;
         let here = coded.iter().filter(|tensor| tensor.coding.as_ref().is_some_and(is_here));
         let dots: Vec<_> = here.filter_map(|t| Some((t.bits(), t.snr_db()?))).collect();
         if !dots.is_empty() {
-            series.push(Series::new(name, dots).dots().coloured(colour));
+            series.push(Series::new(system.name(), dots).only_dots().coloured(colour));
         }
     }
-    let bound = vec![(0.0, 0.0), (most / DECIBELS_A_BIT, most)];
+    let bound = vec![(0.0, 0.0), (most / DECIBELS_PER_BIT, most)];
     series.push(Series::new("Gaussian bound", bound).reference());
-    let lines = Lines {
-        title: "Each tensor: bits, and signal to noise".into(),
-        x: Axis::linear("bits a weight"),
-        y: Axis::linear("signal to noise, dB"),
+    let chart = LineChart {
+        title: "Rate and SNR of each lossy tensor".into(),
+        x: Axis::linear("bits per weight"),
+        y: Axis::linear("SNR, dB"),
         series,
     };
-    Ok(page::section("Rate and distortion", &page::figures(&[lines.draw()?])))
+    page::section("Rate and distortion", &page::charts(&[chart.draw()]))
 }
 
-/// Those with the lowest signal to noise; where nothing is lost, those that hardly became smaller.
-fn worst(coded: &[Coded<'_, '_>]) -> Markup {
+/// The tensors with the lowest SNR or, if all are lossless, with the highest ratio.
+fn worst(coded: &[StoredTensor<'_, '_>]) -> Markup {
     let lossy = is_lossy(coded);
-    let mut order: Vec<&Coded<'_, '_>> = coded.iter().collect();
+    let mut order: Vec<&StoredTensor<'_, '_>> = coded.iter().collect();
     let title = if lossy {
         order.retain(|tensor| tensor.snr_db().is_some());
         order.sort_by(|a, b| a.snr_db().unwrap_or(0.0).total_cmp(&b.snr_db().unwrap_or(0.0)));
-        format!("The {} tensors with the lowest signal to noise", WORST.min(order.len()))
+        format!("The {} tensors with the lowest SNR", WORST.min(order.len()))
     } else {
-        let ratio = |tensor: &Coded<'_, '_>| ratio(tensor.bytes, tensor.tensor.decoded_bytes());
+        let ratio =
+            |tensor: &StoredTensor<'_, '_>| ratio(tensor.bytes, tensor.tensor.decoded_bytes());
         order.sort_by(|a, b| ratio(b).total_cmp(&ratio(a)));
-        format!("The {} tensors that hardly became smaller", WORST.min(order.len()))
+        format!("The {} tensors with the highest ratio", WORST.min(order.len()))
     };
     if order.is_empty() {
         return html! {};
     }
-    page::section(&title, &page::table(&table(order.into_iter().take(WORST), lossy)))
+    page::section(&title, &page::table(&stored_table(order.into_iter().take(WORST), lossy)))
 }
 
-/// Bits and signal to noise of the largest tensors.
-fn by_tensor(coded: &[Coded<'_, '_>]) -> Result<Markup> {
+/// Rate and SNR of the largest tensors.
+fn by_tensor(coded: &[StoredTensor<'_, '_>]) -> Markup {
     let lossy = is_lossy(coded);
-    let mut largest: Vec<&Coded<'_, '_>> = coded.iter().collect();
+    let mut largest: Vec<&StoredTensor<'_, '_>> = coded.iter().collect();
     largest.retain(|tensor| tensor.coding.is_some() == lossy);
     largest.sort_by_key(|tensor| Reverse(tensor.bytes));
     let title = match largest.len() {
-        0 => return Ok(html! {}),
-        count if count > BARS => format!("The {BARS} tensors that take most bytes"),
-        _ if lossy => "All tensors with loss".to_owned(),
+        0 => return html! {},
+        count if count > MAX_BARS => format!("The {MAX_BARS} largest tensors"),
+        _ if lossy => "All lossy tensors".to_owned(),
         _ => "All tensors".to_owned(),
     };
-    largest.truncate(BARS);
-    let bits = Axis::linear("bits a weight");
-    let bits = bars("Bits", bits, &largest, |bits| format!("{bits:.3}"), |t| Some(t.bits()))?;
-    let mut pictures = vec![bits];
+    largest.truncate(MAX_BARS);
+    let bits = Axis::linear("bits per weight");
+    let bits = bars("Rate", bits, &largest, |bits| format!("{bits:.3}"), |t| Some(t.bits()));
+    let mut charts = vec![bits];
     if lossy {
         let snr = Axis::linear("dB");
-        let snr = bars("Signal to noise", snr, &largest, |s| format!("{s:.2}"), Coded::snr_db)?;
-        pictures.push(snr);
+        charts.push(bars("SNR", snr, &largest, |s| format!("{s:.2}"), StoredTensor::snr_db));
     }
-    Ok(page::section(&title, &page::figures(&pictures)))
+    page::section(&title, &page::charts(&charts))
 }
 
-/// A bar for each tensor that has a value.
+/// A bar per tensor that has a value.
 fn bars<'t, 'f>(
     title: &str,
     x: Axis,
-    tensors: &[&Coded<'t, 'f>],
+    tensors: &[&StoredTensor<'t, 'f>],
     format: fn(f64) -> String,
-    value: impl Fn(&Coded<'t, 'f>) -> Option<f64>,
-) -> Result<Picture> {
-    let bar = |tensor: &&Coded<'t, 'f>| {
-        Some(Bar { label: label(tensor.tensor.name()), values: vec![value(tensor)?] })
+    value: impl Fn(&StoredTensor<'t, 'f>) -> Option<f64>,
+) -> Chart {
+    let bar = |tensor: &&StoredTensor<'t, 'f>| {
+        Some(BarGroup { label: label(tensor.tensor.name()), values: vec![value(tensor)?] })
     };
-    let bars = Bars {
+    let chart = BarChart {
         title: title.into(),
         x,
         series: vec![title.into()],
@@ -270,15 +273,15 @@ fn bars<'t, 'f>(
         reference: None,
         format,
     };
-    bars.draw()
+    chart.draw()
 }
 
-fn all(coded: &[Coded<'_, '_>]) -> Markup {
-    let rest = coded.len().saturating_sub(LISTED);
+fn all(coded: &[StoredTensor<'_, '_>]) -> Markup {
+    let rest = coded.len().saturating_sub(MAX_ROWS);
     let title = match rest {
-        0 => "The whole list".to_owned(),
-        _ => format!("The first {LISTED} tensors"),
+        0 => "All tensors".to_owned(),
+        _ => format!("The first {MAX_ROWS} tensors"),
     };
-    let lines = table(coded.iter().take(LISTED), is_lossy(coded));
-    page::listing(&title, &lines, rest, "occ inspect lists them all")
+    let rows = stored_table(coded.iter().take(MAX_ROWS), is_lossy(coded));
+    page::listing(&title, &rows, rest, "occ inspect lists them all")
 }

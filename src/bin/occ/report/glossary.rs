@@ -1,91 +1,105 @@
-//! What the words on the pages mean.
+//! Definitions of the terms on the pages.
 
 use super::page;
 use maud::{Markup, html};
 
 pub type Term = (&'static str, &'static str);
 
+const DECIBELS: Term = (
+    "SNR",
+    "Signal-to-noise ratio in dB: 20 · log10 of the norm of the weights over the norm of the error. Each 6 dB halve the error.",
+);
+
+const IDENTITY: Term = ("identity", "The columns of the matrix, unchanged.");
+
 pub const ANALYSIS: &[Term] = &[
-    ("σ, rms", "The root mean square of a matrix's weights: the same in all coordinate systems."),
-    ("peak/rms", "The largest magnitude over σ. Gaussian weights by the million reach about 5."),
+    (
+        "σ, RMS",
+        "The root mean square of a matrix's weights. It is the same in all coordinate systems.",
+    ),
+    (
+        "peak/RMS",
+        "The largest magnitude divided by the RMS: about 5 for millions of Gaussian weights. The table of regimes has the median over matrices, and the maximum in the column after it.",
+    ),
     (
         "kurtosis",
-        "The fourth moment over the square of the second: 3 of Gaussian numbers, more with heavy tails.",
+        "The fourth moment divided by the square of the second: 3 for Gaussian numbers, more for heavy tails.",
     ),
-    ("> 3 σ", "The share of numbers beyond three times σ: 0.27 % of Gaussian ones."),
+    ("> 3 σ", "The share of numbers beyond 3 σ: 0.27 % for Gaussian numbers."),
     (
         "top 1 %",
-        "The share of the energy, the sum of squares, that the largest 1 % of numbers hold: 8.4 % of Gaussian ones.",
+        "The share of the energy (sum of squares) in the largest 1 % of the numbers: 8.4 % for Gaussian numbers.",
     ),
     (
-        "4-bit dB",
-        "Signal to noise of a plain quantiser of 4 bits whose outermost levels are at the peak: it is what outliers ruin.",
+        "4-bit SNR",
+        "The SNR of a uniform 4-bit quantiser whose range ends at the peak. Outliers make it worse.",
     ),
     (
-        "H at σ/4",
-        "The entropy in bits a weight of a quantiser with steps of σ/4: the error is the same in all systems, the rate is not.",
+        "entropy σ/4",
+        "The entropy in bits per weight of a uniform quantiser with step σ/4. The error is about the same in all coordinate systems, the entropy is not.",
     ),
     (
         "bits",
-        "Bits a weight that occ would spend at equal distortion, axes, tables and headers included; – in systems that the codec has not.",
+        "The bits per weight that occ needs at the given SNR, including basis, tables and headers; – for coordinate systems that the codec does not implement.",
     ),
-    (
-        "dB",
-        "Signal to noise: 20 · log10 of the norm of the weights over the norm of the error. 6 dB halve the error.",
-    ),
+    DECIBELS,
     (
         "Gaussian bound",
-        "What independent Gaussian weights take at least (Shannon, 1959): dB ÷ 6.02.",
+        "The minimum rate for independent Gaussian weights, SNR ÷ 6.02 (Shannon, 1959).",
     ),
-    ("original", "The weights as they are."),
+    IDENTITY,
+    ("original", "The weights in the identity coordinates."),
     (
         "hadamard, flattened",
-        "Columns mixed by Hadamard matrices with fixed signs, in blocks of 256: every number becomes a mixture of many.",
+        "Columns multiplied by Hadamard matrices with fixed random signs, in blocks of at most 256 columns: every number becomes a mixture of many.",
     ),
-    ("hadamard both", "Rows mixed as well. For contrast: the codec mixes columns alone."),
     (
-        "aligned, concentrated",
-        "Principal axes learned from the matrix: as much as possible in as few as possible. Blocks of at most 1,024 columns; “aligned blocks” has 128.",
+        "hadamard both sides",
+        "Rows multiplied by Hadamard matrices as well. For comparison: the codec transforms columns only.",
     ),
-    ("random", "A random rotation of blocks of at most 512 columns."),
-    ("dct", "The cosine transform of whole rows. For contrast: the codec has it not."),
-    ("block", "Columns that are mixed at once."),
+    (
+        "klt, concentrated",
+        "The Karhunen–Loève transform: the principal components of the matrix, which concentrate the energy in few coordinates. Blocks of at most 1,024 columns; “klt blocks” has blocks of 128.",
+    ),
+    ("random rotation", "A random rotation of blocks of at most 512 columns. For comparison."),
+    ("dct", "The discrete cosine transform of whole rows. For comparison."),
+    ("block", "The number of columns that are transformed together."),
     (
         "effective rank",
-        "Over how many singular values the energy is spread: their squares' (Σe)² ÷ Σe².",
+        "The number of singular values that hold most of the energy: (Σs²)² ÷ Σs⁴ of the singular values s.",
     ),
     (
         "noise (Marchenko–Pastur)",
-        "The singular values of a matrix of noise whose median is that of this one (Marchenko and Pastur, 1967). What is beyond its edge is structure.",
+        "The singular values of a random matrix with the same median singular value (Marchenko and Pastur, 1967). Larger singular values are structure.",
     ),
 ];
 
 pub const COMPRESSION: &[Term] = &[
-    ("ratio", "The compressed size over the original one."),
-    ("b/w", "Bits a weight, headers and tables of the tensor included."),
-    (
-        "dB",
-        "Signal to noise: 20 · log10 of the norm of the weights over the norm of the error. 6 dB halve the error.",
-    ),
+    ("ratio", "The compressed size divided by the original size."),
+    ("bits/weight", "Bits per weight, including the tensor's headers and tables."),
+    DECIBELS,
     (
         "gain",
-        "Bits a weight that axes and the low-dimensional part saved, by the encoder's estimate, their own storage counted.",
+        "The bits per weight that the transform and the low-rank part save, estimated by the encoder, with their side information included.",
     ),
     (
         "Gaussian bound",
-        "What independent Gaussian weights take at least (Shannon, 1959): dB ÷ 6.02. Weights with structure can be below it.",
+        "The minimum rate for independent Gaussian weights, SNR ÷ 6.02 (Shannon, 1959). Weights with structure can be below it.",
     ),
-    ("identity", "The tensor's own columns."),
-    ("hadamard 256", "Columns mixed by Hadamard matrices in blocks of 256."),
-    ("aligned 384", "Principal axes learned from the tensor, in blocks of 384 columns."),
-    ("+mean, +12", "A mean row, and a low-dimensional part of 12 axes, are stored apart."),
-    ("exact", "Nothing was lost."),
+    IDENTITY,
+    ("hadamard 256", "Columns multiplied by Hadamard matrices in blocks of 256 columns."),
+    (
+        "klt 384",
+        "The Karhunen–Loève transform: an orthogonal basis learned from the tensor and stored with it, here for blocks of 384 columns.",
+    ),
+    ("+mean, +12", "A mean row and a low-rank part, here of rank 12, are stored separately."),
+    ("lossless", "The tensor is restored bit by bit."),
 ];
 
-/// The terms, for whoever asks.
+/// The terms as a collapsed list.
 pub fn glossary(terms: &[Term]) -> Markup {
     page::details(
-        "What the words mean",
+        "Glossary",
         &html! {
             dl {
                 @for (term, meaning) in terms {

@@ -1,17 +1,15 @@
-//! One matrix, in every coordinate system.
+//! One matrix in all coordinate systems.
 
 use super::page;
-use crate::analyze::{tables, text};
-use crate::charts::{
-    Axis, Bins, Histogram, Lines, Outline, Picture, Series, gaussian_below, gaussian_beyond,
-};
+use crate::analyze::tables::{self, name};
+use crate::analyze::text;
+use crate::charts::{Axis, Bins, Chart, Histogram, LineChart, Outline, Series};
+use crate::gaussian::{probability, tail_probability};
 use maud::{Markup, html};
 use occ::Coordinates;
-use occ::Result;
-use occ::analysis::{CoordinateAnalysis, MatrixAnalysis};
+use occ::analysis::{CoordinateAnalysis, MatrixAnalysis, SUMMARY_COORDINATES};
 
-/// Systems that are told apart in pictures: the three regimes first, the same colours everywhere.
-const REGIMES: [Coordinates; 3] = [Coordinates::Identity, Coordinates::Hadamard, Coordinates::Klt];
+/// The coordinate systems that only the analysis has.
 const OTHERS: [Coordinates; 4] = [
     Coordinates::RandomRotation,
     Coordinates::Dct,
@@ -19,24 +17,24 @@ const OTHERS: [Coordinates; 4] = [
     Coordinates::KltBlocks,
 ];
 
-/// Table and pictures of a matrix; `why` it was chosen.
-pub fn portrait(matrix: &MatrixAnalysis, why: &str) -> Result<Markup> {
-    let pictures = [
-        histogram("As they are, flattened, concentrated", matrix, &REGIMES)?,
-        histogram("In other systems", matrix, &OTHERS)?,
-        tails(matrix)?,
-        spectrum(matrix)?,
+/// Table and charts of a matrix; `reason` is why it was chosen.
+pub fn details(matrix: &MatrixAnalysis, reason: &str) -> Markup {
+    let charts = [
+        histogram("Distribution: identity, Hadamard, KLT", matrix, &SUMMARY_COORDINATES),
+        histogram("Distribution: other coordinate systems", matrix, &OTHERS),
+        tails(matrix),
+        spectrum(matrix),
     ];
-    let about = [why, &text::what(matrix)].join(" ");
-    Ok(html! {
+    let about = [reason, &text::size_and_role(matrix)].join(" ");
+    html! {
         h3 { (matrix.name.escape_debug()) }
         p { (about.trim()) "; " (text::ranks(matrix)) "." }
-        (page::table(&tables::systems(matrix)))
-        (page::figures(&pictures))
-    })
+        (page::table(&tables::all_coordinates(matrix)))
+        (page::charts(&charts))
+    }
 }
 
-/// The number of a system's colour.
+/// The number of a system's colour, the same in all charts.
 fn colour(system: Coordinates) -> usize {
     match system {
         Coordinates::Identity => 0,
@@ -48,84 +46,84 @@ fn colour(system: Coordinates) -> usize {
     }
 }
 
-fn name(system: Coordinates) -> String {
-    system.name().replace('_', " ")
-}
-
-/// What a matrix looks like in some systems.
-fn found<'m>(
+/// The results of a matrix in some systems.
+fn results<'m>(
     matrix: &'m MatrixAnalysis,
     systems: &[Coordinates],
 ) -> impl Iterator<Item = &'m CoordinateAnalysis> {
     systems.iter().filter_map(|&system| matrix.in_coordinates(system))
 }
 
-fn histogram(title: &str, matrix: &MatrixAnalysis, systems: &[Coordinates]) -> Result<Picture> {
+fn histogram(title: &str, matrix: &MatrixAnalysis, systems: &[Coordinates]) -> Chart {
     let mut range = -8.0..8.0;
     let mut bins = 80;
     let mut outlines = Vec::new();
-    for found in found(matrix, systems) {
-        let counted = &found.distribution;
+    for result in results(matrix, systems) {
+        let counted = &result.distribution;
         bins = counted.counts.len();
         let start = counted.first - counted.width / 2.0;
         range = start..start + counted.width * bins as f64;
         let total = counted.counts.iter().sum::<u64>() + counted.below + counted.above;
         let bins = Bins::counted(&counted.counts, total, range.clone());
         outlines.push(Outline {
-            name: name(found.coordinates),
+            name: name(result.coordinates),
             bins,
-            colour: colour(found.coordinates),
+            colour: colour(result.coordinates),
         });
     }
     let histogram = Histogram {
         title: title.into(),
-        x_label: "number ÷ σ".into(),
+        x_label: "weight ÷ σ".into(),
         outlines,
-        reference: Some(("Gaussian".into(), Bins::expected(gaussian_below, range, bins))),
+        reference: Some(("Gaussian".into(), Bins::expected(probability, range, bins))),
     };
     histogram.draw()
 }
 
-/// How rare numbers are that stand out.
-fn tails(matrix: &MatrixAnalysis) -> Result<Picture> {
+/// The shares of large magnitudes.
+fn tails(matrix: &MatrixAnalysis) -> Chart {
     let mut series = Vec::new();
-    for found in found(matrix, &[&REGIMES[..], &OTHERS[..]].concat()) {
-        let tails = found.distribution.tails.iter();
+    for result in results(matrix, &[&SUMMARY_COORDINATES[..], &OTHERS[..]].concat()) {
+        let tails = result.distribution.tails.iter();
         let points = tails.filter(|tail| tail.share > 0.0).map(|tail| (tail.sigmas, tail.share));
-        let one = Series::new(name(found.coordinates), points.collect())
-            .coloured(colour(found.coordinates));
-        series.push(if found.coordinates == Coordinates::KltBlocks { one.dashed() } else { one });
+        let line = Series::new(name(result.coordinates), points.collect());
+        let line = line.coloured(colour(result.coordinates));
+        series.push(if result.coordinates == Coordinates::KltBlocks {
+            line.dashed()
+        } else {
+            line
+        });
     }
     let least = 0.5 / matrix.weights.max(1) as f64;
     let gaussian = (10..=80).map(|tenths| f64::from(tenths) / 10.0);
-    let gaussian = gaussian.map(|sigmas| (sigmas, gaussian_beyond(sigmas)));
+    let gaussian = gaussian.map(|sigmas| (sigmas, tail_probability(sigmas)));
     let gaussian = gaussian.filter(|point| point.1 >= least).collect();
     series.push(Series::new("Gaussian", gaussian).reference());
-    let lines = Lines {
-        title: "How rare large numbers are".into(),
-        x: Axis::log("at least so many σ"),
-        y: Axis::log("share of all numbers").within(least..1.0),
+    let chart = LineChart {
+        title: "Share of large magnitudes".into(),
+        x: Axis::log("magnitude ÷ σ"),
+        y: Axis::log("share of weights with at least this magnitude").within(least..1.0),
         series,
     };
-    lines.draw()
+    chart.draw()
 }
 
-/// Singular values, beside those of noise.
-fn spectrum(matrix: &MatrixAnalysis) -> Result<Picture> {
+/// Singular values, and those of noise.
+fn spectrum(matrix: &MatrixAnalysis) -> Chart {
     let spectrum = &matrix.spectrum;
     let points = |value: fn(&occ::analysis::SingularValue) -> f64| {
-        spectrum.values.iter().map(|found| (found.rank as f64, value(found))).collect()
+        spectrum.values.iter().map(|entry| (entry.rank as f64, value(entry))).collect()
     };
-    let edge = spectrum.values.iter().map(|found| (found.rank as f64, spectrum.threshold));
-    let lines = Lines {
+    let threshold = spectrum.values.iter().map(|entry| (entry.rank as f64, spectrum.threshold));
+    let chart = LineChart {
         title: "Singular values".into(),
         x: Axis::log("rank"),
         y: Axis::log("singular value"),
         series: vec![
-            Series::new("this matrix", points(|found| found.value)),
-            Series::new("beyond noise", edge.collect()).dashed().coloured(3),
-            Series::new("noise (Marchenko–Pastur)", points(|found| found.noise)).reference(),
+            Series::new("this matrix", points(|entry| entry.value)),
+            Series::new("noise threshold", threshold.collect()).dashed().coloured(3),
+            Series::new("noise (Marchenko–Pastur)", points(|entry| entry.noise)).reference(),
         ],
     };
-    lines.draw()
+    chart.draw()
 }

@@ -1,11 +1,11 @@
-//! The optimiser Adam (Kingma & Ba, 2014).
+//! The optimiser Adam (Kingma and Ba, 2014).
 
-/// What it remembers of gradients.
+/// The state of the optimiser.
 pub struct Adam {
-    /// Running means of gradients, and of their squares.
+    /// Moving averages of gradients and of squared gradients.
     first: Vec<f32>,
     second: Vec<f32>,
-    /// β₁ and β₂ to the power of the steps made.
+    /// β₁ and β₂ to the power of the number of steps.
     powers: (f64, f64),
 }
 
@@ -17,15 +17,15 @@ impl Adam {
         Self { first: vec![0.0; parameters], second: vec![0.0; parameters], powers: (1.0, 1.0) }
     }
 
-    /// Moves parameters against their gradient, each by about `rate`.
+    /// Moves each parameter against its gradient, by about `rate`.
     pub fn step(&mut self, parameters: &mut [f32], gradient: &[f32], rate: f64) {
         self.powers = (self.powers.0 * BETA.0, self.powers.1 * BETA.1);
-        // Means begin at zero: both are corrected for that.
+        // Corrects the bias of averages that start at zero.
         let rate = (rate / (1.0 - self.powers.0)) as f32;
         let correction = (1.0 / (1.0 - self.powers.1)) as f32;
         let (keep_first, keep_second) = (BETA.0 as f32, BETA.1 as f32);
-        let memory = self.first.iter_mut().zip(&mut self.second);
-        for ((x, &g), (first, second)) in parameters.iter_mut().zip(gradient).zip(memory) {
+        let averages = self.first.iter_mut().zip(&mut self.second);
+        for ((x, &g), (first, second)) in parameters.iter_mut().zip(gradient).zip(averages) {
             *first = keep_first * *first + (1.0 - keep_first) * g;
             *second = keep_second * *second + (1.0 - keep_second) * g * g;
             *x -= rate * *first / ((correction * *second).sqrt() + EPSILON);
@@ -38,15 +38,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_step_has_the_length_of_the_rate() {
+    fn the_first_step_has_the_size_of_the_rate() {
         let mut x = [1.0, 1.0, 1.0];
         Adam::new(3).step(&mut x, &[1e-3, -70.0, 0.0], 0.25);
         assert!((x[0] - 0.75).abs() < 1e-4 && (x[1] - 1.25).abs() < 1e-4 && x[2] == 1.0, "{x:?}");
     }
 
     #[test]
-    fn it_finds_the_least_of_a_quadratic() {
-        // Σ c·(x − m)², with very different curvatures.
+    fn the_minimum_of_a_quadratic_is_found() {
+        // Σ c·(x − m)² with very different curvatures.
         let (c, m) = ([100.0, 1.0, 0.01], [3.0, -2.0, 0.5]);
         let mut x = [0f32; 3];
         let mut adam = Adam::new(3);

@@ -1,19 +1,19 @@
-//! The function in its own coordinates: the largest coefficients of its Fourier transform.
+//! Representation of a function by the largest coefficients of its Fourier transform.
 
 use super::target::Split;
 use rustfft::FftPlanner;
 use rustfft::num_complex::Complex;
 
-/// Coefficients of a real function, and at which frequencies.
+/// Fourier coefficients of a real function and their frequencies.
 #[derive(Clone, Debug)]
 pub struct TopK {
     samples: usize,
     frequencies: Vec<usize>,
-    /// Real and imaginary parts in turn.
+    /// Alternating real and imaginary parts.
     pub coefficients: Vec<f32>,
 }
 
-/// The transform up to half the sampling rate, of norm 1; the other half mirrors it.
+/// The orthonormal Fourier transform up to half the sampling rate. The other half is symmetric.
 pub fn spectrum(samples: &[f64]) -> Vec<Complex<f64>> {
     let scale = 1.0 / (samples.len() as f64).sqrt();
     let mut numbers: Vec<_> = samples.iter().map(|&x| Complex::new(x * scale, 0.0)).collect();
@@ -22,7 +22,7 @@ pub fn spectrum(samples: &[f64]) -> Vec<Complex<f64>> {
     numbers
 }
 
-/// The same as one real number for each sample, of the same norm.
+/// The transform as real coordinates, as many as samples and of the same norm.
 pub fn coordinates(spectrum: &[Complex<f64>], samples: usize) -> Vec<f32> {
     let root = 2f64.sqrt();
     let parts = spectrum.iter().enumerate().flat_map(|(frequency, c)| {
@@ -33,11 +33,11 @@ pub fn coordinates(spectrum: &[Complex<f64>], samples: usize) -> Vec<f32> {
     parts.map(|x| x as f32).collect()
 }
 
-/// Puts what lies on the line between the nearest samples seen where one is held out, so that the
-/// transform knows no more than a network does. The function is taken as periodic.
+/// Replaces held-out samples by linear interpolation of the nearest training samples, so that the
+/// transform uses the same data as the networks. The function is periodic.
 pub fn interpolated(samples: &[f64], split: &Split) -> Vec<f64> {
     let mut out = samples.to_vec();
-    let pairs = split.seen.iter().zip(split.seen.iter().cycle().skip(1));
+    let pairs = split.training.iter().zip(split.training.iter().cycle().skip(1));
     for (&from, &to) in pairs {
         let gap = (to + samples.len() - from - 1) % samples.len() + 1;
         for step in 1..gap {
@@ -50,10 +50,10 @@ pub fn interpolated(samples: &[f64], split: &Split) -> Vec<f64> {
 }
 
 impl TopK {
-    /// The `k` coefficients with the most energy, of a function with so many samples.
+    /// The `k` coefficients with the most energy, of a function with `samples` samples.
     pub fn of(spectrum: &[Complex<f64>], samples: usize, k: usize) -> Self {
         let mut frequencies: Vec<usize> = (0..spectrum.len()).collect();
-        // All but the first and the last stand for their mirror images, too.
+        // All but the first and the last occur twice, with their conjugates.
         let energy = |f: usize| {
             let twice = f > 0 && 2 * f < samples;
             spectrum[f].norm_sqr() * if twice { 2.0 } else { 1.0 }
@@ -65,12 +65,12 @@ impl TopK {
         Self { samples, frequencies, coefficients }
     }
 
-    /// Bytes that the frequencies take, two each.
+    /// Size of the frequencies, two bytes each.
     pub fn frequency_bytes(&self) -> usize {
         2 * self.frequencies.len()
     }
 
-    /// The function that has these coefficients at these frequencies.
+    /// Samples of the function with these coefficients.
     pub fn samples(&self, coefficients: &[f32]) -> Vec<f64> {
         let mut numbers = vec![Complex::default(); self.samples];
         for (&frequency, parts) in self.frequencies.iter().zip(coefficients.as_chunks().0) {
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sinusoid_of_whole_frequency_is_one_coefficient() {
+    fn a_sinusoid_of_integer_frequency_has_one_coefficient() {
         assert!(error(&sinusoid(17.0), 1) < 1e-7);
         assert!(error(&sinusoid(17.5), 1) > 0.1 && error(&sinusoid(17.5), 257) < 1e-7);
         let both: Vec<f64> = sinusoid(3.0).iter().zip(sinusoid(40.0)).map(|(a, b)| a + b).collect();
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn the_norm_is_kept() {
+    fn the_norm_is_preserved() {
         let samples = sinusoid(17.5);
         let coordinates = coordinates(&spectrum(&samples), samples.len());
         let energy: f64 = coordinates.iter().map(|&x| f64::from(x).powi(2)).sum();
@@ -118,8 +118,8 @@ mod tests {
     }
 
     #[test]
-    fn lines_go_through_what_is_held_out() {
-        let split = Split { seen: vec![1, 2, 5], held_out: vec![0, 3, 4, 6] };
+    fn held_out_samples_are_interpolated_linearly() {
+        let split = Split { training: vec![1, 2, 5], held_out: vec![0, 3, 4, 6] };
         let samples = [9.0, 2.0, 1.0, 9.0, 9.0, 7.0, 9.0];
         let filled = interpolated(&samples, &split);
         let expected = [2.0 + 5.0 / 3.0, 2.0, 1.0, 3.0, 5.0, 7.0, 7.0 - 5.0 / 3.0];

@@ -1,6 +1,7 @@
-//! Products of matrices, rows end to end. Every sum is made in order: no machine adds otherwise.
+//! Products of row-major matrices. The order of additions is fixed, so that results are the same on
+//! all machines.
 
-/// Rows and columns of a product that are made at once, in registers.
+/// Size of the blocks of a product that are computed in registers.
 const ROWS: usize = 4;
 const COLUMNS: usize = 8;
 
@@ -27,7 +28,7 @@ pub fn multiply(a: &[f32], b: &[f32], out: &mut [f32], inner: usize, columns: us
     }
 }
 
-/// Eight columns of R rows.
+/// Computes R rows of a block.
 fn block<const R: usize>(
     a: &[f32],
     b: &[f32],
@@ -51,7 +52,7 @@ fn block<const R: usize>(
     }
 }
 
-/// A matrix whose rows were columns.
+/// The transpose of a matrix.
 pub fn transposed(matrix: &[f32], columns: usize) -> Vec<f32> {
     let rows = matrix.len() / columns;
     let mut out = vec![0.0; matrix.len()];
@@ -68,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn products_of_all_shapes_are_those_of_the_definition() {
+    fn products_of_all_shapes_match_the_definition() {
         let mut random = fastrand::Rng::with_seed(1);
         for (rows, inner, columns) in [(4, 8, 8), (1, 1, 1), (9, 5, 19), (6, 1, 16), (8, 7, 1)] {
             let mut matrix = |size: usize| -> Vec<f32> {

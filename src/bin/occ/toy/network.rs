@@ -14,15 +14,16 @@ pub enum Activation {
 
 pub const ACTIVATIONS: [Activation; 2] = [Activation::Relu, Activation::Tanh];
 
-/// From one number to one, with all parameters end to end.
+/// A network with one input and one output.
 #[derive(Clone, Debug)]
 pub struct Network {
     pub width: usize,
     pub activation: Activation,
+    /// All parameters, layer by layer.
     pub parameters: Vec<f32>,
 }
 
-/// Where a layer's parameters are: a row of weights for each output, then the biases.
+/// Positions of a layer's parameters: weights as outputs × inputs, then biases.
 #[derive(Clone, Debug)]
 struct Layer {
     inputs: usize,
@@ -40,19 +41,19 @@ pub struct Parameter {
 
 const LAYERS: usize = 3;
 
-/// What goes into each layer, and what comes out at last; for each number of a batch.
-pub struct Pass([Vec<f32>; LAYERS + 1]);
+/// The inputs of each layer, and the output of the last one, for a batch.
+pub struct ForwardPass([Vec<f32>; LAYERS + 1]);
 
-impl Pass {
+impl ForwardPass {
     pub fn output(&self) -> &[f32] {
         &self.0[LAYERS]
     }
 }
 
 impl Network {
-    /// Untrained. Hidden weights are uniform, with the variance that keeps a signal's (Glorot &
-    /// Bengio, 2010; He et al., 2015); where hidden units of the first layer bend is spread over
-    /// all inputs, −1 to 1.
+    /// An untrained network. Weights are uniform, with the variance that preserves the variance of
+    /// signals (Glorot and Bengio, 2010; He et al., 2015). The biases of the first layer distribute
+    /// the zeros of its units over all inputs, −1 to 1.
     pub fn new(width: usize, activation: Activation, seed: u64) -> Self {
         let mut network = Self { width, activation, parameters: Vec::new() };
         let layers = network.layers();
@@ -61,7 +62,7 @@ impl Network {
         let mut uniform = || 2.0 * random.f32() - 1.0;
         for (number, layer) in layers.iter().enumerate() {
             let gain = match (number, activation) {
-                (0, Activation::Tanh) => STEEPNESS,
+                (0, Activation::Tanh) => FIRST_LAYER_GAIN,
                 (0, Activation::Relu) => 1.0,
                 (_, Activation::Relu) => 2f32.sqrt(),
                 (_, Activation::Tanh) => 1.0,
@@ -92,8 +93,8 @@ impl Network {
         })
     }
 
-    /// Matrices and vectors, in the order they lie.
-    pub fn named(&self) -> Vec<Parameter> {
+    /// Matrices and vectors in order.
+    pub fn parameter_list(&self) -> Vec<Parameter> {
         let both = |(number, layer): (usize, Layer)| {
             let parameter = |name: &str, shape: Vec<usize>, range| Parameter {
                 name: format!("{number}.{name}"),
@@ -108,8 +109,8 @@ impl Network {
         self.layers().into_iter().enumerate().flat_map(both).collect()
     }
 
-    /// What the network says to each input.
-    pub fn forward(&self, inputs: &[f32]) -> Pass {
+    /// Computes the output for each input.
+    pub fn forward(&self, inputs: &[f32]) -> ForwardPass {
         let mut pass = [inputs.to_vec(), Vec::new(), Vec::new(), Vec::new()];
         for (number, layer) in self.layers().into_iter().enumerate() {
             let weight = transposed(&self.parameters[layer.weight], layer.inputs);
@@ -125,11 +126,12 @@ impl Network {
             }
             pass[number + 1] = out;
         }
-        Pass(pass)
+        ForwardPass(pass)
     }
 
-    /// The gradient of a loss, given that with respect to the outputs (Rumelhart et al., 1986).
-    pub fn backward(&self, pass: &Pass, to_output: Vec<f32>) -> Vec<f32> {
+    /// The gradient of a loss with respect to the parameters, given its gradient with respect to the
+    /// outputs (Rumelhart et al., 1986).
+    pub fn backward(&self, pass: &ForwardPass, to_output: Vec<f32>) -> Vec<f32> {
         let mut gradient = vec![0.0; self.parameters.len()];
         let mut delta = to_output;
         for (number, layer) in self.layers().into_iter().enumerate().rev() {
@@ -160,7 +162,7 @@ impl Network {
         }
     }
 
-    /// The derivative where the activation has a value.
+    /// The derivative of the activation function, given its value.
     fn slope(&self, activation: f32) -> f32 {
         match self.activation {
             Activation::Relu if activation > 0.0 => 1.0,
@@ -170,9 +172,9 @@ impl Network {
     }
 }
 
-/// How much steeper than usual the first layer of a smooth network begins; else it learns no more
-/// than the lowest frequencies in the time it has.
-const STEEPNESS: f32 = 8.0;
+/// Factor of the initial weights of the first layer of tanh networks. Without it they learn only the
+/// lowest frequencies in the given number of steps.
+const FIRST_LAYER_GAIN: f32 = 8.0;
 
 #[cfg(test)]
 mod tests {
@@ -186,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn the_gradient_is_that_of_finite_differences() {
+    fn the_gradient_matches_finite_differences() {
         let inputs: Vec<f32> = (0..20).map(|i| i as f32 / 10.0 - 1.0).collect();
         let targets: Vec<f32> = inputs.iter().map(|x| (5.0 * x).sin()).collect();
         for activation in ACTIVATIONS {
@@ -203,9 +205,9 @@ mod tests {
                     moved.parameters[at] += by;
                     moved
                 });
-                // Where a unit bends in between there is no derivative to compare.
-                let bends = |moved: &Network| active(&moved.forward(&inputs)) != active(&pass);
-                if activation == Activation::Relu && moved.iter().any(bends) {
+                // No derivative exists where a unit changes between active and inactive.
+                let changes = |moved: &Network| active(&moved.forward(&inputs)) != active(&pass);
+                if activation == Activation::Relu && moved.iter().any(changes) {
                     continue;
                 }
                 let [more, less] = moved.map(|moved| loss(&moved, &inputs, &targets));
@@ -220,21 +222,21 @@ mod tests {
         }
     }
 
-    /// Which hidden units are above zero.
-    fn active(pass: &Pass) -> Vec<bool> {
+    /// Which hidden units are active.
+    fn active(pass: &ForwardPass) -> Vec<bool> {
         pass.0[1..LAYERS].iter().flatten().map(|&x| x > 0.0).collect()
     }
 
     #[test]
-    fn parameters_have_names_and_do_not_overlap() {
+    fn parameters_are_contiguous_and_named() {
         let network = Network::new(16, Activation::Relu, 1);
         let mut end = 0;
-        for parameter in network.named() {
+        for parameter in network.parameter_list() {
             assert_eq!(parameter.range.start, end);
             assert_eq!(parameter.range.len(), parameter.shape.iter().product::<usize>());
             end = parameter.range.end;
         }
         assert_eq!((end, network.parameters.len()), (321, 321));
-        assert_eq!(network.named()[2].name, "1.weight");
+        assert_eq!(network.parameter_list()[2].name, "1.weight");
     }
 }

@@ -1,22 +1,22 @@
-//! The functions to be learnt: sums of a few sinusoids.
+//! The functions to learn: sums of sinusoids.
 
 use fastrand::Rng;
 use serde::Serialize;
 use std::f64::consts::TAU;
 
-/// Samples at t = 0, 1 ÷ 4096, …
+/// Number of samples, at t = 0, 1 ÷ 4096, …
 pub const SAMPLES: usize = 4096;
 
-/// Sinusoids in a sum, and the highest of their frequencies, which are whole: nothing leaks in a
-/// Fourier transform. Networks learn low frequencies first, and high ones hardly at all (Rahaman et
-/// al., 2019), so that these are low.
+/// Number of sinusoids.
 pub const SINUSOIDS: usize = 6;
+/// The highest frequency. Frequencies are integers, so that the Fourier transform has no leakage.
+/// They are low because networks learn high frequencies slowly (Rahaman et al., 2019).
 pub const HIGHEST: usize = 8;
 
-/// Which amplitudes.
+/// The distribution of amplitudes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Case {
-    /// One of 1, all others of 0.01.
+    /// One amplitude is 1, all others are 0.01.
     A,
     /// Log-uniform between 0.01 and 1.
     B,
@@ -48,8 +48,8 @@ impl Target {
         Self { amplitudes: (0..SINUSOIDS).map(amplitude).collect(), frequencies, phases }
     }
 
-    /// The function that has these amplitudes, frequencies and phases.
-    pub fn from_numbers(vectors: &[Vec<f32>]) -> Self {
+    /// The function with these amplitudes, frequencies and phases.
+    pub fn from_vectors(vectors: &[Vec<f32>]) -> Self {
         let vector = |number: usize| vectors[number].iter().map(|&x| x.into()).collect();
         Self { amplitudes: vector(0), frequencies: vector(1), phases: vector(2) }
     }
@@ -58,7 +58,7 @@ impl Target {
         (0..SAMPLES).map(|sample| self.at(sample as f64 / SAMPLES as f64)).collect()
     }
 
-    /// The mean of the frequencies, each as heavy as its energy.
+    /// The mean frequency, weighted by energy.
     pub fn mean_frequency(&self) -> f64 {
         let energies = self.amplitudes.iter().map(|a| a * a);
         let sum: f64 = energies.clone().zip(&self.frequencies).map(|(energy, f)| energy * f).sum();
@@ -71,35 +71,35 @@ impl Target {
     }
 }
 
-/// Which samples may be learnt from, and which tell how well that went.
+/// Numbers of the training samples and of the held-out samples.
 #[derive(Clone, Debug)]
 pub struct Split {
-    pub seen: Vec<usize>,
+    pub training: Vec<usize>,
     pub held_out: Vec<usize>,
 }
 
 impl Split {
-    /// Holds 30 % out, anywhere.
+    /// Holds out a random 30 %.
     pub fn of(seed: u64) -> Self {
         let mut samples: Vec<usize> = (0..SAMPLES).collect();
         Rng::with_seed(seed ^ 0x5eed).shuffle(&mut samples);
-        let mut seen = samples.split_off(SAMPLES * 3 / 10);
-        seen.sort_unstable();
+        let mut training = samples.split_off(SAMPLES * 3 / 10);
+        training.sort_unstable();
         samples.sort_unstable();
-        Self { seen, held_out: samples }
+        Self { training, held_out: samples }
     }
 
-    /// What all samples say on those held out.
-    pub fn held_out_of(&self, samples: &[f64]) -> Vec<f64> {
+    /// The held-out ones of all samples.
+    pub fn select_held_out(&self, samples: &[f64]) -> Vec<f64> {
         self.held_out.iter().map(|&sample| samples[sample]).collect()
     }
 
-    /// Energy of the error over that of the truth, of all samples, in decibels; `found` is for
-    /// those held out.
-    pub fn error_db(&self, truth: &[f64], found: &[f64]) -> f64 {
-        let truth = self.held_out_of(truth);
+    /// Energy of the error on held-out samples relative to their energy, in decibels. `truth` has
+    /// all samples, `predicted` only the held-out ones.
+    pub fn error_db(&self, truth: &[f64], predicted: &[f64]) -> f64 {
+        let truth = self.select_held_out(truth);
         let error: f64 =
-            truth.iter().zip(found).map(|(truth, found)| (truth - found).powi(2)).sum();
+            truth.iter().zip(predicted).map(|(truth, predicted)| (truth - predicted).powi(2)).sum();
         let energy: f64 = truth.iter().map(|truth| truth.powi(2)).sum();
         10.0 * (error / energy).max(1e-30).log10()
     }
@@ -110,10 +110,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn amplitudes_are_those_of_the_case() {
+    fn amplitudes_match_the_case() {
         let (a, b) = (Target::of(Case::A, 1), Target::of(Case::B, 1));
         assert_eq!((&a.frequencies, &a.phases), (&b.frequencies, &b.phases));
-        // Over whole periods sinusoids are orthogonal: energies add, half of each square.
+        // Sinusoids are orthogonal over whole periods: their energies a²/2 add up.
         for target in [&a, &b] {
             let energy = target.samples().iter().map(|x| x * x).sum::<f64>() / SAMPLES as f64;
             let expected = target.amplitudes.iter().map(|a| a * a / 2.0).sum::<f64>();
@@ -130,9 +130,9 @@ mod tests {
     }
 
     #[test]
-    fn samples_are_seen_or_held_out() {
+    fn training_and_held_out_samples_are_disjoint() {
         let split = Split::of(1);
-        let mut all = [split.seen.clone(), split.held_out.clone()].concat();
+        let mut all = [split.training.clone(), split.held_out.clone()].concat();
         all.sort_unstable();
         assert!(all.into_iter().eq(0..SAMPLES) && split.held_out.len() == 1228);
         let truth = vec![1.0; SAMPLES];

@@ -1,4 +1,4 @@
-//! Learning a function from its samples.
+//! Training of networks on samples of a function.
 
 use super::adam::Adam;
 use super::network::Network;
@@ -9,21 +9,21 @@ use occ::{Error, Result};
 use std::f64::consts::PI;
 
 const BATCH: usize = 64;
-/// Adam's rate at first; it falls to zero along half a cosine (Loshchilov & Hutter, 2016).
+/// Initial learning rate. It decreases to zero with a cosine schedule (Loshchilov and Hutter, 2016).
 const RATE: f64 = 4e-3;
 
-/// What networks get for a sample: its time, −1 to 1.
+/// The network input for a sample: its time, scaled to −1 to 1.
 fn input(sample: usize) -> f32 {
     2.0 * sample as f32 / SAMPLES as f32 - 1.0
 }
 
-/// What a network says to samples.
-pub fn answers(network: &Network, samples: &[usize]) -> Vec<f64> {
+/// The outputs of a network for samples.
+pub fn predict(network: &Network, samples: &[usize]) -> Vec<f64> {
     let inputs: Vec<f32> = samples.iter().map(|&sample| input(sample)).collect();
     network.forward(&inputs).output().iter().map(|&x| x.into()).collect()
 }
 
-/// Trains on the samples seen, by mean square error, with so many batches of 64.
+/// Minimises the mean squared error on the training samples, in batches of 64.
 ///
 /// # Errors
 /// [`Error::Cancelled`].
@@ -37,22 +37,22 @@ pub fn train(
 ) -> Result<()> {
     let mut adam = Adam::new(network.parameters.len());
     let mut random = Rng::with_seed(seed);
-    let mut order = split.seen.clone();
-    let mut left: &[usize] = &[];
+    let mut order = split.training.clone();
+    let mut remaining: &[usize] = &[];
     for step in 0..steps {
-        if left.len() < BATCH {
+        if remaining.len() < BATCH {
             random.shuffle(&mut order);
-            left = &order;
+            remaining = &order;
         }
-        let (batch, rest) = left.split_at(BATCH);
+        let (batch, rest) = remaining.split_at(BATCH);
         let inputs: Vec<f32> = batch.iter().map(|&sample| input(sample)).collect();
         let pass = network.forward(&inputs);
-        let answers = batch.iter().zip(pass.output());
-        let to_output = answers.map(|(&sample, &x)| (x - samples[sample] as f32) / BATCH as f32);
+        let outputs = batch.iter().zip(pass.output());
+        let to_output = outputs.map(|(&sample, &x)| (x - samples[sample] as f32) / BATCH as f32);
         let gradient = network.backward(&pass, to_output.collect());
         let rate = RATE * 0.5 * (1.0 + (PI * f64::from(step) / f64::from(steps)).cos());
         adam.step(&mut network.parameters, &gradient, rate);
-        left = rest;
+        remaining = rest;
         if progress.advance(cost(network)).is_break() {
             return Err(Error::Cancelled);
         }
@@ -60,7 +60,7 @@ pub fn train(
     Ok(())
 }
 
-/// What a step takes, in some unit.
+/// Relative cost of a training step.
 pub fn cost(network: &Network) -> u64 {
     network.parameters.len() as u64
 }

@@ -1,7 +1,7 @@
-//! Mixing weights: Hadamard's matrix, row by row.
+//! The Hadamard transform.
 
-/// Multiplies every block of numbers by Hadamard's matrix of norm 1, which is its own inverse
-/// (Hadamard, 1893), by the fast transform (Yates, 1937). `block` is a power of two.
+/// Multiplies every block of numbers by the orthonormal Hadamard matrix, which is its own inverse,
+/// with the fast transform (Yates, 1937). `block` is a power of two.
 pub fn hadamard(numbers: &mut [f32], block: usize) {
     let scale = 1.0 / (block as f32).sqrt();
     for block in numbers.chunks_exact_mut(block) {
@@ -24,7 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_its_own_inverse_and_keeps_energy() {
+    fn the_transform_is_its_own_inverse_and_preserves_energy() {
         let mut random = fastrand::Rng::with_seed(1);
         let original: Vec<f32> = (0..256).map(|_| random.f32() - 0.5).collect();
         for block in [1, 2, 64, 256] {
@@ -37,6 +37,6 @@ mod tests {
         }
         let mut spike = [0.0, 0.0, 6.0, 0.0];
         hadamard(&mut spike, 4);
-        assert_eq!(spike, [3.0, 3.0, -3.0, -3.0], "an outlier is spread");
+        assert_eq!(spike, [3.0, 3.0, -3.0, -3.0], "an outlier is distributed over the block");
     }
 }

@@ -1,55 +1,58 @@
-//! The tables and the text.
+//! The report of `occ toy` as text.
 
-use super::coding::{BITS, Coded, Point};
+use super::conclusions::{decibels, sentences};
 use super::experiment::{CaseResult, Experiment};
-use super::found::{decibels, sentences};
+use super::representation::{BITS, RatePoint, Representation};
 use crate::numbers::grouped;
 use crate::table::{Align, Table};
 
-/// What has been done, so that numbers can be understood.
+/// Description of the experiment.
 const METHOD: [&str; 4] = [
-    "A function f(t) = Σ a·sin(2πft + φ) is sampled at 4,096 times; 30 % of the samples are held \
-     out, and errors are measured on those alone: energy of the error over energy of the function, \
-     in decibels. There are six sinusoids, of \
-     whole frequencies from 1 to 8: networks learn high ones hardly at all (Rahaman et al., 2019). In case A one amplitude is 1 and all others 0.01; \
-     in case B they are log-uniform between 0.01 and 1.",
-    "It is described by its own parameters (amplitudes, frequencies, phases), by the K largest \
-     coefficients of its Fourier transform, and by the weights of networks with two hidden layers. \
-     The transform sees as much as the networks: what is held out is interpolated linearly first, \
-     which sets a floor to its error. Each frequency that is kept takes 2 bytes besides.",
-    "Every vector and every matrix has a quantiser of its own, symmetric and uniform from peak to \
-     peak, whose step takes 4 bytes; levels are coded with rANS. Each stream has a fixed cost of \
-     some 130 bytes, most of what short vectors take. Rotated: each row of a matrix is multiplied \
-     by Hadamard's matrix, a matrix of one column as a whole; it is quantised, and rotated back. \
-     Under f32 nothing is quantised.",
-    "Outliers are those of the hidden matrix, width × width: its peak over its norm and over its \
-     root mean square, the share beyond three standard deviations (0.27 % of Gaussian weights), \
-     kurtosis (3), energy of the largest 1 % (9 %), and the share below a tenth of the root mean \
-     square (8 %).",
+    "A function f(t) = Σ a·sin(2πft + φ) of six sinusoids is sampled at 4,096 points. The \
+     frequencies are distinct integers from 1 to 8; they are low because networks learn high \
+     frequencies slowly (Rahaman et al., 2019). In case A one amplitude is 1 and all others are \
+     0.01; in case B amplitudes are log-uniform between 0.01 and 1. 30 % of the samples are held \
+     out. Errors are measured on these only: energy of the error over energy of the function, in \
+     dB.",
+    "The function is represented by its parameters (amplitudes, frequencies, phases), by the \
+     largest coefficients of its Fourier transform, and by the weights of networks with two hidden \
+     layers. The Fourier transform uses the same training samples as the networks: held-out \
+     samples are interpolated linearly, which limits its accuracy. The frequency of each \
+     coefficient takes 2 bytes in addition.",
+    "Every vector and every matrix has its own uniform quantiser, symmetric over the range of \
+     values, whose step takes 4 bytes; levels are coded with rANS. Each coded stream has a fixed \
+     cost of about 130 bytes, which dominates the size of short vectors. “Rotated” means that each \
+     row of a matrix is multiplied by a Hadamard matrix (a matrix of one column as a whole), \
+     quantised, and rotated back. The column f32 is without quantisation.",
+    "Outliers are measured on the hidden matrix, width × width: its peak over its norm and over \
+     its RMS, the share of weights beyond three standard deviations (0.27 % for Gaussian weights), \
+     kurtosis (3), the share of the energy in the largest 1 % (8.4 %), and the share of weights \
+     below a tenth of the RMS (8 %).",
 ];
 
 pub fn to_text(experiment: &Experiment) -> String {
     let mut text = format!(
-        "Seed {}; each network learns from {} × 64 samples.\n\n",
+        "Seed {}; each network is trained for {} steps with batches of 64 samples.\n\n",
         experiment.seed,
         grouped(experiment.steps.into()),
     );
     let paragraph = |text: &str| wrapped(text) + "\n";
     text.extend(METHOD.map(paragraph));
     for case in &experiment.cases {
-        text += &format!("Case {:?}: error on samples held out, in decibels\n\n", case.case);
+        text += &format!("Case {:?}: error on held-out samples in dB\n\n", case.case);
         text += &errors(case);
-        text += &format!("\nCase {:?}: bytes, coded / by entropy alone\n\n", case.case);
+        text += &format!("\nCase {:?}: bytes, coded / entropy\n\n", case.case);
         text += &(bytes(case) + "\n");
     }
     text += &format!("Hidden matrices\n\n{}\n", outliers(experiment));
-    text += &format!("Weights that become zero\n\n{}\nFound in this run\n\n", zeros(experiment));
-    let found: Vec<String> = sentences(experiment).iter().map(|text| wrapped(text)).collect();
-    text + &found.join("\n")
+    text +=
+        &format!("Weights that are quantised to zero\n\n{}\nConclusions\n\n", zeros(experiment));
+    let conclusions: Vec<String> = sentences(experiment).iter().map(|text| wrapped(text)).collect();
+    text + &conclusions.join("\n")
 }
 
-/// All descriptions of a function, in groups.
-fn groups(case: &CaseResult) -> [Vec<&Coded>; 4] {
+/// All representations of a function, in groups.
+fn groups(case: &CaseResult) -> [Vec<&Representation>; 4] {
     [
         vec![&case.parameters],
         case.fourier.iter().collect(),
@@ -58,7 +61,7 @@ fn groups(case: &CaseResult) -> [Vec<&Coded>; 4] {
     ]
 }
 
-fn table(first: &'static str) -> Table {
+fn quantiser_table(first: &'static str) -> Table {
     let columns = ["f32", "2 bits", "3 bits", "4 bits", "6 bits", "8 bits"];
     debug_assert_eq!(columns.len(), 1 + BITS.len());
     let mut all = vec![(first, Align::Left), ("numbers", Align::Right)];
@@ -66,9 +69,9 @@ fn table(first: &'static str) -> Table {
     Table::new(&all)
 }
 
-/// A table over groups, whose cells are made of what is coded.
-fn grouped_table(case: &CaseResult, cells: impl Fn(&Coded) -> Vec<String>) -> String {
-    let mut table = table("");
+/// A table of all representations in groups.
+fn grouped_table(case: &CaseResult, cells: impl Fn(&Representation) -> Vec<String>) -> String {
+    let mut table = quantiser_table("representation");
     for (number, group) in groups(case).into_iter().enumerate() {
         if number > 0 {
             table.rule();
@@ -78,7 +81,7 @@ fn grouped_table(case: &CaseResult, cells: impl Fn(&Coded) -> Vec<String>) -> St
             table.cells(name.into_iter().chain(cells(coded)).collect());
         }
     }
-    table.render_whole()
+    table.render_unlimited()
 }
 
 fn errors(case: &CaseResult) -> String {
@@ -90,7 +93,7 @@ fn errors(case: &CaseResult) -> String {
 
 fn bytes(case: &CaseResult) -> String {
     grouped_table(case, |coded| {
-        let both = |point: &Point| {
+        let both = |point: &RatePoint| {
             let entropy = grouped(point.entropy_bytes.round() as u64);
             format!("{} / {entropy}", grouped(point.bytes as u64))
         };
@@ -101,13 +104,13 @@ fn bytes(case: &CaseResult) -> String {
 
 fn outliers(experiment: &Experiment) -> String {
     let columns = [
-        ("", Align::Left),
+        ("network", Align::Left),
         ("peak/norm", Align::Right),
-        ("peak/rms", Align::Right),
-        ("> 3σ", Align::Right),
+        ("peak/RMS", Align::Right),
+        ("> 3 σ", Align::Right),
         ("kurtosis", Align::Right),
         ("top 1 %", Align::Right),
-        ("< rms/10", Align::Right),
+        ("< RMS/10", Align::Right),
     ];
     let mut table = Table::new(&columns);
     for (number, case) in experiment.cases.iter().enumerate() {
@@ -128,12 +131,12 @@ fn outliers(experiment: &Experiment) -> String {
             ]);
         }
     }
-    table.render_whole()
+    table.render_unlimited()
 }
 
-/// The share of all weights whose level is zero.
+/// Shares of weights that are quantised to zero.
 fn zeros(experiment: &Experiment) -> String {
-    let mut table = table("");
+    let mut table = quantiser_table("network");
     for (number, case) in experiment.cases.iter().enumerate() {
         if number > 0 {
             table.rule();
@@ -148,7 +151,7 @@ fn zeros(experiment: &Experiment) -> String {
             }
         }
     }
-    table.render_whole()
+    table.render_unlimited()
 }
 
 /// Lines of at most 100 characters.
@@ -174,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_broken_between_words() {
+    fn long_lines_are_wrapped_between_words() {
         let text = "word ".repeat(45);
         let lines = wrapped(text.trim_end());
         assert!(lines.lines().map(str::len).eq([99, 99, 24]), "{lines}");

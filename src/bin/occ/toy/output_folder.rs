@@ -1,7 +1,7 @@
-//! What is kept of a run.
+//! The files of `occ toy --out`.
 
 use super::experiment::Experiment;
-use super::figures;
+use super::plots;
 use crate::failure::{Failure, exists, in_file};
 use occ::Result;
 use safetensors::tensor::{Dtype, TensorView};
@@ -12,7 +12,7 @@ use std::path::Path;
 const TEXT: &str = "toy.txt";
 const NETWORKS: &str = "networks.safetensors";
 
-/// Refuses a folder that holds another run, before anything is done.
+/// Checks, before any work, that the folder does not contain a report already.
 pub fn check(folder: &Path, force: bool) -> std::result::Result<(), Failure> {
     let taken = folder.join(TEXT);
     if taken.exists() && !force {
@@ -22,7 +22,7 @@ pub fn check(folder: &Path, force: bool) -> std::result::Result<(), Failure> {
     Ok(())
 }
 
-/// Writes text, networks and figures.
+/// Writes the text, the networks and the plots.
 pub fn write(experiment: &Experiment, text: &str, folder: &Path) -> Result<()> {
     let write = |name: &str, bytes: &[u8]| {
         let path = folder.join(name);
@@ -30,20 +30,20 @@ pub fn write(experiment: &Experiment, text: &str, folder: &Path) -> Result<()> {
     };
     write(TEXT, text.as_bytes())?;
     write(NETWORKS, &networks(experiment)?)?;
-    for (name, picture) in figures::draw(experiment)? {
-        write(&name, picture.file().as_bytes())?;
+    for (name, plot) in plots::draw(experiment) {
+        write(&name, plot.file().as_bytes())?;
     }
     Ok(())
 }
 
-/// All networks as safetensors, `a.relu.64.0.weight` and so on.
+/// All networks as safetensors, with names such as `a.relu.64.0.weight`.
 fn networks(experiment: &Experiment) -> Result<Vec<u8>> {
     let mut tensors = Vec::new();
     for case in &experiment.cases {
         for result in &case.networks {
             let network = &result.network;
             let prefix = format!("{:?} {}", case.case, network.name()).to_lowercase();
-            for parameter in network.named() {
+            for parameter in network.parameter_list() {
                 let name = format!("{} {}", prefix, parameter.name).replace(' ', ".");
                 let numbers = &network.parameters[parameter.range];
                 let bytes: Vec<u8> = numbers.iter().flat_map(|x| x.to_le_bytes()).collect();

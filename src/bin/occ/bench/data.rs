@@ -1,6 +1,7 @@
-//! The weights that are coded: those of a file, or made up.
+//! The weights to code: from a file, or random.
 
 use crate::failure::in_file;
+use crate::gaussian::Gaussian;
 use half::bf16;
 use occ::convert::Checkpoint;
 use occ::{Dtype, Result};
@@ -11,36 +12,36 @@ use std::io::{self, Read};
 use std::ops::Range;
 use std::path::Path;
 
-/// No more of a file is taken than this, unless its first tensor alone is larger.
+/// Maximum number of bytes from a file, unless its first tensor is larger.
 const MAX_BYTES: usize = 256 << 20;
 
-/// Tensors that lie end to end in memory.
-pub struct Weights {
-    /// Where they are from.
+/// Tensors, contiguous in memory.
+pub struct BenchData {
+    /// The file, or how they were made.
     pub source: String,
     pub bytes: Vec<u8>,
-    pub tensors: Vec<Tensor>,
+    pub tensors: Vec<BenchTensor>,
 }
 
-pub struct Tensor {
+pub struct BenchTensor {
     pub name: String,
     pub dtype: Dtype,
     pub shape: Vec<usize>,
-    /// Where it lies.
+    /// Position of its bytes.
     pub range: Range<usize>,
 }
 
-/// Some of them.
+/// Some of the tensors.
 #[derive(Clone)]
-pub struct Selection<'w> {
-    bytes: &'w [u8],
-    tensors: Vec<&'w Tensor>,
+pub struct Selection<'d> {
+    bytes: &'d [u8],
+    tensors: Vec<&'d BenchTensor>,
 }
 
-impl Weights {
+impl BenchData {
     /// The first tensors of a safetensors file.
     pub fn open(path: &Path) -> Result<Self> {
-        // Says what is wrong with a file that is not as it should be.
+        // Reports errors in the file.
         Checkpoint::open(path)?;
         let in_file = |error| in_file(path, error);
         let mut file = File::open(path).map_err(in_file)?;
@@ -50,43 +51,43 @@ impl Weights {
         Ok(Self { source: path.display().to_string(), bytes, tensors })
     }
 
-    /// Nearly normal matrices of a customary size and deviation, always the same.
-    pub fn made_up() -> Self {
+    /// Gaussian matrices of a typical size and standard deviation, always the same.
+    pub fn random() -> Self {
         const MATRICES: usize = 16;
         const SHAPE: [usize; 2] = [1024, 2048];
         const MATRIX_BYTES: usize = SHAPE[0] * SHAPE[1] * size_of::<bf16>();
         let mut bytes = vec![0; MATRICES * MATRIX_BYTES];
         let matrices = bytes.par_chunks_exact_mut(MATRIX_BYTES).enumerate();
         matrices.for_each(|(seed, matrix)| fill(seed as u64, matrix));
-        let tensor = |number: usize| Tensor {
+        let tensor = |number: usize| BenchTensor {
             name: format!("matrix.{number}"),
             dtype: Dtype::Bf16,
             shape: SHAPE.to_vec(),
             range: number * MATRIX_BYTES..(number + 1) * MATRIX_BYTES,
         };
         let tensors = (0..MATRICES).map(tensor).collect();
-        Self { source: "made-up weights".into(), bytes, tensors }
+        Self { source: "random weights".into(), bytes, tensors }
     }
 
     pub fn all(&self) -> Selection<'_> {
         self.select(|_| true)
     }
 
-    /// The matrices of floats, which can be coded with loss.
+    /// The float matrices, which can be coded lossily.
     pub fn matrices(&self) -> Selection<'_> {
         let is_float = |dtype| matches!(dtype, Dtype::F16 | Dtype::Bf16 | Dtype::F32 | Dtype::F64);
         self.select(|tensor| is_float(tensor.dtype) && tensor.shape.len() == 2)
     }
 
-    fn select(&self, wanted: impl Fn(&Tensor) -> bool) -> Selection<'_> {
+    fn select(&self, wanted: impl Fn(&BenchTensor) -> bool) -> Selection<'_> {
         let tensors = self.tensors.iter().filter(|tensor| wanted(tensor)).collect();
         Selection { bytes: &self.bytes, tensors }
     }
 }
 
-impl<'w> Selection<'w> {
-    /// Tensors and their bytes, in the order they lie.
-    pub fn tensors(&self) -> impl Iterator<Item = (&'w Tensor, &'w [u8])> {
+impl<'d> Selection<'d> {
+    /// Tensors and their bytes, in order.
+    pub fn tensors(&self) -> impl Iterator<Item = (&'d BenchTensor, &'d [u8])> {
         self.tensors.iter().map(|&tensor| (tensor, &self.bytes[tensor.range.clone()]))
     }
 
@@ -95,13 +96,13 @@ impl<'w> Selection<'w> {
     }
 
     pub fn weights(&self) -> u64 {
-        let elements = |tensor: &&Tensor| tensor.shape.iter().product::<usize>() as u64;
+        let elements = |tensor: &&BenchTensor| tensor.shape.iter().product::<usize>() as u64;
         self.tensors.iter().map(elements).sum()
     }
 }
 
-/// Reads what comes before the tensors: the first of them, in the order of their bytes.
-fn read_header(input: &mut impl Read) -> io::Result<Vec<Tensor>> {
+/// Reads the header; returns the first tensors, in the order of their bytes.
+fn read_header(input: &mut impl Read) -> io::Result<Vec<BenchTensor>> {
     let mut length = [0; 8];
     input.read_exact(&mut length)?;
     let mut header = Vec::new();
@@ -114,29 +115,19 @@ fn read_header(input: &mut impl Read) -> io::Result<Vec<Tensor>> {
         if end > MAX_BYTES && !tensors.is_empty() {
             break;
         }
-        // Both sides use the names of safetensors.
+        // The dtypes of both crates have the same names.
         let dtype = info.dtype.to_string().parse().map_err(io::Error::other)?;
-        tensors.push(Tensor { name, dtype, shape: info.shape.clone(), range: start..end });
+        tensors.push(BenchTensor { name, dtype, shape: info.shape.clone(), range: start..end });
     }
     Ok(tensors)
 }
 
-/// Fills a matrix with weights of deviation 0.02.
+/// Fills a matrix with weights of standard deviation 0.02.
 fn fill(seed: u64, matrix: &mut [u8]) {
-    let mut random = fastrand::Rng::with_seed(seed);
+    let mut random = Gaussian::with_seed(seed);
     for weight in matrix.as_chunks_mut().0 {
-        *weight = bf16::from_f32(0.02 * normal(&mut random)).to_le_bytes();
+        *weight = bf16::from_f64(0.02 * random.next()).to_le_bytes();
     }
-}
-
-/// Nearly normal: a sum of twelve uniform numbers, of 16 bits each.
-fn normal(random: &mut fastrand::Rng) -> f32 {
-    let mut sum = 0;
-    for _ in 0..3 {
-        let four = random.u64(..);
-        sum += (0..4).map(|part| four >> (16 * part) & 0xffff).sum::<u64>();
-    }
-    sum as f32 / 65536.0 - 6.0
 }
 
 #[cfg(test)]
@@ -159,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn as_many_tensors_are_taken_as_fit() {
+    fn tensors_are_read_up_to_the_limit() {
         assert_eq!(first_tensors(&[100, 100, 56, 1]), 3);
         assert_eq!(first_tensors(&[100, 100, 57, 1]), 2);
         assert_eq!(first_tensors(&[1000, 1]), 1);
@@ -167,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn made_up_weights_are_nearly_normal() {
+    fn random_weights_are_gaussian() {
         let mut bytes = vec![0; 1 << 17];
         fill(1, &mut bytes);
         let weights = bytes.as_chunks().0.iter().map(|&bytes| bf16::from_le_bytes(bytes).to_f64());
@@ -175,6 +166,6 @@ mod tests {
         let moment = |power| weights.clone().map(|x| (x / 0.02).powi(power)).sum::<f64>() / count;
         let (mean, variance, fourth) = (moment(1), moment(2), moment(4));
         assert!(mean.abs() < 0.02 && (variance - 1.0).abs() < 0.02, "{mean}, {variance}");
-        assert!((fourth - 2.9).abs() < 0.1, "{fourth}");
+        assert!((fourth - 3.0).abs() < 0.1, "{fourth}");
     }
 }

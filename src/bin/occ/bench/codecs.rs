@@ -1,72 +1,72 @@
-//! What this crate offers.
+//! The codecs of this crate.
 
-use super::contestants::Contestant;
-use super::weights::{Selection, Tensor, Weights};
+use super::data::{BenchData, BenchTensor, Selection};
+use super::task::BenchTask;
 use occ::{Coordinates, Encoding, Plan, Reader, Result, TensorSource, WriteOptions, Writer};
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
-/// What those with loss spend, in bits a weight.
+/// Bits per weight of lossy tasks.
 const BITS: f64 = 3.0;
 
-/// Those with loss: their axes and effort.
+/// Names, coordinates and efforts of lossy tasks.
 const LOSSY: [(&str, Coordinates, u8); 3] = [
     ("hadamard 8 states", Coordinates::Hadamard, 5),
     ("identity 8 states", Coordinates::Identity, 5),
     ("hadamard 256 states", Coordinates::Hadamard, 9),
 ];
 
-pub fn contestants<'w>(weights: &'w Weights, pool: &'w ThreadPool) -> Vec<Contestant<'w>> {
-    let mut contestants = lossless(&weights.all(), pool);
-    let matrices = weights.matrices();
+pub fn tasks<'d>(data: &'d BenchData, pool: &'d ThreadPool) -> Vec<BenchTask<'d>> {
+    let mut tasks = lossless(&data.all(), pool);
+    let matrices = data.matrices();
     if matrices.byte_len() > 0 {
         for (name, coordinates, effort) in LOSSY {
-            // A budget for each tensor, so that one too small for it is no failure.
+            // A budget per tensor, because tensors that are too small for it do not fail then.
             let encoding = Encoding::lossless().bits_for("*", BITS);
             let encoding = encoding.coordinates(coordinates).effort(effort);
-            contestants.extend(lossy(name, &encoding, &matrices, pool));
+            tasks.extend(lossy(name, &encoding, &matrices, pool));
         }
     }
-    contestants
+    tasks
 }
 
-fn lossless<'w>(original: &Selection<'w>, pool: &'w ThreadPool) -> Vec<Contestant<'w>> {
+fn lossless<'d>(original: &Selection<'d>, pool: &'d ThreadPool) -> Vec<BenchTask<'d>> {
     let (encoded, decoded) = (original.clone(), original.clone());
     vec![
-        Contestant::new("lossless encode", pool, original, move |desk| {
-            encode(&encoded, &Plan::default(), &mut desk.coded)
+        BenchTask::new("lossless encode", pool, original, move |buffers| {
+            encode(&encoded, &Plan::default(), &mut buffers.coded)
         }),
-        Contestant::new("lossless decode", pool, original, move |desk| {
-            decode(&desk.coded, &decoded, &mut desk.decoded)
+        BenchTask::new("lossless decode", pool, original, move |buffers| {
+            decode(&buffers.coded, &decoded, &mut buffers.decoded)
         }),
     ]
 }
 
-fn lossy<'w>(
+fn lossy<'d>(
     name: &str,
     encoding: &Encoding,
-    original: &Selection<'w>,
-    pool: &'w ThreadPool,
-) -> Vec<Contestant<'w>> {
+    original: &Selection<'d>,
+    pool: &'d ThreadPool,
+) -> Vec<BenchTask<'d>> {
     let [planned, encoded, decoded] = [(); 3].map(|()| original.clone());
     let encoding = encoding.clone();
-    let plan = Contestant::new(format!("{name} plan"), pool, original, move |desk| {
-        desk.plan = plan(&planned, &encoding)?;
+    let plan = BenchTask::new(format!("{name} plan"), pool, original, move |buffers| {
+        buffers.plan = plan(&planned, &encoding)?;
         Ok(())
     });
     vec![
         plan.without_ratio(),
-        Contestant::new(format!("{name} encode"), pool, original, move |desk| {
-            encode(&encoded, &desk.plan, &mut desk.coded)
+        BenchTask::new(format!("{name} encode"), pool, original, move |buffers| {
+            encode(&encoded, &buffers.plan, &mut buffers.coded)
         }),
-        Contestant::new(format!("{name} decode"), pool, original, move |desk| {
-            decode(&desk.coded, &decoded, &mut desk.decoded)
+        BenchTask::new(format!("{name} decode"), pool, original, move |buffers| {
+            decode(&buffers.coded, &decoded, &mut buffers.decoded)
         }),
     ]
 }
 
 fn plan(original: &Selection<'_>, encoding: &Encoding) -> Result<Plan> {
-    let tensors: Vec<(&Tensor, &[u8])> = original.tensors().collect();
+    let tensors: Vec<(&BenchTensor, &[u8])> = original.tensors().collect();
     let planned = tensors.into_par_iter().map(|(tensor, bytes)| {
         let source = TensorSource::new(&tensor.name, tensor.dtype, &tensor.shape, &bytes);
         let plan = Plan::of(&source, encoding)?;
@@ -77,11 +77,11 @@ fn plan(original: &Selection<'_>, encoding: &Encoding) -> Result<Plan> {
     Ok(plan)
 }
 
-/// Writes a file over `coded`; tensors that are not in the plan lose nothing.
+/// Replaces `coded` by an .occ file. Tensors that are not in the plan are lossless.
 fn encode(original: &Selection<'_>, plan: &Plan, coded: &mut Vec<u8>) -> Result<()> {
     coded.clear();
     let mut writer = Writer::new(coded, WriteOptions::default())?;
-    let tensors: Vec<(&Tensor, &[u8])> = original.tensors().collect();
+    let tensors: Vec<(&BenchTensor, &[u8])> = original.tensors().collect();
     let sources = tensors
         .iter()
         .map(|(tensor, bytes)| TensorSource::new(&tensor.name, tensor.dtype, &tensor.shape, bytes));
@@ -90,7 +90,7 @@ fn encode(original: &Selection<'_>, plan: &Plan, coded: &mut Vec<u8>) -> Result<
     Ok(())
 }
 
-/// Decodes every tensor to where it lay.
+/// Decodes every tensor to its position in the original.
 fn decode(coded: &[u8], original: &Selection<'_>, decoded: &mut [u8]) -> Result<()> {
     let mut outputs = Vec::new();
     let (mut rest, mut start) = (decoded, 0);

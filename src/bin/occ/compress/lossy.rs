@@ -1,0 +1,155 @@
+//! The options of lossy compression.
+
+use crate::failure::{Failure, in_file};
+use crate::progress::Progress;
+use clap::{Args, ValueEnum};
+use occ::convert::Checkpoint;
+use occ::{Coordinates, Encoding, Plan, Weighting};
+use std::path::PathBuf;
+
+const HEADING: &str = "Lossy compression";
+
+#[derive(Args)]
+pub struct LossyArgs {
+    /// Bit budget in bits per weight for the whole file, met within 0.5 % and never exceeded
+    #[arg(long, value_name = "B", group = "target", help_heading = HEADING)]
+    bits: Option<f64>,
+
+    /// Minimum signal-to-noise ratio of every matrix in dB, 20·log10(‖W‖/‖W−Ŵ‖)
+    #[arg(long, value_name = "DB", group = "target", help_heading = HEADING)]
+    snr: Option<f64>,
+
+    /// Maximum relative error ‖W−Ŵ‖/‖W‖ of every matrix
+    #[arg(long, value_name = "E", group = "target", help_heading = HEADING)]
+    rel_error: Option<f64>,
+
+    /// Keep tensors lossless whose names match (* and ?); can be repeated
+    #[arg(long, value_name = "GLOB", help_heading = HEADING)]
+    keep: Vec<String>,
+
+    /// Bit budget in bits per weight for tensors whose names match (* and ?); can be repeated
+    #[arg(long, value_name = "GLOB=B", value_parser = glob_and_bits, help_heading = HEADING)]
+    bits_for: Vec<(String, f64)>,
+
+    /// Encoder effort, 1 to 9: 1 is scalar quantisation, 5 a trellis of 8 states, 9 of 256 states
+    #[arg(long, value_name = "N", default_value_t = 5, help_heading = HEADING,
+          value_parser = clap::value_parser!(u8).range(1..=9))]
+    effort: u8,
+
+    /// Coordinate system that matrices are quantised in
+    #[arg(long, value_name = "SYSTEM", default_value = "auto", help_heading = HEADING)]
+    coordinates: CoordinatesArg,
+
+    /// Maximum rank of the low-rank part, 0 to 128
+    #[arg(long, value_name = "R", default_value_t = 32, help_heading = HEADING,
+          value_parser = clap::value_parser!(u8).range(0..=128))]
+    max_rank: u8,
+
+    /// Scale each row by its RMS, so that rows with small RMS have the same relative error
+    #[arg(long, help_heading = HEADING)]
+    row_scales: bool,
+
+    /// Weighting of errors when the bit budget is distributed
+    #[arg(long, value_name = "WEIGHTING", default_value = "operator", help_heading = HEADING)]
+    weighting: WeightingArg,
+
+    /// Also write the plan (the encoder settings of each tensor) as JSON
+    #[arg(long, value_name = "FILE", help_heading = HEADING)]
+    save_plan: Option<PathBuf>,
+
+    /// Read the plan from a file instead of computing it
+    #[arg(long, value_name = "FILE", help_heading = HEADING,
+          conflicts_with_all = ["target", "keep", "bits_for"])]
+    plan: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum CoordinatesArg {
+    /// For each tensor the system that needs the fewest bits
+    Auto,
+    /// The columns of the matrix, unchanged
+    Identity,
+    /// Columns multiplied by Hadamard matrices in blocks
+    Hadamard,
+    /// Karhunen-Loève transform: an orthogonal basis learned from the tensor and stored with it
+    #[value(alias = "aligned")]
+    Klt,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum WeightingArg {
+    /// By likely effect: columns with large RMS, rare tokens and large tensors count less
+    Operator,
+    /// By relative error, equally for all weights
+    RelativeError,
+}
+
+fn glob_and_bits(text: &str) -> Result<(String, f64), String> {
+    let (glob, bits) = text.rsplit_once('=').ok_or("expected GLOB=B, such as '*embed*=4'")?;
+    let bits = bits.parse().map_err(|_| format!("`{bits}` is not a number"))?;
+    Ok((glob.to_owned(), bits))
+}
+
+impl LossyArgs {
+    /// The plan for a checkpoint: computed, or read from a file.
+    pub fn plan(&self, checkpoint: &Checkpoint) -> Result<Plan, Failure> {
+        let plan = match &self.plan {
+            Some(path) => {
+                let json = std::fs::read_to_string(path).map_err(|error| in_file(path, error))?;
+                Plan::from_json(&json)?
+            }
+            None => {
+                let encoding = self.encoding();
+                if encoding.is_lossless() {
+                    return Ok(Plan::default());
+                }
+                let progress = Progress::bytes("planning", Some(checkpoint.tensor_bytes()));
+                checkpoint.plan(&encoding, Some(&mut |bytes| progress.advance(bytes)))?
+            }
+        };
+        if let Some(path) = &self.save_plan {
+            std::fs::write(path, plan.to_json()).map_err(|error| in_file(path, error))?;
+        }
+        Ok(plan)
+    }
+
+    fn encoding(&self) -> Encoding {
+        let mut encoding = match (self.bits, self.snr, self.rel_error) {
+            (Some(bits), ..) => Encoding::bits(bits),
+            (_, Some(snr), _) => Encoding::snr(snr),
+            (.., Some(error)) => Encoding::rel_error(error),
+            _ => Encoding::lossless(),
+        };
+        encoding = encoding
+            .effort(self.effort)
+            .max_rank(self.max_rank.into())
+            .row_scales(self.row_scales)
+            .coordinates(match self.coordinates {
+                CoordinatesArg::Auto => None,
+                CoordinatesArg::Identity => Some(Coordinates::Identity),
+                CoordinatesArg::Hadamard => Some(Coordinates::Hadamard),
+                CoordinatesArg::Klt => Some(Coordinates::Klt),
+            })
+            .weighting(match self.weighting {
+                WeightingArg::Operator => Weighting::Operator,
+                WeightingArg::RelativeError => Weighting::RelativeError,
+            });
+        for (pattern, bits) in &self.bits_for {
+            encoding = encoding.bits_for(pattern, *bits);
+        }
+        // The last matching rule applies: --keep has priority over --bits-for.
+        self.keep.iter().fold(encoding, |encoding, pattern| encoding.keep(pattern))
+    }
+
+    /// The target in words.
+    pub fn target(&self) -> String {
+        match (&self.plan, self.bits, self.snr, self.rel_error) {
+            (Some(_), ..) => "with a plan from a file".into(),
+            (_, Some(bits), ..) => format!("at most {bits} bits per weight"),
+            (_, _, Some(snr), _) => format!("an SNR of at least {snr} dB in every matrix"),
+            (.., Some(error)) => format!("a relative error of at most {error} in every matrix"),
+            _ if !self.bits_for.is_empty() => "some tensors lossy".into(),
+            _ => "lossless".into(),
+        }
+    }
+}

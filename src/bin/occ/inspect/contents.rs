@@ -1,0 +1,71 @@
+//! The contents of an .occ file, and the names of how they are stored.
+
+use occ::{Attachment, AttachmentKind, Codec, Coding, Reader, Tensor};
+
+pub struct Contents<'f> {
+    pub file: &'f Reader<'f>,
+    tensors: Vec<Tensor<'f>>,
+    codings: Vec<Option<Coding>>,
+    pub attachments: Vec<Attachment<'f>>,
+}
+
+impl<'f> Contents<'f> {
+    pub fn read(file: &'f Reader<'f>) -> occ::Result<Self> {
+        let tensors = file.tensors().collect::<occ::Result<Vec<_>>>()?;
+        let codings = tensors.iter().map(Tensor::coding).collect::<occ::Result<Vec<_>>>()?;
+        let attachments = file.attachments().collect::<occ::Result<Vec<_>>>()?;
+        Ok(Self { file, tensors, codings, attachments })
+    }
+
+    /// Tensors, and the coding of the lossy ones.
+    pub fn tensors(&self) -> impl Iterator<Item = (&Tensor<'f>, Option<&Coding>)> {
+        self.tensors.iter().zip(self.codings.iter().map(Option::as_ref))
+    }
+
+    pub fn is_lossy(&self) -> bool {
+        self.codings.iter().any(Option::is_some)
+    }
+
+    pub fn tensor_count(&self) -> u64 {
+        self.tensors.len() as u64
+    }
+
+    pub fn weights(&self) -> u64 {
+        self.tensors.iter().fold(0, |sum: u64, tensor| sum.saturating_add(tensor.elements()))
+    }
+}
+
+/// Bytes of a tensor's chunks and, if lossy, of the parameters that decode them.
+pub fn stored_bytes(tensor: &Tensor<'_>) -> u64 {
+    let is_lossy = tensor.stored() == Some(Codec::Trellis);
+    tensor.coded_bytes() + if is_lossy { tensor.header_bytes() } else { 0 }
+}
+
+/// The name of a tensor's codec.
+pub fn codec_name(tensor: &Tensor<'_>) -> &'static str {
+    tensor.stored().map_or("unknown", Codec::name)
+}
+
+/// How a tensor is stored: the name of its codec or, if lossy, its coordinates and the parts that
+/// are stored separately, as in `hadamard 256` or `klt 384 +mean +12`.
+pub fn storage_name(tensor: &Tensor<'_>, coding: Option<&Coding>) -> String {
+    let Some(coding) = coding else { return codec_name(tensor).to_owned() };
+    let mut text = coding.transform.coordinates.name().to_owned();
+    if coding.transform.block > 1 {
+        text.push_str(&format!(" {}", coding.transform.block));
+    }
+    if coding.mean {
+        text.push_str(" +mean");
+    }
+    if coding.rank > 0 {
+        text.push_str(&format!(" +{}", coding.rank));
+    }
+    text
+}
+
+pub fn kind_name(attachment: &Attachment<'_>) -> &'static str {
+    match attachment.kind() {
+        AttachmentKind::SafetensorsHeader => "safetensors_header",
+        _ => "file",
+    }
+}

@@ -1,0 +1,121 @@
+//! `occ inspect --json`.
+
+use super::contents::{Contents, codec_name, kind_name, stored_bytes};
+use crate::numbers::bits_per_weight;
+use occ::{Attachment, Coding, Coordinates, Tensor};
+use serde::Serialize;
+
+#[derive(Serialize)]
+pub struct FileJson<'f> {
+    format_version: u16,
+    file_bytes: u64,
+    index_bytes: u64,
+    alignment: u64,
+    weights: u64,
+    bits_per_weight: f64,
+    tensors: Vec<TensorJson<'f>>,
+    attachments: Vec<AttachmentJson<'f>>,
+}
+
+#[derive(Serialize)]
+struct TensorJson<'f> {
+    name: &'f str,
+    dtype: &'static str,
+    shape: &'f [usize],
+    stored: &'static str,
+    chunks: u64,
+    decoded_bytes: u64,
+    coded_bytes: u64,
+    header_bytes: u64,
+    decoded_crc: u32,
+    bits_per_weight: f64,
+    lossy: Option<CodingJson>,
+}
+
+#[derive(Serialize)]
+struct AttachmentJson<'f> {
+    name: &'f str,
+    kind: &'static str,
+    decoded_bytes: u64,
+    coded_bytes: u64,
+}
+
+#[derive(Serialize)]
+struct CodingJson {
+    coordinates: Coordinates,
+    block: Option<usize>,
+    mean: bool,
+    rank: usize,
+    row_scales: bool,
+    column_scales: bool,
+    states: usize,
+    step: f32,
+    classes: usize,
+    gain_bits: f64,
+    snr_db: Option<f64>,
+    rel_error: f64,
+}
+
+impl<'f> FileJson<'f> {
+    pub fn new(contents: &'f Contents<'_>) -> Self {
+        let (file, weights) = (contents.file, contents.weights());
+        Self {
+            format_version: file.format_version(),
+            file_bytes: file.file_bytes(),
+            index_bytes: file.index_bytes(),
+            alignment: file.alignment(),
+            weights,
+            bits_per_weight: bits_per_weight(file.file_bytes(), weights),
+            tensors: contents.tensors().map(TensorJson::new).collect(),
+            attachments: contents.attachments.iter().map(AttachmentJson::new).collect(),
+        }
+    }
+}
+
+impl<'f> TensorJson<'f> {
+    fn new((tensor, coding): (&'f Tensor<'_>, Option<&Coding>)) -> Self {
+        Self {
+            name: tensor.name(),
+            dtype: tensor.dtype().name(),
+            shape: tensor.shape(),
+            stored: codec_name(tensor),
+            chunks: tensor.chunks(),
+            decoded_bytes: tensor.decoded_bytes(),
+            coded_bytes: tensor.coded_bytes(),
+            header_bytes: tensor.header_bytes(),
+            decoded_crc: tensor.decoded_crc(),
+            bits_per_weight: bits_per_weight(stored_bytes(tensor), tensor.elements()),
+            lossy: coding.map(CodingJson::new),
+        }
+    }
+}
+
+impl<'f> AttachmentJson<'f> {
+    fn new(attachment: &'f Attachment<'_>) -> Self {
+        Self {
+            name: attachment.name(),
+            kind: kind_name(attachment),
+            decoded_bytes: attachment.decoded_bytes(),
+            coded_bytes: attachment.coded_bytes(),
+        }
+    }
+}
+
+impl CodingJson {
+    fn new(coding: &Coding) -> Self {
+        Self {
+            coordinates: coding.transform.coordinates,
+            block: Some(coding.transform.block).filter(|&block| block > 1),
+            mean: coding.mean,
+            rank: coding.rank,
+            row_scales: coding.row_scales,
+            column_scales: coding.column_scales,
+            states: coding.states,
+            step: coding.step,
+            classes: coding.classes,
+            gain_bits: coding.gain,
+            snr_db: coding.snr_db(),
+            rel_error: coding.rel_error(),
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Tensors of an .occ file as a table.
+
+use super::contents::{storage_name, stored_bytes};
+use crate::numbers::{bits_per_weight, grouped, ratio, shape};
+use crate::table::{Align, Table};
+use occ::{Coding, Tensor};
+
+/// A row per tensor. A file with lossy tensors has columns for bits per weight and SNR.
+pub fn tensor_table<'t, 'f: 't>(
+    tensors: impl IntoIterator<Item = (&'t Tensor<'f>, Option<&'t Coding>)>,
+    lossy: bool,
+) -> Table {
+    let mut columns = vec![
+        ("tensor", Align::Left),
+        ("dtype", Align::Left),
+        ("shape", Align::Left),
+        ("stored as", Align::Left),
+        ("bytes", Align::Right),
+        ("coded", Align::Right),
+    ];
+    columns.extend(match lossy {
+        false => vec![("ratio", Align::Right)],
+        true => {
+            vec![("bits/weight", Align::Right), ("gain", Align::Right), ("SNR dB", Align::Right)]
+        }
+    });
+    let mut table = Table::new(&columns);
+    for (tensor, coding) in tensors {
+        let (decoded, coded) = (tensor.decoded_bytes(), stored_bytes(tensor));
+        let mut cells = vec![
+            tensor.name().escape_debug().to_string(),
+            tensor.dtype().to_string(),
+            shape(tensor.shape()),
+            storage_name(tensor, coding),
+            grouped(decoded),
+            grouped(coded),
+        ];
+        if lossy {
+            cells.push(format!("{:.3}", bits_per_weight(coded, tensor.elements())));
+            cells.extend(match coding {
+                None => [String::new(), "lossless".into()],
+                Some(coding) => [format!("{:.2}", coding.gain), decibels(coding)],
+            });
+        } else {
+            cells.push(format!("{:.3}", ratio(coded, decoded)));
+        }
+        table.cells(cells);
+    }
+    table
+}
+
+fn decibels(coding: &Coding) -> String {
+    coding.snr_db().map_or_else(|| "∞".into(), |snr| format!("{snr:.2}"))
+}

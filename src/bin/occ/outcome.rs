@@ -1,0 +1,90 @@
+//! The summary that `compress` and `decompress` print.
+
+use crate::failure::Failure;
+use crate::numbers::{Bytes, bits_per_weight, ratio};
+use crate::output::{json, print};
+use crate::paths::is_dash;
+use clap::Args;
+use serde::Serialize;
+use std::io::{IsTerminal, Write, stderr};
+use std::path::Path;
+
+#[derive(Args)]
+pub struct ConversionArgs {
+    /// Replace existing files
+    #[arg(short, long)]
+    pub force: bool,
+
+    /// Print a summary as JSON: input_bytes, output_bytes, ratio (compressed to original size),
+    /// weights, bits_per_weight, seconds; for compress also snr_db and rel_error, which are null
+    /// and 0 if lossless
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Sizes and duration of a conversion.
+#[derive(Serialize)]
+pub struct Outcome {
+    input_bytes: u64,
+    output_bytes: u64,
+    ratio: f64,
+    weights: u64,
+    bits_per_weight: f64,
+    seconds: f64,
+    /// Compression only.
+    #[serde(flatten)]
+    error: Option<CodingError>,
+}
+
+/// Error over all tensors that were coded lossily.
+#[derive(Serialize)]
+pub struct CodingError {
+    pub snr_db: Option<f64>,
+    pub rel_error: f64,
+}
+
+impl Outcome {
+    pub fn compressed(
+        [input_bytes, output_bytes]: [u64; 2],
+        weights: u64,
+        seconds: f64,
+        error: CodingError,
+    ) -> Self {
+        let ratio = ratio(output_bytes, input_bytes);
+        let bits_per_weight = bits_per_weight(output_bytes, weights);
+        let error = Some(error);
+        Self { input_bytes, output_bytes, ratio, weights, bits_per_weight, seconds, error }
+    }
+
+    pub fn decompressed([input_bytes, output_bytes]: [u64; 2], weights: u64, seconds: f64) -> Self {
+        let ratio = ratio(input_bytes, output_bytes);
+        let bits_per_weight = bits_per_weight(input_bytes, weights);
+        Self { input_bytes, output_bytes, ratio, weights, bits_per_weight, seconds, error: None }
+    }
+
+    /// Prints JSON on request, or else a line on a terminal. Where standard output carries the
+    /// data, both go to standard error.
+    pub fn print(&self, args: &ConversionArgs, output: &Path) -> Result<(), Failure> {
+        if args.json {
+            let json = json(self)?;
+            if !is_dash(output) {
+                return print(&json);
+            }
+            // There is no other channel to report that standard error is closed.
+            let _ = writeln!(stderr(), "{json}");
+        } else if stderr().is_terminal() {
+            let snr = self.error.as_ref().and_then(|error| error.snr_db);
+            let snr = snr.map_or(String::new(), |snr| format!(", SNR {snr:.2} dB"));
+            eprintln!(
+                "{}: {} → {}, ratio {:.4}, {:.3} bits/weight{snr}, {:.2} s",
+                output.display(),
+                Bytes(self.input_bytes),
+                Bytes(self.output_bytes),
+                self.ratio,
+                self.bits_per_weight,
+                self.seconds,
+            );
+        }
+        Ok(())
+    }
+}
