@@ -50,7 +50,7 @@ fn write<const THREADS: usize>(bencher: Bencher<'_, '_>, dtype: Dtype) {
 fn read_mapped<const THREADS: usize>(bencher: Bencher<'_, '_>, dtype: Dtype) {
     let bytes = weights(dtype);
     let file = written(dtype, &bytes);
-    let reader = Reader::from_bytes(&file).unwrap();
+    let reader = Reader::new(&file).unwrap();
     let tensor = reader.tensor("w").unwrap();
     let mut out = vec![0xaa; bytes.len()];
     measure(bencher, THREADS, bytes.len(), || tensor.decode_into(black_box(&mut out)).unwrap());

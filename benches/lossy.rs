@@ -7,7 +7,9 @@ mod common;
 
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
-use occ::{Coordinates, Dtype, Encoding, Plan, Reader, TensorPlan, WriteOptions, Writer};
+use occ::{
+    Coordinates, Dtype, Encoding, Plan, Reader, TensorPlan, TensorSource, WriteOptions, Writer,
+};
 
 const ROWS: usize = 2048;
 const COLUMNS: usize = 2048;
@@ -45,13 +47,13 @@ fn encoding(case: Case) -> Encoding {
 }
 
 fn plan_of(case: Case, bytes: &[u8]) -> TensorPlan {
-    Plan::of("w", Dtype::Bf16, &SHAPE, bytes, &encoding(case)).unwrap()
+    Plan::of(&TensorSource::new("w", Dtype::Bf16, &SHAPE, &bytes), &encoding(case)).unwrap()
 }
 
 fn written(bytes: &[u8], plan: &TensorPlan) -> Vec<u8> {
     let mut file = Vec::with_capacity(bytes.len());
     let mut writer = Writer::new(&mut file, WriteOptions::default()).unwrap();
-    writer.add_planned("w", Dtype::Bf16, &SHAPE, bytes, plan).unwrap();
+    writer.add_planned(&TensorSource::new("w", Dtype::Bf16, &SHAPE, &bytes), plan).unwrap();
     writer.finish().unwrap();
     file
 }
@@ -81,7 +83,7 @@ fn encode<const THREADS: usize>(bencher: Bencher<'_, '_>, case: Case) {
 fn decode<const THREADS: usize>(bencher: Bencher<'_, '_>, case: Case) {
     let bytes = weights();
     let file = written(&bytes, &plan_of(case, &bytes));
-    let reader = Reader::from_bytes(&file).unwrap();
+    let reader = Reader::new(&file).unwrap();
     let tensor = reader.tensor("w").unwrap();
     let mut out = vec![0xaa; bytes.len()];
     measure(bencher, THREADS, || tensor.decode_into(black_box(&mut out)).unwrap());

@@ -1,6 +1,6 @@
 //! Interpretation of arbitrary bytes as the description of a small file.
 
-use occ::{Dtype, Plan, Reader, TensorPlan, WriteOptions, Writer};
+use occ::{Dtype, Plan, Reader, TensorPlan, TensorSource, WriteOptions, Writer};
 
 /// A tensor before encoding or after decoding.
 #[derive(Debug, PartialEq, Eq)]
@@ -48,11 +48,9 @@ pub struct ArbitraryInput {
 impl ArbitraryInput {
     /// Reads one byte each for alignment, chunk size and number of tensors, then the tensors.
     pub fn read(bytes: &mut Bytes<'_>) -> Self {
-        let options = WriteOptions {
-            alignment: 1 << (bytes.byte() % 13),
-            chunk_elements: 1 + 16 * u64::from(bytes.byte()),
-            ..WriteOptions::default()
-        };
+        let options = WriteOptions::default()
+            .alignment(1 << (bytes.byte() % 13))
+            .chunk_elements(1 + 16 * u64::from(bytes.byte()));
         let count = usize::from(bytes.byte() % 5);
         let (tensors, plans) = (0..count).map(|number| tensor(bytes, number)).unzip();
         Self { tensors, plans, options }
@@ -70,7 +68,8 @@ impl ArbitraryInput {
                 None => writer.add(name, *dtype, shape, bytes).expect("a valid tensor"),
                 Some(plan) => {
                     let bytes = bytes.as_slice();
-                    let added = writer.add_planned(name, *dtype, shape, bytes, plan);
+                    let source = TensorSource::new(name, *dtype, shape, &bytes);
+                    let added = writer.add_planned(&source, plan);
                     let added = added.expect("a valid tensor and plan");
                     let allowed = plan.lossy.as_ref().and_then(|plan| plan.max_noise);
                     let allowed = allowed.map_or(f64::INFINITY, |bound| bound * added.signal);
@@ -84,7 +83,7 @@ impl ArbitraryInput {
         }
         let length = writer.finish().expect("a complete file");
         assert_eq!(length, file.len() as u64);
-        let reader = Reader::from_bytes(&file).expect("the written file is valid");
+        let reader = Reader::new(&file).expect("the written file is valid");
         for (tensor, _) in
             self.tensors.iter_mut().zip(&self.plans).filter(|(_, plan)| plan.is_some())
         {
@@ -131,11 +130,11 @@ fn plan(bytes: &mut Bytes<'_>) -> TensorPlan {
     let (effort, step) = (bytes.byte() % 10, 2f32.powi(i32::from(bytes.byte() % 24) - 20));
     let max_noise = if options & 4 == 0 { "null" } else { "0.03" };
     let plan = format!(
-        r#"{{"tensors":{{"":{{"weights":0,"bytes":0,"lossy":{{"step":{step},
+        r#"{{"version":1,"tensors":{{"":{{"weights":0,"bytes":0,"lossy":{{"step":{step},
         "transform":{{"coordinates":"{coordinates}","block":{block},"signed":{signed}}},
         "mean":{},"rank":{},"row_scales":"{}","column_scales":{},"effort":{effort},"gain":0.0,
-        "max_noise":{max_noise},"shares_budget":false,"floor":0.0,
-        "curve":[[0.0,3.0],[1.0,2.0],[2.0,1.0]]}}}}}}}}"#,
+        "max_noise":{max_noise},"shares_budget":false,
+        "rate":{{"min_bits":0.0,"points":[[0.0,3.0],[1.0,2.0],[2.0,1.0]]}}}}}}}}}}"#,
         options & 1 == 1,
         options / 8 % 4,
         ["none", "loudness", "rank"][usize::from(options / 2 % 2 + options / 64 % 2)],

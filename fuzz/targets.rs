@@ -1,7 +1,7 @@
 //! The checks of the fuzz targets, as functions that tests run on the seeds.
 #![allow(dead_code)] // each binary uses one of the four targets
 
-mod checksums;
+pub mod checksums;
 pub mod input;
 
 use checksums::fix_checksums;
@@ -113,7 +113,7 @@ fn collect(tensors: impl Iterator<Item = occ::Result<Tensor>>) -> Outcome {
 }
 
 fn read_by_index(file: &[u8]) -> Outcome {
-    match Reader::from_bytes_with(file, LIMITS) {
+    match Reader::new_with(file, LIMITS) {
         Ok(reader) => collect(reader.tensors().map(|tensor| decode(&tensor?))),
         Err(_) => (Vec::new(), true),
     }
@@ -129,7 +129,7 @@ fn decode(tensor: &occ::Tensor<'_>) -> occ::Result<Tensor> {
 }
 
 fn read_as_stream(input: impl Read) -> Outcome {
-    match StreamReader::with_limits(input, LIMITS) {
+    match StreamReader::new_with(input, LIMITS) {
         Ok(stream) => collect(stream.tensors().map(|tensor| {
             let occ::DecodedTensor { name, dtype, shape, bytes, .. } = tensor?;
             Ok(Tensor { name, dtype, shape, bytes })
@@ -139,7 +139,7 @@ fn read_as_stream(input: impl Read) -> Outcome {
 }
 
 fn verify(input: impl Read) -> VerifyReport {
-    occ::verify(input, VerifyOptions { deep: true, limits: LIMITS })
+    occ::verify(input, VerifyOptions::default().deep(true).limits(LIMITS))
         .expect("reading from memory does not fail")
 }
 
@@ -150,7 +150,7 @@ fn check_agreement(file: &[u8]) {
     }
     let outcome = read_by_index(file);
     assert!(outcome == read_as_stream(file), "the readers disagree");
-    let reader = Reader::from_bytes_with(file, LIMITS).expect("a valid file");
+    let reader = Reader::new_with(file, LIMITS).expect("a valid file");
     for tensor in &outcome.0 {
         let found = reader.tensor(&tensor.name).and_then(|found| decode(&found));
         assert!(found.expect("a valid tensor") == *tensor, "a name yields another tensor");
@@ -165,7 +165,7 @@ fn check_identity(file: &[u8], written: &[Tensor]) {
     for tensor in read_as_stream(file).0 {
         assert!(written.contains(&tensor), "the stream yields a different tensor: {}", tensor.name);
     }
-    let Ok(reader) = Reader::from_bytes_with(file, LIMITS) else { return };
+    let Ok(reader) = Reader::new_with(file, LIMITS) else { return };
     let by_name = written.iter().map(|tensor| reader.tensor(&tensor.name));
     for tensor in reader.tensors().chain(by_name) {
         if let Ok(tensor) = tensor.and_then(|tensor| decode(&tensor)) {
@@ -211,7 +211,7 @@ impl Read for Pieces<'_> {
 
 /// All values that a reader returns are consistent.
 fn check_reader(file: &[u8]) {
-    let Ok(reader) = Reader::from_bytes_with(file, LIMITS) else { return };
+    let Ok(reader) = Reader::new_with(file, LIMITS) else { return };
     assert_eq!(reader.file_bytes(), file.len() as u64);
     assert!(reader.index_bytes() <= reader.file_bytes());
     assert!(reader.alignment().is_power_of_two());

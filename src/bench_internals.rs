@@ -12,7 +12,7 @@ use crate::codec::planes::split::Split;
 use crate::codec::quantizer::{CostTables, ROWS, SearchInput, Trellis, ViterbiSearch};
 use crate::codec::transform::{BAND, Hadamard, OrthogonalTransform, StoredBasis, transpose_i16};
 use crate::dtype::Dtype;
-use crate::gaussian::standard_normal;
+use crate::gaussian::gaussian_noise;
 use std::array;
 use std::hint::black_box;
 
@@ -53,7 +53,7 @@ fn kernel(name: &str) -> Kernel {
 /// Symbols with an entropy of about 3 bits, without escapes.
 fn symbols() -> Vec<u8> {
     let symbol = |x: f32| ((2.0 * x).round() as i32 + CENTRE) as u8;
-    standard_normal(1).map(symbol).take(SYMBOLS).collect()
+    gaussian_noise(1).map(symbol).take(SYMBOLS).collect()
 }
 
 fn frequencies(symbols: &[u8]) -> Frequencies {
@@ -96,7 +96,7 @@ pub fn rans_encode(kernel_name: &str) -> Benchmark {
 
 /// High and low bytes of Gaussian BF16 words: exponents, and the other bits.
 fn exponents() -> (Vec<u8>, Vec<u8>) {
-    let words = standard_normal(1).map(|x| ((0.02 * x).to_bits() >> 16) as u16).take(SYMBOLS);
+    let words = gaussian_noise(1).map(|x| ((0.02 * x).to_bits() >> 16) as u16).take(SYMBOLS);
     words.map(|word| ((word >> 7) as u8, word as u8)).unzip()
 }
 
@@ -204,7 +204,7 @@ pub fn inverse_hadamard(kernel_name: &str) -> Benchmark {
 pub fn inverse_stored_basis(kernel_name: &str) -> Benchmark {
     let block = 32;
     let entries: Vec<i16> =
-        standard_normal(1).map(|x| (6.0 * x) as i16).take(block * block).collect();
+        gaussian_noise(1).map(|x| (6.0 * x) as i16).take(block * block).collect();
     let basis = StoredBasis::new(block, block, 0.03, &entries).expect("valid entries");
     inverse(kernel_name, basis, block)
 }
@@ -235,7 +235,7 @@ pub fn transpose(kernel_name: &str) -> Benchmark {
 pub fn forward_hadamard(kernel_name: &str) -> Benchmark {
     let hadamard = Hadamard::with_fixed_signs(Hadamard::MAX_BLOCK_LOG2, COLUMNS);
     let kernel = kernel(kernel_name);
-    let mut rows: Vec<f32> = standard_normal(1).take(ROWS * COLUMNS).collect();
+    let mut rows: Vec<f32> = gaussian_noise(1).take(ROWS * COLUMNS).collect();
     Benchmark::new(ROWS * COLUMNS, move || hadamard.forward(kernel, black_box(&mut rows)))
 }
 
@@ -243,7 +243,7 @@ pub fn forward_hadamard(kernel_name: &str) -> Benchmark {
 pub fn viterbi_search(kernel_name: &str, states_log2: u32) -> Benchmark {
     let trellis = Trellis::new(states_log2).expect("a valid number of states");
     let mut search = ViterbiSearch::new(trellis, kernel(kernel_name));
-    let mut values = standard_normal(1).map(|x| 3.0 * x);
+    let mut values = gaussian_noise(1).map(|x| 3.0 * x);
     let values: Vec<[f32; ROWS]> =
         (0..COLUMNS).map(|_| array::from_fn(|_| values.next().unwrap_or_default())).collect();
     let classes: Vec<u8> = (0..COLUMNS).map(|column| column as u8 % 4).collect();

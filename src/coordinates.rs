@@ -1,14 +1,13 @@
 //! The coordinate systems that matrices are coded or analysed in.
 
-use serde::{Deserialize, Serialize};
-
 /// A coordinate system: an orthogonal map of the rows of a matrix. It preserves norms and
 /// distances.
 ///
 /// The codec implements [`Identity`](Self::Identity), [`Hadamard`](Self::Hadamard) and
 /// [`Klt`](Self::Klt). The analysis implements all of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "encode", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "encode", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Coordinates {
     /// The columns of the matrix, unchanged.
@@ -25,7 +24,7 @@ pub enum Coordinates {
     Dct,
     /// The Karhunen–Loève transform: the principal axes of the matrix, learned from it and stored
     /// with it.
-    #[serde(alias = "aligned")]
+    #[cfg_attr(feature = "encode", serde(alias = "aligned"))]
     Klt,
     /// The Karhunen–Loève transform in blocks of at most 128 columns. Analysis only: the codec
     /// chooses the block size of [`Klt`](Self::Klt) itself.
@@ -71,7 +70,8 @@ impl std::fmt::Display for Coordinates {
 
 /// A coordinate system of the codec with its parameters: an orthogonal map of each block of
 /// columns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "encode", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct BlockTransform {
     /// Identity, Hadamard or KLT.
@@ -80,7 +80,7 @@ pub struct BlockTransform {
     /// to 2048 for the KLT.
     pub block: usize,
     /// Whether the columns are multiplied by random signs first. Hadamard only.
-    #[serde(default)]
+    #[cfg_attr(feature = "encode", serde(default))]
     pub signed: bool,
 }
 
@@ -101,10 +101,10 @@ impl BlockTransform {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
+    #[cfg(feature = "encode")]
     #[test]
-    fn names_are_those_of_json() {
+    fn names_match_json() {
+        use super::Coordinates;
         for coordinates in Coordinates::ALL {
             assert_eq!(serde_json::to_value(coordinates).unwrap(), coordinates.name());
         }

@@ -1,4 +1,4 @@
-//! The one error type, and where in a file something went wrong.
+//! The error type of the crate, and locations in files.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,20 +8,21 @@ use std::path::{Path, PathBuf};
 /// A result with [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Where in a file something went wrong, as far as it is known.
+/// The location of an error in a file, as far as it is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Location {
-    /// The file.
+    /// The path of the file.
     pub file: Option<PathBuf>,
-    /// The tensor's name, or the attachment's.
+    /// The name of the tensor or attachment.
     pub tensor: Option<String>,
-    /// The chunk's number within the tensor, from 0.
+    /// The number of the chunk in the tensor, from 0.
     pub chunk: Option<u64>,
-    /// Bytes from the start of the file.
+    /// The offset in the file, in bytes.
     pub offset: Option<u64>,
 }
 
-/// All but the file, which errors begin with.
+/// All parts except the file, which comes first in error messages.
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(tensor) = &self.tensor {
@@ -37,14 +38,15 @@ impl fmt::Display for Location {
     }
 }
 
-/// Everything that can go wrong, with the tensor, chunk and offset where known.
+/// The errors of this crate, with their location where it is known.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The first bytes are not the magic number.
     #[error("not an .occ file")]
     NotOcc,
-    /// The file is of a format version this crate does not read.
+    /// The format version is not supported by this crate.
+    #[non_exhaustive]
     #[error(
         "format version {found} needs a reader of version {min_reader} or later; \
          this one reads version {supported}"
@@ -52,72 +54,87 @@ pub enum Error {
     UnsupportedVersion {
         /// The file's format version.
         found: u16,
-        /// The oldest reader that understands the file.
+        /// The version of the oldest reader that supports the file.
         min_reader: u16,
-        /// The version this crate reads.
+        /// The version that this crate reads.
         supported: u16,
     },
-    /// Something well-formed that this crate does not implement.
+    /// The file uses a feature that this crate does not implement.
     #[error("{}unsupported {what}{at}", PathPrefix(at.file.as_deref()))]
+    #[non_exhaustive]
     Unsupported {
-        /// What it is.
+        /// The feature.
         what: String,
+        /// Where it is used.
+        at: Location,
+    },
+    /// The file violates the format.
+    #[error("{}corrupt data: {what}{at}", PathPrefix(at.file.as_deref()))]
+    #[non_exhaustive]
+    Corrupt {
+        /// The violation.
+        what: Cow<'static, str>,
         /// Where it is.
         at: Location,
     },
-    /// The bytes contradict the format.
-    #[error("{}corrupt data: {what}{at}", PathPrefix(at.file.as_deref()))]
-    Corrupt {
-        /// The rule that is broken.
-        what: Cow<'static, str>,
-        /// Where it is broken.
-        at: Location,
-    },
-    /// A stored CRC32 is not that of the bytes it covers.
+    /// A stored CRC32 differs from that of the bytes that it covers.
     #[error("{}checksum mismatch: stored {stored:08x}, computed {computed:08x}{at}", PathPrefix(at.file.as_deref()))]
+    #[non_exhaustive]
     ChecksumMismatch {
         /// The CRC32 in the file.
         stored: u32,
         /// The CRC32 of the bytes.
         computed: u32,
-        /// What was checked.
+        /// The bytes that were checked.
         at: Location,
     },
-    /// The data end too early.
-    #[error("{}truncated: the data end too early{at}", PathPrefix(at.file.as_deref()))]
+    /// The file is too short.
+    #[error("{}truncated: the file is too short{at}", PathPrefix(at.file.as_deref()))]
+    #[non_exhaustive]
     Truncated {
-        /// Where more was expected.
+        /// Where bytes are missing.
         at: Location,
     },
-    /// A size exceeds the reader's [`Limits`](crate::Limits) or the format's own.
+    /// A size exceeds the [`Limits`](crate::Limits) of the reader or those of the format.
     #[error("{}{what} of {requested} exceeds the limit of {limit}{at}", PathPrefix(at.file.as_deref()))]
+    #[non_exhaustive]
     LimitExceeded {
-        /// What is too large.
+        /// The object that is too large.
         what: &'static str,
-        /// The size asked for.
+        /// Its size.
         requested: u64,
-        /// The size allowed.
+        /// The limit.
         limit: u64,
-        /// Where it was asked.
+        /// Where it is.
         at: Location,
     },
-    /// The caller asked for something impossible.
+    /// An argument of the caller is not valid.
     #[error("{}invalid argument: {what}{at}", PathPrefix(at.file.as_deref()))]
+    #[non_exhaustive]
     InvalidArgument {
-        /// What is wrong with it.
+        /// The argument and the reason.
         what: Cow<'static, str>,
-        /// What it concerns.
+        /// The object that it concerns.
         at: Location,
     },
-    /// The caller broke the work off.
+    /// The file contains no tensor of this name.
+    #[error("no tensor `{}`{}", name.escape_debug(), Similar(similar))]
+    #[non_exhaustive]
+    TensorNotFound {
+        /// The name.
+        name: String,
+        /// The most similar names in the file, best first; at most three.
+        similar: Vec<String>,
+    },
+    /// The caller cancelled the operation.
     #[error("cancelled")]
     Cancelled,
-    /// Reading or writing failed.
+    /// An I/O error.
     #[error("{}{source}", PathPrefix(path.as_deref()))]
     Io {
-        /// The file, where known.
+        /// The file, if it is known.
         path: Option<PathBuf>,
-        /// The operating system's error.
+        /// The error of the operating system or of the source.
         source: io::Error,
     },
 }
@@ -134,9 +151,22 @@ impl fmt::Display for PathPrefix<'_> {
     }
 }
 
+/// Names that resemble one that was not found.
+struct Similar<'a>(&'a [String]);
+
+impl fmt::Display for Similar<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, name) in self.0.iter().enumerate() {
+            let separator = if number == 0 { "; similar:" } else { "," };
+            write!(f, "{separator} `{}`", name.escape_debug())?;
+        }
+        Ok(())
+    }
+}
+
 impl From<io::Error> for Error {
     fn from(source: io::Error) -> Self {
-        // What a source found out while it decoded comes through as it was.
+        // An error of this crate that a source has wrapped is unwrapped.
         source.downcast().unwrap_or_else(|source| Self::Io { path: None, source })
     }
 }
@@ -162,7 +192,7 @@ impl Error {
         Self::Truncated { at }
     }
 
-    /// Fails when `requested` exceeds `limit`.
+    /// Checks that `requested` does not exceed `limit`.
     pub(crate) fn check_limit(what: &'static str, requested: u64, limit: u64) -> Result<()> {
         if requested <= limit {
             return Ok(());
@@ -171,7 +201,7 @@ impl Error {
         Err(Self::LimitExceeded { what, requested, limit, at })
     }
 
-    /// Fails when the CRC32 that was computed is not the one stored.
+    /// Checks that the computed CRC32 is the stored one.
     pub(crate) fn check_crc(stored: u32, computed: u32) -> Result<()> {
         if stored == computed {
             return Ok(());
@@ -180,7 +210,7 @@ impl Error {
         Err(Self::ChecksumMismatch { stored, computed, at })
     }
 
-    /// Where it happened, for the errors that have a place.
+    /// The location, if the error has one.
     pub fn location(&self) -> Option<&Location> {
         match self {
             Self::Unsupported { at, .. }
@@ -189,9 +219,11 @@ impl Error {
             | Self::Truncated { at }
             | Self::LimitExceeded { at, .. }
             | Self::InvalidArgument { at, .. } => Some(at),
-            Self::NotOcc | Self::UnsupportedVersion { .. } | Self::Cancelled | Self::Io { .. } => {
-                None
-            }
+            Self::NotOcc
+            | Self::UnsupportedVersion { .. }
+            | Self::TensorNotFound { .. }
+            | Self::Cancelled
+            | Self::Io { .. } => None,
         }
     }
 
@@ -203,13 +235,15 @@ impl Error {
             | Self::Truncated { at }
             | Self::LimitExceeded { at, .. }
             | Self::InvalidArgument { at, .. } => Some(at),
-            Self::NotOcc | Self::UnsupportedVersion { .. } | Self::Cancelled | Self::Io { .. } => {
-                None
-            }
+            Self::NotOcc
+            | Self::UnsupportedVersion { .. }
+            | Self::TensorNotFound { .. }
+            | Self::Cancelled
+            | Self::Io { .. } => None,
         }
     }
 
-    /// Adds the tensor's name unless one is known.
+    /// Adds the name of the tensor unless it is known.
     pub(crate) fn in_tensor(mut self, name: &str) -> Self {
         if let Some(at) = self.location_mut() {
             at.tensor.get_or_insert_with(|| name.to_owned());
@@ -217,7 +251,7 @@ impl Error {
         self
     }
 
-    /// Adds the chunk's number unless one is known.
+    /// Adds the number of the chunk unless it is known.
     pub(crate) fn in_chunk(mut self, chunk: u64) -> Self {
         if let Some(at) = self.location_mut() {
             at.chunk.get_or_insert(chunk);
@@ -225,7 +259,7 @@ impl Error {
         self
     }
 
-    /// Adds the offset in the file unless one is known.
+    /// Adds the offset in the file unless it is known.
     pub(crate) fn at_offset(mut self, offset: u64) -> Self {
         if let Some(at) = self.location_mut() {
             at.offset.get_or_insert(offset);
@@ -233,7 +267,7 @@ impl Error {
         self
     }
 
-    /// Adds the file unless one is known.
+    /// Adds the path of the file unless it is known.
     pub(crate) fn in_file(mut self, file: &Path) -> Self {
         let place = match &mut self {
             Self::Io { path, .. } => Some(path),
@@ -251,18 +285,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_innermost_place_wins_and_all_of_it_is_said() {
-        let error = Error::corrupt("a rule").at_offset(7).at_offset(9).in_chunk(2).in_tensor("w");
-        assert_eq!(error.to_string(), "corrupt data: a rule, tensor `w`, chunk 2, byte 7");
+    fn the_first_location_is_kept_and_displayed() {
+        let error = Error::corrupt("reason").at_offset(7).at_offset(9).in_chunk(2).in_tensor("w");
+        assert_eq!(error.to_string(), "corrupt data: reason, tensor `w`, chunk 2, byte 7");
         assert_eq!(error.location().unwrap().chunk, Some(2));
     }
 
     #[test]
-    fn io_errors_name_their_file_once() {
+    fn errors_display_their_file_once() {
         let error =
             Error::from(io::Error::other("no")).in_file(Path::new("a")).in_file(Path::new("b"));
         assert_eq!(error.to_string(), "a: no");
-        let error = Error::corrupt("a rule").in_file(Path::new("a"));
-        assert_eq!(error.to_string(), "a: corrupt data: a rule");
+        let error = Error::corrupt("reason").in_file(Path::new("a"));
+        assert_eq!(error.to_string(), "a: corrupt data: reason");
     }
 }

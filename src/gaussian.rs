@@ -1,15 +1,14 @@
-//! Pseudo-random Gaussian numbers for unit tests and benches.
+//! Pseudo-random Gaussian numbers for the analysis, unit tests and benches.
 
-use std::f32::consts::TAU;
-use std::iter;
+/// A standard normal number (Box and Muller, 1958).
+pub(crate) fn standard_normal(random: &mut fastrand::Rng) -> f64 {
+    let radius = (-2.0 * (1.0 - random.f64()).ln()).sqrt();
+    radius * (std::f64::consts::TAU * random.f64()).cos()
+}
 
-/// Independent standard normal numbers (Box and Muller, 1958), the same for equal seeds.
-pub(crate) fn standard_normal(seed: u64) -> impl Iterator<Item = f32> {
+/// Independent standard normal numbers that depend on the seed only.
+#[allow(dead_code, reason = "only unit tests and benches use it")]
+pub(crate) fn gaussian_noise(seed: u64) -> impl Iterator<Item = f32> {
     let mut random = fastrand::Rng::with_seed(seed);
-    iter::repeat_with(move || {
-        let radius = (-2.0 * (1.0 - random.f32()).ln()).sqrt();
-        let (sine, cosine) = (TAU * random.f32()).sin_cos();
-        [radius * sine, radius * cosine]
-    })
-    .flatten()
+    std::iter::repeat_with(move || standard_normal(&mut random) as f32)
 }

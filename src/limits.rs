@@ -1,8 +1,8 @@
-//! What a reader will allocate before it trusts a file.
+//! Limits on what a reader accepts from a file.
 
-/// Upper bounds on what a reader accepts from a file, checked before anything is allocated.
+/// Upper bounds on the sizes that a reader accepts from a file, checked before it allocates.
 ///
-/// The defaults admit every checkpoint known to us; lower them when files come from strangers.
+/// The defaults admit all known checkpoints. Use lower limits for files from untrusted sources.
 ///
 /// ```
 /// use occ::{Limits, Reader, Error};
@@ -10,20 +10,21 @@
 /// # let mut w = occ::Writer::new(&mut file, occ::WriteOptions::default())?;
 /// # w.add("w", occ::Dtype::U8, &[4096], &[7; 4096])?;
 /// # w.finish()?;
-/// let strict = Limits { tensor_bytes: 1024, ..Limits::default() };
-/// let reader = Reader::from_bytes_with(&file, strict)?;
+/// let reader = Reader::new_with(&file, Limits::default().tensor_bytes(1024))?;
 /// assert!(matches!(reader.tensor("w")?.decode(), Err(Error::LimitExceeded { .. })));
 /// # Ok::<(), Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
-    /// Decoded bytes of one tensor that `decode` and its kin may allocate (default 1 TiB).
+    /// Decoded bytes of one tensor that methods such as `decode` may allocate (default 1 TiB).
+    /// Methods that decode into a buffer of the caller are not limited.
     pub tensor_bytes: u64,
-    /// Decoded bytes of one chunk, and coded bytes of one (default 256 MiB).
+    /// Decoded bytes of one chunk, and encoded bytes of one (default 256 MiB).
     pub chunk_bytes: u64,
-    /// Bytes of one frame header: name, shape, tables (default 64 MiB).
+    /// Bytes of one frame header: name, shape, codec parameters (default 64 MiB).
     pub frame_header_bytes: u64,
-    /// Bytes of the index that a stream reader keeps (default 4 GiB).
+    /// Bytes of the index (default 4 GiB).
     pub index_bytes: u64,
 }
 
@@ -39,7 +40,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Bounds tight enough for a fuzzer: at most a few megabytes whatever the input says.
+    /// Limits of 1 MiB each, for fuzzing: memory stays within a few MiB for any input.
     pub const fn tight() -> Self {
         Self {
             tensor_bytes: 1 << 20,
@@ -47,5 +48,29 @@ impl Limits {
             frame_header_bytes: 1 << 20,
             index_bytes: 1 << 20,
         }
+    }
+
+    /// Sets [`tensor_bytes`](Self#structfield.tensor_bytes).
+    #[must_use]
+    pub const fn tensor_bytes(self, tensor_bytes: u64) -> Self {
+        Self { tensor_bytes, ..self }
+    }
+
+    /// Sets [`chunk_bytes`](Self#structfield.chunk_bytes).
+    #[must_use]
+    pub const fn chunk_bytes(self, chunk_bytes: u64) -> Self {
+        Self { chunk_bytes, ..self }
+    }
+
+    /// Sets [`frame_header_bytes`](Self#structfield.frame_header_bytes).
+    #[must_use]
+    pub const fn frame_header_bytes(self, frame_header_bytes: u64) -> Self {
+        Self { frame_header_bytes, ..self }
+    }
+
+    /// Sets [`index_bytes`](Self#structfield.index_bytes).
+    #[must_use]
+    pub const fn index_bytes(self, index_bytes: u64) -> Self {
+        Self { index_bytes, ..self }
     }
 }

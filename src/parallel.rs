@@ -1,14 +1,24 @@
-//! Work in parallel, results in order, few of them in flight.
+//! Parallel work with results in order and a bounded number of tasks in flight.
+//!
+//! [`OrderedQueue`] is the one implementation. [`ordered`] is the loop that most callers need.
+
+// Builds without the encoder use the queue only in the stream reader.
+#![cfg_attr(not(feature = "encode"), allow(dead_code))]
 
 use crate::error::Result;
 use rayon::{Scope, Yield};
 use std::collections::VecDeque;
-use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::Duration;
 
-/// Maps `inputs` on the current rayon pool and hands the results to `sink` in order.
+/// Maps `inputs` on the current rayon pool and passes the results to `sink` in order.
 ///
-/// `inputs` is pulled, and `sink` called, on this thread; at most two inputs a thread are in
-/// flight, so memory stays flat however many there are. Stops at the first error in order.
+/// `inputs` is advanced and `sink` called on this thread. At most two inputs per thread are in
+/// flight, so the memory does not depend on their number.
+///
+/// # Errors
+/// The first error in order, of an input, of `map` or of `sink`. Results before it have been passed
+/// on.
 pub(crate) fn ordered<T, U>(
     inputs: impl Iterator<Item = Result<T>>,
     map: impl Fn(T) -> Result<U> + Sync,
@@ -21,188 +31,183 @@ where
     let mut inputs = inputs.peekable();
     let Some(first) = inputs.next() else { return Ok(()) };
     if inputs.peek().is_none() {
-        // Waking another thread takes longer than a small tensor.
+        // Waking another thread takes longer than mapping a small input.
         return sink(map(first?)?);
     }
-    in_parallel(std::iter::once(first).chain(inputs), map, sink)
-}
-
-fn in_parallel<T, U>(
-    inputs: impl Iterator<Item = Result<T>>,
-    map: impl Fn(T) -> Result<U> + Sync,
-    mut sink: impl FnMut(U) -> Result<()>,
-) -> Result<()>
-where
-    T: Send,
-    U: Send,
-{
-    let window = 2 * rayon::current_num_threads();
+    let limit = tasks_in_flight() - 1;
     rayon::in_place_scope(|scope| {
-        let mut pending = VecDeque::with_capacity(window);
-        for input in inputs {
+        let mut queue = OrderedQueue::new(scope, &map);
+        for input in std::iter::once(first).chain(inputs) {
             match input {
-                Ok(input) => pending.push_back(spawn(scope, input, &map)),
-                // What came before the error still counts.
+                Ok(input) => queue.push(input, 1),
                 Err(error) => {
-                    return drain(&mut pending, 0, &mut sink).and(Err(error));
+                    queue.drain(&mut sink)?;
+                    return Err(error);
                 }
             }
-            drain(&mut pending, window - 1, &mut sink)?;
+            while queue.window().total() > limit {
+                queue.pop().map_or(Ok(()), |result| sink(result?))?;
+            }
         }
-        drain(&mut pending, 0, &mut sink)
+        queue.drain(&mut sink)
     })
 }
 
-/// What takes its turn in [`ahead`].
-pub(crate) enum Turn<T> {
-    /// So little that waking another thread takes longer.
-    Small(T),
-    /// What other threads work on, and how much it holds.
-    Large(T, u64),
+/// Tasks in flight that keep all threads of the current pool busy.
+pub(crate) fn tasks_in_flight() -> u64 {
+    2 * rayon::current_num_threads() as u64
 }
 
-/// Hands `sink` what `map` makes of the inputs that `next` names, in order; while one of them is
-/// in its hands, other threads map the large ones after it: as many as hold `limit` together, but
-/// always one.
+/// A queue of inputs that are mapped by tasks in a rayon scope; results are taken in the order of
+/// the inputs.
 ///
-/// `next` and `sink` are called on this thread, in an order that depends on the inputs alone.
-/// Small ones wait for their turn. Stops at the first error in order.
-pub(crate) fn ahead<C, T, U>(
-    course: &mut C,
-    limit: u64,
-    mut next: impl FnMut(&mut C) -> Option<Result<Turn<T>>>,
-    map: impl Fn(T) -> Result<U> + Sync,
-    mut sink: impl FnMut(&mut C, U) -> Result<()>,
-) -> Result<()>
-where
-    T: Send,
-    U: Send,
-{
-    rayon::in_place_scope(|scope| {
-        let mut jobs = Jobs::default();
-        let mut hand_on = |course: &mut C, jobs: &mut Jobs<T, U>| match jobs.pop() {
-            Some(Job::Here(input)) => sink(course, map(input)?),
-            Some(Job::Apart(receiver, _)) => sink(course, wait(&receiver)?),
-            None => Ok(()),
-        };
-        let mut end = Ok(());
-        while let Some(turn) = next(course) {
-            match turn {
-                Ok(Turn::Small(input)) => jobs.push(Job::Here(input)),
-                Ok(Turn::Large(input, held)) => {
-                    jobs.push(Job::Apart(spawn(scope, input, &map), held));
-                }
-                Err(error) => {
-                    end = Err(error);
-                    break;
-                }
-            }
-            while jobs.is_full(limit) {
-                hand_on(course, &mut jobs)?;
-            }
-        }
-        // What came before an error still counts.
-        while !jobs.waiting.is_empty() {
-            hand_on(course, &mut jobs)?;
-        }
-        end
-    })
+/// An input of weight 0 gets no task: it is mapped by the consuming thread when its turn comes,
+/// which is faster for small inputs.
+pub(crate) struct OrderedQueue<'q, 'scope, T, U, F> {
+    scope: &'q Scope<'scope>,
+    map: &'scope F,
+    jobs: VecDeque<Job<T, U>>,
+    window: Window,
 }
 
-/// Inputs that wait for their turn, in order.
-struct Jobs<T, U> {
-    waiting: VecDeque<Job<T, U>>,
-    /// How many are large.
-    large: usize,
-    /// What these hold.
-    held: u64,
-}
-
-impl<T, U> Default for Jobs<T, U> {
-    fn default() -> Self {
-        Self { waiting: VecDeque::new(), large: 0, held: 0 }
-    }
-}
-
-impl<T, U> Jobs<T, U> {
-    fn push(&mut self, job: Job<T, U>) {
-        if let Job::Apart(_, held) = job {
-            self.large += 1;
-            self.held += held;
-        }
-        self.waiting.push_back(job);
-    }
-
-    fn pop(&mut self) -> Option<Job<T, U>> {
-        let job = self.waiting.pop_front();
-        if let Some(Job::Apart(_, held)) = job {
-            self.large -= 1;
-            self.held -= held;
-        }
-        job
-    }
-
-    /// Whether the first is to be handed on before another is asked for.
-    fn is_full(&self, limit: u64) -> bool {
-        let is_next = matches!(self.waiting.front(), Some(Job::Here(_)));
-        is_next || self.waiting.len() > MOST || self.large > 1 && self.held > limit
-    }
-}
-
-/// An input that waits for its turn.
 enum Job<T, U> {
-    Here(T),
-    /// With how much it holds.
-    Apart(Receiver<Result<U>>, u64),
+    /// An input of weight 0, not mapped yet.
+    Deferred(T),
+    /// A task that maps an input.
+    Task(Receiver<Result<U>>),
+    /// The result of a task.
+    Done(Result<U>),
 }
 
-/// Inputs that wait, at most.
-const MOST: usize = 64;
-
-fn spawn<'s, T, U>(
-    scope: &Scope<'s>,
-    input: T,
-    map: &'s (impl Fn(T) -> Result<U> + Sync),
-) -> Receiver<Result<U>>
+impl<'q, 'scope, T, U, F> OrderedQueue<'q, 'scope, T, U, F>
 where
-    T: Send + 's,
-    U: Send + 's,
+    T: Send + 'scope,
+    U: Send + 'scope,
+    F: Fn(T) -> Result<U> + Sync,
 {
-    let (sender, receiver) = sync_channel(1);
-    scope.spawn(move |_| {
-        // The receiver is gone when an earlier result was an error.
-        let _ = sender.send(map(input));
-    });
-    receiver
-}
-
-/// Takes results until at most `keep` are pending.
-fn drain<U>(
-    pending: &mut VecDeque<Receiver<Result<U>>>,
-    keep: usize,
-    sink: &mut impl FnMut(U) -> Result<()>,
-) -> Result<()> {
-    while pending.len() > keep {
-        let Some(receiver) = pending.pop_front() else { break };
-        sink(wait(&receiver)?)?;
+    pub(crate) fn new(scope: &'q Scope<'scope>, map: &'scope F) -> Self {
+        Self { scope, map, jobs: VecDeque::new(), window: Window::default() }
     }
-    Ok(())
+
+    /// Appends an input. A task maps it unless its weight is 0.
+    pub(crate) fn push(&mut self, input: T, weight: u64) {
+        self.window.push(weight);
+        if weight == 0 {
+            self.jobs.push_back(Job::Deferred(input));
+            return;
+        }
+        let (sender, receiver) = sync_channel(1);
+        let map = self.map;
+        self.scope.spawn(move |_| {
+            // The receiver is gone when an earlier result was an error.
+            let _ = sender.send(map(input));
+        });
+        self.jobs.push_back(Job::Task(receiver));
+    }
+
+    /// The result of the oldest input; waits for it. `None` when the queue is empty.
+    pub(crate) fn pop(&mut self) -> Option<Result<U>> {
+        self.window.pop();
+        Some(match self.jobs.pop_front()? {
+            Job::Deferred(input) => (self.map)(input),
+            Job::Task(receiver) => wait(&receiver),
+            Job::Done(result) => result,
+        })
+    }
+
+    /// Whether [`pop`](Self::pop) would return without waiting for a task.
+    pub(crate) fn is_ready(&mut self) -> bool {
+        if let Some(Job::Task(receiver)) = self.jobs.front()
+            && let Ok(result) = receiver.try_recv()
+        {
+            self.jobs[0] = Job::Done(result);
+        }
+        !matches!(self.jobs.front(), Some(Job::Task(_)))
+    }
+
+    /// Passes all remaining results to `sink`.
+    pub(crate) fn drain(&mut self, sink: &mut impl FnMut(U) -> Result<()>) -> Result<()> {
+        while let Some(result) = self.pop() {
+            sink(result?)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.jobs.is_empty()
+    }
+
+    /// The inputs in the queue.
+    pub(crate) fn window(&self) -> &Window {
+        &self.window
+    }
 }
 
-/// Waits for a result; on a thread of the pool itself, by working.
+/// The weights of inputs in flight, in order: limits how many there are.
+#[derive(Default)]
+pub(crate) struct Window {
+    weights: VecDeque<u64>,
+    /// How many weights are not 0.
+    tasks: usize,
+    total: u64,
+}
+
+/// The most inputs in flight, whatever their weights.
+const MAX_INPUTS: usize = 64;
+
+impl Window {
+    pub(crate) fn push(&mut self, weight: u64) {
+        self.tasks += usize::from(weight > 0);
+        self.total += weight;
+        self.weights.push_back(weight);
+    }
+
+    /// Removes the oldest weight.
+    pub(crate) fn pop(&mut self) {
+        if let Some(weight) = self.weights.pop_front() {
+            self.tasks -= usize::from(weight > 0);
+            self.total -= weight;
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.weights.is_empty()
+    }
+
+    /// The sum of all weights.
+    pub(crate) fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// Whether the oldest input has to be finished before another one is added: it has weight 0,
+    /// there are too many inputs, or there are several tasks of a weight above `limit` together.
+    pub(crate) fn is_full(&self, limit: u64) -> bool {
+        self.weights.front() == Some(&0)
+            || self.weights.len() > MAX_INPUTS
+            || self.tasks > 1 && self.total > limit
+    }
+}
+
+/// How long a thread of the pool sleeps when it waits for a result and there is no other task.
+const PAUSE: Duration = Duration::from_micros(50);
+
+/// Waits for a result. A thread of the pool executes other tasks meanwhile, so that a pool of one
+/// thread makes progress; without tasks it sleeps.
 fn wait<U>(receiver: &Receiver<Result<U>>) -> Result<U> {
     loop {
-        match receiver.try_recv() {
+        if let Ok(result) = receiver.try_recv() {
+            return result;
+        }
+        let result = match rayon::yield_now() {
+            Some(Yield::Executed) => continue,
+            Some(Yield::Idle) => receiver.recv_timeout(PAUSE),
+            // Not a thread of the pool.
+            None => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        match result {
             Ok(result) => return result,
-            Err(TryRecvError::Disconnected) => panic!("a worker panicked"),
-            Err(TryRecvError::Empty) => match rayon::yield_now() {
-                Some(Yield::Executed) => {}
-                Some(Yield::Idle) => std::thread::yield_now(),
-                None => match receiver.recv() {
-                    Ok(result) => return result,
-                    Err(_) => panic!("a worker panicked"),
-                },
-            },
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => panic!("a worker panicked"),
         }
     }
 }
@@ -227,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn keeps_order_with_any_pool_from_inside_and_outside() {
+    fn results_are_in_order_inside_and_outside_of_any_pool() {
         let expected: Vec<u64> = (0..100).map(|x| x * x).collect();
         for threads in [1, 2, 8] {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
@@ -238,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn stops_at_the_first_error_in_order() {
+    fn the_first_error_in_order_ends_the_work() {
         let (out, result) = squares(100, Some(40));
         assert!(result.is_err());
         assert_eq!(out.len(), 40);
@@ -252,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn few_are_in_flight() {
+    fn few_inputs_are_in_flight() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
         let (live, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
         pool.install(|| {
@@ -269,60 +274,66 @@ mod tests {
         assert!(most.into_inner() <= 7);
     }
 
-    /// Squares of the first numbers, of which those in `large` are mapped ahead and hold as much
-    /// as they are, and what was seen of it: `n` asked for, `-n` handed on.
-    fn in_turn(
+    /// Pushes the numbers from 1 to `count` with these weights, taking results while the queue is
+    /// full. Returns what happened in order, `n` for a push and `-n` for a result, and whether
+    /// there was no error; `fail_at` is the number that fails.
+    fn trace(
         count: i64,
         limit: u64,
-        large: impl Fn(i64) -> bool,
+        weight: impl Fn(i64) -> u64,
         fail_at: i64,
     ) -> (Vec<i64>, bool) {
-        let mut course = (1..=count, Vec::new());
-        let next = |(inputs, seen): &mut (std::ops::RangeInclusive<i64>, Vec<i64>)| {
-            let x = inputs.next()?;
-            seen.push(x);
-            Some(Ok(if large(x) { Turn::Large(x, x as u64) } else { Turn::Small(x) }))
-        };
-        let map = |x: i64| if x == fail_at { Err(Error::corrupt("x")) } else { Ok((x, x * x)) };
-        let result = ahead(&mut course, limit, next, map, |(_, seen), (x, square)| {
-            assert_eq!(square, x * x);
-            seen.push(-x);
-            Ok(())
+        let map = |x: i64| if x == fail_at { Err(Error::corrupt("x")) } else { Ok(x) };
+        let mut seen = Vec::new();
+        let result = rayon::in_place_scope(|scope| {
+            let mut queue = OrderedQueue::new(scope, &map);
+            for x in 1..=count {
+                seen.push(x);
+                queue.push(x, weight(x));
+                while queue.window().is_full(limit) {
+                    queue.pop().map_or(Ok(()), |x| x.map(|x| seen.push(-x)))?;
+                }
+            }
+            queue.drain(&mut |x| {
+                seen.push(-x);
+                Ok(())
+            })
         });
-        (course.1, result.is_ok())
+        (seen, result.is_ok())
     }
 
     #[test]
-    fn large_ones_are_asked_for_before_those_ahead_are_handed_on() {
+    fn inputs_are_pushed_up_to_the_limit() {
         for threads in [1, 2, 8] {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let seen =
-                |limit, large: fn(i64) -> bool| pool.install(|| in_turn(5, limit, large, 0).0);
-            // Always one, whatever it holds.
-            assert_eq!(seen(0, |_| true), [1, 2, -1, 3, -2, 4, -3, 5, -4, -5]);
-            assert_eq!(seen(0, |_| false), [1, -1, 2, -2, 3, -3, 4, -4, 5, -5]);
-            assert_eq!(seen(0, |x| x % 3 == 1), [1, 2, 3, 4, -1, -2, -3, 5, -4, -5]);
-            // As many as hold six together.
-            assert_eq!(seen(6, |_| true), [1, 2, 3, 4, -1, -2, -3, 5, -4, -5]);
-            assert_eq!(seen(100, |_| true), [1, 2, 3, 4, 5, -1, -2, -3, -4, -5]);
+                |limit, weight: fn(i64) -> u64| pool.install(|| trace(5, limit, weight, 0).0);
+            // One task at least, whatever its weight.
+            assert_eq!(seen(0, |x| x as u64), [1, 2, -1, 3, -2, 4, -3, 5, -4, -5]);
+            assert_eq!(seen(0, |_| 0), [1, -1, 2, -2, 3, -3, 4, -4, 5, -5]);
+            let weight = |x| if x % 3 == 1 { x as u64 } else { 0 };
+            assert_eq!(seen(0, weight), [1, 2, 3, 4, -1, -2, -3, 5, -4, -5]);
+            // A weight of six together.
+            assert_eq!(seen(6, |x| x as u64), [1, 2, 3, 4, -1, -2, -3, 5, -4, -5]);
+            assert_eq!(seen(100, |x| x as u64), [1, 2, 3, 4, 5, -1, -2, -3, -4, -5]);
         }
     }
 
     #[test]
-    fn inputs_do_not_pile_up() {
-        for large in [|x| x == 1, |_| true] {
-            let seen = in_turn(200, u64::MAX, large, 0).0;
-            assert_eq!(seen.iter().position(|&x| x < 0), Some(MOST + 1));
+    fn the_number_of_inputs_is_bounded() {
+        for weight in [|x| u64::from(x == 1), |_| 1] {
+            let seen = trace(200, u64::MAX, weight, 0).0;
+            assert_eq!(seen.iter().position(|&x| x < 0), Some(MAX_INPUTS + 1));
         }
     }
 
     #[test]
-    fn ahead_stops_at_the_first_error_in_order() {
+    fn an_error_ends_the_queue_in_order() {
         for limit in [0, 7, 100] {
-            for large in [|_| true, |_| false, |x| x == 2] {
-                let (seen, ok) = in_turn(9, limit, large, 4);
-                let handed_on: Vec<i64> = seen.into_iter().filter(|&x| x < 0).collect();
-                assert!(!ok && handed_on == [-1, -2, -3]);
+            for weight in [|x| x as u64, |_| 0, |x| u64::from(x == 2)] {
+                let (seen, ok) = trace(9, limit, weight, 4);
+                let results: Vec<i64> = seen.into_iter().filter(|&x| x < 0).collect();
+                assert!(!ok && results == [-1, -2, -3]);
             }
         }
     }

@@ -7,7 +7,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 /// Gaussian weights with standard deviation 0.02, the same in every run.
 pub fn weights() -> impl Iterator<Item = f32> {
-    gaussian::standard_normal(1).map(|x| 0.02 * x)
+    gaussian::gaussian_noise(1).map(|x| 0.02 * x)
 }
 
 /// A pool of `threads` threads.

@@ -1,25 +1,24 @@
-//! In how few coordinates the energy lies.
+//! Energy concentration: how few coordinates contain most of the energy.
 
 use serde::Serialize;
 
-/// The share of a matrix's energy Σx² that its largest numbers hold.
+/// The share of the energy Σx² of a matrix in its largest values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct TopEnergy {
-    /// The largest of all.
+    /// The largest value.
     pub top_1: f64,
-    /// The largest 8.
+    /// The largest 8 values.
     pub top_8: f64,
-    /// The largest 32.
+    /// The largest 32 values.
     pub top_32: f64,
-    /// The largest 1 % of all numbers: 0.084 of Gaussian ones.
+    /// The largest 1 % of the values: 0.084 for a Gaussian distribution.
     pub top_1_percent: f64,
-    /// The largest 10 % of all numbers: 0.44 of Gaussian ones.
+    /// The largest 10 % of the values: 0.44 for a Gaussian distribution.
     pub top_10_percent: f64,
 }
 
-/// The share of the energy that the `k` largest of all numbers hold; 0 where there is none.
-///
+/// The share of the energy Σx² in the `k` values of largest magnitude; 0 if all values are 0.
 /// O(n log n).
 pub fn top_energy(numbers: &[f32], k: usize) -> f64 {
     let mut squares: Vec<f64> = numbers.iter().map(|&x| f64::from(x).powi(2)).collect();
@@ -29,15 +28,16 @@ pub fn top_energy(numbers: &[f32], k: usize) -> f64 {
     if total > 0.0 { top / total } else { 0.0 }
 }
 
-/// The participation ratio of energies, (Σe)² ÷ Σe²: over how many they are spread. Of squared
-/// singular values it is a matrix's effective rank.
+/// The participation ratio (Σe)² ÷ Σe² of energies e: n for n equal energies, 1 for a single one.
+/// That of the squared singular values of a matrix is its effective rank.
 pub fn participation(energies: &[f64]) -> f64 {
     let sum: f64 = energies.iter().sum();
     let squares: f64 = energies.iter().map(|e| e * e).sum();
     if squares > 0.0 { sum * sum / squares } else { 0.0 }
 }
 
-/// ‖W‖²_F ÷ ‖W‖²₂: the sum of squared singular values over the largest.
+/// The stable rank ‖W‖²_F ÷ ‖W‖²₂ of a matrix W: the sum of its squared singular values `energies` ÷
+/// the largest of them.
 pub fn stable_rank(energies: &[f64]) -> f64 {
     let largest = energies.iter().fold(0f64, |largest, &e| largest.max(e));
     if largest > 0.0 { energies.iter().sum::<f64>() / largest } else { 0.0 }

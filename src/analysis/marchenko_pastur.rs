@@ -1,18 +1,17 @@
-//! What the singular values of pure noise are like.
+//! Singular values of random noise.
 
 use std::f64::consts::{LN_2, PI};
 
-/// The law of eigenvalues of `X Xᵀ ÷ n` for m × n independent numbers of variance 1, m ≤ n, where
-/// both are large (Marchenko and Pastur, 1967).
+/// The distribution of the eigenvalues of X Xᵀ ÷ n for an m × n matrix X of independent numbers with
+/// variance 1, m ≤ n, in the limit of large m and n (Marchenko and Pastur, 1967).
 pub(super) struct MarchenkoPastur {
     /// m ÷ n.
     ratio: f64,
-    /// The share of eigenvalues up to evenly spread angles θ, of eigenvalues
-    /// 1 + β − 2√β cos θ.
+    /// The distribution function at the eigenvalues 1 + β − 2√β cos θ for evenly spaced angles θ.
     cumulated: Vec<f64>,
 }
 
-/// Angles: enough for six digits.
+/// Number of angles: gives six digits.
 const ANGLES: usize = 4096;
 
 impl MarchenkoPastur {
@@ -22,7 +21,7 @@ impl MarchenkoPastur {
         let mut sum = 0.0;
         law.cumulated.push(0.0);
         for angle in 0..ANGLES {
-            // In θ the density is 2 sin² θ ÷ (π λ): smooth up to both ends.
+            // The density in θ, 2 sin² θ ÷ (π λ), is smooth at both ends.
             let angle = PI * (angle as f64 + 0.5) / ANGLES as f64;
             sum += angle.sin().powi(2) / law.eigenvalue(angle).max(f64::MIN_POSITIVE);
             law.cumulated.push(sum);
@@ -35,7 +34,7 @@ impl MarchenkoPastur {
         1.0 + self.ratio - 2.0 * self.ratio.sqrt() * angle.cos()
     }
 
-    /// The eigenvalue that a share of all is below.
+    /// The eigenvalue below which a share of all eigenvalues lies.
     pub(super) fn quantile(&self, share: f64) -> f64 {
         let above = self.cumulated.partition_point(|&cumulated| cumulated < share);
         let above = above.clamp(1, ANGLES);
@@ -45,8 +44,8 @@ impl MarchenkoPastur {
     }
 }
 
-/// What the largest squared singular value of noise of variance 1 exceeds but once in a thousand
-/// times: Johnstone's (2001) centre and scale, and the Tracy–Widom law's quantile.
+/// The 99.9 % quantile of the largest squared singular value of noise of variance 1: centre and scale
+/// of Johnstone (2001), and the quantile of the Tracy–Widom distribution.
 pub(super) fn threshold(short: usize, long: usize) -> f64 {
     const QUANTILE: f64 = 3.27;
     let (short, long) = ((short as f64).sqrt(), (long as f64 - 1.0).max(1.0).sqrt());
@@ -54,8 +53,8 @@ pub(super) fn threshold(short: usize, long: usize) -> f64 {
     sum * sum + QUANTILE * sum * (short.recip() + long.recip()).cbrt()
 }
 
-/// Bits a weight that a coder seems to save which knows the variances along the principal axes of
-/// noise: ½ log₂ of their arithmetic over their geometric mean, in closed form. `None` for blocks
+/// The apparent coding gain of a KLT learned from noise, in bits per weight: ½ log₂ of the arithmetic
+/// mean ÷ the geometric mean of the variances of its coordinates, in closed form. `None` for blocks
 /// of more columns than rows.
 pub(super) fn gain_of_noise(block: usize, rows: usize) -> Option<f64> {
     let ratio = block as f64 / rows.max(1) as f64;
@@ -73,9 +72,9 @@ pub(super) fn gain_of_noise(block: usize, rows: usize) -> Option<f64> {
 mod tests {
     use super::*;
 
-    /// The mean is 1 for every ratio; the median of square noise is known.
+    /// The mean is 1 for every ratio. The median for square matrices is known.
     #[test]
-    fn quantiles_are_known_ones() {
+    fn quantiles_match_known_values() {
         for (short, long) in [(1, 1000), (300, 1000), (1000, 1000)] {
             let law = MarchenkoPastur::new(short, long);
             let quantiles = (0..10_000).map(|i| law.quantile((f64::from(i) + 0.5) / 10_000.0));
@@ -87,13 +86,13 @@ mod tests {
             assert!((law.quantile(0.0) - (1.0 - root).powi(2)).abs() < 1e-9);
             assert!((law.quantile(1.0) - (1.0 + root).powi(2)).abs() < 1e-9);
         }
-        // 4 ÷ √3 over the median singular value is 2.858 (Gavish and Donoho, 2014).
+        // 4 ÷ √3 ÷ the median singular value is 2.858 (Gavish and Donoho, 2014).
         let median = MarchenkoPastur::new(7, 7).quantile(0.5).sqrt();
         assert!((4.0 / 3f64.sqrt() / median - 2.858).abs() < 1e-3, "{median}");
     }
 
     #[test]
-    fn thresholds_are_a_little_beyond_the_edge() {
+    fn thresholds_are_slightly_above_the_edge() {
         for (short, long) in [(50, 1000), (400, 400)] {
             let edge = ((short as f64).sqrt() + (long as f64).sqrt()).powi(2);
             assert!((1.0..1.1).contains(&(threshold(short, long) / edge)));

@@ -1,6 +1,6 @@
-//! Moments of many numbers, part by part.
+//! Central moments, merged over parts.
 
-/// Count, mean and sums of powers of the distance from it.
+/// Count, mean, and sums of powers of the deviations from the mean.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Moments {
     count: f64,
@@ -11,7 +11,7 @@ pub(super) struct Moments {
 }
 
 impl Moments {
-    /// In two passes, sums in f64, in order.
+    /// The moments of an array, in two passes.
     pub(super) fn of(numbers: &[f32]) -> Self {
         let count = numbers.len() as f64;
         let mean = numbers.iter().map(|&x| f64::from(x)).sum::<f64>() / count.max(1.0);
@@ -26,7 +26,7 @@ impl Moments {
         moments
     }
 
-    /// Those of both parts together (Pébay, 2008).
+    /// The moments of the union of two parts (Pébay, 2008).
     pub(super) fn merged(self, other: Self) -> Self {
         let (a, b) = (self.count, other.count);
         if a == 0.0 || b == 0.0 {
@@ -47,7 +47,7 @@ impl Moments {
         Self { count: n, mean: self.mean + d * b / n, second, third, fourth }
     }
 
-    /// The fourth central moment over the square of the second; 0 where all numbers are the same.
+    /// The fourth central moment ÷ the square of the second; 0 if all numbers are equal.
     pub(super) fn kurtosis(&self) -> f64 {
         let square = self.second * self.second;
         if square > 0.0 { self.fourth * self.count / square } else { 0.0 }
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_make_the_whole() {
+    fn merged_moments_equal_those_of_all_numbers() {
         let numbers: Vec<f32> = (0..1000).map(|i| ((i * i) % 97) as f32 - 20.0).collect();
         let whole = Moments::of(&numbers);
         for cut in [0, 1, 300, 1000] {

@@ -1,4 +1,4 @@
-//! Singular values, and how much of them is noise.
+//! Singular values, compared with those of noise.
 
 use super::concentration::{participation, stable_rank};
 use super::marchenko_pastur::{MarchenkoPastur, threshold};
@@ -8,71 +8,73 @@ use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::{Accum, Mat, MatRef, Par, Side};
 use serde::Serialize;
 
-/// A matrix's singular values, of evenly spread rows and columns where it is large: at most 1024
-/// on its shorter side, and 2^24 weights in all.
+/// The singular values s of a matrix. Large matrices are reduced to evenly spread rows and columns:
+/// at most 1024 in the shorter dimension and 2^24 weights in total.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Spectrum {
-    /// Rows that were taken.
+    /// Number of rows used.
     pub rows: usize,
-    /// Columns that were taken.
+    /// Number of columns used.
     pub columns: usize,
-    /// How many singular values there are: the smaller of both.
+    /// Number of singular values: the smaller of `rows` and `columns`.
     pub count: usize,
-    /// The largest 128, then others evenly spread down to the last: at most 256, in falling order.
+    /// Singular values in decreasing order: all if there are at most 256, else the 128 largest and
+    /// 128 evenly spread ones down to the smallest.
     pub values: Vec<SingularValue>,
-    /// The participation ratio of squared singular values, (Σs²)² ÷ Σs⁴: k for k equal ones.
+    /// The participation ratio (Σs²)² ÷ Σs⁴: k for k equal singular values.
     pub effective_rank: f64,
-    /// Σs² ÷ the largest s².
+    /// The stable rank Σs² ÷ max s².
     pub stable_rank: f64,
-    /// The deviation of the noise that the bulk looks like: the median singular value over that of
-    /// unit noise (Gavish and Donoho, 2014), in the unit of the weights.
+    /// The standard deviation of noise with the same median singular value (Gavish and Donoho, 2014),
+    /// in the unit of the weights.
     pub noise_sigma: f64,
-    /// Where the singular values of such noise end, σ(√rows + √columns) (Marchenko and Pastur,
-    /// 1967).
+    /// The upper edge of the singular values of this noise, `noise_sigma` · (√rows + √columns)
+    /// (Marchenko and Pastur, 1967).
     pub noise_edge: f64,
-    /// What the largest of such noise exceeds but once in a thousand matrices (Johnstone, 2001).
+    /// The 99.9 % quantile of the largest singular value of this noise (Johnstone, 2001).
     pub threshold: f64,
-    /// How many exceed the threshold.
+    /// Number of singular values above the threshold.
     pub above_threshold: usize,
-    /// The share of the energy that these hold.
+    /// Their share of the energy Σs².
     pub energy_above: f64,
 }
 
-/// One singular value, and what noise would have in its place.
+/// A singular value, and that of noise at the same rank.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct SingularValue {
-    /// 1 for the largest.
+    /// Rank; 1 for the largest.
     pub rank: usize,
     /// The singular value, in the unit of the weights.
     pub value: f64,
-    /// The quantile of the Marchenko–Pastur law at this rank, for noise of `noise_sigma`.
+    /// The quantile of the Marchenko–Pastur distribution at this rank, for noise of standard
+    /// deviation [`noise_sigma`](Spectrum::noise_sigma).
     pub noise: f64,
 }
 
-/// Singular values that are computed at most: the shorter side.
-const SHORT: usize = 1024;
+/// The largest size of the shorter dimension.
+const MAX_SHORT: usize = 1024;
 
-/// Weights that are taken at most.
-const MOST: usize = 1 << 24;
+/// The largest number of weights.
+const MAX_WEIGHTS: usize = 1 << 24;
 
-/// The largest of this many are all told.
-const ALL_UP_TO: usize = 128;
+/// Number of largest singular values that are all reported.
+const LARGEST: usize = 128;
 
-/// Singular values that are told, at most.
-const POINTS: usize = 256;
+/// The largest number of reported singular values.
+const MAX_VALUES: usize = 256;
 
 impl Spectrum {
-    /// O(short² · long), of which are `SHORT` and `MOST` at most.
+    /// O(short² · long) for the sizes of the shorter and the longer dimension.
     pub(super) fn of(weights: &Weights<'_>) -> Result<Self> {
-        let (rows, columns) = taken(weights.rows(), weights.columns());
+        let (rows, columns) = reduced_shape(weights.rows(), weights.columns());
         let (numbers, rows) = submatrix(weights, rows, columns)?;
         let squares = squared_singular_values(&numbers, columns)?;
         Ok(Self::from_squares(&squares, rows, columns, weights.rms()))
     }
 
-    /// From squared singular values of a matrix in units of `unit`, in falling order.
+    /// From squared singular values in units of `unit`², in decreasing order.
     fn from_squares(squares: &[f64], rows: usize, columns: usize, unit: f64) -> Self {
         let count = squares.len();
         let (short, long) = (rows.min(columns), rows.max(columns));
@@ -100,7 +102,7 @@ impl Spectrum {
             rows,
             columns,
             count,
-            values: told(count).map(value).collect(),
+            values: reported(count).map(value).collect(),
             effective_rank: participation(squares),
             stable_rank: stable_rank(squares),
             noise_sigma: variance.sqrt() * unit,
@@ -112,34 +114,34 @@ impl Spectrum {
     }
 }
 
-/// Places of the singular values that are told.
-fn told(count: usize) -> impl Iterator<Item = usize> {
-    let first = count.min(if count > POINTS { ALL_UP_TO } else { count });
-    let (rest, places) = (count - first, (POINTS - ALL_UP_TO).min(count - first));
-    (0..first).chain((1..=places).map(move |place| first + rest * place / places - 1))
+/// Indices of the reported singular values.
+fn reported(count: usize) -> impl Iterator<Item = usize> {
+    let first = if count > MAX_VALUES { LARGEST } else { count };
+    let (rest, others) = (count - first, (MAX_VALUES - LARGEST).min(count - first));
+    (0..first).chain((1..=others).map(move |number| first + rest * number / others - 1))
 }
 
-/// How many rows and columns are taken.
-fn taken(rows: usize, columns: usize) -> (usize, usize) {
-    let short = rows.min(columns).min(SHORT);
-    let long = rows.max(columns).min(MOST / short.max(1));
+/// The numbers of rows and columns that are used.
+fn reduced_shape(rows: usize, columns: usize) -> (usize, usize) {
+    let short = rows.min(columns).min(MAX_SHORT);
+    let long = rows.max(columns).min(MAX_WEIGHTS / short.max(1));
     if rows < columns { (short, long) } else { (long, short) }
 }
 
-/// Evenly spread rows and columns, and how many rows these are.
+/// Evenly spread rows and columns, and the number of these rows.
 fn submatrix(weights: &Weights<'_>, rows: usize, columns: usize) -> Result<(Vec<f32>, usize)> {
     let mut numbers = Vec::with_capacity(rows * columns);
-    let place = |number: usize| (2 * number + 1) * weights.columns() / (2 * columns);
+    let column = |number: usize| (2 * number + 1) * weights.columns() / (2 * columns);
     let pick = |piece: Vec<f32>| -> Vec<f32> {
         let rows = piece.chunks_exact(weights.columns());
-        rows.flat_map(|row| (0..columns).map(|number| row[place(number)])).collect()
+        rows.flat_map(|row| (0..columns).map(|number| row[column(number)])).collect()
     };
     weights.fold(rows, pick, |piece| numbers.extend(piece))?;
     let found = numbers.len() / columns;
     Ok((numbers, found))
 }
 
-/// By the Gram matrix of the shorter side, in double precision; in falling order.
+/// The eigenvalues of the Gram matrix of the shorter dimension, in F64, in decreasing order.
 fn squared_singular_values(numbers: &[f32], columns: usize) -> Result<Vec<f64>> {
     let rows = numbers.len() / columns;
     let gram = if rows < columns {
@@ -149,14 +151,15 @@ fn squared_singular_values(numbers: &[f32], columns: usize) -> Result<Vec<f64>> 
         gram(MatRef::from_row_major_slice(numbers, rows, columns))
     };
     let values = gram.self_adjoint_eigenvalues(Side::Lower);
-    let values = values.map_err(|_| Error::invalid("a matrix without singular values"))?;
+    let values =
+        values.map_err(|_| Error::invalid("eigenvalue decomposition does not converge"))?;
     Ok(values.into_iter().rev().map(|value| value.max(0.0)).collect())
 }
 
-/// Rows that are multiplied at once.
+/// Rows that are converted to F64 and multiplied at once.
 const STRIP: usize = 512;
 
-/// The lower half of `AᵀA`.
+/// The lower triangle of AᵀA.
 fn gram(matrix: MatRef<'_, f32>) -> Mat<f64> {
     let (rows, columns) = (matrix.nrows(), matrix.ncols());
     let mut gram = Mat::zeros(columns, columns);
@@ -180,14 +183,9 @@ fn gram(matrix: MatRef<'_, f32>) -> Mat<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::rotation::normal;
     use super::*;
     use crate::dtype::Dtype;
-
-    fn gaussian(seed: u64, count: usize) -> Vec<f32> {
-        let mut random = fastrand::Rng::with_seed(seed);
-        (0..count).map(|_| normal(&mut random) as f32).collect()
-    }
+    use crate::gaussian::gaussian_noise;
 
     fn spectrum(numbers: &[f32], columns: usize) -> Spectrum {
         let bytes: Vec<u8> = numbers.iter().flat_map(|x| x.to_le_bytes()).collect();
@@ -196,16 +194,21 @@ mod tests {
     }
 
     #[test]
-    fn nothing_stands_out_of_noise() {
+    fn noise_has_no_singular_value_above_threshold() {
         for (seed, rows, columns) in [(1, 400, 100), (2, 150, 150), (3, 64, 500)] {
-            let noise: Vec<f32> = gaussian(seed, rows * columns).iter().map(|x| 0.3 * x).collect();
+            let noise: Vec<f32> = gaussian_noise(seed)
+                .take(rows * columns)
+                .collect::<Vec<_>>()
+                .iter()
+                .map(|x| 0.3 * x)
+                .collect();
             let found = spectrum(&noise, columns);
             assert_eq!((found.above_threshold, found.energy_above), (0, 0.0), "{rows}");
             assert_eq!(found.count, rows.min(columns));
             assert!((found.noise_sigma / 0.3 - 1.0).abs() < 0.02, "{}", found.noise_sigma);
             let edge = found.noise_sigma * ((rows as f64).sqrt() + (columns as f64).sqrt());
             assert!((found.noise_edge - edge).abs() < 1e-9);
-            // The law's quantiles go through the values.
+            // The quantiles of the distribution match the singular values.
             for SingularValue { value, noise, .. } in &found.values[..found.count / 2] {
                 assert!((value / noise - 1.0).abs() < 0.06, "{value} {noise}");
             }
@@ -213,10 +216,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_beside_noise_stands_out() {
+    fn low_rank_part_is_above_threshold() {
         let (rows, columns, rank) = (600, 200, 5);
-        let (left, right) = (gaussian(4, rows * rank), gaussian(5, columns * rank));
-        let mut numbers = gaussian(6, rows * columns);
+        let (left, right) = (
+            gaussian_noise(4).take(rows * rank).collect::<Vec<_>>(),
+            gaussian_noise(5).take(columns * rank).collect::<Vec<_>>(),
+        );
+        let mut numbers = gaussian_noise(6).take(rows * columns).collect::<Vec<_>>();
         for (at, x) in numbers.iter_mut().enumerate() {
             let (row, column) = (at / columns, at % columns);
             *x += (0..rank).map(|k| left[row * rank + k] * right[column * rank + k]).sum::<f32>();
@@ -227,9 +233,9 @@ mod tests {
         assert!((found.noise_sigma - 1.0).abs() < 0.02);
     }
 
-    /// k ones along the diagonal: k equal singular values.
+    /// k equal elements on the diagonal: k equal singular values.
     #[test]
-    fn equal_singular_values_count_for_their_rank() {
+    fn equal_singular_values_give_their_rank() {
         let (columns, rank) = (96, 12);
         let mut numbers = vec![0.0; 128 * columns];
         (0..rank).for_each(|k| numbers[k * columns + k] = 7.0);
@@ -242,12 +248,15 @@ mod tests {
     }
 
     #[test]
-    fn many_are_told_in_few_points() {
-        assert_eq!(told(256).count(), 256);
-        let told: Vec<usize> = told(1000).collect();
-        assert_eq!((told.len(), told[127], told[255]), (256, 127, 999));
-        assert!(told.is_sorted_by(|a, b| a < b));
-        assert_eq!((taken(30_522, 384), taken(512, 1 << 16)), ((30_522, 384), (512, 32_768)));
-        assert_eq!((taken(2048, 8192), taken(0, 5)), ((1024, 8192), (0, 5)));
+    fn reported_values_are_limited() {
+        assert_eq!(reported(256).count(), 256);
+        let reported: Vec<usize> = reported(1000).collect();
+        assert_eq!((reported.len(), reported[127], reported[255]), (256, 127, 999));
+        assert!(reported.is_sorted_by(|a, b| a < b));
+        assert_eq!(
+            (reduced_shape(30_522, 384), reduced_shape(512, 1 << 16)),
+            ((30_522, 384), (512, 32_768))
+        );
+        assert_eq!((reduced_shape(2048, 8192), reduced_shape(0, 5)), ((1024, 8192), (0, 5)));
     }
 }

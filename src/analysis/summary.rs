@@ -1,138 +1,108 @@
-//! Many matrices in a few lines.
+//! Summaries over several matrices.
 
-use super::kinds::Kind;
-use super::matrix::{InCoordinates, MatrixAnalysis};
+use super::matrix_analysis::{CoordinateAnalysis, MatrixAnalysis};
 use crate::coordinates::Coordinates;
+use crate::role::TensorRole;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// What rotations do to a distribution.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Regime {
-    /// The weights as they are: [`Coordinates::Identity`].
-    Original,
-    /// Every number a mixture of many: [`Coordinates::Hadamard`].
-    Flattened,
-    /// As much as possible in as few as possible: [`Coordinates::Klt`].
-    Concentrated,
-}
+/// The coordinate systems of summaries, in the order of results: those of the codec.
+pub const SUMMARY_COORDINATES: [Coordinates; 3] =
+    [Coordinates::Identity, Coordinates::Hadamard, Coordinates::Klt];
 
-impl Regime {
-    /// All of them, in the order of results.
-    pub const ALL: [Self; 3] = [Self::Original, Self::Flattened, Self::Concentrated];
-
-    /// The system that stands for it.
-    pub fn system(self) -> Coordinates {
-        match self {
-            Self::Original => Coordinates::Identity,
-            Self::Flattened => Coordinates::Hadamard,
-            Self::Concentrated => Coordinates::Klt,
-        }
-    }
-
-    /// As in JSON.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Original => "original",
-            Self::Flattened => "flattened",
-            Self::Concentrated => "concentrated",
-        }
-    }
-}
-
-/// Several matrices in one regime.
+/// Summary of several matrices in one coordinate system.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
-pub struct RegimeSummary {
-    /// Which one.
-    pub regime: Regime,
-    /// The median over matrices of [`peak_to_rms`](super::Outliers::peak_to_rms).
+pub struct CoordinateSummary {
+    /// The coordinate system.
+    pub coordinates: Coordinates,
+    /// Median over matrices of [`peak_to_rms`](super::Outliers::peak_to_rms).
     pub median_peak_to_rms: f64,
-    /// The largest.
+    /// Maximum over matrices of `peak_to_rms`.
     pub worst_peak_to_rms: f64,
-    /// The name of the matrix that has it.
+    /// Name of the matrix with this maximum.
     pub worst_matrix: String,
-    /// The median over matrices of [`kurtosis`](super::Outliers::kurtosis).
+    /// Median over matrices of [`kurtosis`](super::Outliers::kurtosis).
     pub median_kurtosis: f64,
-    /// The largest.
+    /// Maximum over matrices of `kurtosis`.
     pub worst_kurtosis: f64,
-    /// The median over matrices of the share of energy in the largest 1 % of numbers.
+    /// Median over matrices of [`top_1_percent`](super::TopEnergy::top_1_percent).
     pub median_top_1_percent: f64,
-    /// The largest.
+    /// Maximum over matrices of `top_1_percent`.
     pub worst_top_1_percent: f64,
-    /// The mean over weights of the entropy at a step of ¼ σ, in bits.
+    /// Mean over weights of the entropy at a step of ¼ σ in bits per weight.
     pub entropy: f64,
-    /// The mean over weights of what `occ` would spend at equal distortion, in bits; of the
-    /// matrices that it codes with loss in every regime. `null` where there are none.
+    /// Mean over weights of the [`coded`](super::Rates::coded) rate in bits per weight. Covers the
+    /// matrices with such a rate in all of [`SUMMARY_COORDINATES`]; `None` if there are none.
     pub coded_bits: Option<f64>,
 }
 
-/// All matrices of a kind.
+/// Summary of all matrices with the same role.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
-pub struct KindSummary {
-    /// Which one.
-    pub kind: Kind,
-    /// How many there are.
+pub struct RoleSummary {
+    /// The role.
+    pub role: TensorRole,
+    /// Number of matrices.
     pub matrices: usize,
-    /// Their weights.
+    /// Number of their weights.
     pub weights: u64,
-    /// In the order of [`Regime::ALL`].
-    pub regimes: Vec<RegimeSummary>,
+    /// Summaries in the order of [`SUMMARY_COORDINATES`].
+    pub coordinates: Vec<CoordinateSummary>,
 }
 
-/// All matrices of a layer.
+/// Summary of all matrices of a layer.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct LayerSummary {
-    /// What the names have before the number.
+    /// The part of the tensor names before the layer index, such as `model.layers`.
     pub stack: String,
-    /// The number.
+    /// The layer index.
     pub layer: u64,
-    /// How many there are.
+    /// Number of matrices.
     pub matrices: usize,
-    /// Their weights.
+    /// Number of their weights.
     pub weights: u64,
-    /// In the order of [`Regime::ALL`].
-    pub regimes: Vec<RegimeSummary>,
+    /// Summaries in the order of [`SUMMARY_COORDINATES`].
+    pub coordinates: Vec<CoordinateSummary>,
 }
 
-/// All three regimes over some matrices; none without matrices.
-pub(super) fn regimes(matrices: &[&MatrixAnalysis]) -> Vec<RegimeSummary> {
-    let coded_everywhere = |matrix: &&&MatrixAnalysis| {
-        let coded = |regime: Regime| matrix.in_system(regime.system())?.rates.coded;
-        Regime::ALL.into_iter().all(|regime| coded(regime).is_some())
+/// Summaries in each of [`SUMMARY_COORDINATES`]; empty without matrices.
+pub(super) fn by_coordinates(matrices: &[&MatrixAnalysis]) -> Vec<CoordinateSummary> {
+    let is_coded = |matrix: &&&MatrixAnalysis| {
+        let rate = |coordinates| matrix.in_coordinates(coordinates)?.rates.coded;
+        SUMMARY_COORDINATES.into_iter().all(|coordinates| rate(coordinates).is_some())
     };
-    let coded: Vec<&MatrixAnalysis> = matrices.iter().filter(coded_everywhere).copied().collect();
-    Regime::ALL.into_iter().filter_map(|regime| summary(regime, matrices, &coded)).collect()
+    let coded: Vec<&MatrixAnalysis> = matrices.iter().filter(is_coded).copied().collect();
+    let summary = |coordinates| summary(coordinates, matrices, &coded);
+    SUMMARY_COORDINATES.into_iter().filter_map(summary).collect()
 }
 
 fn summary(
-    regime: Regime,
+    coordinates: Coordinates,
     matrices: &[&MatrixAnalysis],
     coded: &[&MatrixAnalysis],
-) -> Option<RegimeSummary> {
-    let found = |matrix: &&MatrixAnalysis| matrix.in_system(regime.system()).cloned();
-    let all: Vec<InCoordinates> = matrices.iter().filter_map(found).collect();
-    let sorted = |measure: fn(&InCoordinates) -> f64| {
-        let mut values: Vec<f64> = all.iter().map(measure).collect();
+) -> Option<CoordinateSummary> {
+    let all: Vec<&CoordinateAnalysis> =
+        matrices.iter().filter_map(|matrix| matrix.in_coordinates(coordinates)).collect();
+    let median_and_maximum = |measure: fn(&CoordinateAnalysis) -> f64| {
+        let mut values: Vec<f64> = all.iter().copied().map(measure).collect();
         values.sort_unstable_by(f64::total_cmp);
         Some((values.get(values.len() / 2).copied()?, values.last().copied()?))
     };
     let peak = |matrix: &MatrixAnalysis| {
-        matrix.in_system(regime.system()).map_or(0.0, |found| found.outliers.peak_to_rms)
+        matrix.in_coordinates(coordinates).map_or(0.0, |found| found.outliers.peak_to_rms)
     };
-    // Of several that are as bad, the first.
+    // The first of several equal maxima.
     let worst = matrices.iter().rev().max_by(|a, b| peak(a).total_cmp(&peak(b)))?;
-    let (median_peak_to_rms, worst_peak_to_rms) = sorted(|found| found.outliers.peak_to_rms)?;
-    let (median_kurtosis, worst_kurtosis) = sorted(|found| found.outliers.kurtosis)?;
+    let (median_peak_to_rms, worst_peak_to_rms) =
+        median_and_maximum(|found| found.outliers.peak_to_rms)?;
+    let (median_kurtosis, worst_kurtosis) = median_and_maximum(|found| found.outliers.kurtosis)?;
     let (median_top_1_percent, worst_top_1_percent) =
-        sorted(|found| found.top_energy.top_1_percent)?;
-    let bits = |found: &InCoordinates| found.rates.coded.map_or(0.0, |coded| coded.bits);
-    Some(RegimeSummary {
-        regime,
+        median_and_maximum(|found| found.top_energy.top_1_percent)?;
+    let bits = |found: &CoordinateAnalysis| found.rates.coded.map_or(0.0, |coded| coded.bits);
+    Some(CoordinateSummary {
+        coordinates,
         median_peak_to_rms,
         worst_peak_to_rms,
         worst_matrix: worst.name.clone(),
@@ -140,50 +110,49 @@ fn summary(
         worst_kurtosis,
         median_top_1_percent,
         worst_top_1_percent,
-        entropy: mean(regime, matrices, |found| found.rates.fixed_step[2].entropy)?,
-        coded_bits: mean(regime, coded, bits),
+        entropy: mean(coordinates, matrices, |found| found.rates.fixed_step[2].entropy)?,
+        coded_bits: mean(coordinates, coded, bits),
     })
 }
 
-/// The mean over weights.
+/// The mean over weights; `None` without weights.
 fn mean(
-    regime: Regime,
+    coordinates: Coordinates,
     matrices: &[&MatrixAnalysis],
-    measure: impl Fn(&InCoordinates) -> f64,
+    measure: impl Fn(&CoordinateAnalysis) -> f64,
 ) -> Option<f64> {
     let weights: u64 = matrices.iter().map(|matrix| matrix.weights).sum();
-    let sum: f64 = matrices
-        .iter()
-        .filter_map(|matrix| {
-            Some(measure(matrix.in_system(regime.system())?) * matrix.weights as f64)
-        })
-        .sum();
+    let weighted = matrices.iter().filter_map(|matrix| {
+        Some(measure(matrix.in_coordinates(coordinates)?) * matrix.weights as f64)
+    });
+    let sum: f64 = weighted.sum();
     (weights > 0).then(|| sum / weights as f64)
 }
 
-pub(super) fn kinds(matrices: &[MatrixAnalysis]) -> Vec<KindSummary> {
-    let groups = grouped(matrices, |matrix| Some(matrix.kind));
-    let summary = |(kind, members): (Kind, Vec<&MatrixAnalysis>)| KindSummary {
-        kind,
+pub(super) fn by_role(matrices: &[MatrixAnalysis]) -> Vec<RoleSummary> {
+    let groups = grouped(matrices, |matrix| Some(matrix.role));
+    let summary = |(role, members): (TensorRole, Vec<&MatrixAnalysis>)| RoleSummary {
+        role,
         matrices: members.len(),
         weights: members.iter().map(|matrix| matrix.weights).sum(),
-        regimes: regimes(&members),
+        coordinates: by_coordinates(&members),
     };
     groups.into_iter().map(summary).collect()
 }
 
-pub(super) fn layers(matrices: &[MatrixAnalysis]) -> Vec<LayerSummary> {
+pub(super) fn by_layer(matrices: &[MatrixAnalysis]) -> Vec<LayerSummary> {
     let groups = grouped(matrices, |matrix| Some((matrix.stack.clone()?, matrix.layer?)));
     let summary = |((stack, layer), members): ((String, u64), Vec<&MatrixAnalysis>)| LayerSummary {
         stack,
         layer,
         matrices: members.len(),
         weights: members.iter().map(|matrix| matrix.weights).sum(),
-        regimes: regimes(&members),
+        coordinates: by_coordinates(&members),
     };
     groups.into_iter().map(summary).collect()
 }
 
+/// Groups matrices by a key. Matrices without a key are left out.
 fn grouped<K: Ord>(
     matrices: &[MatrixAnalysis],
     key: impl Fn(&MatrixAnalysis) -> Option<K>,

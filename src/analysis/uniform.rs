@@ -1,12 +1,18 @@
-//! The plain yardstick: a uniform quantiser, and what its symbols take.
+//! Uniform quantization as a baseline.
 
-use super::quantised::{Quantised, nearest};
+use super::uniform_levels::{UniformLevels, nearest_level};
 use crate::arch::Kernel;
 use crate::codec::entropy::rans::{EncodeTables, RansEncoder};
 use crate::codec::entropy::{BitWriter, Frequencies, Histogram};
 
-/// A symmetric uniform quantiser of 2^bits − 1 levels: −m … m with m = 2^(bits − 1) − 1, the
-/// outermost at the largest magnitude.
+/// A symmetric uniform quantizer with 2^bits − 1 levels −m … m, m = 2^(bits − 1) − 1. The outermost
+/// levels are at ± the largest magnitude.
+///
+/// ```
+/// use occ::analysis::Uniform;
+/// let quantizer = Uniform::symmetric(&[-7.0, 3.2, 1.0], 4);
+/// assert_eq!((quantizer.step(), quantizer.level(3.2)), (1.0, 3));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Uniform {
     step: f64,
@@ -14,38 +20,38 @@ pub struct Uniform {
 }
 
 impl Uniform {
-    /// Fits the levels to these numbers. `bits` is 2 to 8.
+    /// The quantizer for an array of numbers. `bits` is from 2 to 8.
     ///
     /// # Panics
-    /// For other `bits`.
+    /// If `bits` is out of range.
     pub fn symmetric(numbers: &[f32], bits: u32) -> Self {
         Self::with_peak(numbers.iter().fold(0f64, |peak, &x| peak.max(f64::from(x).abs())), bits)
     }
 
-    /// For numbers that are no larger than this.
+    /// The quantizer for numbers with largest magnitude `peak`. `bits` is from 2 to 8.
     ///
     /// # Panics
-    /// As [`symmetric`](Self::symmetric).
+    /// If `bits` is out of range.
     pub fn with_peak(peak: f64, bits: u32) -> Self {
-        assert!((2..=8).contains(&bits), "a uniform quantiser has 2 to 8 bits");
+        assert!((2..=8).contains(&bits), "bits of a uniform quantizer must be from 2 to 8");
         let most = (1 << (bits - 1)) - 1;
         Self { step: peak / f64::from(most), most }
     }
 
-    /// The distance between levels; 0 where all numbers were.
+    /// The distance between levels; 0 if all numbers are 0.
     pub fn step(&self) -> f64 {
         self.step
     }
 
-    /// The nearest level's number, from −m to m.
+    /// The index of the nearest level, from −m to m.
     pub fn level(&self, number: f32) -> i32 {
         if self.step == 0.0 {
             return 0;
         }
-        nearest(f64::from(number) / self.step, self.most)
+        nearest_level(f64::from(number) / self.step, self.most)
     }
 
-    /// The nearest level.
+    /// The value of the nearest level.
     pub fn nearest(&self, number: f32) -> f32 {
         (f64::from(self.level(number)) * self.step) as f32
     }
@@ -54,17 +60,17 @@ impl Uniform {
         numbers.iter().map(|&x| (self.level(x) + self.most) as u8).collect()
     }
 
-    /// Bits a number that the histogram of levels holds (Shannon, 1948).
+    /// The entropy of the levels in bits per number (Shannon, 1948).
     pub fn entropy(&self, numbers: &[f32]) -> f64 {
-        self.quantised(numbers).entropy()
+        self.levels(numbers).entropy()
     }
 
-    pub(super) fn quantised(&self, numbers: &[f32]) -> Quantised {
-        Quantised::of(numbers, self.step, self.most)
+    pub(super) fn levels(&self, numbers: &[f32]) -> UniformLevels {
+        UniformLevels::of(numbers, self.step, self.most)
     }
 
-    /// Bytes that the levels really take, coded as in a file: the frequency table and the rANS
-    /// stream, without a file's headers. Numbers that all have the same level take none.
+    /// Bytes of the levels coded as in an `.occ` file: frequency table and rANS stream, without
+    /// headers. 0 if all numbers have the same level. O(n).
     pub fn coded_bytes(&self, numbers: &[f32]) -> usize {
         let symbols = self.symbols(numbers);
         let mut histogram = Histogram::default();
@@ -86,22 +92,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn levels_reach_from_peak_to_peak() {
+    fn outermost_levels_are_at_the_peak() {
         let two = Uniform::symmetric(&[-3.0, 1.0, 2.0], 2);
         assert_eq!([-3.0, 1.0, 2.0].map(|x| two.nearest(x)), [-3.0, 0.0, 3.0]);
         assert_eq!(Uniform::symmetric(&[-7.0, 3.2], 4).nearest(3.2), 3.0);
-        let nothing = Uniform::symmetric(&[0.0; 5], 3);
-        assert_eq!((nothing.nearest(0.0), nothing.coded_bytes(&[0.0; 5])), (0.0, 0));
+        let zeros = Uniform::symmetric(&[0.0; 5], 3);
+        assert_eq!((zeros.nearest(0.0), zeros.coded_bytes(&[0.0; 5])), (0.0, 0));
     }
 
     #[test]
-    fn entropy_is_that_of_the_histogram_and_rans_is_near_it() {
-        // A quarter each of −1 and 1, half 0: one and a half bits.
+    fn coded_size_is_close_to_the_entropy() {
+        // Levels −1, 0 and 1 with shares ¼, ½ and ¼: 1.5 bits.
         let numbers = [0.0, 1.0, 0.0, -1.0].repeat(1 << 14);
-        let quantiser = Uniform::symmetric(&numbers, 2);
-        assert_eq!(quantiser.entropy(&numbers), 1.5);
+        let quantizer = Uniform::symmetric(&numbers, 2);
+        assert_eq!(quantizer.entropy(&numbers), 1.5);
         let ideal = numbers.len() as f64 * 1.5 / 8.0;
-        let coded = quantiser.coded_bytes(&numbers) as f64;
+        let coded = quantizer.coded_bytes(&numbers) as f64;
         assert!(coded >= ideal && coded < ideal + 160.0, "{coded} for {ideal}");
     }
 }

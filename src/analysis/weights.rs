@@ -1,4 +1,4 @@
-//! A matrix's weights, read as often as needed.
+//! Normalised weights of a matrix, read on demand.
 
 use crate::dtype::Dtype;
 use crate::dtype::number;
@@ -7,7 +7,7 @@ use crate::io::ReadAt;
 use crate::parallel;
 use std::ops::Range;
 
-/// A matrix of floats, over its root mean square; numbers that are not finite count as 0.
+/// A matrix of floats divided by its root mean square. Values that are not finite are replaced by 0.
 pub(super) struct Weights<'m> {
     source: &'m dyn ReadAt,
     dtype: Dtype,
@@ -18,14 +18,14 @@ pub(super) struct Weights<'m> {
     not_finite: u64,
 }
 
-/// Weights read at once, about.
+/// Approximate number of weights that are read at once.
 const PIECE: usize = 1 << 17;
 
-/// Rows that are read together where rows are sampled.
+/// Rows that are read together if rows are sampled.
 const RUN: usize = 32;
 
 impl<'m> Weights<'m> {
-    /// Reads all of them once, to know how large they are.
+    /// Reads all weights once to compute the root mean square.
     pub(super) fn new(
         source: &'m dyn ReadAt,
         dtype: Dtype,
@@ -68,11 +68,11 @@ impl<'m> Weights<'m> {
     fn read_raw(&self, rows: Range<usize>, out: &mut Vec<f32>, bytes: &mut Vec<u8>) -> Result<()> {
         let row = self.columns as u64 * u64::from(self.dtype.bits()) / 8;
         let range = rows.start as u64 * row..rows.end as u64 * row;
-        number::to_f32(self.dtype, self.source.bytes(range, bytes)?, out);
+        number::to_f32(self.dtype, self.source.read_at(range, bytes)?, out);
         Ok(())
     }
 
-    /// Whole rows.
+    /// Reads whole rows.
     pub(super) fn read(&self, rows: Range<usize>) -> Result<Vec<f32>> {
         let (mut out, mut bytes) = (Vec::new(), Vec::new());
         self.read_raw(rows, &mut out, &mut bytes)?;
@@ -83,22 +83,21 @@ impl<'m> Weights<'m> {
         Ok(out)
     }
 
-    /// About as many rows as `limit`, or all where there are no more: evenly spread pieces that
-    /// are small enough to be read at once.
+    /// Evenly spread pieces of about `limit` rows in total, or of all rows if there are fewer. Each
+    /// piece is small enough to be read at once.
     pub(super) fn pieces(&self, limit: usize) -> impl Iterator<Item = Range<usize>> + use<> {
-        // A power of two, for what mixes rows.
+        // A power of two, for the Hadamard transform of columns.
         let most = 1 << (PIECE / self.columns.max(1)).max(1).ilog2();
         let (rows, size) = (self.rows, if limit < self.rows { most.min(RUN) } else { most });
         let (all, wanted) = (rows.div_ceil(size), limit.min(rows).div_ceil(size));
         (0..wanted).map(move |number| {
-            // In the middle of equal parts.
+            // The piece in the middle of each of `wanted` equal parts.
             let start = (2 * number + 1) * all / (2 * wanted) * size;
             start..rows.min(start + size)
         })
     }
 
-    /// Folds over pieces of about as many rows as `limit`: each on its own in parallel, results
-    /// in order.
+    /// Maps pieces of about `limit` rows in total in parallel and adds the results in order.
     pub(super) fn fold<T: Send>(
         &self,
         limit: usize,
@@ -122,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_are_within_and_evenly_spread() {
+    fn pieces_are_disjoint_and_evenly_spread() {
         let none: &[u8] = &[];
         for (rows, columns) in [(1, 1), (1000, 64), (30_522, 384), (5, 1 << 20), (7, 9000)] {
             let weights = Weights {
@@ -144,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn weights_are_relative_and_finite() {
+    fn weights_are_normalised_and_finite() {
         let stored = bytes(&[3.0, -4.0, f32::NAN, f32::INFINITY, 0.0, 0.0, 0.0, 0.0]);
         let source: &[u8] = &stored;
         let weights = Weights::new(&source, Dtype::F32, (4, 2)).unwrap();

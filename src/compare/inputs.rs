@@ -1,44 +1,32 @@
-//! Which inputs belong to which weight, and how that weight takes them.
+//! Assignment of inputs to weights.
 
-use super::pair::Pair;
-use crate::convert::model::Stored;
+use super::tensor_pair::TensorPair;
+use crate::convert::ModelTensor;
 use crate::dtype::number::is_number;
 use crate::error::{Error, Result};
 use std::collections::HashMap;
 
-/// What a weight's inputs were given as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Inputs {
-    /// The inputs themselves.
-    Batch {
-        /// How many there are.
-        vectors: u64,
-    },
-    /// Their Gram matrix XᵀX.
-    Gram,
-}
-
-/// What follows the weight's name where an entry says which of both it is.
-const SUFFIXES: [(&str, Form); 2] = [(".gram", Form::Gram), (".inputs", Form::Batch)];
+/// Suffixes of entry names that determine the form of the inputs.
+const SUFFIXES: [(&str, InputForm); 2] =
+    [(".gram", InputForm::Gram), (".inputs", InputForm::Batch)];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum InputForm {
     Batch,
     Gram,
 }
 
-/// How a weight acts: it makes `outputs` numbers of `width`.
+/// A weight as a linear map from `width` inputs to `outputs` outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct MatrixLayout {
     pub(super) outputs: usize,
     pub(super) width: usize,
-    /// Whether it is stored as inputs × outputs.
+    /// Whether the weight is stored as inputs × outputs.
     pub(super) transposed: bool,
 }
 
 impl MatrixLayout {
-    /// The outermost dimension is that of the outputs, unless only the other one fits.
+    /// The first dimension counts outputs, unless only this dimension equals `width`.
     fn of(shape: &[usize], width: usize) -> Option<Self> {
         let (&outermost, rest) = shape.split_first()?;
         let columns = rest.iter().try_fold(1usize, |product, &size| product.checked_mul(size))?;
@@ -50,43 +38,43 @@ impl MatrixLayout {
     }
 }
 
-/// Inputs for a weight.
+/// The inputs of a weight.
 #[derive(Clone, Copy)]
-pub(super) struct Given<'m> {
-    pub(super) entry: &'m Stored<'m>,
-    /// Where the name says it.
-    pub(super) form: Option<Form>,
+pub(super) struct AssignedInputs<'m> {
+    pub(super) entry: &'m ModelTensor<'m>,
+    /// The form, if the entry name has a suffix.
+    pub(super) form: Option<InputForm>,
     pub(super) layout: MatrixLayout,
 }
 
-/// The inputs of each pair, and the names of the entries that belong to none.
+/// Returns the inputs of each pair and the names of entries without a pair.
 ///
 /// # Errors
-/// `InvalidArgument` for widths that do not fit, for Gram matrices that are not square and where a
-/// weight has two entries; `Unsupported` for dtypes that are no numbers.
+/// `InvalidArgument` if a width does not match, a Gram matrix is not square or a weight has two
+/// entries; `Unsupported` for dtypes that are not numeric.
 pub(super) fn assign<'m>(
-    pairs: &[Pair<'_>],
-    entries: &'m [Stored<'m>],
-) -> Result<(Vec<Option<Given<'m>>>, Vec<String>)> {
+    pairs: &[TensorPair<'_>],
+    entries: &'m [ModelTensor<'m>],
+) -> Result<(Vec<Option<AssignedInputs<'m>>>, Vec<String>)> {
     let operators = pairs.iter().enumerate().filter(|(_, pair)| pair.is_operator());
     let operators: HashMap<&str, usize> =
         operators.map(|(at, pair)| (pair.a.name.as_str(), at)).collect();
-    let (mut given, mut unused) = (vec![None; pairs.len()], Vec::new());
+    let (mut assigned, mut unused) = (vec![None; pairs.len()], Vec::new());
     for entry in entries {
-        let Some((at, form)) = owner(&entry.name, &operators) else {
+        let Some((at, form)) = weight_of(&entry.name, &operators) else {
             unused.push(entry.name.clone());
             continue;
         };
-        let inputs = Given::new(entry, form, &pairs[at].a.shape);
-        if given[at].replace(inputs.map_err(|error| entry.here(error))?).is_some() {
-            return Err(entry.here(Error::invalid("the same weight has other inputs, too")));
+        let inputs = AssignedInputs::new(entry, form, &pairs[at].a.shape);
+        if assigned[at].replace(inputs.map_err(|error| entry.locate(error))?).is_some() {
+            return Err(entry.locate(Error::invalid("second entry of inputs for the same weight")));
         }
     }
-    Ok((given, unused))
+    Ok((assigned, unused))
 }
 
-/// The weight that an entry is for: that of its name, or of its name without a suffix.
-fn owner(entry: &str, operators: &HashMap<&str, usize>) -> Option<(usize, Option<Form>)> {
+/// The weight of an entry: the one with the same name, or with the name without a suffix.
+fn weight_of(entry: &str, operators: &HashMap<&str, usize>) -> Option<(usize, Option<InputForm>)> {
     if let Some(&at) = operators.get(entry) {
         return Some((at, None));
     }
@@ -96,17 +84,17 @@ fn owner(entry: &str, operators: &HashMap<&str, usize>) -> Option<(usize, Option
     })
 }
 
-impl<'m> Given<'m> {
-    fn new(entry: &'m Stored<'m>, form: Option<Form>, weight: &[usize]) -> Result<Self> {
+impl<'m> AssignedInputs<'m> {
+    fn new(entry: &'m ModelTensor<'m>, form: Option<InputForm>, weight: &[usize]) -> Result<Self> {
         if !is_number(entry.dtype) {
             return Err(Error::unsupported(format!("inputs of dtype {}", entry.dtype)));
         }
         let Some(&width) = entry.shape.last() else {
             return Err(Error::invalid("inputs without dimensions"));
         };
-        if form == Some(Form::Gram) && entry.shape != [width, width] {
+        if form == Some(InputForm::Gram) && entry.shape != [width, width] {
             return Err(Error::invalid(format!(
-                "a Gram matrix must be square, not {:?}",
+                "Gram matrix is not square: shape {:?}",
                 entry.shape
             )));
         }
@@ -116,7 +104,7 @@ impl<'m> Given<'m> {
         Ok(Self { entry, form, layout })
     }
 
-    /// How many rows there are, all dimensions but the last taken as one.
+    /// The product of all dimensions but the last.
     pub(super) fn rows(&self) -> usize {
         let (_, leading) = self.entry.shape.split_last().unwrap_or((&0, &[]));
         leading.iter().fold(1, |rows: usize, &size| rows.saturating_mul(size))
@@ -128,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_width_of_the_inputs_tells_the_layout() {
+    fn input_width_determines_layout() {
         let layout = |shape: &[usize], width| {
             MatrixLayout::of(shape, width).map(|layout| (layout.outputs, layout.transposed))
         };

@@ -1,7 +1,8 @@
-//! Inputs in memory, as a matrix that weights are multiplied by.
+//! Inputs as a matrix operand in memory.
 
-use super::inputs::{Form, Given, Inputs};
-use crate::convert::{Progress, report};
+use super::inputs::{AssignedInputs, InputForm};
+use super::results::Inputs;
+use crate::convert::Reporter;
 use crate::dtype::Dtype;
 use crate::dtype::number::to_f64;
 use crate::error::{Error, Result};
@@ -11,62 +12,67 @@ use faer::{Accum, Mat, MatMut, MatRef, Par};
 use rayon::prelude::*;
 use std::io::{self, ErrorKind};
 
-/// Inputs X of one width, a vector a row, or as much of them as the size of outputs depends on.
+/// Inputs X, one vector per row, or their Gram matrix, which determines the energy of outputs.
 pub(super) struct Operand {
     inputs: Inputs,
     width: usize,
-    /// X or XᵀX, whichever is smaller, row by row.
+    /// X or XᵀX, whichever is smaller, in row-major order.
     matrix: Vec<f64>,
-    kind: ObjectKind,
+    kind: OperandKind,
 }
 
 #[derive(Clone, Copy)]
-enum ObjectKind {
+enum OperandKind {
     Vectors,
-    /// Outputs of weights of norm 1 may have a negative energy of `slack`, by rounding.
     Gram {
+        /// Rounding can make the output energy of weights of norm 1 as low as `-slack`.
         slack: f64,
     },
 }
 
-/// Elements of X read at once, and rows at least: so that products outweigh memory.
+/// Elements of X that are read at once, and the least number of rows: products of fewer rows are
+/// limited by memory bandwidth.
 const BLOCK: usize = 1 << 20;
 const BLOCK_ROWS: usize = 256;
 
-/// Rows of a product that are one thread's work.
+/// Rows of a product in one parallel task.
 const BAND: usize = 64;
 
 impl Operand {
-    /// Reads inputs; of more vectors than their width, the Gram matrix is formed.
+    /// Reads inputs. Computes the Gram matrix if there are more vectors than columns.
     ///
-    /// A square matrix of unknown form is a Gram matrix if it could be one. O(rows · width²) where
-    /// there are more rows than columns, else O(rows · width).
+    /// A square matrix of unspecified form is a Gram matrix if [`may_be_gram`] holds. Takes
+    /// O(rows · width²) if there are more rows than columns, else O(rows · width).
     ///
     /// # Errors
-    /// `InvalidArgument` for numbers that are not finite and for what cannot be a Gram matrix but
-    /// is said to be one; `LimitExceeded`; what reading says.
-    pub(super) fn load(given: &Given<'_>, progress: &mut Progress<'_>) -> Result<Self> {
-        let (rows, width) = (given.rows(), given.layout.width);
+    /// `InvalidArgument` for elements that are not finite and for entries `.gram` that are not Gram
+    /// matrices; `LimitExceeded`; those of reading.
+    pub(super) fn load(
+        assigned: &AssignedInputs<'_>,
+        progress: &mut Reporter<'_, '_>,
+    ) -> Result<Self> {
+        let (rows, width) = (assigned.rows(), assigned.layout.width);
         if rows > width {
-            let mut gram = zeros(width, width).map_err(|error| given.entry.here(error))?;
-            each_block(given, progress, |block| accumulate(&mut gram, block, width))?;
+            let mut gram = zeros(width, width).map_err(|error| assigned.entry.locate(error))?;
+            each_block(assigned, progress, |block| accumulate(&mut gram, block, width))?;
             mirror(&mut gram, width);
             let inputs = Inputs::Batch { vectors: rows as u64 };
-            let kind = ObjectKind::gram(&gram, width, rounding(Dtype::F64));
+            let kind = OperandKind::gram(&gram, width, rounding(Dtype::F64));
             return Ok(Self { inputs, width, matrix: gram, kind });
         }
-        let mut matrix = zeros(rows, width).map_err(|error| given.entry.here(error))?;
+        let mut matrix = zeros(rows, width).map_err(|error| assigned.entry.locate(error))?;
         matrix.clear();
-        each_block(given, progress, |block| matrix.extend_from_slice(block))?;
-        let rounding = rounding(given.entry.dtype);
-        let square = given.entry.shape == [width, width];
-        let gram = given.form != Some(Form::Batch) && square && may_be_gram(&matrix, rounding);
-        if given.form == Some(Form::Gram) && !gram {
-            return Err(given.entry.here(not_gram()));
+        each_block(assigned, progress, |block| matrix.extend_from_slice(block))?;
+        let rounding = rounding(assigned.entry.dtype);
+        let square = assigned.entry.shape == [width, width];
+        let gram =
+            assigned.form != Some(InputForm::Batch) && square && may_be_gram(&matrix, rounding);
+        if assigned.form == Some(InputForm::Gram) && !gram {
+            return Err(assigned.entry.locate(not_gram()));
         }
         let (inputs, kind) = match gram {
-            true => (Inputs::Gram, ObjectKind::gram(&matrix, width, rounding)),
-            false => (Inputs::Batch { vectors: rows as u64 }, ObjectKind::Vectors),
+            true => (Inputs::Gram, OperandKind::gram(&matrix, width, rounding)),
+            false => (Inputs::Batch { vectors: rows as u64 }, OperandKind::Vectors),
         };
         Ok(Self { inputs, width, matrix, kind })
     }
@@ -75,10 +81,10 @@ impl Operand {
         self.inputs
     }
 
-    /// ‖M Xᵀ‖²_F of weights M, a row for each output; not finite where F64 has no room for it.
+    /// ‖M Xᵀ‖²_F of weights M, outputs × width; not finite if it overflows.
     ///
     /// # Errors
-    /// `InvalidArgument` where it turns out that there is no X.
+    /// `InvalidArgument` if the energy is negative: then the matrix is not a Gram matrix.
     pub(super) fn energy(&self, weights: MatRef<'_, f64>) -> Result<f64> {
         let starts = (0..weights.nrows()).into_par_iter().step_by(BAND);
         let bands: Vec<f64> = starts
@@ -94,50 +100,50 @@ impl Operand {
         let matrix = MatRef::from_row_major_slice(&self.matrix, rows, self.width).transpose();
         let mut product = Mat::<f64>::zeros(weights.nrows(), rows);
         matmul(product.as_mut(), Accum::Replace, weights, matrix, 1.0, Par::Seq);
-        let ObjectKind::Gram { slack } = self.kind else {
+        let OperandKind::Gram { slack } = self.kind else {
             return Ok(inner(product.as_ref(), product.as_ref()));
         };
         let energy = inner(product.as_ref(), weights);
         if energy < -slack * inner(weights, weights) {
             return Err(not_gram());
         }
-        // What is negative by rounding is zero; NaN stays what it is.
+        // Negative by rounding; NaN is kept.
         Ok(if energy < 0.0 { 0.0 } else { energy })
     }
 }
 
-impl ObjectKind {
+impl OperandKind {
     fn gram(matrix: &[f64], width: usize, rounding: f64) -> Self {
         let trace: f64 = matrix.iter().step_by(width + 1).sum();
         Self::Gram { slack: rounding * trace }
     }
 }
 
-/// Hands on all elements, some rows at a time.
+/// Passes all elements to `take` in blocks of rows.
 fn each_block(
-    given: &Given<'_>,
-    progress: &mut Progress<'_>,
+    assigned: &AssignedInputs<'_>,
+    progress: &mut Reporter<'_, '_>,
     mut take: impl FnMut(&[f64]),
 ) -> Result<()> {
-    let entry = given.entry;
-    let row = given.layout.width as u64 * u64::from(entry.dtype.bits()) / 8;
-    let rows = (BLOCK / given.layout.width.max(1)).max(BLOCK_ROWS) as u64;
+    let entry = assigned.entry;
+    let row = assigned.layout.width as u64 * u64::from(entry.dtype.bits()) / 8;
+    let rows = (BLOCK / assigned.layout.width.max(1)).max(BLOCK_ROWS) as u64;
     let mut block = Vec::new();
     let mut start = 0;
     while start < entry.byte_len() {
         let end = entry.byte_len().min(start + rows * row);
         to_f64(entry.dtype, &entry.read(start..end)?, &mut block);
         if !block.iter().all(|x| x.is_finite()) {
-            return Err(entry.here(Error::invalid("inputs must be finite")));
+            return Err(entry.locate(Error::invalid("inputs must be finite")));
         }
         take(&block);
-        report(progress, 0)?;
+        progress.report(0)?;
         start = end;
     }
     Ok(())
 }
 
-/// Adds the products of the columns of `block`: on and below the diagonal.
+/// Adds `blockᵀ · block` on and below the diagonal.
 fn accumulate(gram: &mut [f64], block: &[f64], width: usize) {
     let block = MatRef::from_row_major_slice(block, block.len() / width, width);
     gram.par_chunks_mut(BAND * width).enumerate().for_each(|(at, band)| {
@@ -149,7 +155,7 @@ fn accumulate(gram: &mut [f64], block: &[f64], width: usize) {
     });
 }
 
-/// Puts above the diagonal what is below it.
+/// Copies the elements below the diagonal to above it.
 fn mirror(matrix: &mut [f64], width: usize) {
     for i in 0..width {
         for j in i + 1..width {
@@ -158,8 +164,8 @@ fn mirror(matrix: &mut [f64], width: usize) {
     }
 }
 
-/// Whether a square matrix is symmetric and has no entry larger than the diagonal allows, up to
-/// rounding: |gᵢⱼ| ≤ √(gᵢᵢ gⱼⱼ) (Cauchy, 1821) ≤ max(gᵢᵢ, gⱼⱼ).
+/// Whether a square matrix is symmetric and, up to rounding, |gᵢⱼ| ≤ max(gᵢᵢ, gⱼⱼ). Gram matrices
+/// satisfy this by the inequality of Cauchy (1821), |gᵢⱼ| ≤ √(gᵢᵢ gⱼⱼ).
 fn may_be_gram(matrix: &[f64], rounding: f64) -> bool {
     let width = matrix.len().isqrt();
     let diagonal = |i: usize| matrix[i * width + i];
@@ -174,8 +180,8 @@ fn may_be_gram(matrix: &[f64], rounding: f64) -> bool {
     })
 }
 
-/// How far numbers of a dtype may be off what they stand for, relatively; sums over many inputs
-/// are hardly better than this in F32.
+/// An upper bound of the relative rounding error of a dtype. That of 32 bits allows for sums over
+/// many inputs.
 fn rounding(dtype: Dtype) -> f64 {
     match dtype.bits() {
         8 => 1.0 / 4.0,
@@ -189,7 +195,7 @@ fn not_gram() -> Error {
     Error::invalid("not a Gram matrix XᵀX: it must be symmetric and positive semi-definite")
 }
 
-/// Room for a matrix.
+/// Allocates a matrix of zeros.
 fn zeros(rows: usize, columns: usize) -> Result<Vec<f64>> {
     let bytes = (rows as u64).saturating_mul(columns as u64).saturating_mul(8);
     Error::check_limit("a matrix of inputs", bytes, Limits::default().tensor_bytes)?;
@@ -200,7 +206,7 @@ fn zeros(rows: usize, columns: usize) -> Result<Vec<f64>> {
     Ok(matrix)
 }
 
-/// Σ aᵢⱼ bᵢⱼ, column by column.
+/// Σ aᵢⱼ bᵢⱼ, summed by columns.
 fn inner(a: MatRef<'_, f64>, b: MatRef<'_, f64>) -> f64 {
     let products = a.col_iter().zip(b.col_iter());
     products.fold(0.0, |sum, (a, b)| a.iter().zip(b.iter()).fold(sum, |sum, (a, b)| sum + a * b))

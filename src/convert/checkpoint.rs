@@ -1,10 +1,10 @@
-//! A checkpoint in safetensors form, ready to be written as `.occ`.
+//! Safetensors checkpoints: a file, or a folder of shards.
 
-use super::safetensors::{self, Described, LENGTH_BYTES};
-use super::{INDEX_NAME, LONE_NAME, Progress, report};
-use crate::dtype::Dtype;
+use super::progress::{Progress, Reporter};
+use super::safetensors_header::{self, HeaderEntry, LENGTH_BYTES};
+use super::{INDEX_NAME, SINGLE_FILE_NAME};
 use crate::encode::Plan;
-use crate::encode::{Incoming, Part, Writer};
+use crate::encode::{TensorSource, Writer};
 use crate::error::{Error, Result};
 use crate::format::{ObjectKind, check_file_name};
 use crate::io::FileSection;
@@ -12,61 +12,71 @@ use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-/// A safetensors file, or a folder of them with their index, whose headers have been read.
+/// An open safetensors file, or an open checkpoint folder (shards and their index).
+///
+/// Opening reads headers only. Tensors are read when they are planned or written.
 ///
 /// ```no_run
 /// use occ::{WriteOptions, Writer, convert::Checkpoint};
-/// use std::ops::ControlFlow;
 /// let checkpoint = Checkpoint::open("model.safetensors")?;
 /// let mut writer = Writer::create("model.occ", WriteOptions::default())?;
-/// checkpoint.write_to(&mut writer, &mut |_| ControlFlow::Continue(()))?;
+/// checkpoint.write_to(&mut writer, None)?;
 /// writer.finish()?;
 /// # Ok::<(), occ::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct Checkpoint {
-    /// Path and bytes of the index, if it is sharded.
-    index: Option<(PathBuf, Vec<u8>)>,
+    /// The index, if the checkpoint is sharded.
+    index: Option<ShardIndex>,
     shards: Vec<Shard>,
+}
+
+/// The index of a sharded checkpoint.
+#[derive(Debug)]
+struct ShardIndex {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    /// The length of the bytes, as the shape of an attachment.
+    shape: [usize; 1],
 }
 
 #[derive(Debug)]
 struct Shard {
     name: String,
     path: PathBuf,
-    file: File,
     header: Vec<u8>,
-    tensors: Vec<Described>,
+    /// The length of the header, as the shape of an attachment.
+    header_shape: [usize; 1],
+    tensors: Vec<ShardTensor>,
 }
 
-/// A tensor of a checkpoint, and where its bytes lie.
-pub(crate) struct Section<'c> {
-    pub(crate) name: &'c str,
-    pub(crate) dtype: Dtype,
-    pub(crate) shape: &'c [usize],
-    /// The file they lie in.
-    pub(crate) path: &'c Path,
-    pub(crate) bytes: FileSection<'c>,
+/// A tensor of a shard.
+#[derive(Debug)]
+struct ShardTensor {
+    entry: HeaderEntry,
+    data: FileSection,
 }
 
 impl Checkpoint {
-    /// Opens a safetensors file, or a folder that holds `model.safetensors.index.json` or else
+    /// Opens a safetensors file, or a folder that contains `model.safetensors.index.json` or
     /// `model.safetensors`.
     ///
     /// # Errors
-    /// `Io`; `Corrupt` when a file is not safetensors or shards contradict each other.
+    /// `Io`; `Corrupt` if a file is not safetensors or two shards contain the same tensor;
+    /// `Unsupported` for an unknown dtype.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         if !path.is_dir() {
-            return Ok(Self { index: None, shards: vec![Shard::open(LONE_NAME, path)?] });
+            return Ok(Self { index: None, shards: vec![Shard::open(SINGLE_FILE_NAME, path)?] });
         }
-        let (index, lone) = (path.join(INDEX_NAME), path.join(LONE_NAME));
-        match (index.exists(), lone.exists()) {
+        let (index, single) = (path.join(INDEX_NAME), path.join(SINGLE_FILE_NAME));
+        match (index.exists(), single.exists()) {
             (true, _) => Self::open_folder(path, &index),
-            (false, true) => Self::open(lone),
+            (false, true) => Self::open(single),
             (false, false) => {
-                let what = format!("neither {INDEX_NAME} nor {LONE_NAME} in this folder");
+                let what = format!("neither {INDEX_NAME} nor {SINGLE_FILE_NAME} in this folder");
                 let error = io::Error::new(io::ErrorKind::NotFound, what);
                 Err(Error::from(error).in_file(path))
             }
@@ -82,25 +92,29 @@ impl Checkpoint {
         let mut owners = HashMap::new();
         for shard in &shards {
             for tensor in &shard.tensors {
-                if let Some(other) = owners.insert(&tensor.name, &shard.name) {
-                    let what = format!("the shards {other} and {} both hold it", shard.name);
-                    return Err(Error::corrupt(what).in_tensor(&tensor.name));
+                if let Some(other) = owners.insert(&tensor.entry.name, &shard.name) {
+                    let what =
+                        format!("the shards {other} and {} both contain this tensor", shard.name);
+                    return Err(Error::corrupt(what).in_tensor(&tensor.entry.name));
                 }
             }
         }
-        Ok(Self { index: Some((index.to_owned(), bytes)), shards })
+        let (path, shape) = (index.to_owned(), [bytes.len()]);
+        Ok(Self { index: Some(ShardIndex { path, bytes, shape }), shards })
     }
 
-    /// Copies a safetensors file from `input` to a nameless temporary file in `folder`: tensors
-    /// are read more than once, which a pipe does not allow.
+    /// Copies a safetensors file from `input`, such as a pipe, to an unnamed temporary file in
+    /// `folder`, because planning and encoding read tensors more than once. `progress` receives
+    /// the bytes copied.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
+    /// Those of [`open`](Self::open); `Cancelled`.
     pub fn spool(
         mut input: impl Read,
         folder: impl AsRef<Path>,
-        progress: &mut Progress<'_>,
+        progress: Option<&mut Progress<'_>>,
     ) -> Result<Self> {
+        let mut progress = Reporter(progress);
         let folder = folder.as_ref();
         let in_folder = |error: io::Error| Error::from(error).in_file(folder);
         let mut file = tempfile::tempfile_in(folder).map_err(in_folder)?;
@@ -111,90 +125,88 @@ impl Checkpoint {
                 break;
             }
             file.write_all(&buffer).map_err(in_folder)?;
-            report(progress, buffer.len() as u64)?;
+            progress.report(buffer.len() as u64)?;
         }
         file.rewind().map_err(in_folder)?;
         let path = PathBuf::from("standard input");
-        let shard = Shard::from_file(LONE_NAME, path.clone(), file);
+        let shard = Shard::from_file(SINGLE_FILE_NAME, path.clone(), file);
         let shard = shard.map_err(|error| error.in_file(&path))?;
         Ok(Self { index: None, shards: vec![shard] })
     }
 
-    /// The files it consists of.
+    /// The files of the checkpoint: the index, if it has one, and the shards.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
-        let index = self.index.iter().map(|(path, _)| path.as_path());
+        let index = self.index.iter().map(|index| index.path.as_path());
         index.chain(self.shards.iter().map(|shard| shard.path.as_path()))
     }
 
-    /// Whether it is a folder of shards with their index, rather than one file.
+    /// Whether the checkpoint is a folder of shards with an index.
     pub fn is_sharded(&self) -> bool {
         self.index.is_some()
     }
 
-    /// Bytes of all its files.
+    /// Bytes of all files.
     pub fn file_bytes(&self) -> u64 {
-        let index = self.index.as_ref().map_or(0, |(_, bytes)| bytes.len() as u64);
+        let index = self.index.as_ref().map_or(0, |index| index.bytes.len() as u64);
         let headers: u64 =
             self.shards.iter().map(|shard| LENGTH_BYTES + shard.header.len() as u64).sum();
         index + headers + self.tensor_bytes()
     }
 
-    /// Bytes of all its tensors.
+    /// Bytes of all tensors.
     pub fn tensor_bytes(&self) -> u64 {
         self.tensors().map(|tensor| tensor.range.end - tensor.range.start).sum()
     }
 
-    /// Elements of all its tensors.
+    /// Elements of all tensors.
     pub fn weights(&self) -> u64 {
         self.tensors().map(|tensor| tensor.shape.iter().map(|&n| n as u64).product::<u64>()).sum()
     }
 
-    /// How many tensors it holds.
+    /// Number of tensors.
     pub fn tensor_count(&self) -> usize {
         self.tensors().count()
     }
 
-    fn tensors(&self) -> impl Iterator<Item = &Described> {
-        self.shards.iter().flat_map(|shard| &shard.tensors)
+    fn tensors(&self) -> impl Iterator<Item = &HeaderEntry> {
+        self.shards.iter().flat_map(|shard| &shard.tensors).map(|tensor| &tensor.entry)
     }
 
     /// All tensors, shard by shard in the order of their bytes.
-    pub(crate) fn sections(&self) -> impl Iterator<Item = Section<'_>> {
-        self.shards.iter().flat_map(Shard::sections)
+    pub(crate) fn sources(&self) -> impl Iterator<Item = TensorSource<'_>> {
+        self.shards.iter().flat_map(Shard::sources)
     }
 
-    /// Writes everything, losing nothing: the index, then shard by shard its header and tensors in
-    /// the order of their bytes, so that the files can be restored from a stream.
+    /// Writes the checkpoint losslessly: the index, then for each shard its header and its tensors
+    /// in the order of their bytes, so that the files can be restored from a stream.
     ///
     /// # Errors
-    /// `Io`, and `InvalidArgument` when a file changes meanwhile.
-    pub fn write_to(&self, writer: &mut Writer<'_>, progress: &mut Progress<'_>) -> Result<()> {
+    /// `Io`; `InvalidArgument` if a file has changed since it was opened; `Cancelled`.
+    pub fn write_to(
+        &self,
+        writer: &mut Writer<'_>,
+        progress: Option<&mut Progress<'_>>,
+    ) -> Result<()> {
         self.write_planned(writer, &Plan::default(), progress)?;
         Ok(())
     }
 
-    /// Everything that is written of it, in order: the index, then shard by shard its header and
-    /// its tensors, which `sections` are.
-    pub(super) fn parts<'c>(&'c self, sections: &'c [Section<'c>]) -> Vec<Part<'c>> {
-        let index = self.index.as_ref().map(|(path, bytes)| Part {
-            path: Some(path),
-            incoming: Incoming::file(ObjectKind::File, INDEX_NAME, bytes),
-        });
-        let mut parts: Vec<Part<'c>> = index.into_iter().collect();
-        let mut sections = sections.iter();
-        for Shard { name, path, header, tensors, .. } in &self.shards {
-            let incoming = Incoming::file(ObjectKind::SafetensorsHeader, name, header);
-            parts.push(Part { path: Some(path), incoming });
-            parts.extend(sections.by_ref().take(tensors.len()).map(Section::part));
+    /// The objects of the `.occ` file, in order: the index, then for each shard its header and its
+    /// tensors.
+    pub(super) fn objects(&self) -> Vec<TensorSource<'_>> {
+        let mut objects = Vec::new();
+        if let Some(ShardIndex { path, bytes, shape }) = &self.index {
+            let object = TensorSource::attachment(ObjectKind::File, INDEX_NAME, shape, bytes);
+            objects.push(object.in_file(path));
         }
-        parts
-    }
-}
-
-impl Section<'_> {
-    fn part(&self) -> Part<'_> {
-        let Self { name, dtype, shape, path, ref bytes } = *self;
-        Part { path: Some(path), incoming: Incoming::tensor(name, dtype, shape, bytes) }
+        for shard in &self.shards {
+            let Shard { name, path, header, header_shape, .. } = shard;
+            let kind = ObjectKind::SafetensorsHeader;
+            let object = TensorSource::attachment(kind, name, header_shape, header);
+            objects.push(object.in_file(path));
+            objects.extend(shard.sources());
+        }
+        objects
     }
 }
 
@@ -205,9 +217,9 @@ impl Shard {
     }
 
     fn from_file(name: &str, path: PathBuf, mut file: File) -> Result<Self> {
-        let header = safetensors::read_header(&mut file)?;
-        let tensors = safetensors::parse_header(&header)?;
-        let data = tensors.last().map_or(0, |tensor| tensor.range.end);
+        let header = safetensors_header::read_header(&mut file)?;
+        let entries = safetensors_header::parse_header(&header)?;
+        let data = entries.last().map_or(0, |tensor| tensor.range.end);
         let expected = LENGTH_BYTES + header.len() as u64 + data;
         let length = file.metadata()?.len();
         if length < expected {
@@ -217,25 +229,24 @@ impl Shard {
             let what = "bytes after the last tensor of a safetensors file";
             return Err(Error::corrupt(what).at_offset(expected));
         }
-        Ok(Self { name: name.to_owned(), path, file, header, tensors })
+        let (file, start) = (Arc::new(file), LENGTH_BYTES + header.len() as u64);
+        let tensors = entries.into_iter().map(|entry| {
+            let range = start + entry.range.start..start + entry.range.end;
+            let data = FileSection::new(Arc::clone(&file), range);
+            ShardTensor { entry, data }
+        });
+        let (name, header_shape, tensors) = (name.to_owned(), [header.len()], tensors.collect());
+        Ok(Self { name, path, header, header_shape, tensors })
     }
 
-    fn sections(&self) -> impl Iterator<Item = Section<'_>> {
-        let data = LENGTH_BYTES + self.header.len() as u64;
-        self.tensors.iter().map(move |tensor| {
-            let range = data + tensor.range.start..data + tensor.range.end;
-            Section {
-                name: &tensor.name,
-                dtype: tensor.dtype,
-                shape: &tensor.shape,
-                path: &self.path,
-                bytes: FileSection::new(&self.file, range),
-            }
+    fn sources(&self) -> impl Iterator<Item = TensorSource<'_>> {
+        self.tensors.iter().map(|ShardTensor { entry, data }| {
+            TensorSource::new(&entry.name, entry.dtype, &entry.shape, data).in_file(&self.path)
         })
     }
 }
 
-/// The files that an index maps tensors to, sorted.
+/// The file names in the `weight_map` of an index, sorted.
 fn shard_names(index: &[u8]) -> Result<BTreeSet<String>> {
     let bad = |what: &str| Error::corrupt(format!("{INDEX_NAME}: {what}"));
     let index: serde_json::Value =
@@ -244,7 +255,7 @@ fn shard_names(index: &[u8]) -> Result<BTreeSet<String>> {
     let map = map.ok_or_else(|| bad("no weight_map"))?;
     map.values()
         .map(|name| {
-            let name = name.as_str().ok_or_else(|| bad("a weight_map value is not a name"))?;
+            let name = name.as_str().ok_or_else(|| bad("a value of weight_map is not a string"))?;
             check_file_name(name)?;
             Ok(name.to_owned())
         })
@@ -256,7 +267,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_index_names_its_shards_once_and_safely() {
+    fn shard_names_are_unique_and_have_no_path() {
         let names = shard_names(br#"{"weight_map":{"a":"2","b":"1","c":"2"}}"#).unwrap();
         assert_eq!(names.into_iter().collect::<Vec<_>>(), ["1", "2"]);
         for index in ["", "{}", r#"{"weight_map":{"a":1}}"#, r#"{"weight_map":{"a":"../x"}}"#] {

@@ -1,7 +1,7 @@
-//! `.occ` back to safetensors.
+//! Decompression of `.occ` files to safetensors.
 
-use super::safetensors::{self, Described};
-use super::{Progress, report};
+use super::progress::{Progress, Reporter};
+use super::safetensors_header::{self, HeaderEntry};
 use crate::error::{Error, Result};
 use crate::format::{Object, ObjectKind};
 use crate::io::{AtomicFile, SealedFile};
@@ -12,21 +12,21 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-/// Where decompressed files go.
+/// The output of a decompression.
 pub enum Target<'t> {
-    /// A file, or for a sharded checkpoint a folder, made if it is not there. Files take their
-    /// places when all are whole.
+    /// A file; for a sharded checkpoint a folder, which is created if it does not exist. Files
+    /// appear under their names only after all of them are complete.
     Path {
         /// The file or folder.
         path: PathBuf,
         /// Whether existing files may be replaced.
         overwrite: bool,
     },
-    /// A stream, for one file.
+    /// A stream that receives a single file.
     Stream(&'t mut dyn Write),
 }
 
-/// What a stream that is written to is called in errors.
+/// The name of an output stream in errors.
 const STREAM: &str = "output";
 
 impl std::fmt::Debug for Target<'_> {
@@ -38,10 +38,10 @@ impl std::fmt::Debug for Target<'_> {
     }
 }
 
-/// What was decompressed.
+/// Sizes and counts of a decompression.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Decompressed {
+pub struct DecompressReport {
     /// Bytes of the `.occ` file.
     pub input_bytes: u64,
     /// Bytes of all files written.
@@ -52,18 +52,28 @@ pub struct Decompressed {
     pub weights: u64,
 }
 
-/// Decompresses a file.
+/// Decompresses the `.occ` file `input` to the files that it was made from.
 ///
-/// A file made by [`Writer`](crate::Writer) alone, with no safetensors header in it, becomes a
-/// safetensors file of its tensors in order.
+/// A file without a safetensors header, as [`Writer`](crate::Writer) makes them, becomes a
+/// safetensors file of its tensors in file order. `progress` receives decoded tensor bytes.
+///
+/// ```no_run
+/// use occ::convert::{Target, decompress};
+/// let target = Target::Path { path: "model.safetensors".into(), overwrite: false };
+/// let report = decompress("model.occ", target, None)?;
+/// println!("{} bytes", report.output_bytes);
+/// # Ok::<(), occ::Error>(())
+/// ```
 ///
 /// # Errors
-/// Whatever is wrong with the input; `Io`; `InvalidArgument` for several files to one stream.
+/// Any format violation; `Io`, also if a file exists and must not be replaced; `InvalidArgument` if
+/// the target of a sharded checkpoint is a stream; `Cancelled`.
 pub fn decompress(
     input: impl AsRef<Path>,
     target: Target<'_>,
-    progress: &mut Progress<'_>,
-) -> Result<Decompressed> {
+    progress: Option<&mut Progress<'_>>,
+) -> Result<DecompressReport> {
+    let progress = Reporter(progress);
     let path = input.as_ref();
     let decompress = || {
         let header = missing_header(&Reader::open(path)?)?;
@@ -72,92 +82,91 @@ pub fn decompress(
     decompress().map_err(|error: Error| error.in_file(path))
 }
 
-/// Decompresses a stream as its bytes arrive.
+/// Decompresses an `.occ` stream in one pass, as [`decompress`] does.
 ///
 /// # Errors
-/// As [`decompress`]; `Unsupported` when the stream holds no safetensors header, because one can
-/// be made only when all tensors are known.
+/// Those of [`decompress`]; `Unsupported` if the stream has no safetensors header, because a header
+/// can only be written when all tensors are known.
 pub fn decompress_stream(
     input: impl Read,
     target: Target<'_>,
-    progress: &mut Progress<'_>,
-) -> Result<Decompressed> {
-    unpack(StreamReader::new(input)?, None, target, progress)
+    progress: Option<&mut Progress<'_>>,
+) -> Result<DecompressReport> {
+    unpack(StreamReader::new(input)?, None, target, Reporter(progress))
 }
 
 fn unpack<R: Read>(
     stream: StreamReader<R>,
     header: Option<Vec<u8>>,
     target: Target<'_>,
-    progress: &mut Progress<'_>,
-) -> Result<Decompressed> {
+    progress: Reporter<'_, '_>,
+) -> Result<DecompressReport> {
     let new_folder = match &target {
         Target::Path { path, .. } if !path.exists() => Some(path.clone()),
         _ => None,
     };
     let result = Unpacker::new(target, progress).run(stream, header);
     if let (Err(_), Some(folder)) = (&result, new_folder) {
-        // Made for shards that did not come, if at all; it is removed only when empty.
+        // Removes the folder if it was created and is empty.
         let _ = fs::remove_dir(folder);
     }
     result
 }
 
-/// Whether a file decompresses to a folder of shards rather than to one file.
+/// Whether an `.occ` file decompresses to a folder of shards rather than to one file.
 ///
 /// # Errors
-/// `Corrupt`, `Unsupported` or `LimitExceeded` when the index is bad.
+/// `Corrupt`, `Unsupported` or `LimitExceeded` if the first index entry is invalid.
 pub fn is_sharded(reader: &Reader<'_>) -> Result<bool> {
     let first = reader.attachments().next().transpose()?;
     Ok(first.is_some_and(|attachment| attachment.kind() == AttachmentKind::File))
 }
 
-/// The header for a file that came with none.
+/// A header for a file without one; `None` for other files.
 fn missing_header(reader: &Reader<'_>) -> Result<Option<Vec<u8>>> {
     if reader.attachments().next().is_some() {
         return Ok(None);
     }
     let tensors = reader.tensors().collect::<Result<Vec<_>>>()?;
-    let described = tensors.iter().map(|t| (t.name(), t.dtype(), t.shape(), t.decoded_bytes()));
-    safetensors::write_header(described).map(Some)
+    let entries = tensors.iter().map(|t| (t.name(), t.dtype(), t.shape(), t.decoded_bytes()));
+    safetensors_header::write_header(entries).map(Some)
 }
 
-/// A part of a checkpoint.
-enum Receiving {
+/// The object of the `.occ` file whose bytes are being received.
+enum CurrentObject {
     Tensor,
     File,
-    /// The header of a safetensors file of a name, as far as it has come.
+    /// The header of a safetensors file: the name of the file and the bytes received so far.
     Header(String, Vec<u8>),
 }
 
 /// The state of a decompression.
 struct Unpacker<'t, 'q, 'p> {
     target: Target<'t>,
-    progress: &'q mut Progress<'p>,
+    progress: Reporter<'q, 'p>,
     /// Whether the output is a folder.
     folder: bool,
-    /// What bytes are of that come next.
-    receiving: Receiving,
+    object: CurrentObject,
     /// The safetensors file being written.
     current: Option<AtomicFile>,
-    /// Files that are whole, waiting for the rest.
+    /// Complete files, to be renamed when all are complete.
     sealed: Vec<SealedFile>,
-    /// Tensors that the current file still needs.
-    expected: VecDeque<Described>,
-    done: Decompressed,
+    /// Tensors that the current file lacks.
+    expected: VecDeque<HeaderEntry>,
+    report: DecompressReport,
 }
 
 impl<'t, 'q, 'p> Unpacker<'t, 'q, 'p> {
-    fn new(target: Target<'t>, progress: &'q mut Progress<'p>) -> Self {
+    fn new(target: Target<'t>, progress: Reporter<'q, 'p>) -> Self {
         Self {
             target,
             progress,
             folder: false,
-            receiving: Receiving::Tensor,
+            object: CurrentObject::Tensor,
             current: None,
             sealed: Vec::new(),
             expected: VecDeque::new(),
-            done: Decompressed::default(),
+            report: DecompressReport::default(),
         }
     }
 
@@ -165,7 +174,7 @@ impl<'t, 'q, 'p> Unpacker<'t, 'q, 'p> {
         mut self,
         mut stream: StreamReader<R>,
         header: Option<Vec<u8>>,
-    ) -> Result<Decompressed> {
+    ) -> Result<DecompressReport> {
         if let Some(header) = header {
             self.start(None, &header)?;
         }
@@ -174,62 +183,66 @@ impl<'t, 'q, 'p> Unpacker<'t, 'q, 'p> {
             Part::Bytes(bytes) => self.receive(bytes),
             Part::End => self.end(),
         })?;
-        self.done.input_bytes = stream.offset();
+        self.report.input_bytes = stream.offset();
         self.finish()
     }
 
     fn begin(&mut self, object: &Object) -> Result<()> {
-        let first = self.done.files == 0;
+        let first = self.report.files == 0;
         match object.kind {
             ObjectKind::File if first || self.folder => {
                 if first {
                     self.open_folder()?;
                 }
-                self.receiving = Receiving::File;
+                self.object = CurrentObject::File;
                 self.file(&object.name)
             }
             ObjectKind::SafetensorsHeader if first || self.folder => {
                 let bytes = object.geometry.decoded_len();
-                Error::check_limit("a safetensors header", bytes, safetensors::MAX_HEADER_BYTES)?;
-                self.receiving = Receiving::Header(object.name.clone(), Vec::new());
+                Error::check_limit(
+                    "a safetensors header",
+                    bytes,
+                    safetensors_header::MAX_HEADER_BYTES,
+                )?;
+                self.object = CurrentObject::Header(object.name.clone(), Vec::new());
                 Ok(())
             }
             ObjectKind::File | ObjectKind::SafetensorsHeader => {
-                Err(Error::corrupt("a second file where one was announced"))
+                Err(Error::corrupt("a second file in a file without an index"))
             }
             ObjectKind::Tensor if first => Err(Error::unsupported(
-                "stream: it holds no safetensors header; decompress from a file instead",
+                "stream without a safetensors header: decompress from a file instead",
             )),
             ObjectKind::Tensor => {
-                self.receiving = Receiving::Tensor;
+                self.object = CurrentObject::Tensor;
                 self.tensor(object)
             }
         }
     }
 
     fn receive(&mut self, bytes: &[u8]) -> Result<()> {
-        match &mut self.receiving {
-            Receiving::Header(_, header) => {
+        match &mut self.object {
+            CurrentObject::Header(_, header) => {
                 header.extend_from_slice(bytes);
                 Ok(())
             }
-            Receiving::File => self.write(bytes),
-            Receiving::Tensor => {
+            CurrentObject::File => self.write(bytes),
+            CurrentObject::Tensor => {
                 self.write(bytes)?;
-                report(self.progress, bytes.len() as u64)
+                self.progress.report(bytes.len() as u64)
             }
         }
     }
 
     fn end(&mut self) -> Result<()> {
-        match std::mem::replace(&mut self.receiving, Receiving::Tensor) {
-            Receiving::Header(name, header) => self.start(Some(&name), &header),
-            Receiving::File => self.seal(),
-            Receiving::Tensor => Ok(()),
+        match std::mem::replace(&mut self.object, CurrentObject::Tensor) {
+            CurrentObject::Header(name, header) => self.start(Some(&name), &header),
+            CurrentObject::File => self.seal(),
+            CurrentObject::Tensor => Ok(()),
         }
     }
 
-    /// From now on every file goes into a folder.
+    /// Creates the output folder of a sharded checkpoint.
     fn open_folder(&mut self) -> Result<()> {
         let Target::Path { path, .. } = &self.target else {
             return Err(Error::invalid("a sharded checkpoint needs a folder, not a stream"));
@@ -239,11 +252,11 @@ impl<'t, 'q, 'p> Unpacker<'t, 'q, 'p> {
         Ok(())
     }
 
-    /// Opens the output `name`, or the only one; `None` for a stream.
+    /// Creates the output file `name`, or the only one; `None` for a stream.
     fn create(&self, name: Option<&str>) -> Result<Option<AtomicFile>> {
         let Target::Path { path, overwrite } = &self.target else { return Ok(None) };
         let path = match name {
-            // A plain file name, or the frame would not have been read.
+            // The parser has checked that this is a file name without a path.
             Some(name) if self.folder => path.join(name),
             _ => path.clone(),
         };
@@ -251,42 +264,42 @@ impl<'t, 'q, 'p> Unpacker<'t, 'q, 'p> {
         file.map(Some).map_err(|error| Error::from(error).in_file(&path))
     }
 
-    /// Starts a file that is no safetensors file.
+    /// Starts a file other than safetensors.
     fn file(&mut self, name: &str) -> Result<()> {
         if !self.expected.is_empty() {
             return Err(Error::corrupt("a file before the last tensor of a shard"));
         }
         self.seal()?;
         self.current = self.create(Some(name))?;
-        self.done.files += 1;
+        self.report.files += 1;
         Ok(())
     }
 
     /// Starts a safetensors file.
     fn start(&mut self, name: Option<&str>, header: &[u8]) -> Result<()> {
         if !self.expected.is_empty() {
-            return Err(Error::corrupt("a shard before the last tensor of another"));
+            return Err(Error::corrupt("a shard before the last tensor of the previous one"));
         }
         self.seal()?;
-        self.expected = safetensors::parse_header(header)?.into();
+        self.expected = safetensors_header::parse_header(header)?.into();
         self.current = self.create(name)?;
-        self.done.files += 1;
+        self.report.files += 1;
         self.write(&(header.len() as u64).to_le_bytes())?;
         self.write(header)
     }
 
-    /// Expects a tensor's bytes.
+    /// Checks a tensor against the safetensors header.
     fn tensor(&mut self, object: &Object) -> Result<()> {
         let (dtype, shape) = (object.geometry.dtype(), object.native_shape()?);
-        let described = self.expected.pop_front().filter(|described| {
-            (described.name.as_str(), described.dtype, &described.shape)
+        let entry = self.expected.pop_front().filter(|entry| {
+            (entry.name.as_str(), entry.dtype, &entry.shape)
                 == (object.name.as_str(), dtype, &shape)
         });
-        if described.is_none() {
-            let error = Error::corrupt("the safetensors header describes another tensor here");
+        if entry.is_none() {
+            let error = Error::corrupt("tensor differs from the one in the safetensors header");
             return Err(error.in_tensor(&object.name));
         }
-        self.done.weights += object.geometry.elements();
+        self.report.weights += object.geometry.elements();
         Ok(())
     }
 
@@ -298,11 +311,11 @@ impl<'t, 'q, 'p> Unpacker<'t, 'q, 'p> {
                 return Err(Error::corrupt("a tensor before its header"));
             }
         }
-        self.done.output_bytes += bytes.len() as u64;
+        self.report.output_bytes += bytes.len() as u64;
         Ok(())
     }
 
-    /// Sets the current file aside, whole.
+    /// Completes the current file.
     fn seal(&mut self) -> Result<()> {
         if let Some(file) = self.current.take() {
             let path = file.path().to_owned();
@@ -311,9 +324,9 @@ impl<'t, 'q, 'p> Unpacker<'t, 'q, 'p> {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<Decompressed> {
+    fn finish(mut self) -> Result<DecompressReport> {
         if let Some(missing) = self.expected.front() {
-            return Err(Error::corrupt("a tensor is missing").in_tensor(&missing.name));
+            return Err(Error::corrupt("missing tensor").in_tensor(&missing.name));
         }
         self.seal()?;
         if let Target::Stream(stream) = &mut self.target {
@@ -323,6 +336,6 @@ impl<'t, 'q, 'p> Unpacker<'t, 'q, 'p> {
             let path = file.path().to_owned();
             file.commit().map_err(|error| Error::from(error).in_file(&path))?;
         }
-        Ok(self.done)
+        Ok(self.report)
     }
 }

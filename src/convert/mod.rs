@@ -1,35 +1,27 @@
-//! Foreign formats: safetensors files and checkpoint folders, to `.occ` and back.
+//! Conversion between safetensors and `.occ`.
 //!
-//! A file comes back byte for byte: its header is kept as it is. A checkpoint folder is its
-//! `model.safetensors.index.json` and the shards that names; nothing else in it is looked at.
+//! A safetensors file is restored byte for byte if its tensors were coded losslessly: the `.occ`
+//! file holds its header. A checkpoint folder consists of `model.safetensors.index.json` and the
+//! shards that this index lists. Other files in the folder are ignored.
 
 mod checkpoint;
 mod decompress;
-mod encode;
-pub(crate) mod model;
-mod safetensors;
+mod encode_checkpoint;
+mod model_file;
+mod progress;
+mod safetensors_header;
 
 pub use checkpoint::Checkpoint;
-pub use decompress::{Decompressed, Target, decompress, decompress_stream, is_sharded};
-pub use encode::Encoded;
+pub use decompress::{DecompressReport, Target, decompress, decompress_stream, is_sharded};
+pub use encode_checkpoint::EncodeReport;
+pub use progress::Progress;
 
-use crate::error::{Error, Result};
-use std::ops::ControlFlow;
-
-/// Told, now and then, how many more bytes of tensors have been converted; may break the work off,
-/// which then fails with [`Error::Cancelled`].
-pub type Progress<'p> = dyn FnMut(u64) -> ControlFlow<()> + 'p;
+pub(crate) use model_file::{ModelFile, ModelTensor};
+pub(crate) use progress::Reporter;
 
 /// The index of a sharded checkpoint.
 const INDEX_NAME: &str = "model.safetensors.index.json";
 
-/// The name under which the header of a lone file is kept, whatever the file was called: the
-/// same tensors make the same `.occ`.
-const LONE_NAME: &str = "model.safetensors";
-
-pub(crate) fn report(progress: &mut Progress<'_>, bytes: u64) -> Result<()> {
-    match progress(bytes) {
-        ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(()) => Err(Error::Cancelled),
-    }
-}
+/// The name under which an `.occ` file holds the header of a single safetensors file. It does not
+/// depend on the name of that file, so equal tensors give equal `.occ` files.
+const SINGLE_FILE_NAME: &str = "model.safetensors";

@@ -1,10 +1,11 @@
-//! What a user asks for.
+//! The encoding that a user requests.
 
 use crate::coordinates::Coordinates;
 use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
 use wildmatch::WildMatch;
 
-/// How tensors are to be coded.
+/// How tensors are encoded: losslessly, to a bit rate, or to an error bound.
 ///
 /// ```
 /// use occ::{Coordinates, Encoding};
@@ -13,13 +14,14 @@ use wildmatch::WildMatch;
 ///     .coordinates(Coordinates::Hadamard)
 ///     .keep("*.router.*")
 ///     .bits_for("*lm_head*", 4.0);
-/// # let _ = encoding;
+/// let json = serde_json::to_string(&encoding).unwrap();
+/// assert_eq!(serde_json::from_str::<Encoding>(&json).unwrap(), encoding);
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Encoding {
     pub(crate) target: Target,
     pub(crate) effort: u8,
-    /// `None`: the cheapest of all, tensor by tensor.
+    /// `None`: the coordinates that need the fewest bits, for each tensor.
     pub(crate) coordinates: Option<Coordinates>,
     pub(crate) max_rank: usize,
     pub(crate) row_scales: bool,
@@ -27,45 +29,53 @@ pub struct Encoding {
     pub(crate) rules: Vec<Rule>,
 }
 
-/// What is promised.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// The target of the whole file.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Target {
-    /// Nothing is lost.
     Lossless,
-    /// So many bits a weight, for the whole file.
+    /// Bits per weight of the whole file.
     Bits(f64),
-    /// At most so much error in every tensor, as its share of the tensor's energy.
+    /// The largest squared error of every tensor, as a share of its sum of squares.
     Noise(f64),
 }
 
-/// How errors count against each other when a budget is spread.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+/// The weights of errors when a budget is distributed over tensors, and within them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Weighting {
-    /// By what names, sizes and weights tell of the use an operator makes of them. Errors count
-    /// less
-    /// - in loud columns of matrices behind a norm, whose inputs tend to be quiet;
-    /// - in the later rows of vocabularies, whose words are rarer;
-    /// - in large tensors: steps grow with the eighth root of the number of weights, up to 2^22.
+    /// By the expected effect on the outputs of the operator, estimated from names, shapes and
+    /// weights. Errors have a smaller weight
+    /// - in columns with a large RMS of matrices that follow a normalisation, since their inputs
+    ///   tend to be small;
+    /// - in the later rows of vocabularies, since their words are rarer;
+    /// - in large tensors: the step grows with the eighth root of the number of weights, up to
+    ///   2^22.
     #[default]
     Operator,
-    /// Relative to each tensor's energy, for all weights alike.
+    /// Relative to the sum of squares of each tensor, equal for all its weights.
     RelativeError,
 }
 
-/// An exception for the tensors whose names match.
-#[derive(Clone, Debug, PartialEq)]
+/// The target of the tensors whose names match a pattern.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Rule {
-    pub(crate) pattern: WildMatch,
-    /// `None`: nothing is lost.
-    pub(crate) bits: Option<f64>,
+    pattern: String,
+    /// Bits per weight; `None` for lossless.
+    bits: Option<f64>,
 }
 
-/// The effort that is used unless another is asked for.
-pub(crate) const DEFAULT_EFFORT: u8 = 5;
+impl Rule {
+    fn matches(&self, name: &str) -> bool {
+        WildMatch::new(&self.pattern).matches(name)
+    }
+}
 
-/// Axes of the low-dimensional part, at most, unless more or fewer are asked for.
-pub(crate) const DEFAULT_MAX_RANK: usize = 32;
+const DEFAULT_EFFORT: u8 = 5;
+
+/// The default of the largest rank of the low-rank part.
+const DEFAULT_MAX_RANK: usize = 32;
 
 impl Encoding {
     fn new(target: Target) -> Self {
@@ -80,30 +90,30 @@ impl Encoding {
         }
     }
 
-    /// Every byte comes back.
+    /// Lossless: decoding restores every byte.
     pub fn lossless() -> Self {
         Self::new(Target::Lossless)
     }
 
-    /// A budget for the whole file, everything in it counted: 8 × its bytes ÷ all weights. It is
-    /// never exceeded, and spent to within half a per cent.
+    /// A budget of the whole file in bits per weight: 8 × bytes of the file ÷ number of weights. The
+    /// file does not exceed it and uses it up to within 0.5 %.
     pub fn bits(bits: f64) -> Self {
         Self::new(Target::Bits(bits))
     }
 
-    /// A signal-to-noise ratio in decibels that every tensor reaches:
+    /// The least signal-to-noise ratio of every tensor in decibels:
     /// 20 · log10(‖W‖ ÷ ‖W − Ŵ‖).
     pub fn snr(decibels: f64) -> Self {
         Self::new(Target::Noise(10f64.powf(-decibels / 10.0)))
     }
 
-    /// A relative error ‖W − Ŵ‖ ÷ ‖W‖ that no tensor exceeds.
+    /// The largest relative error ‖W − Ŵ‖ ÷ ‖W‖ of every tensor.
     pub fn rel_error(error: f64) -> Self {
         Self::new(Target::Noise(error * error))
     }
 
-    /// How hard to look, from 1 to 9: 1 is a plain scalar quantiser, 5 (the default) a trellis of
-    /// 8 states, 9 one of 256. Decoding takes the same time for all.
+    /// The encoder effort, from 1 to 9: 1 is a scalar quantiser, 5 (the default) a trellis of 8
+    /// states, 9 a trellis of 256 states. The decoding time does not depend on it.
     #[must_use]
     pub fn effort(self, effort: u8) -> Self {
         Self { effort: effort.clamp(1, 9), ..self }
@@ -117,53 +127,61 @@ impl Encoding {
         Self { coordinates: coordinates.into(), ..self }
     }
 
-    /// Axes of the low-dimensional part at most (default 32, at most 128): they are used where
-    /// they pay.
+    /// The largest rank of the low-rank part (default 32, at most 128). The encoder uses a lower
+    /// rank where that needs fewer bits.
     #[must_use]
     pub fn max_rank(self, max_rank: usize) -> Self {
         Self { max_rank, ..self }
     }
 
-    /// Whether each row gets a factor of its own, so that quiet rows are as near, relative to
-    /// their size, as loud ones (default no: that takes more bits for the same error in all).
+    /// Whether each row is scaled by its RMS, which makes the relative errors of all rows similar
+    /// (default no: it needs more bits at equal total error).
     #[must_use]
     pub fn row_scales(self, row_scales: bool) -> Self {
         Self { row_scales, ..self }
     }
 
-    /// How a budget is spread over tensors, and within them.
+    /// The weights of errors when a budget is distributed.
     #[must_use]
     pub fn weighting(self, weighting: Weighting) -> Self {
         Self { weighting, ..self }
     }
 
-    /// Loses nothing of tensors whose names match a pattern of `*` (anything) and `?` (one
-    /// character). Of several rules that match the last counts.
+    /// Stores the tensors losslessly whose names match a pattern: `*` matches any characters, `?`
+    /// one. The last matching rule of [`keep`](Self::keep) and [`bits_for`](Self::bits_for) applies.
     #[must_use]
     pub fn keep(self, pattern: &str) -> Self {
         self.rule(pattern, None)
     }
 
-    /// Codes tensors whose names match a pattern at about so many bits a weight, or as few as they
-    /// can do with.
+    /// Encodes the tensors whose names match a pattern at approximately `bits` bits per weight, or
+    /// at their least rate where that is higher.
     #[must_use]
     pub fn bits_for(self, pattern: &str, bits: f64) -> Self {
         self.rule(pattern, Some(bits))
     }
 
     fn rule(mut self, pattern: &str, bits: Option<f64>) -> Self {
-        self.rules.push(Rule { pattern: WildMatch::new(pattern), bits });
+        self.rules.push(Rule { pattern: pattern.to_owned(), bits });
         self
     }
 
-    /// Whether every byte comes back.
+    /// Whether all tensors are stored losslessly.
     pub fn is_lossless(&self) -> bool {
         self.target == Target::Lossless && self.rules.iter().all(|rule| rule.bits.is_none())
     }
 
-    /// What is promised of the tensor of this name.
+    /// The budget of the whole file in bits per weight, if there is one.
+    pub(crate) fn budget(&self) -> Option<f64> {
+        match self.target {
+            Target::Bits(bits) => Some(bits),
+            Target::Lossless | Target::Noise(_) => None,
+        }
+    }
+
+    /// The target of the tensor of this name.
     pub(crate) fn target_for(&self, name: &str) -> TensorTarget {
-        match (self.rules.iter().rfind(|rule| rule.pattern.matches(name)), self.target) {
+        match (self.rules.iter().rfind(|rule| rule.matches(name)), self.target) {
             (Some(Rule { bits: None, .. }), _) | (None, Target::Lossless) => TensorTarget::Lossless,
             (Some(Rule { bits: Some(bits), .. }), _) => TensorTarget::OwnBits(*bits),
             (None, Target::Bits(bits)) => TensorTarget::SharedBits(bits),
@@ -172,35 +190,32 @@ impl Encoding {
     }
 
     /// # Errors
-    /// `InvalidArgument` for budgets and errors that are none.
+    /// `InvalidArgument` for a budget or an error bound that is not a positive number, and for
+    /// coordinates that the codec does not have.
     pub(crate) fn check(&self) -> Result<()> {
         let budgets = self.rules.iter().filter_map(|rule| rule.bits);
-        let own = match self.target {
-            Target::Bits(bits) => Some(bits),
-            _ => None,
-        };
-        if budgets.chain(own).any(|bits| !(bits.is_finite() && bits > 0.0)) {
-            return Err(Error::invalid("a budget that is not a positive number of bits"));
+        if budgets.chain(self.budget()).any(|bits| !(bits.is_finite() && bits > 0.0)) {
+            return Err(Error::invalid("the budget must be a positive number of bits per weight"));
         }
         if let Some(other) = self.coordinates.filter(|coordinates| !coordinates.is_coded()) {
             return Err(Error::invalid(format!("{other}: not coordinates of the codec")));
         }
         match self.target {
             Target::Noise(share) if !(share.is_finite() && share > 0.0) => {
-                Err(Error::invalid("an error that is not a positive number"))
+                Err(Error::invalid("the error bound must be a positive number"))
             }
             _ => Ok(()),
         }
     }
 }
 
-/// What is promised of one tensor.
+/// The target of one tensor.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum TensorTarget {
     Lossless,
-    /// Its part of the file's budget.
+    /// The budget of the file, which the tensor shares.
     SharedBits(f64),
-    /// A budget of its own.
+    /// A budget of the tensor.
     OwnBits(f64),
     Noise(f64),
 }
@@ -210,7 +225,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_rule_that_matches_counts() {
+    fn the_last_matching_rule_applies() {
         let encoding = Encoding::bits(3.0).keep("*norm*").bits_for("a.*", 4.0).keep("a.b");
         assert_eq!(encoding.target_for("a.b"), TensorTarget::Lossless);
         assert_eq!(encoding.target_for("a.norm"), TensorTarget::OwnBits(4.0));
@@ -221,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_and_ratios_say_the_same() {
+    fn error_bounds_are_equivalent() {
         let Target::Noise(share) = Encoding::snr(20.0).target else { unreachable!() };
         assert!((share - 0.01).abs() < 1e-12);
         assert_eq!(Encoding::rel_error(0.5).target, Target::Noise(0.25));

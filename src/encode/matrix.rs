@@ -1,26 +1,24 @@
-//! A tensor as the matrix that the lossy codec sees.
+//! A tensor as the matrix that the lossy codec encodes.
 
 use crate::codec::trellis::{MAX_COLUMNS, Rows};
-use crate::dtype::Dtype;
-use crate::dtype::number;
+use crate::dtype::{Dtype, number};
 use crate::error::Result;
 use crate::io::ReadAt;
 use std::ops::Range;
 
-/// Tensors of fewer weights stay as they are: norms, biases, routers.
+/// Tensors with fewer weights (norms, biases, routers) are stored losslessly.
 const MIN_WEIGHTS: u64 = 4096;
 
-/// Rows of fewer weights are joined.
+/// Shorter rows are concatenated.
 const MIN_COLUMNS: u64 = 64;
 
-/// With fewer rows than lanes, rows are cut, if there is enough of them.
+/// A matrix with fewer rows than a band has lanes gets shorter rows, if it is large enough.
 const MIN_ROWS: u64 = 32;
 
-/// Rows and columns of a tensor that can be coded with loss; `None` for those that are not
-/// floats, vectors, small, or of no useful width.
+/// Rows and columns of a tensor that can be encoded lossily; `None` for other dtypes than floats,
+/// vectors, small tensors and unsuitable widths.
 ///
-/// Rows are those of the outermost dimensions; the last dimension is a row, together with those
-/// before it where it is short (the taps of a convolution).
+/// The last dimension is a row, together with those before it where it is short (convolutions).
 pub(crate) fn matrix_shape(dtype: Dtype, shape: &[u64]) -> Option<(usize, usize)> {
     let elements = shape.iter().try_fold(1u64, |product, &size| product.checked_mul(size))?;
     if !number::is_float(dtype) || shape.len() < 2 || elements < MIN_WEIGHTS {
@@ -43,20 +41,20 @@ pub(crate) fn matrix_shape(dtype: Dtype, shape: &[u64]) -> Option<(usize, usize)
     Some((rows, columns as usize))
 }
 
-/// The largest divisor of `number` up to `limit`, unless it is much smaller.
+/// The largest divisor of `number` in `limit / 16..=limit`.
 fn largest_divisor(number: u64, limit: u64) -> Option<u64> {
     (limit / 16..=limit).rev().find(|&divisor| divisor > 0 && number.is_multiple_of(divisor))
 }
 
-/// A matrix of floats over the bytes of a tensor.
-pub(crate) struct Matrix<'s, S: ?Sized> {
-    pub(crate) source: &'s S,
+/// A matrix over the data of a tensor.
+pub(crate) struct Matrix<'s> {
+    pub(crate) data: &'s dyn ReadAt,
     pub(crate) dtype: Dtype,
     pub(crate) rows: usize,
     pub(crate) columns: usize,
 }
 
-impl<S: ReadAt + ?Sized> Rows for Matrix<'_, S> {
+impl Rows for Matrix<'_> {
     fn rows(&self) -> usize {
         self.rows
     }
@@ -69,7 +67,7 @@ impl<S: ReadAt + ?Sized> Rows for Matrix<'_, S> {
         let row = self.columns as u64 * u64::from(self.dtype.bits()) / 8;
         let mut scratch = Vec::new();
         let range = rows.start as u64 * row..rows.end as u64 * row;
-        number::to_f32(self.dtype, self.source.bytes(range, &mut scratch)?, out);
+        number::to_f32(self.dtype, self.data.read_at(range, &mut scratch)?, out);
         Ok(())
     }
 }

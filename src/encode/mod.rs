@@ -1,24 +1,34 @@
-//! From tensors to an `.occ` file: statistics, transform search, plan, rate control, pipeline, writer.
+//! From tensor sources to an `.occ` file: statistics, transform search, plan, rate control,
+//! pipeline, writer.
+//!
+//! [`Encoding`] is what a user asks for, [`Plan`] how each tensor is encoded, [`Writer`] writes the
+//! file. The pipeline connects them: start reading in `pipeline.rs`.
+//!
+//! The layer may import codec, format, io and the ground. It does not read `.occ` files.
 
-mod chunks;
+mod buffers;
+mod chunk_size;
 mod encoding;
+mod frame_writer;
 mod job;
+mod lossy_tensor;
 mod matrix;
+mod options;
 mod pipeline;
 mod plan;
 mod rate_control;
+mod source;
 mod statistics;
-mod step_search;
-mod tensor_statistics;
+mod tensor_stats;
 mod writer;
 
 pub use encoding::{Encoding, Weighting};
-pub(crate) use job::Incoming;
+#[cfg(feature = "analysis")]
 pub(crate) use matrix::matrix_shape;
-pub(crate) use pipeline::Part;
-pub(crate) use plan::plan;
-pub use plan::{LossyPlan, Plan, TensorPlan, TensorSource};
+pub use options::WriteOptions;
+pub use plan::{LossyPlan, Plan, RateCurve, TensorPlan};
 #[cfg(feature = "analysis")]
 pub(crate) use plan::{Rated, rates};
-pub use tensor_statistics::TensorStats;
-pub use writer::{WriteOptions, Writer};
+pub use source::TensorSource;
+pub use tensor_stats::TensorStats;
+pub use writer::Writer;

@@ -1,282 +1,368 @@
-//! Many objects, one after the other, those that follow worked on while one is written.
+//! The encode pipeline: from tensor sources to the frames of a file.
+//!
+//! A source goes through three stages. The plan and the rate controller decide how it is encoded.
+//! A task prepares it: statistics, or transform and tables. Its chunks are encoded by tasks of
+//! their own and written in order. Sources that follow are prepared meanwhile.
+//!
+//! The bytes written do not depend on the number of threads: a decision uses the sizes of those
+//! frames only that a [`Window`] of source weights has left behind.
 
-use super::chunks::BufferPool;
-use super::job::{Coded, Coder, Incoming, Ready};
+use super::buffers::BufferPool;
+use super::frame_writer::FrameWriter;
+use super::job::EncodeJob;
+use super::lossy_tensor::LossyTensor;
+use super::options::WriteOptions;
 use super::plan::{LossyPlan, Plan};
 use super::rate_control::{BitBudget, RateController};
-use super::step_search::Adjustable;
-use super::tensor_statistics::TensorStats;
-use super::writer::{WriteOptions, Writer};
+use super::source::TensorSource;
+use super::tensor_stats::TensorStats;
+
+use crate::codec::{EncodedChunk, SquaredError};
 use crate::error::{Error, Result};
-use crate::format::ObjectKind;
-use crate::parallel::{Turn, ahead};
-use std::path::Path;
+use crate::parallel::{OrderedQueue, Window, tasks_in_flight};
+use std::collections::VecDeque;
+use std::sync::Arc;
 
-/// An object to be added, and the file it is read from, which errors name.
-#[derive(Clone)]
-pub(crate) struct Part<'p> {
-    pub(crate) path: Option<&'p Path>,
-    pub(crate) incoming: Incoming<'p>,
+/// Called with the bytes of a source that each written chunk covers; an error ends the work.
+pub(crate) type Observer<'o> = dyn FnMut(u64) -> Result<()> + 'o;
+
+/// The most bytes of sources between decision and frame: enough to keep many threads busy.
+const MAX_AHEAD: u64 = 32 << 20;
+
+/// With a budget, this fraction of all sources is the most between decision and frame: the size of
+/// a frame has to be known while later tensors can still compensate for it.
+const CONTROLLED_FRACTION: u64 = 16;
+
+/// Lossless sources of fewer bytes are processed by the writing thread: waking another one takes
+/// longer.
+const SMALL_SOURCE: u64 = 1 << 17;
+
+/// How a source is encoded.
+enum EncodeMode {
+    Lossless,
+    /// At the step of the plan, or within its error bound.
+    Planned(LossyPlan),
+    /// At a step at which the file has at most so many bytes.
+    FileBytes(LossyPlan, u64),
 }
 
-impl Part<'_> {
-    fn in_place(&self, error: Error) -> Error {
-        let error = error.in_tensor(self.incoming.name);
-        match self.path {
-            Some(path) => error.in_file(path),
-            None => error,
-        }
-    }
-
-    fn is_tensor(&self) -> bool {
-        self.incoming.kind == ObjectKind::Tensor
-    }
+/// A source after its preparation.
+enum Prepared<'s> {
+    Job(EncodeJob<'s>),
+    /// The step depends on the length of the file before it.
+    FileBytes(Box<LossyTensor<'s>>, LossyPlan, u64),
 }
 
-impl Writer<'_> {
-    /// Adds all parts, tensors as planned, so that the file keeps to the plan's budget, if it has
-    /// one and spans just these. Returns what became of the tensors. The bytes written do not
-    /// depend on the number of threads.
-    pub(crate) fn add_parts(
-        &mut self,
-        parts: &[Part<'_>],
-        plan: &Plan,
-        observe: &mut dyn FnMut(u64) -> Result<()>,
-    ) -> Result<Vec<TensorStats>> {
-        let options = self.options.clone();
-        let budget = budget(parts, plan);
-        let controller = budget.map(|budget| controller(parts, plan, budget));
-        let limit = limit(parts, controller.is_some());
-        let buffers = &BufferPool::default();
-        let mut course = Course {
-            writer: self,
-            parts: parts.iter(),
-            plan,
-            controller,
-            buffers,
-            added: Vec::new(),
-        };
-        ahead(
-            &mut course,
-            limit,
-            Course::next,
-            |(part, approach)| {
-                let draft = Draft::of(&part.incoming, approach, &options, buffers);
-                Ok((part, draft.map_err(|error| part.in_place(error))?))
-            },
-            |course, (part, draft)| {
-                course.add(part, draft, observe).map_err(|error| part.in_place(error))
-            },
-        )?;
-        let added = course.added;
-        let length = self.finished_length();
-        match budget.and_then(|budget| length.checked_sub(budget)) {
-            Some(excess @ 1..) => {
-                Err(Error::invalid(format!("a budget that is {excess} bytes too small")))
+/// One chunk to encode.
+struct ChunkTask<'s> {
+    job: Arc<EncodeJob<'s>>,
+    number: u64,
+}
+
+/// Writes all sources, tensors as planned. When the plan has a budget and spans just these
+/// tensors, the file keeps to it. Returns the size and the error of every tensor.
+///
+/// # Errors
+/// `Io`; `InvalidArgument` when the budget does not suffice; what `observe` returns.
+pub(super) fn write_sources<'s>(
+    writer: &mut FrameWriter<'_>,
+    options: &WriteOptions,
+    sources: &[TensorSource<'s>],
+    plan: &Plan,
+    observe: &mut Observer<'_>,
+) -> Result<Vec<TensorStats>> {
+    let budget = budget(sources, plan);
+    let mut decisions = Decisions::new(sources, plan, budget);
+    let buffers = &BufferPool::default();
+    let prepare = |(source, target): (TensorSource<'s>, EncodeMode)| {
+        let prepared = prepare(source, target, options, buffers);
+        prepared.map_err(|error| source.locate(error))
+    };
+    let encode = |ChunkTask { job, number }: ChunkTask<'s>| {
+        let encoded = job.encode(number, buffers);
+        encoded.map_err(|error| job.source().locate(error))
+    };
+    let mut frames = Frames::new(writer, observe, buffers);
+    rayon::in_place_scope(|scope| {
+        let mut preparing = OrderedQueue::new(scope, &prepare);
+        let mut encoding = OrderedQueue::new(scope, &encode);
+        let window = tasks_in_flight();
+        loop {
+            while let Some((source, target, weight)) = decisions.next(&frames)? {
+                preparing.push((source, target), weight);
             }
-            _ => Ok(added),
+            if decisions.is_done() {
+                break;
+            }
+            while !decisions.oldest_is_written(&frames) {
+                let more = encoding.window().total() < window && !preparing.is_empty();
+                if !(encoding.is_empty() || more && preparing.is_ready()) {
+                    encoding.pop().map_or(Ok(()), |chunk| frames.write_chunk(chunk?))?;
+                    continue;
+                }
+                let Some(prepared) = preparing.pop() else { break };
+                let job = match prepared? {
+                    Prepared::Job(job) => job,
+                    Prepared::FileBytes(tensor, plan, end) => {
+                        encoding.drain(&mut |chunk| frames.write_chunk(chunk))?;
+                        let allowed = end.saturating_sub(frames.writer.finished_length());
+                        let job = tensor.job_within(&plan, allowed, buffers);
+                        job.map_err(|error| tensor.source().locate(error))?
+                    }
+                };
+                let job = Arc::new(job);
+                frames.add(Arc::clone(&job))?;
+                for number in 0..job.geometry().chunk_count() {
+                    let weight = u64::from(job.source().data.size() >= SMALL_SOURCE);
+                    encoding.push(ChunkTask { job: Arc::clone(&job), number }, weight);
+                    while weight == 0 || encoding.window().total() > window - 1 {
+                        let Some(chunk) = encoding.pop() else { break };
+                        frames.write_chunk(chunk?)?;
+                    }
+                }
+            }
         }
+        encoding.drain(&mut |chunk| frames.write_chunk(chunk))
+    })?;
+    let stats = frames.stats;
+    match budget.and_then(|budget| writer.finished_length().checked_sub(budget)) {
+        Some(excess @ 1..) => Err(too_small(excess)),
+        _ => Ok(stats),
     }
 }
 
-/// Bytes of sources that are worked on before their turn, at most: enough to keep many threads
-/// busy, and what becomes of them waits in memory.
-const AHEAD: u64 = 32 << 20;
-
-/// Of all sources, what is worked on before its turn at most where a budget is to be kept: what
-/// tensors really take is to be known while others can still make up for it.
-const SHARE: u64 = 16;
-
-/// Tensors of fewer bytes are coded before their turn if with loss, which takes long; others are
-/// only made ready, so that what becomes of them is written while it is in the cache.
-const WHOLE: u64 = AHEAD / 4;
-
-/// How far to go ahead, in bytes of sources.
-fn limit(parts: &[Part<'_>], steered: bool) -> u64 {
-    let total: u64 = parts.iter().map(|part| part.incoming.source.byte_len()).sum();
-    if steered { AHEAD.min(total / SHARE) } else { AHEAD }
+fn too_small(bytes: u64) -> Error {
+    Error::invalid(format!("the budget is {bytes} bytes too small"))
 }
 
-/// Bytes that the file may take; `None` without a budget, or for a part of what it spans.
-fn budget(parts: &[Part<'_>], plan: &Plan) -> Option<u64> {
-    let tensors = || parts.iter().filter(|part| part.is_tensor());
-    let planned = tensors().filter(|part| plan.get(part.incoming.name).is_some()).count();
+fn prepare<'s>(
+    source: TensorSource<'s>,
+    target: EncodeMode,
+    options: &WriteOptions,
+    buffers: &BufferPool,
+) -> Result<Prepared<'s>> {
+    let tensor = |plan| LossyTensor::new(source, plan, options);
+    match target {
+        EncodeMode::Lossless => {}
+        EncodeMode::Planned(plan) => {
+            if let Some(tensor) = tensor(&plan)?
+                && let Some(job) = tensor.planned_job(&plan, buffers)?
+            {
+                return Ok(Prepared::Job(job));
+            }
+        }
+        EncodeMode::FileBytes(plan, end) => {
+            let tensor =
+                tensor(&plan)?.ok_or_else(|| Error::invalid("the plan does not fit the tensor"))?;
+            return Ok(Prepared::FileBytes(Box::new(tensor), plan, end));
+        }
+    }
+    EncodeJob::lossless(source, options).map(Prepared::Job)
+}
+
+/// Bytes that the file may take; `None` without a budget, or when the plan spans other tensors.
+fn budget(sources: &[TensorSource<'_>], plan: &Plan) -> Option<u64> {
+    let tensors = || sources.iter().filter(|source| source.is_tensor());
+    let planned = tensors().filter(|source| plan.get(source.name).is_some()).count();
     let whole = planned == plan.tensors.len() && planned == tensors().count();
     let weights: u64 = plan.tensors.values().map(|tensor| tensor.weights).sum();
     let bits = plan.bits.filter(|_| whole)?;
     Some((bits * weights as f64 / 8.0) as u64)
 }
 
-/// What keeps a file with all planned tensors to the budget.
-fn controller(parts: &[Part<'_>], plan: &Plan, budget: u64) -> RateController {
-    let tensors = parts.iter().filter(|part| part.is_tensor());
-    let planned: Vec<_> =
-        tensors.filter_map(|part| plan.get(part.incoming.name).cloned()).collect();
-    RateController::new(budget, planned.into_iter())
-}
-
-/// Parts on their way into a file.
-struct Course<'c, 'w, 'p> {
-    writer: &'c mut Writer<'w>,
-    parts: std::slice::Iter<'c, Part<'p>>,
-    plan: &'c Plan,
+/// Decides how sources are encoded, in order.
+struct Decisions<'d, 's> {
+    sources: std::iter::Peekable<std::slice::Iter<'d, TensorSource<'s>>>,
+    plan: &'d Plan,
     controller: Option<RateController>,
-    buffers: &'c BufferPool,
-    added: Vec<TensorStats>,
+    /// Bytes of sources between decision and frame, at most.
+    limit: u64,
+    /// The sources between decision and frame: their weights, and whether they are tensors.
+    undecided: Window,
+    are_tensors: VecDeque<bool>,
+    /// Frames that the window has left behind.
+    acknowledged: usize,
 }
 
-/// How an object is added.
-enum Approach {
-    /// As planned, or without loss.
-    Planned(Option<LossyPlan>),
-    /// At the plan's step, or another one, at which the file is no longer than so many bytes.
-    Within(LossyPlan, u64),
-}
-
-/// Objects of fewer bytes are coded at their turn, unless they are coded with loss.
-const SMALL: u64 = 1 << 17;
-
-impl<'c, 'p> Course<'c, '_, 'p> {
-    /// The next part, and how to add it.
-    fn next(&mut self) -> Option<Result<Turn<(&'c Part<'p>, Approach)>>> {
-        let part = self.parts.next()?;
-        let approach = match part.is_tensor() {
-            true => self.approach(part.incoming.name).map_err(|error| part.in_place(error)),
-            false => Ok(Approach::Planned(None)),
-        };
-        Some(approach.map(|approach| {
-            let bytes = part.incoming.source.byte_len();
-            match approach {
-                Approach::Planned(None) if bytes < SMALL => Turn::Small((part, approach)),
-                _ => Turn::Large((part, approach), bytes),
-            }
-        }))
+impl<'d, 's> Decisions<'d, 's> {
+    fn new(sources: &'d [TensorSource<'s>], plan: &'d Plan, budget: Option<u64>) -> Self {
+        let total: u64 = sources.iter().map(|source| source.data.size()).sum();
+        let tensors = sources.iter().filter(|source| source.is_tensor());
+        let planned: Vec<_> = tensors.filter_map(|source| plan.get(source.name).cloned()).collect();
+        Self {
+            sources: sources.iter().peekable(),
+            plan,
+            controller: budget.map(|budget| RateController::new(budget, planned.into_iter())),
+            limit: if budget.is_some() {
+                MAX_AHEAD.min(total / CONTROLLED_FRACTION)
+            } else {
+                MAX_AHEAD
+            },
+            undecided: Window::default(),
+            are_tensors: VecDeque::new(),
+            acknowledged: 0,
+        }
     }
 
-    /// How to add the tensor of this name, which is the next one.
-    fn approach(&mut self, name: &str) -> Result<Approach> {
-        let missing = |bytes| Error::invalid(format!("a budget that is {bytes} bytes too small"));
-        let steered = match &mut self.controller {
-            Some(controller) => controller.next(self.writer.finished_length()).map_err(missing)?,
+    /// The next source and how it is encoded, with its weight in the queue; `None` when the window
+    /// is full or all sources are decided.
+    fn next(
+        &mut self,
+        frames: &Frames<'_, '_, '_, '_>,
+    ) -> Result<Option<(TensorSource<'s>, EncodeMode, u64)>> {
+        while self.undecided.is_full(self.limit) && self.oldest_is_written(frames) {
+            self.acknowledge();
+        }
+        if self.undecided.is_full(self.limit) {
+            return Ok(None);
+        }
+        let Some(&source) = self.sources.next() else {
+            while !self.undecided.is_empty() && self.oldest_is_written(frames) {
+                self.acknowledge();
+            }
+            return Ok(None);
+        };
+        let target = self.target(&source, frames).map_err(|error| source.locate(error))?;
+        let bytes = source.data.size();
+        let small = matches!(target, EncodeMode::Lossless) && bytes < SMALL_SOURCE;
+        let weight = if small { 0 } else { bytes };
+        self.undecided.push(weight);
+        self.are_tensors.push_back(source.is_tensor());
+        Ok(Some((source, target, weight)))
+    }
+
+    fn target(
+        &mut self,
+        source: &TensorSource<'_>,
+        frames: &Frames<'_, '_, '_, '_>,
+    ) -> Result<EncodeMode> {
+        if !source.is_tensor() {
+            return Ok(EncodeMode::Lossless);
+        }
+        let budget = match &mut self.controller {
+            Some(controller) => {
+                controller.next(frames.length_after(self.acknowledged)).map_err(too_small)?
+            }
             None => None,
         };
-        Ok(match steered {
-            Some(BitBudget { plan, file_bytes: Some(end) }) => Approach::Within(plan, end),
-            Some(BitBudget { plan, file_bytes: None }) => Approach::Planned(Some(plan)),
-            None => Approach::Planned(self.plan.get(name).and_then(|tensor| tensor.lossy.clone())),
+        let planned = || self.plan.get(source.name).and_then(|tensor| tensor.lossy.clone());
+        Ok(match budget {
+            Some(BitBudget { plan, file_bytes: Some(end) }) => EncodeMode::FileBytes(plan, end),
+            Some(BitBudget { plan, file_bytes: None }) => EncodeMode::Planned(plan),
+            None => planned().map_or(EncodeMode::Lossless, EncodeMode::Planned),
         })
     }
 
-    fn add(
-        &mut self,
-        part: &Part<'_>,
-        draft: Draft<'_>,
-        observe: &mut dyn FnMut(u64) -> Result<()>,
-    ) -> Result<()> {
-        let Self { writer, buffers, .. } = self;
-        let source = part.incoming.source;
-        let added = match draft {
-            Draft::Coded(coded) => writer.add_coded(coded, buffers, observe)?,
-            Draft::Ready(ready) => writer.add_ready(ready, source, buffers, observe)?,
-            Draft::Within(tensor, plan, end) => {
-                let allowed = end.saturating_sub(writer.finished_length());
-                let step = step_within(&tensor, plan.step, allowed, buffers)?;
-                writer.add_ready(tensor.ready(step)?, source, buffers, observe)?
+    /// Whether the frame of the oldest source in the window is written.
+    fn oldest_is_written(&self, frames: &Frames<'_, '_, '_, '_>) -> bool {
+        frames.written() > self.acknowledged
+    }
+
+    /// Removes the oldest source from the window.
+    fn acknowledge(&mut self) {
+        self.undecided.pop();
+        self.acknowledged += 1;
+        if self.are_tensors.pop_front() == Some(true)
+            && let Some(controller) = &mut self.controller
+        {
+            controller.written();
+        }
+    }
+
+    fn is_done(&mut self) -> bool {
+        self.sources.peek().is_none() && self.undecided.is_empty()
+    }
+}
+
+/// Writes frames, their chunks in order.
+struct Frames<'f, 'w, 's, 'o> {
+    writer: &'f mut FrameWriter<'w>,
+    observe: &'f mut Observer<'o>,
+    buffers: &'f BufferPool,
+    /// Tensors whose frame is not complete, in order.
+    open: VecDeque<Arc<EncodeJob<'s>>>,
+    /// Chunks of the first of them that are written; `None` before its header.
+    chunks: Option<u64>,
+    error: SquaredError,
+    stats: Vec<TensorStats>,
+    /// The length of a file that ends after each frame; first, before all.
+    lengths: Vec<u64>,
+}
+
+impl<'f, 'w, 's, 'o> Frames<'f, 'w, 's, 'o> {
+    fn new(
+        writer: &'f mut FrameWriter<'w>,
+        observe: &'f mut Observer<'o>,
+        buffers: &'f BufferPool,
+    ) -> Self {
+        let lengths = vec![writer.finished_length()];
+        Self {
+            writer,
+            observe,
+            buffers,
+            open: VecDeque::new(),
+            chunks: None,
+            error: SquaredError::default(),
+            stats: Vec::new(),
+            lengths,
+        }
+    }
+
+    /// Frames that are complete.
+    fn written(&self) -> usize {
+        self.lengths.len() - 1
+    }
+
+    /// The length of a file that ends after so many frames.
+    fn length_after(&self, frames: usize) -> u64 {
+        self.lengths[frames]
+    }
+
+    /// Appends a tensor whose chunks follow.
+    fn add(&mut self, job: Arc<EncodeJob<'s>>) -> Result<()> {
+        self.open.push_back(job);
+        self.advance()
+    }
+
+    /// Writes the next chunk of the oldest tensor.
+    fn write_chunk(&mut self, encoded: EncodedChunk) -> Result<()> {
+        let Some(job) = self.open.front().map(Arc::clone) else { return Ok(()) };
+        let number = self.chunks.unwrap_or(0);
+        self.error.add(encoded.squared_error);
+        self.writer.chunk(&encoded).map_err(|error| job.source().locate(error))?;
+        self.buffers.recycle(encoded);
+        self.chunks = Some(number + 1);
+        (self.observe)(job.chunk_bytes(number))?;
+        self.advance()
+    }
+
+    /// Begins and ends frames as far as chunks are written.
+    fn advance(&mut self) -> Result<()> {
+        while let Some(job) = self.open.front() {
+            let source = job.source();
+            let written = match self.chunks {
+                Some(written) => written,
+                None => {
+                    let header = job.header().and_then(|header| self.writer.begin(header));
+                    header.map_err(|error| source.locate(error))?;
+                    *self.chunks.insert(0)
+                }
+            };
+            if written < job.geometry().chunk_count() {
+                break;
             }
-        };
-        if part.is_tensor() {
-            self.added.push(added);
-            if let Some(controller) = &mut self.controller {
-                controller.written();
+            let error = std::mem::take(&mut self.error);
+            self.writer.end(error).map_err(|error| source.locate(error))?;
+            let (before, length) = (self.lengths[self.written()], self.writer.finished_length());
+            if source.is_tensor() {
+                let SquaredError { signal, noise } = error;
+                let (weights, bytes) = (job.geometry().elements(), length - before);
+                self.stats.push(TensorStats { weights, bytes, signal, noise });
             }
+            self.lengths.push(length);
+            self.chunks = None;
+            self.open.pop_front();
         }
         Ok(())
     }
-}
-
-/// An object as far as it is worked on before its turn.
-enum Draft<'t> {
-    Coded(Coded),
-    /// Too much to keep what becomes of it.
-    Ready(Ready),
-    /// How it is coded depends on the length of the file without it.
-    Within(Box<Adjustable<'t>>, LossyPlan, u64),
-}
-
-impl<'t> Draft<'t> {
-    fn of(
-        incoming: &Incoming<'t>,
-        approach: Approach,
-        options: &WriteOptions,
-        buffers: &BufferPool,
-    ) -> Result<Self> {
-        match approach {
-            Approach::Planned(plan) => {
-                let ready = Ready::as_planned(incoming, plan.as_ref(), options, buffers)?;
-                let lossy = matches!(ready.coder, Coder::Lossy { .. });
-                let whole = lossy && incoming.source.byte_len() < WHOLE;
-                match whole {
-                    true => ready.coded(incoming.source, buffers).map(Self::Coded),
-                    false => Ok(Self::Ready(ready)),
-                }
-            }
-            Approach::Within(plan, end) => match Adjustable::new(incoming, &plan, options)? {
-                Some(tensor) => Ok(Self::Within(Box::new(tensor), plan, end)),
-                None => Err(Error::invalid("a plan that does not suit it")),
-            },
-        }
-    }
-}
-
-/// How often a tensor is measured to fit what is left of the budget.
-const ATTEMPTS: usize = 16;
-
-/// Bytes of its allowance that a measured tensor may leave.
-const SLACK: f64 = 0.998;
-
-/// A step at which a tensor takes the bytes it may, or a little less; by false position and halving
-/// once there are steps on both sides.
-///
-/// # Errors
-/// `InvalidArgument` when none is found.
-fn step_within(
-    tensor: &Adjustable<'_>,
-    first: f32,
-    allowed: u64,
-    buffers: &BufferPool,
-) -> Result<f32> {
-    let aim = allowed as f64 * (1.0 + SLACK) / 2.0;
-    let mut at = f64::from(first).log2();
-    // Binary logarithms of steps, and the bytes they lead to: too many, and few enough.
-    let (mut fine, mut coarse) = (None, None);
-    // Twice the step saves a bit a weight, less at low rates.
-    let most_saved = tensor.weights() as f64 / 8.0;
-    let mut before = None;
-    for attempt in 0..ATTEMPTS {
-        let bytes = tensor.bytes_at(at.exp2() as f32, buffers)?;
-        let point = (at, bytes as f64);
-        if bytes > allowed {
-            fine = Some(point);
-        } else {
-            coarse = Some(point);
-            if bytes as f64 >= allowed as f64 * SLACK {
-                break;
-            }
-        }
-        at = match (fine, coarse) {
-            (Some((low, most)), Some((high, least))) => {
-                // Halving the interval now and then: what lies between may be no line.
-                let share = if attempt % 2 == 0 { 0.5 } else { (most - aim) / (most - least) };
-                low + share.clamp(0.05, 0.95) * (high - low)
-            }
-            _ => {
-                let slope =
-                    before.replace(point).map(|(x, y): (f64, f64)| (y - point.1) / (at - x));
-                let saved = slope.unwrap_or(most_saved).clamp(0.05 * most_saved, most_saved);
-                at + ((point.1 - aim) / saved).clamp(-4.0, 4.0)
-            }
-        };
-    }
-    let found = coarse.map(|(step, _)| step.exp2() as f32);
-    found.ok_or_else(|| Error::invalid("a budget that the last tensors cannot keep"))
 }

@@ -1,4 +1,4 @@
-//! The first pass over a tensor: what its bytes are like, chunk by chunk.
+//! The first pass over a tensor: statistics of its byte planes.
 
 use crate::codec::Statistics;
 use crate::error::Result;
@@ -7,16 +7,16 @@ use crate::io::ReadAt;
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Statistics and checksums of all chunks.
+/// Statistics of a tensor, and the CRC32 of every chunk. O(bytes), in parallel over chunks.
 pub(crate) fn collect<S>(geometry: &Geometry, source: &S) -> Result<(Statistics, Vec<u32>)>
 where
     S: ReadAt + ?Sized,
 {
     let new = Statistics::new(geometry.dtype(), &sample(source)?);
     let count = |state: &mut (Statistics, Vec<u8>), number: u64| {
-        let (survey, bytes) = state;
-        let chunk = source.bytes(geometry.chunk_range(number), bytes)?;
-        survey.count(chunk);
+        let (statistics, bytes) = state;
+        let chunk = source.read_at(geometry.chunk_range(number), bytes)?;
+        statistics.count(chunk);
         Ok(crc32fast::hash(chunk))
     };
     let share = |range: Range<u64>| {
@@ -36,35 +36,35 @@ where
         .collect();
     let mut total = (new, Vec::new());
     for share in shares {
-        let (survey, crcs) = share?;
-        total.0.merge(&survey);
+        let (statistics, crcs) = share?;
+        total.0.merge(&statistics);
         total.1.extend(crcs);
     }
     Ok(total)
 }
 
-/// Pieces of a sample, evenly spread, and bytes of each at most.
+/// The number of evenly spaced pieces of a sample, and the most bytes of each.
 const PIECES: u64 = 8;
 const PIECE: u64 = 1 << 13;
 
-/// Of a smaller tensor there is no sample.
+/// Smaller tensors have no sample.
 const SMALL: u64 = 1 << 13;
 
-/// Some of a tensor's bytes, in whole elements, or none.
+/// A sample of whole elements; empty for a small tensor.
 fn sample<S>(source: &S) -> Result<Vec<u8>>
 where
     S: ReadAt + ?Sized,
 {
-    let length = source.byte_len();
+    let length = source.size();
     let (mut sample, mut piece) = (Vec::new(), Vec::new());
     if length < SMALL {
         return Ok(sample);
     }
-    // Multiples of every element's size.
+    // A multiple of the size of every element.
     let distance = length / PIECES / 8 * 8;
     for start in (0..PIECES).map(|number| number * distance) {
         let range = start..start + PIECE.min(distance);
-        sample.extend_from_slice(source.bytes(range, &mut piece)?);
+        sample.extend_from_slice(source.read_at(range, &mut piece)?);
     }
     Ok(sample)
 }

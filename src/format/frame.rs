@@ -1,4 +1,4 @@
-//! The header of a frame.
+//! The header and the footer of a frame.
 
 use super::geometry::Geometry;
 use super::layout::{CRC_BYTES, FRAME_TAG, FrameFooter, FrameHead};
@@ -9,14 +9,14 @@ use crate::limits::Limits;
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, IntoBytes};
 
-/// Bytes at the start of a frame that tell its header's length.
+/// Bytes at the start of a frame that contain the length of its header.
 pub(crate) const PREFIX_BYTES: usize = 8;
 
-/// An object and what is needed to decode its chunks.
+/// An object and the parameters for decoding its chunks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FrameHeader {
     pub(crate) object: Object,
-    /// The codec's, opaque here.
+    /// Codec parameters.
     pub(crate) parameters: Vec<u8>,
     /// CRC32 of each chunk in the contiguous layout; empty in the chunked one.
     pub(crate) chunk_crcs: Vec<u32>,
@@ -29,11 +29,11 @@ pub(crate) struct FrameHeader {
 pub(crate) fn header_length(prefix: &[u8; PREFIX_BYTES], limits: &Limits) -> Result<usize> {
     let [tag @ .., l0, l1, l2, l3] = *prefix;
     if tag != FRAME_TAG {
-        return Err(Error::corrupt("neither a frame nor the index starts here"));
+        return Err(Error::corrupt("file: neither a frame nor the index"));
     }
     let length = u32::from_le_bytes([l0, l1, l2, l3]);
     if (length as usize) < size_of::<FrameHead>() + CRC_BYTES {
-        return Err(Error::corrupt("a frame header shorter than its fixed part"));
+        return Err(Error::corrupt("frame header: too short"));
     }
     Error::check_limit("a frame header", length.into(), limits.frame_header_bytes)?;
     Ok(length as usize)
@@ -41,10 +41,10 @@ pub(crate) fn header_length(prefix: &[u8; PREFIX_BYTES], limits: &Limits) -> Res
 
 impl FrameHeader {
     /// # Errors
-    /// `InvalidArgument` when the header would exceed 4 GiB or the rank 65,535.
+    /// `InvalidArgument` if the header exceeds 4 GiB or the rank 65,535.
     pub(crate) fn to_bytes(&self) -> Result<Vec<u8>> {
         let object = &self.object;
-        let too_long = |_| Error::invalid("a name, shape or parameter too long for a frame");
+        let too_long = |_| Error::invalid("frame header: name, shape or parameters too long");
         let length = size_of::<FrameHead>()
             + size_of_val(object.geometry.shape())
             + object.name.len()
@@ -74,12 +74,12 @@ impl FrameHeader {
         Ok(out)
     }
 
-    /// Reads a whole frame header, of the length that [`header_length`] told.
+    /// Reads a whole frame header, whose length is that of [`header_length`].
     ///
     /// # Errors
     /// `ChecksumMismatch`, `Corrupt`, `Unsupported` or `LimitExceeded`.
     pub(crate) fn parse(bytes: &[u8], limits: &Limits) -> Result<Self> {
-        let mismatch = || Error::corrupt("a frame header whose parts do not fill it");
+        let mismatch = || Error::corrupt("frame header: length does not match its parts");
         let (covered, crc) = bytes.split_last_chunk().ok_or_else(mismatch)?;
         Error::check_crc(u32::from_le_bytes(*crc), crc32fast::hash(covered))?;
         let (head, rest) = FrameHead::read_from_prefix(covered).map_err(|_| mismatch())?;
@@ -91,7 +91,7 @@ impl FrameHeader {
         let (parameters, rest) = rest.split_at_checked(parameters_length).ok_or_else(mismatch)?;
         let chunk_crcs = <[U32]>::ref_from_bytes(rest).map_err(|_| mismatch())?;
         if head.reserved != 0 {
-            return Err(Error::corrupt("reserved frame bytes are not zero"));
+            return Err(Error::corrupt("frame header: reserved bytes are not zero"));
         }
         let object = object_from_parts(
             [head.kind, head.dtype, head.codec, head.layout],
@@ -115,14 +115,14 @@ impl FrameHeader {
     }
 }
 
-/// What is known of a frame only after its chunks.
+/// The values at the end of a frame, which depend on all its chunks.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Footer {
     /// CRC32 of the decoded bytes.
     pub(crate) decoded_crc: u32,
-    /// Sum of the original elements' squares; 0 unless coded with loss.
+    /// Sum of squares of the original elements; 0 for lossless codecs.
     pub(crate) signal: f64,
-    /// Sum of the squares of what the decoded elements differ from the original by.
+    /// Sum of squares of the errors of the decoded elements; 0 for lossless codecs.
     pub(crate) noise: f64,
 }
 
@@ -141,20 +141,20 @@ impl Footer {
     }
 
     /// # Errors
-    /// `ChecksumMismatch`; `Corrupt` for sums of squares that are none.
+    /// `ChecksumMismatch`; `Corrupt` for sums of squares that are negative or not finite.
     pub(crate) fn parse(bytes: &[u8; Self::BYTES]) -> Result<Self> {
         let footer: FrameFooter = zerocopy::transmute!(*bytes);
         Error::check_crc(footer.crc.get(), crc32fast::hash(&bytes[..Self::BYTES - CRC_BYTES]))?;
         let (signal, noise) = (footer.signal.get(), footer.noise.get());
         let possible = |sum: f64| sum.is_finite() && sum.is_sign_positive();
         if !(possible(signal) && possible(noise)) {
-            return Err(Error::corrupt("a sum of squares that is none"));
+            return Err(Error::corrupt("frame footer: sum of squares is negative or not finite"));
         }
         Ok(Self { decoded_crc: footer.decoded_crc.get(), signal, noise })
     }
 }
 
-/// An object from its fields on the wire: `ids` are kind, dtype, codec and layout.
+/// An object from its fields in the file. `ids` are kind, dtype, codec and layout.
 pub(super) fn object_from_parts(
     ids: [u8; 4],
     name: &[u8],
@@ -162,7 +162,7 @@ pub(super) fn object_from_parts(
     chunk_elements: u64,
     limits: &Limits,
 ) -> Result<Object> {
-    let name = std::str::from_utf8(name).map_err(|_| Error::corrupt("a name is not UTF-8"))?;
+    let name = std::str::from_utf8(name).map_err(|_| Error::corrupt("name: not UTF-8"))?;
     let [kind, dtype, codec, layout] = ids;
     let object = || {
         let known = Dtype::from_id(dtype);
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn comes_back() {
+    fn frame_headers_round_trip() {
         for frame in
             [header(PayloadLayout::Chunked, vec![]), header(PayloadLayout::Contiguous, vec![7, 8])]
         {
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_that_disagree_are_corrupt() {
+    fn inconsistent_lengths_and_damage_are_rejected() {
         let bytes = header(PayloadLayout::Contiguous, vec![7]).to_bytes().unwrap();
         let error = FrameHeader::parse(&bytes, &Limits::tight()).unwrap_err();
         assert!(matches!(error, Error::Corrupt { .. }), "one CRC for two chunks: {error}");

@@ -1,11 +1,11 @@
-//! How many elements there are, of what type, and how they are cut into chunks.
+//! Dtype, shape and division into chunks.
 
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::limits::Limits;
 use std::ops::Range;
 
-/// A dtype, a shape and a chunk size that fit together.
+/// A dtype, a shape and a chunk size that are consistent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Geometry {
     dtype: Dtype,
@@ -20,8 +20,8 @@ pub(crate) struct Geometry {
 
 impl Geometry {
     /// # Errors
-    /// `Corrupt` when the shape overflows or leaves part of a byte, `LimitExceeded` when a chunk
-    /// is too large.
+    /// `Corrupt` if the size in bytes overflows or is not whole; `LimitExceeded` if a chunk is too
+    /// large.
     pub(crate) fn new(
         dtype: Dtype,
         shape: Vec<u64>,
@@ -29,18 +29,18 @@ impl Geometry {
         limits: &Limits,
     ) -> Result<Self> {
         let elements = match shape.contains(&0) {
-            true => Some(0), // whatever the others multiply to
+            true => Some(0), // even if the product of the others overflows
             false => shape.iter().try_fold(1u64, |product, &size| product.checked_mul(size)),
         };
         let sizes = elements.and_then(|n| Some((n, dtype.byte_len(n)?)));
         let Some((elements, decoded_len)) = sizes else {
-            return Err(Error::corrupt("a shape that overflows or leaves part of a byte"));
+            return Err(Error::corrupt("shape: size overflows or is not whole bytes"));
         };
         if chunk_elements == 0 {
-            return Err(Error::corrupt("chunks of no elements"));
+            return Err(Error::corrupt("chunk size: no elements"));
         }
         let Some(chunk_bytes) = dtype.byte_len(chunk_elements.min(elements)) else {
-            return Err(Error::corrupt("chunks that leave part of a byte"));
+            return Err(Error::corrupt("chunk size: not whole bytes"));
         };
         Error::check_limit("a chunk", chunk_bytes, limits.chunk_bytes)?;
         Ok(Self { dtype, shape, chunk_elements, elements, decoded_len, chunk_bytes })
@@ -77,14 +77,18 @@ impl Geometry {
         self.chunk_bytes
     }
 
-    /// Where chunk `number` lies in the decoded bytes.
+    /// The range of chunk `number` in the decoded bytes.
     pub(crate) fn chunk_range(&self, number: u64) -> Range<u64> {
         let start = number * self.chunk_bytes;
         start..start.saturating_add(self.chunk_bytes).min(self.decoded_len)
     }
 
-    /// CRC32 of the decoded bytes, from those of the chunks in order.
+    /// CRC32 of the decoded bytes, from those of all decoded chunks in order.
     pub(crate) fn combine_crcs(&self, crcs: impl IntoIterator<Item = u32>) -> u32 {
+        let mut crcs = crcs.into_iter();
+        if self.chunk_count() == 1 {
+            return crcs.next().unwrap_or_default();
+        }
         let mut whole = crc32fast::Hasher::new();
         for (number, crc) in (0..).zip(crcs) {
             let range = self.chunk_range(number);
@@ -104,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn chunks_tile_the_tensor() {
+    fn chunks_partition_the_tensor() {
         let geometry = geometry(Dtype::F32, &[3, 5], 4).unwrap();
         assert_eq!(geometry.chunk_count(), 4);
         let ranges: Vec<_> = (0..4).map(|chunk| geometry.chunk_range(chunk)).collect();
@@ -112,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_tensor_does_not_overflow() {
+    fn the_largest_sizes_do_not_overflow() {
         let limits = Limits { chunk_bytes: u64::MAX, ..Limits::tight() };
         for chunk_elements in [1 << 28, u64::MAX] {
             let shape = vec![u64::MAX];
@@ -124,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn crcs_combine() {
+    fn chunk_crcs_combine_to_the_crc_of_the_tensor() {
         let bytes: Vec<u8> = (0..=255).cycle().take(1001).collect();
         let geometry = geometry(Dtype::U8, &[1001], 100).unwrap();
         let crcs: Vec<u32> = bytes.chunks(100).map(crc32fast::hash).collect();
@@ -132,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn scalars_and_empty_tensors() {
+    fn scalars_have_one_chunk_and_empty_tensors_none() {
         let scalar = geometry(Dtype::F64, &[], 100).unwrap();
         assert_eq!((scalar.elements(), scalar.chunk_count(), scalar.chunk_range(0)), (1, 1, 0..8));
         let empty = geometry(Dtype::F64, &[7, 0], 100).unwrap();
@@ -140,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn impossible_sizes_are_refused() {
+    fn invalid_sizes_are_rejected() {
         assert!(geometry(Dtype::F4, &[3], 8).is_err());
         assert!(geometry(Dtype::F4, &[6], 3).is_err());
         assert!(geometry(Dtype::F4, &[6], 8).is_ok());

@@ -4,13 +4,13 @@ use super::layout::{self, CRC_BYTES, FORMAT_VERSION, KNOWN_FEATURES, MAGIC, MIN_
 use crate::error::{Error, Result};
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
-/// The largest alignment a file may ask for, as a power of two: 64 KiB.
+/// The base-2 logarithm of the largest alignment: 64 KiB.
 const MAX_ALIGNMENT_LOG2: u8 = 16;
 
-/// What the header says.
+/// The content of the header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
-    /// Contiguous payloads start at multiples of this.
+    /// Contiguous payloads start at multiples of 2 to this power.
     alignment_log2: u8,
 }
 
@@ -21,7 +21,7 @@ impl Header {
     /// `InvalidArgument` unless `alignment` is a power of two up to 65,536.
     pub(crate) fn new(alignment: u32) -> Result<Self> {
         if !alignment.is_power_of_two() || alignment > 1 << MAX_ALIGNMENT_LOG2 {
-            return Err(Error::invalid("the alignment is not a power of two up to 65536"));
+            return Err(Error::invalid("alignment: not a power of two up to 65536"));
         }
         Ok(Self { alignment_log2: alignment.trailing_zeros() as u8 })
     }
@@ -46,8 +46,8 @@ impl Header {
     /// Reads the header at the start of `bytes`.
     ///
     /// # Errors
-    /// `NotOcc`, `Truncated`, `ChecksumMismatch`, `UnsupportedVersion` or `Unsupported`, in this
-    /// order: a newer version is never called damaged, nor damage a newer version.
+    /// `NotOcc`, `Truncated`, `ChecksumMismatch`, `UnsupportedVersion`, `Unsupported` or `Corrupt`,
+    /// checked in this order, so that a newer version is distinguished from damage.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self> {
         if bytes.iter().zip(&MAGIC).any(|(byte, magic)| byte != magic) || bytes.is_empty() {
             return Err(Error::NotOcc);
@@ -66,10 +66,10 @@ impl Header {
             return Err(Error::unsupported(format!("required features {unknown:#x}")));
         }
         if header.reserved != [0; 3] || header.reserved_too != [0; 28] || min_reader > found {
-            return Err(Error::corrupt("reserved header bytes are not zero").at_offset(0));
+            return Err(Error::corrupt("header: reserved bytes are not zero").at_offset(0));
         }
         if header.alignment_log2 > MAX_ALIGNMENT_LOG2 {
-            return Err(Error::corrupt("an alignment above 65536").at_offset(0));
+            return Err(Error::corrupt("header: alignment above 65536").at_offset(0));
         }
         Ok(Self { alignment_log2: header.alignment_log2 })
     }
@@ -79,7 +79,7 @@ impl Header {
 mod tests {
     use super::*;
 
-    /// A header with one byte replaced and the CRC mended.
+    /// A header with one byte replaced and a correct CRC.
     fn with(at: usize, value: u8) -> Result<Header> {
         let mut bytes = Header::new(256).unwrap().to_bytes();
         bytes[at] = value;
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn comes_back() {
+    fn headers_round_trip() {
         let header = Header::new(4096).unwrap();
         assert_eq!(Header::parse(&header.to_bytes()).unwrap(), header);
         assert_eq!(header.alignment(), 4096);
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn each_refusal_has_its_name() {
+    fn invalid_headers_have_specific_errors() {
         assert!(matches!(Header::parse(b""), Err(Error::NotOcc)));
         assert!(matches!(Header::parse(b"\x89PNG\r\n\x1a\n"), Err(Error::NotOcc)));
         assert!(matches!(Header::parse(&MAGIC), Err(Error::Truncated { .. })));

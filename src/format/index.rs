@@ -1,4 +1,5 @@
-//! The index: flat records read in place, so that opening a file allocates nothing per tensor.
+//! The index: flat records that are read in place, so that no memory is allocated per tensor when
+//! a file is opened.
 
 use super::frame::object_from_parts;
 use super::layout::{Entry, INDEX_TAG, IndexHead};
@@ -10,7 +11,7 @@ use std::ops::Range;
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-/// Where an object's frame and chunks lie, and what they decode to.
+/// The position of an object's frame and chunks, and the checksum of the decoded bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Payload {
     /// The start of the frame.
@@ -23,7 +24,7 @@ pub(crate) struct Payload {
     pub(crate) decoded_crc: u32,
 }
 
-/// Collects what was written, for the index.
+/// Collects the objects that were written.
 #[derive(Default)]
 pub(crate) struct IndexBuilder {
     entries: Vec<Entry>,
@@ -33,7 +34,7 @@ pub(crate) struct IndexBuilder {
 }
 
 impl IndexBuilder {
-    /// Adds a frame. `chunk_ends` are file offsets, in the chunked layout only.
+    /// Adds a frame. `chunk_ends` are file offsets; empty in the contiguous layout.
     pub(crate) fn push(&mut self, object: &Object, payload: &Payload, chunk_ends: &[u64]) {
         self.entries.push(Entry {
             frame_offset: payload.frame_offset.into(),
@@ -63,7 +64,7 @@ impl IndexBuilder {
         (entry.kind, &self.names[start..start + entry.name_length.get() as usize])
     }
 
-    /// How many bytes [`to_bytes`](Self::to_bytes) makes.
+    /// The length of [`to_bytes`](Self::to_bytes).
     pub(crate) fn length(&self) -> u64 {
         let entries = self.entries.len() * (size_of::<Entry>() + size_of::<U32>());
         let numbers = (self.dimensions.len() + self.chunk_ends.len()) * size_of::<U64>();
@@ -76,7 +77,7 @@ impl IndexBuilder {
     /// `InvalidArgument` with more than 2^32 objects.
     pub(crate) fn to_bytes(&self) -> Result<Vec<u8>> {
         let count = u32::try_from(self.entries.len())
-            .map_err(|_| Error::invalid("more than 2^32 objects in one file"))?;
+            .map_err(|_| Error::invalid("file: more than 2^32 objects"))?;
         let head = IndexHead {
             tag: INDEX_TAG,
             reserved: 0.into(),
@@ -100,7 +101,7 @@ impl IndexBuilder {
     }
 }
 
-/// The index of an open file, over its bytes.
+/// The index of an open file, which borrows its bytes.
 #[derive(Clone, Copy)]
 pub(crate) struct Index<'a> {
     entries: &'a [Entry],
@@ -110,17 +111,17 @@ pub(crate) struct Index<'a> {
     names: &'a [u8],
 }
 
-/// One object as the index describes it.
+/// The index entry of one object.
 #[derive(Clone, Debug)]
-pub(crate) struct IndexEntry<'a> {
+pub(crate) struct IndexEntry {
     pub(crate) object: Object,
     pub(crate) payload: Payload,
-    /// File offsets where chunks end; empty in the contiguous layout.
-    pub(crate) chunk_ends: &'a [U64],
+    /// Positions of its chunks in the index's array of chunk ends; empty in the contiguous layout.
+    chunk_ends: Range<usize>,
 }
 
 impl<'a> Index<'a> {
-    /// Bytes of the whole index that starts with `head`, or `None` when they overflow.
+    /// Bytes of the whole index that starts with `head`, or `None` if they overflow.
     pub(crate) fn length(head: &[u8; size_of::<IndexHead>()]) -> Option<u64> {
         let head: IndexHead = zerocopy::transmute!(*head);
         let parts = [
@@ -134,18 +135,18 @@ impl<'a> Index<'a> {
         })
     }
 
-    /// Bytes of the head that [`length`](Self::length) wants.
+    /// Bytes of the head that [`length`](Self::length) needs.
     pub(crate) const HEAD_BYTES: usize = size_of::<IndexHead>();
 
-    /// Cuts the index into its arrays; entries are looked at when asked for.
+    /// Splits the index into its arrays. Entries are checked when they are used.
     ///
     /// # Errors
-    /// `Corrupt` when tag or sizes are wrong.
+    /// `Corrupt` if tag or sizes are wrong.
     pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self> {
-        let mismatch = || Error::corrupt("an index whose parts do not fill it");
+        let mismatch = || Error::corrupt("index: length does not match its parts");
         let (head, rest) = IndexHead::read_from_prefix(bytes).map_err(|_| mismatch())?;
         if head.tag != INDEX_TAG || head.reserved != 0 {
-            return Err(Error::corrupt("an index that does not start as one"));
+            return Err(Error::corrupt("index: wrong tag or reserved bytes"));
         }
         let (entries, rest) = take(rest, head.entries.get()).ok_or_else(mismatch)?;
         let (order, rest) = take(rest, head.entries.get()).ok_or_else(mismatch)?;
@@ -157,23 +158,34 @@ impl<'a> Index<'a> {
         Ok(Self { entries, order, dimensions, chunk_ends, names })
     }
 
-    /// How many objects there are.
+    /// The number of objects.
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
 
     fn raw_entry(&self, position: usize) -> Result<&'a Entry> {
-        self.entries.get(position).ok_or_else(|| Error::corrupt("an index position out of range"))
+        self.entries.get(position).ok_or_else(|| Error::corrupt("index: entry out of range"))
     }
 
     fn key(&self, entry: &Entry) -> Result<(u8, &'a [u8])> {
         let name = slice(self.names, entry.name_offset.get(), entry.name_length.get().into());
-        Ok((entry.kind, name.ok_or_else(|| Error::corrupt("a name out of the index"))?))
+        Ok((entry.kind, name.ok_or_else(|| Error::corrupt("index: name out of range"))?))
     }
 
-    /// What kind of object is at `position`, in file order.
+    /// The kind of the object at `position`, in file order.
     pub(crate) fn kind(&self, position: usize) -> Result<ObjectKind> {
         ObjectKind::from_id(self.raw_entry(position)?.kind)
+    }
+
+    /// The name of the object at `position`, in file order.
+    pub(crate) fn name(&self, position: usize) -> Result<&'a str> {
+        let (_, name) = self.key(self.raw_entry(position)?)?;
+        std::str::from_utf8(name).map_err(|_| Error::corrupt("index: name is not UTF-8"))
+    }
+
+    /// The number of objects of a kind, in O(n).
+    pub(crate) fn count(&self, kind: ObjectKind) -> usize {
+        self.entries.iter().filter(|entry| entry.kind == kind as u8).count()
     }
 
     /// The position of an object, by binary search.
@@ -192,15 +204,15 @@ impl<'a> Index<'a> {
         Ok(None)
     }
 
-    /// The object at `position`, in file order, everything about it checked.
+    /// The object at `position`, in file order, checked.
     ///
     /// # Errors
     /// `Corrupt`, `Unsupported` or `LimitExceeded`.
-    pub(crate) fn entry(&self, position: usize, limits: &Limits) -> Result<IndexEntry<'a>> {
+    pub(crate) fn entry(&self, position: usize, limits: &Limits) -> Result<IndexEntry> {
         let entry = self.raw_entry(position)?;
         let (_, name) = self.key(entry)?;
         let shape = slice(self.dimensions, entry.first_dimension.get(), entry.rank.get().into())
-            .ok_or_else(|| Error::corrupt("a shape out of the index"))?;
+            .ok_or_else(|| Error::corrupt("index: shape out of range"))?;
         let object = object_from_parts(
             [entry.kind, entry.dtype, entry.codec, entry.layout],
             name,
@@ -212,9 +224,9 @@ impl<'a> Index<'a> {
             PayloadLayout::Chunked => object.geometry.chunk_count(),
             PayloadLayout::Contiguous => 0,
         };
-        let chunk_ends = slice(self.chunk_ends, entry.first_chunk.get(), chunks)
+        let chunk_ends = positions(self.chunk_ends.len(), entry.first_chunk.get(), chunks)
             .filter(|_| entry.reserved == 0)
-            .ok_or_else(|| Error::corrupt("chunks out of the index").in_tensor(&object.name))?;
+            .ok_or_else(|| Error::corrupt("index: chunks out of range").in_tensor(&object.name))?;
         let payload = Payload {
             frame_offset: entry.frame_offset.get(),
             offset: entry.payload_offset.get(),
@@ -222,11 +234,53 @@ impl<'a> Index<'a> {
             decoded_crc: entry.decoded_crc.get(),
         };
         let entry = IndexEntry { object, payload, chunk_ends };
-        entry.check_lengths().map_err(|error| error.in_tensor(&entry.object.name))?;
+        self.check_lengths(&entry).map_err(|error| error.in_tensor(&entry.object.name))?;
         Ok(entry)
     }
 
-    /// Checks what reading does not: that names ascend without repetition.
+    fn chunk_ends(&self, entry: &IndexEntry) -> &'a [U64] {
+        // Empty if the entry is of another index.
+        self.chunk_ends.get(entry.chunk_ends.clone()).unwrap_or_default()
+    }
+
+    fn check_lengths(&self, entry: &IndexEntry) -> Result<()> {
+        let corrupt = || Error::corrupt("index: payload offsets contradict each other");
+        let payload = &entry.payload;
+        let end = payload.offset.checked_add(payload.length).ok_or_else(corrupt)?;
+        let expected = match entry.object.layout {
+            PayloadLayout::Contiguous => {
+                payload.offset.checked_add(entry.object.geometry.decoded_len())
+            }
+            PayloadLayout::Chunked => {
+                Some(self.chunk_ends(entry).last().map_or(payload.offset, |last| last.get()))
+            }
+        };
+        if payload.frame_offset >= payload.offset || expected != Some(end) {
+            return Err(corrupt());
+        }
+        Ok(())
+    }
+
+    /// Where chunk `number` of an object lies in the file, with its head.
+    pub(crate) fn chunk_extent(&self, entry: &IndexEntry, number: u64) -> Option<Range<u64>> {
+        match entry.object.layout {
+            PayloadLayout::Contiguous => {
+                let range = entry.object.geometry.chunk_range(number);
+                Some(entry.payload.offset + range.start..entry.payload.offset + range.end)
+            }
+            PayloadLayout::Chunked => {
+                let (ends, number) = (self.chunk_ends(entry), usize::try_from(number).ok()?);
+                let end = ends.get(number)?.get();
+                let start = match number.checked_sub(1) {
+                    Some(before) => ends[before].get(),
+                    None => entry.payload.offset,
+                };
+                Some(start..end)
+            }
+        }
+    }
+
+    /// Checks that names ascend without repetition. Readers do not check that.
     ///
     /// # Errors
     /// `Corrupt`.
@@ -235,7 +289,7 @@ impl<'a> Index<'a> {
         for position in self.order {
             let key = self.key(self.raw_entry(position.get() as usize)?)?;
             if previous.is_some_and(|previous| previous >= key) {
-                return Err(Error::corrupt("index names out of order or repeated"));
+                return Err(Error::corrupt("index: names out of order or repeated"));
             }
             previous = Some(key);
         }
@@ -243,45 +297,7 @@ impl<'a> Index<'a> {
     }
 }
 
-impl IndexEntry<'_> {
-    fn check_lengths(&self) -> Result<()> {
-        let corrupt = || Error::corrupt("payload offsets that contradict each other");
-        let end = self.payload.offset.checked_add(self.payload.length).ok_or_else(corrupt)?;
-        let expected = match self.object.layout {
-            PayloadLayout::Contiguous => {
-                self.payload.offset.checked_add(self.object.geometry.decoded_len())
-            }
-            PayloadLayout::Chunked => {
-                Some(self.chunk_ends.last().map_or(self.payload.offset, |last| last.get()))
-            }
-        };
-        if self.payload.frame_offset >= self.payload.offset || expected != Some(end) {
-            return Err(corrupt());
-        }
-        Ok(())
-    }
-
-    /// Where chunk `number` lies in the file, its head included.
-    pub(crate) fn chunk_extent(&self, number: u64) -> Option<Range<u64>> {
-        match self.object.layout {
-            PayloadLayout::Contiguous => {
-                let range = self.object.geometry.chunk_range(number);
-                Some(self.payload.offset + range.start..self.payload.offset + range.end)
-            }
-            PayloadLayout::Chunked => {
-                let number = usize::try_from(number).ok()?;
-                let end = self.chunk_ends.get(number)?.get();
-                let start = match number.checked_sub(1) {
-                    Some(before) => self.chunk_ends[before].get(),
-                    None => self.payload.offset,
-                };
-                Some(start..end)
-            }
-        }
-    }
-}
-
-/// Splits `count` records off the front.
+/// Splits `count` records from the front.
 fn take<T>(bytes: &[u8], count: u64) -> Option<(&[T], &[u8])>
 where
     T: FromBytes + Immutable + KnownLayout + Unaligned,
@@ -289,10 +305,16 @@ where
     <[T]>::ref_from_prefix_with_elems(bytes, usize::try_from(count).ok()?).ok()
 }
 
-/// `length` items from `start`, if they are there.
+/// `length` items from `start` on, if they exist.
 fn slice<T>(items: &[T], start: u64, length: u64) -> Option<&[T]> {
+    positions(items.len(), start, length).map(|range| &items[range])
+}
+
+/// The positions of `length` items from `start` on, if that many of `count` exist.
+fn positions(count: usize, start: u64, length: u64) -> Option<Range<usize>> {
     let start = usize::try_from(start).ok()?;
-    items.get(start..start.checked_add(usize::try_from(length).ok()?)?)
+    let end = start.checked_add(usize::try_from(length).ok()?)?;
+    (end <= count).then_some(start..end)
 }
 
 #[cfg(test)]
@@ -337,11 +359,11 @@ mod tests {
         assert_eq!(index.find(ObjectKind::File, "b").unwrap(), None);
         let entry = index.entry(0, &Limits::tight()).unwrap();
         assert_eq!(entry.object, object(ObjectKind::Tensor, "b", PayloadLayout::Chunked));
-        assert_eq!(entry.chunk_extent(0), Some(128..138));
-        assert_eq!(entry.chunk_extent(2), Some(148..158));
-        assert_eq!(entry.chunk_extent(3), None);
+        assert_eq!(index.chunk_extent(&entry, 0), Some(128..138));
+        assert_eq!(index.chunk_extent(&entry, 2), Some(148..158));
+        assert_eq!(index.chunk_extent(&entry, 3), None);
         let entry = index.entry(2, &Limits::tight()).unwrap();
-        assert_eq!(entry.chunk_extent(2), Some(264..266));
+        assert_eq!(index.chunk_extent(&entry, 2), Some(264..266));
     }
 
     #[test]

@@ -1,34 +1,35 @@
-//! The bytes on the wire, field by field. `spec/format.md` says the same in prose: change both
-//! together, and after version 1 neither.
+//! The byte layout of all structures. `spec/format.md` specifies it: change both together, and
+//! neither after version 1.
 
 use zerocopy::little_endian::{F64, U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-/// A byte no text starts with, letters, CR LF, ^Z, LF: any damage by a text-mode transfer shows.
+/// The first bytes of every file: a byte that does not occur in text, letters, CR LF, ^Z, LF.
+/// Text-mode transfers damage them.
 pub(crate) const MAGIC: [u8; 8] = *b"\x8fOCC\r\n\x1a\n";
 
 /// The last bytes of every file.
 pub(crate) const END_MAGIC: [u8; 8] = *b"\n\x1a\n\rCCO\x8f";
 
-/// The version written and the only one read.
+/// The only version that is written and read.
 pub(crate) const FORMAT_VERSION: u16 = 0;
 
-/// The oldest reader that understands what is written.
+/// The version of the oldest reader that can read the files written.
 pub(crate) const MIN_READER: u16 = 0;
 
-/// Feature bits this reader implements.
+/// Feature bits that this reader implements.
 pub(crate) const KNOWN_FEATURES: u64 = 0;
 
-/// Starts a frame.
+/// The first bytes of a frame.
 pub(crate) const FRAME_TAG: [u8; 4] = *b"FRAM";
 
-/// Starts the index.
+/// The first bytes of the index.
 pub(crate) const INDEX_TAG: [u8; 4] = *b"INDX";
 
 /// Bytes of a CRC32.
 pub(crate) const CRC_BYTES: usize = 4;
 
-/// The first bytes of a file. The places of magic, versions and CRC never change, in any version.
+/// The first bytes of a file. The offsets of magic, versions and CRC are the same in all versions.
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, Clone, Copy)]
 #[repr(C)]
 pub(crate) struct Header {
@@ -43,8 +44,8 @@ pub(crate) struct Header {
     pub(crate) crc: U32,
 }
 
-/// What every frame starts with. Dimensions, name, codec parameters, chunk CRCs (contiguous
-/// layout only) and the header's CRC follow.
+/// The first bytes of a frame. Dimensions, name, codec parameters, chunk CRCs (contiguous layout
+/// only) and the header's CRC follow.
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, Clone, Copy)]
 #[repr(C)]
 pub(crate) struct FrameHead {
@@ -61,7 +62,7 @@ pub(crate) struct FrameHead {
     pub(crate) chunk_elements: U64,
 }
 
-/// What every chunk of the chunked layout starts with.
+/// The first bytes of a chunk of the chunked layout.
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, Clone, Copy)]
 #[repr(C)]
 pub(crate) struct ChunkHead {
@@ -70,7 +71,7 @@ pub(crate) struct ChunkHead {
     pub(crate) crc: U32,
 }
 
-/// What every frame ends with: what is known only after its chunks.
+/// The last bytes of a frame: values that depend on all its chunks.
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, Clone, Copy)]
 #[repr(C)]
 pub(crate) struct FrameFooter {
@@ -81,7 +82,7 @@ pub(crate) struct FrameFooter {
     pub(crate) crc: U32,
 }
 
-/// What the index starts with. Entries, order, dimensions, chunk ends and names follow.
+/// The first bytes of the index. Entries, order, dimensions, chunk ends and names follow.
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, Clone, Copy)]
 #[repr(C)]
 pub(crate) struct IndexHead {

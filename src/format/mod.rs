@@ -1,5 +1,9 @@
-//! The file's structure: header, frames of chunks, index, trailer. What a chunk's bytes mean is
-//! the codec's affair; here they are opaque.
+//! The container: header, frames of chunks, index, trailer. Chunks are opaque here; codecs encode
+//! and decode them.
+
+// The container is written and parsed by the same layer. Builds without the encoder or the
+// converter use the parser only.
+#![cfg_attr(not(feature = "convert"), allow(dead_code, unused_imports))]
 
 mod frame;
 mod geometry;
@@ -21,7 +25,7 @@ pub(crate) use parser::{Chunk, Event, FrameOffsets, Parser, Progress, parse_chun
 pub(crate) use trailer::Trailer;
 pub(crate) use writer::FileWriter;
 
-/// Bytes of a frame and of the index that an object takes besides parameters and chunks.
+/// Bytes that an object adds to its frame and to the index, without parameters and chunks.
 pub(crate) fn object_overhead(rank: usize, name_length: usize) -> u64 {
     let frame = size_of::<layout::FrameHead>() + layout::CRC_BYTES + Footer::BYTES;
     let index = size_of::<layout::Entry>() + size_of::<zerocopy::little_endian::U32>();
@@ -29,6 +33,6 @@ pub(crate) fn object_overhead(rank: usize, name_length: usize) -> u64 {
     (frame + index + 2 * twice) as u64
 }
 
-/// Bytes that the chunked layout adds to every chunk, in its frame and in the index.
+/// Bytes that the chunked layout adds per chunk to its frame and to the index.
 pub(crate) const CHUNK_OVERHEAD: u64 =
     (size_of::<layout::ChunkHead>() + size_of::<zerocopy::little_endian::U64>()) as u64;

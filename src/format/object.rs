@@ -1,17 +1,17 @@
-//! What a frame holds: a tensor or an attachment, described alike in frame and index.
+//! Objects: the content of frames. Frame headers and index entries describe them alike.
 
 use super::geometry::Geometry;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 
-/// What an object is.
+/// The kind of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub(crate) enum ObjectKind {
     Tensor = 1,
     /// The JSON header of a safetensors file; the object's name is the file's.
     SafetensorsHeader = 2,
-    /// A small file that belongs to the checkpoint, byte for byte.
+    /// A small file of the checkpoint, unchanged.
     File = 3,
 }
 
@@ -26,13 +26,14 @@ impl ObjectKind {
     }
 }
 
-/// How chunks lie in a frame.
+/// The layout of the chunks of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum PayloadLayout {
-    /// Each behind a head with its length and CRC.
+    /// Each chunk follows a head with its length and CRC.
     Chunked = 0,
-    /// End to end from an aligned offset, each of its decoded length; CRCs in the frame header.
+    /// Chunks are contiguous from an aligned offset on and have their decoded lengths. Their CRCs are
+    /// in the frame header.
     Contiguous = 1,
 }
 
@@ -58,7 +59,8 @@ pub(crate) struct Object {
 
 impl Object {
     /// # Errors
-    /// `Corrupt` for an attachment that is not a row of bytes under a plain file name.
+    /// `Corrupt` for an attachment that is not one-dimensional of U8 or whose name is not a plain
+    /// file name.
     pub(crate) fn new(
         kind: ObjectKind,
         name: String,
@@ -69,31 +71,34 @@ impl Object {
         if kind != ObjectKind::Tensor {
             check_file_name(&name)?;
             if geometry.dtype() != Dtype::U8 || geometry.shape().len() != 1 {
-                return Err(Error::corrupt("an attachment that is not a row of bytes"));
+                return Err(Error::corrupt("attachment: not one-dimensional of U8"));
             }
         }
         Ok(Self { kind, name, geometry, codec, layout })
     }
 
-    /// The shape in this machine's integers.
+    /// The shape in integers of this platform.
     ///
     /// # Errors
-    /// `Corrupt` when they are too small for it.
+    /// `Corrupt` if a dimension exceeds them.
     pub(crate) fn native_shape(&self) -> Result<Vec<usize>> {
         let sizes = self.geometry.shape().iter().map(|&size| usize::try_from(size));
-        sizes
-            .collect::<Result<_, _>>()
-            .map_err(|_| Error::corrupt("a shape beyond this machine").in_tensor(&self.name))
+        sizes.collect::<Result<_, _>>().map_err(|_| {
+            Error::corrupt("shape: a dimension exceeds the address space").in_tensor(&self.name)
+        })
     }
 }
 
-/// Refuses names of files that lead out of a folder.
+/// Checks that a name is a file name without a directory.
 ///
 /// # Errors
 /// `Corrupt`.
 pub(crate) fn check_file_name(name: &str) -> Result<()> {
     if matches!(name, "" | "." | "..") || name.contains(['/', '\\', ':', '\0']) {
-        return Err(Error::corrupt(format!("`{}` is not a plain file name", name.escape_debug())));
+        return Err(Error::corrupt(format!(
+            "file name `{}`: not a plain file name",
+            name.escape_debug()
+        )));
     }
     Ok(())
 }
@@ -103,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_plain_file_names_pass() {
+    fn only_plain_file_names_are_accepted() {
         for name in ["a", "model-00001-of-00002.safetensors", ".hidden", "é", "..."] {
             check_file_name(name).unwrap();
         }

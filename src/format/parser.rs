@@ -1,5 +1,5 @@
-//! The file as a sequence of events, without I/O: the caller brings bytes, in order and as many
-//! as are asked for.
+//! A parser of files that does no I/O: the caller provides the bytes in order, as many as the parser
+//! requests, and receives events.
 
 use super::frame::{self, Footer, FrameHeader};
 use super::geometry::Geometry;
@@ -12,12 +12,13 @@ use crate::error::{Error, Result};
 use crate::limits::Limits;
 use zerocopy::FromBytes;
 
-/// What [`Parser::advance`] found.
+/// The result of [`Parser::advance`].
 #[derive(Debug)]
 pub(crate) enum Progress<'a> {
-    /// Call again with at least `bytes` bytes, `consumed` after where this call's input began.
+    /// `consumed` bytes of the input were consumed. Call again with at least `bytes` bytes that
+    /// follow them.
     Need { consumed: usize, bytes: usize },
-    /// Something is complete; the next call's input begins `consumed` after this one's.
+    /// An event is complete. `consumed` bytes of the input were consumed.
     Got { consumed: usize, event: Event<'a> },
 }
 
@@ -27,31 +28,31 @@ pub(crate) enum Event<'a> {
     Header,
     /// A frame begins; its chunks follow.
     Frame(FrameHeader, FrameOffsets),
-    /// The next chunk of the frame, its checksum not yet compared.
+    /// The next chunk of the frame. Its checksum has not been compared.
     Chunk(Chunk<&'a [u8]>),
     /// A frame ends.
     FrameEnd(Footer),
-    /// The index, its checksum not yet compared.
+    /// The index. Its checksum has not been compared.
     Index(&'a [u8]),
     End,
 }
 
-/// Where a frame lies, as far as its header tells.
+/// The offsets of a frame and of its first chunk in the file.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FrameOffsets {
     pub(crate) frame: u64,
     pub(crate) payload: u64,
 }
 
-/// A chunk as it lies in the file, over borrowed or owned bytes.
+/// An encoded chunk, with borrowed or owned bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Chunk<B> {
     pub(crate) number: u64,
-    /// Where its bytes end in the file.
+    /// The offset in the file where its bytes end.
     pub(crate) end: u64,
     pub(crate) bytes: B,
     pub(crate) stored_crc: u32,
-    /// Whether `stored_crc` covers the length too.
+    /// In the chunked layout `stored_crc` covers the length too.
     layout: PayloadLayout,
 }
 
@@ -63,7 +64,7 @@ impl Chunk<&[u8]> {
 }
 
 impl<B: AsRef<[u8]>> Chunk<B> {
-    /// Where its bytes start in the file.
+    /// The offset in the file where its bytes start.
     pub(crate) fn offset(&self) -> u64 {
         self.end - self.bytes.as_ref().len() as u64
     }
@@ -81,14 +82,17 @@ impl<B: AsRef<[u8]>> Chunk<B> {
 }
 
 impl<'a> Chunk<&'a [u8]> {
-    /// A chunk of the contiguous layout, which lies at `offset`.
+    /// Bytes before each chunk of the chunked layout.
+    pub(crate) const HEAD_BYTES: u64 = size_of::<ChunkHead>() as u64;
+
+    /// A chunk of the contiguous layout at `offset`.
     pub(crate) fn contiguous(number: u64, offset: u64, bytes: &'a [u8], stored_crc: u32) -> Self {
         let end = offset + bytes.len() as u64;
         Self { number, end, bytes, stored_crc, layout: PayloadLayout::Contiguous }
     }
 }
 
-/// CRC32 of a chunk of the chunked layout: of its length, then its bytes.
+/// CRC32 of a chunk of the chunked layout: of its length and its bytes.
 pub(crate) fn chunk_crc(bytes: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&(bytes.len() as u32).to_le_bytes());
@@ -96,17 +100,14 @@ pub(crate) fn chunk_crc(bytes: &[u8]) -> u32 {
     hasher.finalize()
 }
 
-/// Reads a chunk of the chunked layout, head included, that fills `extent` and starts at
-/// `offset` in the file.
+/// Reads a chunk of the chunked layout: `extent` is the head and the bytes, at `offset` in the
+/// file.
 ///
 /// # Errors
-/// `Corrupt` when its length is another.
+/// `Corrupt` if the length in the head is not that of the bytes.
 pub(crate) fn parse_chunk(extent: &[u8], offset: u64, number: u64) -> Result<Chunk<&[u8]>> {
-    let corrupt = || {
-        Error::corrupt("a chunk of another length than the index says")
-            .in_chunk(number)
-            .at_offset(offset)
-    };
+    let corrupt =
+        || Error::corrupt("chunk: length contradicts the index").in_chunk(number).at_offset(offset);
     let (head, bytes) = ChunkHead::read_from_prefix(extent).map_err(|_| corrupt())?;
     if head.length.get() as usize != bytes.len() {
         return Err(corrupt());
@@ -122,9 +123,9 @@ pub(crate) fn parse_chunk(extent: &[u8], offset: u64, number: u64) -> Result<Chu
 
 enum State {
     Header,
-    /// A frame or the index starts.
+    /// At the start of a frame or of the index.
     Frame,
-    /// Padding before the first chunk of a contiguous payload.
+    /// At the padding before the first chunk of a contiguous payload.
     Padding(Box<FrameHeader>),
     Chunks {
         header: Box<FrameHeader>,
@@ -136,11 +137,11 @@ enum State {
         index_crc: u32,
     },
     End,
-    /// An error was returned; nothing after it can be trusted.
+    /// An error was returned. The position in the file is unknown.
     Failed,
 }
 
-/// Reads a file from its first byte to its last.
+/// Parses a file from its first byte to its last.
 pub(crate) struct Parser {
     state: State,
     offset: u64,
@@ -166,8 +167,8 @@ impl Parser {
     /// Reads the next part from `input`, the unread bytes from [`offset`](Self::offset) on.
     ///
     /// # Errors
-    /// Whatever is wrong with the bytes, except checksums of chunks and index, which are left to
-    /// the caller. After an error nothing but errors follows.
+    /// Any format violation, except wrong checksums of chunks and index, which the caller compares.
+    /// All calls after an error fail.
     pub(crate) fn advance<'a>(&mut self, input: &'a [u8]) -> Result<Progress<'a>> {
         let mut consumed = 0;
         loop {
@@ -199,8 +200,8 @@ impl Parser {
             State::Trailer { index_offset, index_length, index_crc } => {
                 self.trailer(input, index_offset, index_length, index_crc)
             }
-            State::End => Err(Error::corrupt("bytes after the trailer")),
-            State::Failed => Err(Error::corrupt("what follows an error cannot be read")),
+            State::End => Err(Error::corrupt("file: bytes after the trailer")),
+            State::Failed => Err(Error::corrupt("file: unreadable after an earlier error")),
         }
     }
 
@@ -259,7 +260,7 @@ impl Parser {
             return self.need(bytes, State::Padding(header));
         };
         if padding.iter().any(|&byte| byte != 0) {
-            return Err(Error::corrupt("padding is not zero").in_tensor(&header.object.name));
+            return Err(Error::corrupt("padding: not zero").in_tensor(&header.object.name));
         }
         self.state = State::Chunks { header, next: 0 };
         Ok(Step::Skip(bytes))
@@ -283,7 +284,7 @@ impl Parser {
                     return self.need(bytes, State::Chunks { header, next: number });
                 };
                 let length = head.length.get();
-                Error::check_limit("a coded chunk", length.into(), self.limits.chunk_bytes)
+                Error::check_limit("an encoded chunk", length.into(), self.limits.chunk_bytes)
                     .map_err(|error| error.in_tensor(&header.object.name).in_chunk(number))?;
                 (size_of::<ChunkHead>(), length as usize)
             }
@@ -342,7 +343,7 @@ impl Parser {
         };
         let trailer = Trailer::parse(bytes, self.offset + Trailer::BYTES as u64)?;
         if (trailer.index_offset, trailer.index_length) != (index_offset, index_length) {
-            return Err(Error::corrupt("the trailer points to another index"));
+            return Err(Error::corrupt("trailer: wrong position of the index"));
         }
         Error::check_crc(trailer.index_crc, index_crc)
             .map_err(|error| error.at_offset(index_offset))?;
@@ -357,14 +358,16 @@ enum Step<'a> {
     Got(usize, Event<'a>),
 }
 
-/// Where a contiguous payload starts whose frame header ends at `after`. An empty one needs no
-/// alignment.
+/// The offset of a contiguous payload whose frame header ends at `after`. An empty one is not
+/// aligned.
 ///
 /// # Errors
-/// `Corrupt` when it overflows.
+/// `Corrupt` if it overflows.
 pub(super) fn payload_offset(geometry: &Geometry, after: u64, alignment: u64) -> Result<u64> {
     if geometry.decoded_len() == 0 {
         return Ok(after);
     }
-    after.checked_next_multiple_of(alignment).ok_or_else(|| Error::corrupt("an offset overflows"))
+    after
+        .checked_next_multiple_of(alignment)
+        .ok_or_else(|| Error::corrupt("payload: offset overflows"))
 }

@@ -1,11 +1,10 @@
-//! The trailer: where the index is.
+//! The trailer: the position of the index.
 
 use super::layout::{self, END_MAGIC};
 use crate::error::{Error, Result};
-use std::ops::Range;
 use zerocopy::IntoBytes;
 
-/// Where the index lies, and its checksum.
+/// The position of the index and its checksum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Trailer {
     pub(crate) index_offset: u64,
@@ -32,10 +31,10 @@ impl Trailer {
         zerocopy::transmute!(trailer)
     }
 
-    /// Reads the trailer of a file of `file_length` bytes from the last of them.
+    /// Reads the trailer from the last bytes of a file of `file_length` bytes.
     ///
     /// # Errors
-    /// `Truncated` when it is not there, `ChecksumMismatch` or `Corrupt`.
+    /// `Truncated` if the magic number is missing, `ChecksumMismatch` or `Corrupt`.
     pub(crate) fn parse(bytes: &[u8; Self::BYTES], file_length: u64) -> Result<Self> {
         let at = file_length - Self::BYTES as u64;
         let trailer: layout::Trailer = zerocopy::transmute!(*bytes);
@@ -48,24 +47,9 @@ impl Trailer {
         if trailer.file_length.get() != file_length
             || index_offset.checked_add(index_length) != Some(at)
         {
-            return Err(Error::corrupt("the trailer does not describe this file").at_offset(at));
+            return Err(Error::corrupt("trailer: lengths contradict the file").at_offset(at));
         }
         Ok(Self { index_offset, index_length, index_crc: trailer.index_crc.get() })
-    }
-
-    /// The index within a whole file held in memory, its checksum verified.
-    pub(crate) fn index_range(file: &[u8]) -> Result<Range<usize>> {
-        let length = file.len() as u64;
-        let Some((_, last)) = file.split_last_chunk::<{ Self::BYTES }>() else {
-            return Err(Error::truncated().at_offset(length));
-        };
-        let trailer = Self::parse(last, length)?;
-        // Both are below the length of a slice.
-        let start = trailer.index_offset as usize;
-        let range = start..start + trailer.index_length as usize;
-        Error::check_crc(trailer.index_crc, crc32fast::hash(&file[range.clone()]))
-            .map_err(|error| error.at_offset(trailer.index_offset))?;
-        Ok(range)
     }
 }
 
@@ -74,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn comes_back_and_any_damage_shows() {
+    fn trailers_round_trip_and_damage_is_detected() {
         let trailer = Trailer { index_offset: 64, index_length: 40, index_crc: 7 };
         let bytes = trailer.to_bytes();
         assert_eq!(Trailer::parse(&bytes, 144).unwrap(), trailer);

@@ -1,4 +1,4 @@
-//! Writes a file front to back, never seeking.
+//! Writes a file front to back, without seeking.
 
 use super::frame::{Footer, FrameHeader};
 use super::header::Header;
@@ -44,7 +44,7 @@ impl<W: Write> FileWriter<W> {
         Ok(())
     }
 
-    /// Begins a frame; [`chunk`](Self::chunk) for each of its chunks must follow.
+    /// Begins a frame. Calls of [`chunk`](Self::chunk) for all its chunks must follow.
     pub(crate) fn begin(&mut self, header: FrameHeader) -> Result<()> {
         self.check_closed()?;
         let frame_offset = self.offset;
@@ -62,13 +62,13 @@ impl<W: Write> FileWriter<W> {
         Ok(())
     }
 
-    /// Writes the frame's next chunk, coded.
+    /// Writes the next encoded chunk of the frame.
     pub(crate) fn chunk(&mut self, coded: &[u8]) -> Result<()> {
-        let open = self.open.as_mut().ok_or_else(|| Error::invalid("a chunk outside a frame"))?;
+        let open = self.open.as_mut().ok_or_else(|| Error::invalid("chunk: no frame has begun"))?;
         open.written += 1;
         if open.header.object.layout == PayloadLayout::Chunked {
             let length = u32::try_from(coded.len())
-                .map_err(|_| Error::invalid("a coded chunk of more than 4 GiB"))?;
+                .map_err(|_| Error::invalid("encoded chunk: exceeds 4 GiB"))?;
             let head = ChunkHead { length: length.into(), crc: chunk_crc(coded).into() };
             let end = self.offset + (size_of::<ChunkHead>() + coded.len()) as u64;
             open.chunk_ends.push(end);
@@ -79,13 +79,14 @@ impl<W: Write> FileWriter<W> {
 
     /// Ends the frame.
     pub(crate) fn end(&mut self, footer: Footer) -> Result<()> {
-        let open = self.open.as_ref().ok_or_else(|| Error::invalid("no frame to end"))?;
+        let open =
+            self.open.as_ref().ok_or_else(|| Error::invalid("frame end: no frame has begun"))?;
         let FrameOffsets { frame, payload } = open.offsets;
         let (object, length) = (&open.header.object, self.offset - payload);
         let whole =
             object.layout == PayloadLayout::Chunked || length == object.geometry.decoded_len();
         if open.written != object.geometry.chunk_count() || !whole {
-            return Err(Error::invalid("a frame without all its chunks"));
+            return Err(Error::invalid("frame end: chunks are missing"));
         }
         let decoded_crc = footer.decoded_crc;
         let payload = Payload { frame_offset: frame, offset: payload, length, decoded_crc };
@@ -95,16 +96,16 @@ impl<W: Write> FileWriter<W> {
         Ok(())
     }
 
-    /// A frame that an error cut short leaves nothing that could be continued.
+    /// After an error within a frame the file cannot be continued.
     fn check_closed(&self) -> Result<()> {
         match &self.open {
-            Some(open) => Err(Error::invalid("an earlier tensor was not written whole")
+            Some(open) => Err(Error::invalid("writer: an earlier tensor is incomplete")
                 .in_tensor(&open.header.object.name)),
             None => Ok(()),
         }
     }
 
-    /// How long the file were if it ended here.
+    /// The length of the file if it were finished now.
     pub(crate) fn finished_length(&self) -> u64 {
         self.offset + self.index.length() + Trailer::BYTES as u64
     }

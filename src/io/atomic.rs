@@ -1,15 +1,15 @@
-//! Files that appear whole or not at all.
+//! Files that are replaced atomically.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use tempfile::{NamedTempFile, TempPath};
 
-/// Bytes gathered before they are handed to the operating system.
+/// Bytes of the write buffer.
 const BUFFER_BYTES: usize = 1 << 20;
 
-/// A file being written beside its destination, which it replaces on [`commit`](Self::commit);
-/// dropped before that, it disappears.
+/// A temporary file in the directory of its destination, which it replaces on
+/// [`commit`](Self::commit). It is deleted if it is dropped before.
 pub(crate) struct AtomicFile {
     output: BufWriter<Output>,
     path: PathBuf,
@@ -18,7 +18,7 @@ pub(crate) struct AtomicFile {
 
 enum Output {
     Temporary(NamedTempFile),
-    /// A device or a pipe: there is nothing to replace.
+    /// A device or a pipe, which is written directly.
     Special(File),
 }
 
@@ -39,10 +39,11 @@ impl Write for Output {
 }
 
 impl AtomicFile {
-    /// Starts a file that will be at `path`; a symbolic link there is followed, not replaced.
+    /// Creates the temporary file for the destination `path`. A symbolic link there is followed, not
+    /// replaced.
     ///
     /// # Errors
-    /// `AlreadyExists` when a file is there and `overwrite` is false.
+    /// `AlreadyExists` if the destination exists and `overwrite` is false.
     pub(crate) fn create(path: &Path, overwrite: bool) -> io::Result<Self> {
         let output = |output| BufWriter::with_capacity(BUFFER_BYTES, output);
         let (path, existing) = match fs::metadata(path) {
@@ -61,7 +62,7 @@ impl AtomicFile {
         prefix.push(path.file_name().ok_or(io::ErrorKind::InvalidInput)?);
         prefix.push(".");
         builder.prefix(&prefix).suffix(".tmp");
-        // As the file that is replaced; else as an ordinary new one, by the user's umask.
+        // The permissions of the file that is replaced, else those of a new file under the umask.
         #[cfg(unix)]
         {
             let ordinary = std::os::unix::fs::PermissionsExt::from_mode(0o666);
@@ -69,25 +70,26 @@ impl AtomicFile {
         }
         #[cfg(not(unix))]
         let _ = existing;
-        // Without the temporary file's name, which means nothing to whoever reads the error.
+        // Without the name of the temporary file, which the caller does not know.
         let file = builder.tempfile_in(directory(&path)).map_err(|error| error.kind())?;
         Ok(Self { output: output(Output::Temporary(file)), path, overwrite })
     }
 
-    /// Where the file will be.
+    /// The destination.
+    #[cfg(feature = "convert")]
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Makes the file durable and puts it in its place.
+    /// Syncs the file to disk and moves it to its destination.
     ///
     /// # Errors
-    /// As for writing; `AlreadyExists` when another file has taken the place meanwhile.
+    /// Those of writing; `AlreadyExists` if the destination exists by now and may not be replaced.
     pub(crate) fn commit(self) -> io::Result<()> {
         self.seal()?.commit()
     }
 
-    /// Makes the file durable, not yet in its place.
+    /// Syncs the file to disk without moving it.
     pub(crate) fn seal(self) -> io::Result<SealedFile> {
         let temporary = match self.output.into_inner()? {
             Output::Special(_) => None,
@@ -100,7 +102,7 @@ impl AtomicFile {
     }
 }
 
-/// A file that is whole and waits to be put in its place.
+/// A complete file that has not been moved to its destination.
 pub(crate) struct SealedFile {
     temporary: Option<TempPath>,
     path: PathBuf,
@@ -108,7 +110,8 @@ pub(crate) struct SealedFile {
 }
 
 impl SealedFile {
-    /// Where the file will be.
+    /// The destination.
+    #[cfg(feature = "convert")]
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
@@ -141,7 +144,7 @@ fn directory(path: &Path) -> &Path {
     }
 }
 
-/// Makes a rename in `directory` durable, where the system can.
+/// Syncs a rename in `directory` to disk, if the platform supports it.
 fn sync_directory(directory: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(directory)?.sync_all() } else { Ok(()) }
 }
@@ -155,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn appears_on_commit_only() {
+    fn the_destination_appears_on_commit() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a");
         let mut file = AtomicFile::create(&path, false).unwrap();
@@ -168,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn never_replaces_unasked() {
+    fn existing_files_are_kept_without_overwrite() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a");
         let late = AtomicFile::create(&path, false).unwrap();
@@ -183,7 +186,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_private_file_stays_private() {
+    fn permissions_are_kept() {
         use std::os::unix::fs::PermissionsExt;
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a");
@@ -195,7 +198,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn devices_and_links_stay_what_they_are() {
+    fn devices_are_written_and_links_followed() {
         use std::os::unix::fs::FileTypeExt;
         let mut null = AtomicFile::create(Path::new("/dev/null"), true).unwrap();
         null.write_all(b"x").unwrap();

@@ -1,9 +1,15 @@
 //! Files: the memory map, positioned reads, atomic replacement.
 
+#[cfg(feature = "encode")]
 mod atomic;
+mod file_section;
 mod map;
 mod read_at;
 
-pub(crate) use atomic::{AtomicFile, SealedFile};
+#[cfg(feature = "encode")]
+pub(crate) use atomic::AtomicFile;
+#[cfg(feature = "convert")]
+pub(crate) use atomic::SealedFile;
+pub use file_section::FileSection;
 pub(crate) use map::Map;
-pub use read_at::{FileSection, ReadAt};
+pub use read_at::ReadAt;

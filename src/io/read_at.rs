@@ -1,142 +1,145 @@
-//! Bytes that can be read more than once, from anywhere, by several threads.
+//! Positioned reads from memory or files, by several threads at once.
 
-use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::sync::Arc;
 
-/// A tensor's bytes, in memory or not.
+/// A sequence of bytes of fixed length that is read by position.
 ///
-/// They are read more than once, in ranges, from several threads: to survey, then to code.
-pub trait ReadAt: Sync {
-    /// How many bytes there are.
-    fn byte_len(&self) -> u64;
+/// It is the source of tensors to write ([`TensorSource`](crate::TensorSource)) and of
+/// `.occ` files to read ([`Reader::from_source`](crate::Reader::from_source)). Implementations
+/// exist for byte slices and vectors, for parts of files ([`FileSection`](crate::FileSection)),
+/// and for references to them. An implementation for a remote object store needs two methods:
+///
+/// ```
+/// use std::io;
+/// use std::ops::Range;
+///
+/// struct Remote; // a connection
+/// # impl Remote { fn get(&self, _: Range<u64>, out: &mut [u8]) -> io::Result<()> { out.fill(7); Ok(()) } }
+///
+/// impl occ::ReadAt for Remote {
+///     fn size(&self) -> u64 {
+///         1000
+///     }
+///
+///     fn read_at<'b>(&'b self, range: Range<u64>, buffer: &'b mut Vec<u8>) -> io::Result<&'b [u8]> {
+///         if range.start > range.end || range.end > self.size() {
+///             return Err(io::ErrorKind::UnexpectedEof.into());
+///         }
+///         buffer.resize((range.end - range.start) as usize, 0);
+///         self.get(range, buffer)?;
+///         Ok(buffer)
+///     }
+/// }
+/// # use occ::ReadAt;
+/// # assert_eq!(Remote.read_at(5..7, &mut Vec::new()).unwrap(), [7, 7]);
+/// ```
+pub trait ReadAt: Send + Sync {
+    /// The number of bytes, which does not change.
+    fn size(&self) -> u64;
 
-    /// The bytes of `range`: borrowed where they lie in memory, else read into `scratch`, whose
-    /// contents are replaced.
+    /// The bytes at `range`, all of them: borrowed if they lie in memory, else read into `buffer`.
+    ///
+    /// The content and the length of `buffer` are unspecified before and after the call.
+    /// Implementations may grow it and need not shrink it, so that a buffer that is used for many
+    /// reads is allocated once. Every read of the same range must give the same bytes.
     ///
     /// # Errors
-    /// What the operating system says; `UnexpectedEof` past the end.
-    fn bytes<'a>(&'a self, range: Range<u64>, scratch: &'a mut Vec<u8>) -> io::Result<&'a [u8]>;
+    /// `UnexpectedEof` if the range is reversed, exceeds [`size`](Self::size), or the underlying
+    /// file has become shorter; the errors of the operating system. There are no short reads.
+    fn read_at<'b>(&'b self, range: Range<u64>, buffer: &'b mut Vec<u8>) -> io::Result<&'b [u8]>;
+
+    /// All bytes, if they lie in memory. [`Tensor::as_raw`](crate::Tensor::as_raw) needs it.
+    fn in_memory(&self) -> Option<&[u8]> {
+        None
+    }
 }
 
 impl ReadAt for [u8] {
-    fn byte_len(&self) -> u64 {
+    fn size(&self) -> u64 {
         self.len() as u64
     }
 
-    fn bytes<'a>(&'a self, range: Range<u64>, _: &'a mut Vec<u8>) -> io::Result<&'a [u8]> {
-        let inside = |offset: u64| usize::try_from(offset).ok();
-        inside(range.start)
-            .zip(inside(range.end))
+    fn read_at<'b>(&'b self, range: Range<u64>, _: &'b mut Vec<u8>) -> io::Result<&'b [u8]> {
+        let position = |offset: u64| usize::try_from(offset).ok();
+        position(range.start)
+            .zip(position(range.end))
             .and_then(|(start, end)| self.get(start..end))
             .ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
+
+    fn in_memory(&self) -> Option<&[u8]> {
+        Some(self)
     }
 }
 
 impl ReadAt for Vec<u8> {
-    fn byte_len(&self) -> u64 {
-        self.as_slice().byte_len()
+    fn size(&self) -> u64 {
+        self.as_slice().size()
     }
 
-    fn bytes<'a>(&'a self, range: Range<u64>, scratch: &'a mut Vec<u8>) -> io::Result<&'a [u8]> {
-        self.as_slice().bytes(range, scratch)
+    fn read_at<'b>(&'b self, range: Range<u64>, buffer: &'b mut Vec<u8>) -> io::Result<&'b [u8]> {
+        self.as_slice().read_at(range, buffer)
+    }
+
+    fn in_memory(&self) -> Option<&[u8]> {
+        Some(self)
     }
 }
 
 impl<S: ReadAt + ?Sized> ReadAt for &S {
-    fn byte_len(&self) -> u64 {
-        (**self).byte_len()
+    fn size(&self) -> u64 {
+        (**self).size()
     }
 
-    fn bytes<'a>(&'a self, range: Range<u64>, scratch: &'a mut Vec<u8>) -> io::Result<&'a [u8]> {
-        (**self).bytes(range, scratch)
+    fn read_at<'b>(&'b self, range: Range<u64>, buffer: &'b mut Vec<u8>) -> io::Result<&'b [u8]> {
+        (**self).read_at(range, buffer)
     }
-}
 
-/// A part of an open file, read as needed and never mapped, so that its pages do not count
-/// against the process.
-///
-/// ```no_run
-/// use occ::{Dtype, FileSection, Writer, WriteOptions};
-/// let file = std::fs::File::open("weights.bin")?;
-/// let mut writer = Writer::create("weights.occ", WriteOptions::default())?;
-/// writer.add_from("w", Dtype::Bf16, &[4096, 4096], &FileSection::new(&file, 0..4096 * 4096 * 2))?;
-/// writer.finish()?;
-/// # Ok::<(), occ::Error>(())
-/// ```
-#[derive(Debug)]
-pub struct FileSection<'f> {
-    file: &'f File,
-    range: Range<u64>,
-}
-
-impl<'f> FileSection<'f> {
-    /// The bytes of `file` in `range`.
-    pub fn new(file: &'f File, range: Range<u64>) -> Self {
-        Self { file, range }
+    fn in_memory(&self) -> Option<&[u8]> {
+        (**self).in_memory()
     }
 }
 
-impl ReadAt for FileSection<'_> {
-    fn byte_len(&self) -> u64 {
-        self.range.end.saturating_sub(self.range.start)
+impl<S: ReadAt + ?Sized> ReadAt for Arc<S> {
+    fn size(&self) -> u64 {
+        (**self).size()
     }
 
-    fn bytes<'a>(&'a self, range: Range<u64>, scratch: &'a mut Vec<u8>) -> io::Result<&'a [u8]> {
-        if range.start > range.end || range.end > self.byte_len() {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        let length = usize::try_from(range.end - range.start)
-            .map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
-        scratch.resize(length, 0);
-        read_exact_at(self.file, scratch, self.range.start + range.start)?;
-        Ok(scratch)
+    fn read_at<'b>(&'b self, range: Range<u64>, buffer: &'b mut Vec<u8>) -> io::Result<&'b [u8]> {
+        (**self).read_at(range, buffer)
     }
-}
 
-#[cfg(unix)]
-fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-    std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset)
-}
-
-#[cfg(windows)]
-fn read_exact_at(file: &File, mut buffer: &mut [u8], mut offset: u64) -> io::Result<()> {
-    while !buffer.is_empty() {
-        match std::os::windows::fs::FileExt::seek_read(file, buffer, offset) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(read) => {
-                buffer = &mut buffer[read..];
-                offset += read as u64;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
+    fn in_memory(&self) -> Option<&[u8]> {
+        (**self).in_memory()
     }
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
+
+    fn check(source: &dyn ReadAt, expected: &[u8]) {
+        assert_eq!(source.size(), expected.len() as u64);
+        assert_eq!(source.in_memory(), Some(expected));
+        let mut buffer = vec![9; 3];
+        assert_eq!(source.read_at(1..3, &mut buffer).unwrap(), &expected[1..3]);
+        assert!(source.read_at(3..3, &mut buffer).unwrap().is_empty());
+        let reversed = Range { start: 3, end: 2 };
+        for range in [2..5, 5..5, reversed, 0..u64::MAX] {
+            let error = source.read_at(range, &mut buffer).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+        }
+    }
 
     #[test]
-    fn memory_and_file_agree() {
-        let bytes: Vec<u8> = (0..100).collect();
-        let mut file = tempfile::tempfile().unwrap();
-        file.write_all(&bytes).unwrap();
-        let section = FileSection::new(&file, 10..90);
-        let memory = &bytes[10..90];
-        assert_eq!((section.byte_len(), memory.byte_len()), (80, 80));
-        let mut scratch = vec![1; 3];
-        for range in [0..80, 5..5, 7..80, 0..1] {
-            let expected = memory.bytes(range.clone(), &mut Vec::new()).unwrap().to_vec();
-            assert_eq!(section.bytes(range, &mut scratch).unwrap(), expected);
-        }
-        let reversed = Range { start: 9, end: 8 };
-        for range in [0..81, 80..81, reversed, 0..u64::MAX] {
-            assert!(memory.bytes(range.clone(), &mut Vec::new()).is_err());
-            assert!(section.bytes(range, &mut scratch).is_err());
-        }
+    fn memory_is_borrowed_and_ranges_are_checked() {
+        let bytes = vec![1, 2, 3, 4];
+        check(&bytes, &bytes);
+        check(&bytes.as_slice(), &bytes);
+        check(&&bytes, &bytes);
+        check(&Arc::new(bytes.clone()), &bytes);
+        check(&Arc::<[u8]>::from(bytes.clone()), &bytes);
     }
 }

@@ -1,10 +1,10 @@
-//! What is in a file besides tensors.
+//! Objects of a file that are not tensors.
 
 use super::tensor::Tensor;
 use crate::error::Result;
 use crate::format::ObjectKind;
 
-/// What an attachment is.
+/// The kind of an attachment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AttachmentKind {
@@ -14,35 +14,35 @@ pub enum AttachmentKind {
     File,
 }
 
-/// Something in an open file that is not a tensor.
-#[derive(Debug)]
-pub struct Attachment<'r>(pub(super) Tensor<'r>);
+/// An object in an open file that is not a tensor.
+#[derive(Clone, Debug)]
+pub struct Attachment<'a>(pub(super) Tensor<'a>);
 
 impl Attachment<'_> {
-    /// A file name without a folder.
+    /// A file name without a directory.
     pub fn name(&self) -> &str {
         self.0.name()
     }
 
-    /// What it is.
+    /// Its kind.
     pub fn kind(&self) -> AttachmentKind {
-        match self.0.entry.object.kind {
+        match self.0.kind() {
             ObjectKind::SafetensorsHeader => AttachmentKind::SafetensorsHeader,
             ObjectKind::File | ObjectKind::Tensor => AttachmentKind::File,
         }
     }
 
-    /// Bytes when decoded.
+    /// Bytes of the decoded attachment.
     pub fn decoded_bytes(&self) -> u64 {
         self.0.decoded_bytes()
     }
 
-    /// Bytes of its chunks in the file, their heads included.
+    /// Bytes of the encoded chunks in the file, with their heads.
     pub fn coded_bytes(&self) -> u64 {
         self.0.coded_bytes()
     }
 
-    /// The attachment's bytes.
+    /// Decodes the attachment.
     ///
     /// # Errors
     /// As [`Tensor::decode`].

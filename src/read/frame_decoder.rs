@@ -1,93 +1,164 @@
-//! Where container and codec meet: from a frame's header to its decoded chunks.
+//! Decoding of one frame's chunks: the connection between container and codec.
 
 use crate::codec::{Codec, Coding, Decoder};
 use crate::error::{Error, Result};
 use crate::format::{Chunk, Footer, FrameHeader, PayloadLayout};
 
-/// Decodes the chunks of one frame.
+/// Decodes the chunks of one frame, with the tables that its codec parameters describe.
 pub(crate) struct FrameDecoder {
     header: FrameHeader,
-    decoder: Decoder,
+    /// `None` if codec or parameters are not supported. Chunks can be skipped and their checksums
+    /// compared nevertheless.
+    decoder: Option<Decoder>,
+    /// Whether a chunk is its decoded bytes, with a CRC32 of exactly these.
+    is_raw: bool,
 }
 
 impl FrameDecoder {
-    /// # Errors
-    /// `Unsupported` for an unknown codec, `Corrupt` or `Truncated` for bad parameters.
-    pub(crate) fn new(header: FrameHeader) -> Result<Self> {
-        let object = &header.object;
-        let decoder = Decoder::new(object.codec, object.geometry.dtype(), &header.parameters);
-        let raw = object.codec == Codec::Raw.id();
-        let decoder = match decoder {
-            Ok(_) if object.layout == PayloadLayout::Contiguous && !raw => {
-                Err(Error::corrupt("a contiguous layout for coded chunks"))
-            }
-            other => other,
-        };
-        let decoder = decoder.map_err(|error| error.in_tensor(&object.name))?;
-        Ok(Self { header, decoder })
+    pub(crate) fn new(header: FrameHeader) -> Self {
+        let decoder = decoder(&header).ok();
+        let is_raw = matches!(decoder, Some(Decoder::Raw))
+            && header.object.layout == PayloadLayout::Contiguous;
+        Self { header, decoder, is_raw }
     }
 
     pub(crate) fn header(&self) -> &FrameHeader {
         &self.header
     }
 
-    /// Compares a chunk's checksum and decodes it.
+    /// Checks that the chunks can be decoded.
     ///
     /// # Errors
-    /// `ChecksumMismatch` or `Corrupt`, with tensor, chunk and offset.
+    /// `Unsupported` for an unknown codec, `Corrupt` or `Truncated` for bad parameters.
+    pub(crate) fn check_supported(&self) -> Result<()> {
+        self.decoder().map(|_| ())
+    }
+
+    pub(crate) fn is_supported(&self) -> bool {
+        self.decoder.is_some()
+    }
+
+    fn decoder(&self) -> Result<&Decoder> {
+        match &self.decoder {
+            Some(decoder) => Ok(decoder),
+            None => Err(match decoder(&self.header) {
+                Err(error) => error.in_tensor(&self.header.object.name),
+                Ok(_) => unreachable!("the same parameters were rejected before"),
+            }),
+        }
+    }
+
+    /// Decoded bytes of chunk `number`: at most the limit on chunks.
+    pub(crate) fn chunk_length(&self, number: u64) -> usize {
+        let range = self.header.object.geometry.chunk_range(number);
+        (range.end - range.start) as usize
+    }
+
+    /// Compares the checksum of a chunk and decodes it.
+    ///
+    /// # Errors
+    /// `ChecksumMismatch` or `Corrupt`, with tensor, chunk and offset; as
+    /// [`check_supported`](Self::check_supported).
     pub(crate) fn decode(&self, chunk: &Chunk<impl AsRef<[u8]>>) -> Result<Vec<u8>> {
-        let range = self.header.object.geometry.chunk_range(chunk.number);
-        // At most the limit on chunks.
-        let mut out = vec![0; (range.end - range.start) as usize];
+        let mut out = vec![0; self.chunk_length(chunk.number)];
         self.decode_into(chunk, &mut out)?;
         Ok(out)
     }
 
-    /// [`decode`](Self::decode) over `out`, which is as long as the decoded chunk.
+    /// [`decode`](Self::decode) into `out`, which has the length of the decoded chunk.
     pub(crate) fn decode_into(
         &self,
         chunk: &Chunk<impl AsRef<[u8]>>,
         out: &mut [u8],
     ) -> Result<()> {
-        let decoded = chunk.check().and_then(|()| self.decoder.decode(chunk.bytes.as_ref(), out));
+        let decoder = self.decoder()?;
+        let decoded = chunk.check().and_then(|()| decoder.decode(chunk.bytes.as_ref(), out));
         decoded.map_err(|error| self.in_chunk(error, chunk))
     }
 
-    /// [`decode`](Self::decode) to numbers, of a float dtype.
+    /// [`decode_into`](Self::decode_into), and the CRC32 of the decoded bytes, computed while they
+    /// are in the cache.
+    pub(crate) fn decode_with_crc(
+        &self,
+        chunk: &Chunk<impl AsRef<[u8]>>,
+        out: &mut [u8],
+    ) -> Result<u32> {
+        self.decode_into(chunk, out)?;
+        Ok(if self.is_raw { chunk.stored_crc } else { crc32fast::hash(out) })
+    }
+
+    /// [`decode`](Self::decode) to F32, for a float dtype.
     pub(crate) fn decode_f32(&self, chunk: &Chunk<impl AsRef<[u8]>>) -> Result<Vec<f32>> {
-        let geometry = &self.header.object.geometry;
-        let range = geometry.chunk_range(chunk.number);
-        let size = u64::from(geometry.dtype().bits()) / 8;
-        let elements = ((range.end - range.start) / size) as usize;
+        let decoder = self.decoder()?;
+        let dtype = self.header.object.geometry.dtype();
+        let elements = self.chunk_length(chunk.number) * 8 / dtype.bits() as usize;
         let decode = || {
             chunk.check()?;
-            self.decoder.decode_f32(chunk.bytes.as_ref(), geometry.dtype(), elements)
+            decoder.decode_f32(chunk.bytes.as_ref(), dtype, elements)
         };
         decode().map_err(|error| self.in_chunk(error, chunk))
     }
 
-    fn in_chunk(&self, error: Error, chunk: &Chunk<impl AsRef<[u8]>>) -> Error {
-        let place = error.in_chunk(chunk.number).at_offset(chunk.offset());
-        place.in_tensor(&self.header.object.name)
-    }
-
-    /// How the tensor was coded, if with loss.
-    pub(crate) fn coding(&self, signal: f64, noise: f64) -> Option<Coding> {
-        self.decoder.coding(signal, noise)
-    }
-
-    /// Compares the checksum of the whole decoded tensor with that from those of its chunks, and
-    /// that only what is coded with loss tells of loss.
+    /// Compares the checksum of a chunk without decoding it.
     ///
     /// # Errors
-    /// `ChecksumMismatch`, `Corrupt`.
-    pub(crate) fn check_whole(&self, footer: Footer, crcs: Vec<u32>) -> Result<()> {
-        let object = &self.header.object;
-        let exact = Footer { decoded_crc: footer.decoded_crc, ..Footer::default() };
-        let check = match self.decoder.is_lossless() && footer != exact {
-            true => Err(Error::corrupt("a loss where nothing is lost")),
-            false => Error::check_crc(footer.decoded_crc, object.geometry.combine_crcs(crcs)),
-        };
-        check.map_err(|error| error.in_tensor(&object.name))
+    /// `ChecksumMismatch`, with tensor, chunk and offset.
+    pub(crate) fn check(&self, chunk: &Chunk<impl AsRef<[u8]>>) -> Result<()> {
+        chunk.check().map_err(|error| self.in_chunk(error, chunk))
     }
+
+    fn in_chunk(&self, error: Error, chunk: &Chunk<impl AsRef<[u8]>>) -> Error {
+        let error = error.in_chunk(chunk.number).at_offset(chunk.offset());
+        error.in_tensor(&self.header.object.name)
+    }
+
+    /// The parameters of a lossy codec; `None` for a lossless one.
+    ///
+    /// # Errors
+    /// As [`check_supported`](Self::check_supported).
+    pub(crate) fn coding(&self, footer: Footer) -> Result<Option<Coding>> {
+        Ok(self.decoder()?.coding(footer.signal, footer.noise))
+    }
+
+    /// Compares the checksum of the whole decoded tensor with those of its decoded chunks, and
+    /// checks that the footer of a lossless tensor reports no error.
+    ///
+    /// # Errors
+    /// `ChecksumMismatch`, `Corrupt`; as [`check_supported`](Self::check_supported).
+    pub(crate) fn check_whole(
+        &self,
+        footer: Footer,
+        crcs: impl IntoIterator<Item = u32>,
+    ) -> Result<()> {
+        let lossless = Footer { decoded_crc: footer.decoded_crc, ..Footer::default() };
+        if self.decoder()?.is_lossless() && footer != lossless {
+            let error = Error::corrupt("frame footer: an error sum for a lossless codec");
+            return Err(error.in_tensor(&self.header.object.name));
+        }
+        self.check_decoded_crc(footer.decoded_crc, crcs)
+    }
+
+    /// Compares the checksum of the whole decoded tensor with those of its decoded chunks.
+    ///
+    /// # Errors
+    /// `ChecksumMismatch`.
+    pub(crate) fn check_decoded_crc(
+        &self,
+        stored: u32,
+        crcs: impl IntoIterator<Item = u32>,
+    ) -> Result<()> {
+        let object = &self.header.object;
+        Error::check_crc(stored, object.geometry.combine_crcs(crcs))
+            .map_err(|error| error.in_tensor(&object.name))
+    }
+}
+
+/// The decoder for the codec and the parameters in a frame header.
+fn decoder(header: &FrameHeader) -> Result<Decoder> {
+    let object = &header.object;
+    let decoder = Decoder::new(object.codec, object.geometry.dtype(), &header.parameters)?;
+    if object.layout == PayloadLayout::Contiguous && object.codec != Codec::Raw.id() {
+        return Err(Error::corrupt("frame header: contiguous layout with an encoding codec"));
+    }
+    Ok(decoder)
 }

@@ -1,17 +1,27 @@
-//! Reading `.occ` files: at random, front to back, and to verify them. Every path decodes frames
-//! through one [`FrameDecoder`].
+//! Reading `.occ` files: with random access, front to back, and for verification. All of them
+//! decode chunks by [`FrameDecoder`](frame_decoder::FrameDecoder).
 
 mod attachment;
+mod container;
+#[cfg(feature = "convert")]
 mod decode_all;
+mod decode_stream;
+mod element;
 mod frame_decoder;
 mod reader;
+mod similar;
+mod stored_object;
 mod stream;
+mod stream_tensor;
 mod tensor;
 mod verify;
 
 pub use attachment::{Attachment, AttachmentKind};
+#[cfg(feature = "convert")]
 pub(crate) use decode_all::Part;
+pub use element::Element;
 pub use reader::Reader;
-pub use stream::{DecodedTensor, StreamReader, StreamTensor};
+pub use stream::StreamReader;
+pub use stream_tensor::{DecodedTensor, StreamTensor};
 pub use tensor::Tensor;
 pub use verify::{VerifyOptions, VerifyReport, verify};

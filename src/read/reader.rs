@@ -1,65 +1,59 @@
-//! Random access to an `.occ` file in memory or mapped.
+//! Random access to the tensors of an `.occ` file.
 
 use super::attachment::Attachment;
+use super::container::Container;
+use super::similar::similar_names;
+use super::stored_object::StoredObject;
 use super::tensor::Tensor;
 use crate::error::{Error, Result};
-use crate::format::{FORMAT_VERSION, Header, Index, ObjectKind, Trailer};
-use crate::io::Map;
+use crate::format::{FORMAT_VERSION, ObjectKind};
+use crate::io::{FileSection, Map, ReadAt};
 use crate::limits::Limits;
 use rayon::prelude::*;
 use std::fmt;
-use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
+use wildmatch::WildMatch;
 
-/// An open `.occ` file.
+/// An open `.occ` file with random access to its tensors.
 ///
-/// Opening checks the header, the trailer and the index's checksum, and allocates nothing per
-/// tensor; tensors are looked at when asked for.
+/// | constructor | source | tensor data |
+/// |---|---|---|
+/// | [`open`](Self::open) | a file | positioned reads |
+/// | [`map`](Self::map) (unsafe) | a file | memory map, no copies |
+/// | [`new`](Self::new) | bytes in memory | borrowed |
+/// | [`from_source`](Self::from_source) | any [`ReadAt`] | as the source provides them |
+///
+/// Each has a variant `…_with` that takes [`Limits`]. Opening checks the header, the trailer and
+/// the checksum of the index; index entries and tensors are checked when they are used. Handles
+/// of tensors share the open file and may outlive the reader.
 ///
 /// ```no_run
 /// let file = occ::Reader::open("model.occ")?;
 /// let tensor = file.tensor("model.embed_tokens.weight")?;
 /// println!("{} {:?}: {} bytes", tensor.dtype(), tensor.shape(), tensor.coded_bytes());
-/// let rows = tensor.decode_rows(100..164)?; // reads only the chunks that hold them
+/// let rows = tensor.decode_rows(100..164)?; // reads only the chunks that contain them
 /// # Ok::<(), occ::Error>(())
 /// ```
-pub struct Reader<'a> {
-    bytes: Bytes<'a>,
-    pub(super) header: Header,
-    pub(super) index: Range<usize>,
-    pub(super) limits: Limits,
-}
-
-enum Bytes<'a> {
-    Mapped(Map),
-    Borrowed(&'a [u8]),
-}
-
-impl Bytes<'_> {
-    fn as_slice(&self) -> &[u8] {
-        match self {
-            Self::Mapped(map) => map,
-            Self::Borrowed(bytes) => bytes,
-        }
-    }
-}
+#[derive(Clone)]
+pub struct Reader<'a>(Arc<Container<'a>>);
 
 impl fmt::Debug for Reader<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let tensors = self.index().len();
-        f.debug_struct("Reader").field("objects", &tensors).finish_non_exhaustive()
+        f.debug_struct("Reader").field("tensors", &self.len()).finish_non_exhaustive()
     }
 }
 
 impl Reader<'static> {
-    /// Maps a file into memory and opens it.
+    /// Opens a file and reads its index into memory. Chunks are read by position when they are
+    /// needed.
     ///
-    /// The file must not be truncated or changed in place while the reader lives: reading a
-    /// vanished page kills the process, as with every memory map. Replacing it by renaming another
-    /// over it, as [`Writer`](crate::Writer) does, is safe.
+    /// If the file is truncated or modified while it is open, or the device fails, decoding
+    /// returns an error.
     ///
     /// # Errors
-    /// `Io`, `NotOcc`, `UnsupportedVersion`, `Truncated`, `ChecksumMismatch`, `Corrupt`.
+    /// `Io`, `NotOcc`, `UnsupportedVersion`, `Truncated`, `ChecksumMismatch`, `Corrupt`,
+    /// `LimitExceeded`.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         Self::open_with(path, Limits::default())
     }
@@ -70,93 +64,185 @@ impl Reader<'static> {
     /// As [`open`](Self::open).
     pub fn open_with(path: impl AsRef<Path>, limits: Limits) -> Result<Self> {
         let path = path.as_ref();
-        let open = || Self::with_bytes(Bytes::Mapped(Map::open(path)?), limits);
-        open().map_err(|error: Error| error.in_file(path))
+        Self::open_path(path, FileSection::open(path), limits)
+    }
+
+    /// Maps a file into memory and opens it. Tensors stored raw can be used without a copy
+    /// ([`Tensor::as_raw`]).
+    ///
+    /// # Safety
+    /// The file must not be truncated or modified in place, by this process or another, while the
+    /// reader or a handle of a tensor exists: that is undefined behavior, and access to a page
+    /// that no longer exists terminates the process with `SIGBUS`. It is safe to replace the file
+    /// by renaming another over it, as [`Writer::create`](crate::Writer::create) does. The same
+    /// conditions apply as for [`memmap2::Mmap::map`].
+    ///
+    /// ```
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path().join("model.occ");
+    /// # let mut w = occ::Writer::create(&path, occ::WriteOptions::default())?;
+    /// # w.add("w", occ::Dtype::U8, &[3], &[1, 2, 3])?;
+    /// # w.finish()?;
+    /// // SAFETY: no process modifies the file.
+    /// let file = unsafe { occ::Reader::map(&path) }?;
+    /// assert_eq!(file.tensor("w")?.as_raw(), Some(&[1, 2, 3][..]));
+    /// # Ok::<(), occ::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    #[allow(unsafe_code)]
+    pub unsafe fn map(path: impl AsRef<Path>) -> Result<Self> {
+        // SAFETY: the caller's contract is the same.
+        unsafe { Self::map_with(path, Limits::default()) }
+    }
+
+    /// [`map`](Self::map) with other limits.
+    ///
+    /// # Safety
+    /// As [`map`](Self::map).
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    #[allow(unsafe_code)]
+    pub unsafe fn map_with(path: impl AsRef<Path>, limits: Limits) -> Result<Self> {
+        let path = path.as_ref();
+        // SAFETY: the caller guarantees that the file does not change.
+        Self::open_path(path, unsafe { Map::open(path) }, limits)
+    }
+
+    fn open_path(
+        path: &Path,
+        source: std::io::Result<impl ReadAt + 'static>,
+        limits: Limits,
+    ) -> Result<Self> {
+        let source = source.map_err(|error| Error::from(error).in_file(path))?;
+        let container = Container::open(Box::new(source), Some(path.to_owned()), limits);
+        container.map(|container| Self(Arc::new(container))).map_err(|error| error.in_file(path))
     }
 }
 
 impl<'a> Reader<'a> {
-    /// Opens a file that is in memory already.
+    /// Opens a file that is in memory.
     ///
     /// # Errors
     /// As [`open`](Reader::open), without `Io`.
-    pub fn from_bytes(bytes: &'a [u8]) -> Result<Self> {
-        Self::from_bytes_with(bytes, Limits::default())
+    pub fn new(bytes: &'a [u8]) -> Result<Self> {
+        Self::from_source(bytes)
     }
 
-    /// [`from_bytes`](Self::from_bytes) with other limits.
+    /// [`new`](Self::new) with other limits.
     ///
     /// # Errors
-    /// As [`from_bytes`](Self::from_bytes).
-    pub fn from_bytes_with(bytes: &'a [u8], limits: Limits) -> Result<Self> {
-        Self::with_bytes(Bytes::Borrowed(bytes), limits)
+    /// As [`new`](Self::new).
+    pub fn new_with(bytes: &'a [u8], limits: Limits) -> Result<Self> {
+        Self::from_source_with(bytes, limits)
     }
 
-    fn with_bytes(bytes: Bytes<'a>, limits: Limits) -> Result<Self> {
-        let file = bytes.as_slice();
-        let header = Header::parse(file)?;
-        let index = Trailer::index_range(file)?;
-        Index::parse(&file[index.clone()]).map_err(|error| error.at_offset(index.start as u64))?;
-        Ok(Self { bytes, header, index, limits })
+    /// Opens a file in any source with positioned reads.
+    ///
+    /// ```
+    /// # let mut file = Vec::new();
+    /// # let mut w = occ::Writer::new(&mut file, occ::WriteOptions::default())?;
+    /// # w.add("w", occ::Dtype::U8, &[3], &[1, 2, 3])?;
+    /// # w.finish()?;
+    /// let owned = std::sync::Arc::new(file); // a Vec<u8>
+    /// let reader: occ::Reader<'static> = occ::Reader::from_source(owned)?;
+    /// assert_eq!(reader.tensor("w")?.decode()?, [1, 2, 3]);
+    /// # Ok::<(), occ::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`open`](Reader::open).
+    pub fn from_source(source: impl ReadAt + 'a) -> Result<Self> {
+        Self::from_source_with(source, Limits::default())
     }
 
-    fn file(&self) -> &[u8] {
-        self.bytes.as_slice()
-    }
-
-    /// The bytes in `range`, if the file has them.
-    pub(super) fn slice(&self, range: Range<u64>) -> Option<&[u8]> {
-        let start = usize::try_from(range.start).ok()?;
-        self.file().get(start..usize::try_from(range.end).ok()?)
-    }
-
-    fn index(&self) -> Index<'_> {
-        match Index::parse(&self.file()[self.index.clone()]) {
-            Ok(index) => index,
-            Err(_) => unreachable!("parsed when the file was opened"),
-        }
+    /// [`from_source`](Self::from_source) with other limits.
+    ///
+    /// # Errors
+    /// As [`open`](Reader::open).
+    pub fn from_source_with(source: impl ReadAt + 'a, limits: Limits) -> Result<Self> {
+        Ok(Self(Arc::new(Container::open(Box::new(source), None, limits)?)))
     }
 
     /// Bytes of the whole file.
     pub fn file_bytes(&self) -> u64 {
-        self.file().len() as u64
+        self.0.size()
     }
 
     /// Bytes of the index.
     pub fn index_bytes(&self) -> u64 {
-        self.index.len() as u64
+        self.0.index_length()
     }
 
     /// The file's format version.
     pub fn format_version(&self) -> u16 {
-        FORMAT_VERSION // the only one that opens
+        FORMAT_VERSION // files of other versions are not opened
     }
 
-    /// Tensors stored raw start at multiples of this many bytes.
+    /// The payloads of tensors stored raw start at multiples of this number of bytes.
     pub fn alignment(&self) -> u64 {
-        self.header.alignment()
+        self.0.alignment()
     }
 
-    /// The tensor of this name: binary search, O(log n) in the number of tensors.
+    /// The number of tensors.
+    pub fn len(&self) -> usize {
+        self.0.tensors()
+    }
+
+    /// Whether the file contains no tensor.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The names of all tensors, in file order.
     ///
     /// # Errors
-    /// `InvalidArgument` when there is none; `Corrupt`, `Unsupported` or `LimitExceeded` when the
-    /// index describes it badly.
-    pub fn tensor(&self, name: &str) -> Result<Tensor<'_>> {
-        self.get(name)?.ok_or_else(|| Error::invalid("no such tensor").in_tensor(name))
+    /// An item is `Corrupt` if the index does not contain a valid name.
+    pub fn names(&self) -> impl Iterator<Item = Result<&str>> {
+        let index = self.0.index();
+        self.tensor_positions().map(move |position| {
+            let name = position.and_then(|position| index.name(position));
+            name.map_err(|error| self.0.in_file(error))
+        })
     }
 
-    /// The tensor of this name, if there is one.
+    /// Whether the file contains a tensor of this name, in O(log n) for n tensors.
     ///
     /// # Errors
-    /// As [`tensor`](Self::tensor), but for the missing one.
-    pub fn get(&self, name: &str) -> Result<Option<Tensor<'_>>> {
-        let position = self.index().find(ObjectKind::Tensor, name)?;
-        position.map(|position| self.at(position)).transpose()
+    /// `Corrupt` if the index is not valid.
+    pub fn contains(&self, name: &str) -> Result<bool> {
+        Ok(self.find(name)?.is_some())
     }
 
-    /// Decodes many tensors, each over a buffer of its own: in less time than one by one, since no
-    /// thread waits where a tensor ends.
+    /// The tensor of this name, in O(log n) for n tensors.
+    ///
+    /// # Errors
+    /// `TensorNotFound`; `Corrupt`, `Unsupported` or `LimitExceeded` if the index entry is not
+    /// valid.
+    pub fn tensor(&self, name: &str) -> Result<Tensor<'a>> {
+        self.get(name)?.ok_or_else(|| Error::TensorNotFound {
+            name: name.to_owned(),
+            similar: similar_names(name, self.names().flatten()),
+        })
+    }
+
+    /// The tensor of this name, or `None`, in O(log n) for n tensors.
+    ///
+    /// # Errors
+    /// As [`tensor`](Self::tensor), without `TensorNotFound`.
+    pub fn get(&self, name: &str) -> Result<Option<Tensor<'a>>> {
+        self.find(name)?.map(|position| self.at(position)).transpose()
+    }
+
+    fn find(&self, name: &str) -> Result<Option<usize>> {
+        let position = self.0.index().find(ObjectKind::Tensor, name);
+        position.map_err(|error| self.0.in_file(error))
+    }
+
+    /// Decodes several tensors, each into its own buffer. Faster than one after another, because
+    /// the chunks of all of them are decoded in parallel.
     ///
     /// ```
     /// # let mut file = Vec::new();
@@ -164,7 +250,7 @@ impl<'a> Reader<'a> {
     /// # w.add("w", occ::Dtype::U8, &[3], &[1, 2, 3])?;
     /// # w.add("b", occ::Dtype::U8, &[1], &[4])?;
     /// # w.finish()?;
-    /// let reader = occ::Reader::from_bytes(&file)?;
+    /// let reader = occ::Reader::new(&file)?;
     /// let mut model = [0; 4];
     /// let (w, b) = model.split_at_mut(3);
     /// reader.decode_all_into([("w", w), ("b", b)])?;
@@ -173,7 +259,7 @@ impl<'a> Reader<'a> {
     /// ```
     ///
     /// # Errors
-    /// As [`tensor`](Self::tensor) and [`Tensor::decode_into`], of the first that fails.
+    /// As [`tensor`](Self::tensor) and [`Tensor::decode_into`], for the first that fails.
     pub fn decode_all_into<'n, 'o>(
         &self,
         tensors: impl IntoIterator<Item = (&'n str, &'o mut [u8])>,
@@ -183,31 +269,71 @@ impl<'a> Reader<'a> {
         tensors.into_par_iter().map(decode).find_map_first(Result::err).map_or(Ok(()), Err)
     }
 
-    /// All tensors, in the order they lie in the file.
-    pub fn tensors(&self) -> impl Iterator<Item = Result<Tensor<'_>>> {
-        self.objects(|kind| kind == ObjectKind::Tensor)
+    /// All tensors, in file order.
+    ///
+    /// # Errors
+    /// An item is `Corrupt`, `Unsupported` or `LimitExceeded` if the index entry is not valid.
+    pub fn tensors(&self) -> impl Iterator<Item = Result<Tensor<'a>>> {
+        self.tensor_positions().map(|position| self.at(position?))
     }
 
-    /// What is not a tensor: headers of the safetensors files that the tensors came from, and
-    /// files of the checkpoint.
-    pub fn attachments(&self) -> impl Iterator<Item = Result<Attachment<'_>>> {
-        self.objects(|kind| kind != ObjectKind::Tensor).map(|object| object.map(Attachment))
+    /// The tensors whose names match a pattern, in file order: `*` stands for any characters, `?`
+    /// for exactly one.
+    ///
+    /// ```
+    /// # let mut file = Vec::new();
+    /// # let mut w = occ::Writer::new(&mut file, occ::WriteOptions::default())?;
+    /// # w.add("layers.0.weight", occ::Dtype::U8, &[1], &[1])?;
+    /// # w.add("layers.0.bias", occ::Dtype::U8, &[1], &[2])?;
+    /// # w.finish()?;
+    /// let reader = occ::Reader::new(&file)?;
+    /// for tensor in reader.tensors_matching("layers.*.weight") {
+    ///     assert_eq!(tensor?.decode()?, [1]);
+    /// }
+    /// # Ok::<(), occ::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`tensors`](Self::tensors).
+    pub fn tensors_matching(&self, pattern: &str) -> impl Iterator<Item = Result<Tensor<'a>>> {
+        let (pattern, index) = (WildMatch::new(pattern), self.0.index());
+        self.tensor_positions().filter_map(move |position| {
+            let find = || {
+                let position = position?;
+                let matches = pattern.matches(index.name(position)?);
+                matches.then(|| self.at(position)).transpose()
+            };
+            find().map_err(|error| self.0.in_file(error)).transpose()
+        })
     }
 
-    fn objects(
+    /// The objects that are not tensors, in file order: headers of the safetensors files that the
+    /// tensors came from, and files of the checkpoint.
+    ///
+    /// # Errors
+    /// As [`tensors`](Self::tensors).
+    pub fn attachments(&self) -> impl Iterator<Item = Result<Attachment<'a>>> {
+        self.positions(|kind| kind != ObjectKind::Tensor)
+            .map(|position| Ok(Attachment(self.at(position?)?)))
+    }
+
+    fn tensor_positions(&self) -> impl Iterator<Item = Result<usize>> {
+        self.positions(|kind| kind == ObjectKind::Tensor)
+    }
+
+    /// Positions in the index of objects of the kinds that `wanted` accepts.
+    fn positions(
         &self,
         wanted: impl Fn(ObjectKind) -> bool,
-    ) -> impl Iterator<Item = Result<Tensor<'_>>> {
-        let index = self.index();
+    ) -> impl Iterator<Item = Result<usize>> {
+        let index = self.0.index();
         (0..index.len()).filter_map(move |position| match index.kind(position) {
-            Ok(kind) if wanted(kind) => Some(self.at(position)),
-            Ok(_) => None,
+            Ok(kind) => wanted(kind).then_some(Ok(position)),
             Err(error) => Some(Err(error)),
         })
     }
 
-    fn at(&self, position: usize) -> Result<Tensor<'_>> {
-        let entry = self.index().entry(position, &self.limits)?;
-        Tensor::new(self, entry)
+    fn at(&self, position: usize) -> Result<Tensor<'a>> {
+        StoredObject::new(&self.0, position).map(Tensor::new)
     }
 }

@@ -1,140 +1,167 @@
-//! One tensor of an open file.
+//! Handles of tensors in an open file.
 
-use super::frame_decoder::FrameDecoder;
-use super::reader::Reader;
-use crate::arch::Kernel;
+use super::element::{Element, from_little_endian};
+use super::stored_object::StoredObject;
 use crate::codec::{Codec, Coding};
-use crate::dtype::Dtype;
-use crate::dtype::number;
+use crate::dtype::{Dtype, number};
 use crate::error::{Error, Result};
-use crate::format::{
-    Chunk, Footer, FrameHeader, IndexEntry, PayloadLayout, header_length, parse_chunk,
-};
-use rayon::prelude::*;
+use crate::format::ObjectKind;
 use std::fmt;
+use std::io;
 use std::ops::Range;
+use std::sync::Arc;
+use zerocopy::IntoBytes;
 
-/// A tensor in an open file; nothing of it has been read yet.
-pub struct Tensor<'r> {
-    reader: &'r Reader<'r>,
-    pub(super) entry: IndexEntry<'r>,
-    shape: Vec<usize>,
-}
+/// A tensor in an open file.
+///
+/// The handle shares the open file with the [`Reader`](crate::Reader) and may outlive it. Clones
+/// are cheap and share the decoding tables, which are built when the tensor is first decoded: keep
+/// a handle to decode many ranges of rows.
+///
+/// ```
+/// # let mut file = Vec::new();
+/// # let mut w = occ::Writer::new(&mut file, occ::WriteOptions::default())?;
+/// # w.add("w", occ::Dtype::F32, &[2, 2], &[0, 0, 128, 63, 0, 0, 0, 64, 0, 0, 64, 64, 0, 0, 128, 64])?;
+/// # w.finish()?;
+/// let tensor = occ::Reader::new(&file)?.tensor("w")?;
+/// assert_eq!(tensor.shape(), [2, 2]);
+/// assert_eq!(tensor.decode_vec::<f32>()?, [1.0, 2.0, 3.0, 4.0]);
+/// assert_eq!(tensor.decode_rows(1..2)?, [0, 0, 64, 64, 0, 0, 128, 64]);
+/// # Ok::<(), occ::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Tensor<'a>(Arc<StoredObject<'a>>);
 
 impl fmt::Debug for Tensor<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tensor")
             .field("name", &self.name())
             .field("dtype", &self.dtype())
-            .field("shape", &self.shape)
+            .field("shape", &self.shape())
             .finish_non_exhaustive()
     }
 }
 
-impl<'r> Tensor<'r> {
-    /// Checks what the index alone cannot: that the payload lies before it, aligned.
-    pub(super) fn new(reader: &'r Reader<'r>, entry: IndexEntry<'r>) -> Result<Self> {
-        let outside = entry.payload.offset + entry.payload.length > reader.index.start as u64;
-        let aligned = entry.object.layout == PayloadLayout::Chunked
-            || entry.payload.length == 0
-            || entry.payload.offset.is_multiple_of(reader.header.alignment());
-        if outside || !aligned {
-            let error = Error::corrupt("a payload out of place").at_offset(entry.payload.offset);
-            return Err(error.in_tensor(&entry.object.name));
-        }
-        let shape = entry.object.native_shape()?;
-        Ok(Self { reader, entry, shape })
+impl<'a> Tensor<'a> {
+    pub(super) fn new(object: StoredObject<'a>) -> Self {
+        Self(Arc::new(object))
+    }
+
+    pub(super) fn kind(&self) -> ObjectKind {
+        self.0.object().kind
     }
 
     /// The tensor's name.
     pub fn name(&self) -> &str {
-        &self.entry.object.name
+        &self.0.object().name
     }
 
     /// The type of its elements.
     pub fn dtype(&self) -> Dtype {
-        self.entry.object.geometry.dtype()
+        self.0.object().geometry.dtype()
     }
 
     /// Its dimensions, outermost first; empty for a scalar.
     pub fn shape(&self) -> &[usize] {
-        &self.shape
+        self.0.shape()
     }
 
-    /// How many elements it has.
+    /// The number of elements.
     pub fn elements(&self) -> u64 {
-        self.entry.object.geometry.elements()
+        self.0.object().geometry.elements()
     }
 
-    /// How it is stored, or `None` for a codec this crate does not know.
+    /// The codec, or `None` if this crate does not implement it.
     pub fn stored(&self) -> Option<Codec> {
-        Codec::from_id(self.entry.object.codec)
+        Codec::from_id(self.0.object().codec)
     }
 
-    /// Bytes of its chunks in the file, their heads included.
+    /// Bytes of the encoded chunks in the file, with their heads.
     pub fn coded_bytes(&self) -> u64 {
-        self.entry.payload.length
+        self.0.payload().length
     }
 
-    /// Bytes of its frame before the chunks: name, shape, tables, a stored basis, padding.
+    /// Bytes of the frame before the chunks: name, shape, codec parameters, padding.
     pub fn header_bytes(&self) -> u64 {
-        self.entry.payload.offset - self.entry.payload.frame_offset
+        self.0.payload().offset - self.0.payload().frame_offset
     }
 
-    /// Bytes when decoded.
+    /// Bytes of the decoded tensor.
     pub fn decoded_bytes(&self) -> u64 {
-        self.entry.object.geometry.decoded_len()
+        self.0.object().geometry.decoded_len()
     }
 
-    /// How many chunks it is stored in.
+    /// The number of chunks.
     pub fn chunks(&self) -> u64 {
-        self.entry.object.geometry.chunk_count()
+        self.0.object().geometry.chunk_count()
     }
 
-    /// CRC32 of the decoded bytes, as stored.
+    /// The stored CRC32 of the decoded bytes.
     pub fn decoded_crc(&self) -> u32 {
-        self.entry.payload.decoded_crc
+        self.0.payload().decoded_crc
     }
 
-    /// The tensor itself, when it is stored raw: a slice of the map, aligned as the file is.
+    /// The bytes of a tensor that is stored raw, without a copy, aligned as the file is.
     ///
-    /// Checksums are not compared; [`decode`](Self::decode) does that.
-    pub fn as_raw(&self) -> Option<&'r [u8]> {
-        if self.stored() != Some(Codec::Raw)
-            || self.entry.object.layout != PayloadLayout::Contiguous
-        {
-            return None;
+    /// `None` unless the tensor is stored raw and the file is mapped ([`Reader::map`]) or in
+    /// memory. Checksums are not compared.
+    ///
+    /// [`Reader::map`]: crate::Reader::map
+    pub fn as_raw(&self) -> Option<&[u8]> {
+        match self.stored() {
+            Some(Codec::Raw) => self.0.contiguous_payload(),
+            _ => None,
         }
-        let payload = &self.entry.payload;
-        self.reader.slice(payload.offset..payload.offset + payload.length)
     }
 
     /// Decodes the whole tensor: its elements in row-major order, little-endian.
     ///
-    /// Chunks are decoded in parallel on the current rayon pool, each after its checksum.
+    /// Chunks are decoded in parallel on the current rayon pool. The checksums of the chunks and
+    /// of the decoded tensor are compared.
     ///
     /// # Errors
-    /// `ChecksumMismatch`, `Corrupt`, `Truncated`, `Unsupported`, `LimitExceeded`.
+    /// `ChecksumMismatch`, `Corrupt`, `Truncated`, `Unsupported`, `LimitExceeded`, `Io`.
     pub fn decode(&self) -> Result<Vec<u8>> {
         self.decode_bytes(0..self.decoded_bytes())
     }
 
-    /// Decodes the whole tensor over `out`.
+    /// [`decode`](Self::decode) into `out`.
     ///
     /// # Errors
-    /// As [`decode`](Self::decode); `InvalidArgument` unless `out` is exactly as long as
-    /// [`decoded_bytes`](Self::decoded_bytes). After an error `out` may hold anything.
+    /// As [`decode`](Self::decode); `InvalidArgument` unless the length of `out` is
+    /// [`decoded_bytes`](Self::decoded_bytes). After an error the content of `out` is unspecified.
     pub fn decode_into(&self, out: &mut [u8]) -> Result<()> {
-        if out.len() as u64 != self.decoded_bytes() {
-            return Err(self.here(Error::invalid("the buffer is not as long as the tensor")));
-        }
-        self.decode_range(0, out)
+        self.check_buffer(out.len(), self.decoded_bytes(), "bytes")?;
+        self.located(self.0.decode_range(0, out))
+    }
+
+    /// Decodes the whole tensor to elements of its dtype, in row-major order.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode); `InvalidArgument` if `T` is not the type of the elements.
+    pub fn decode_vec<T: Element>(&self) -> Result<Vec<T>> {
+        self.check_dtype::<T>()?;
+        let mut out = self.zeroed(self.elements())?;
+        self.decode_into_slice(&mut out)?;
+        Ok(out)
+    }
+
+    /// [`decode_vec`](Self::decode_vec) into `out`.
+    ///
+    /// # Errors
+    /// As [`decode_vec`](Self::decode_vec) and [`decode_into`](Self::decode_into).
+    pub fn decode_into_slice<T: Element>(&self, out: &mut [T]) -> Result<()> {
+        self.check_dtype::<T>()?;
+        self.check_buffer(out.len(), self.elements(), "elements")?;
+        self.located(self.0.decode_range(0, out.as_mut_bytes()))?;
+        from_little_endian(out);
+        Ok(())
     }
 
     /// Decodes the whole tensor as another float type: F32, BF16, F16 or F64.
     ///
-    /// What was coded with loss is rounded once, from its reconstruction in F32 to the type asked
-    /// for, and not to the tensor's own in between. What was not is converted by way of F32.
+    /// A lossy tensor is rounded once, from its reconstruction in F32 to `dtype`, and not to its
+    /// own dtype in between. A lossless one is converted by way of F32.
     ///
     /// # Errors
     /// As [`decode`](Self::decode); `InvalidArgument` unless both types are such floats.
@@ -143,201 +170,79 @@ impl<'r> Tensor<'r> {
             return self.decode();
         }
         if !number::is_float(dtype) || !number::is_float(self.dtype()) {
-            let what = format!("{} as {dtype}: both must be floats", self.dtype());
-            return Err(self.here(Error::invalid(what)));
+            let what = format!("conversion of {} to {dtype}: not both floats", self.dtype());
+            return self.located(Err(Error::invalid(what)));
         }
-        let length = dtype.byte_len(self.elements()).unwrap_or(u64::MAX);
-        let limit = self.reader.limits.tensor_bytes;
-        Error::check_limit("a tensor", length, limit).map_err(|error| self.here(error))?;
-        let mut out = zeroed(length).map_err(|error| self.here(error))?;
-        let decoder = self.decoder().map_err(|error| self.here(error))?;
-        let decode = |(number, out): (usize, &mut [u8])| {
-            let chunk = self.chunk(decoder.header(), number as u64)?;
-            number::from_f32(Kernel::best(), dtype, &decoder.decode_f32(&chunk)?, out);
-            Ok(())
-        };
-        // A chunk decoded fits memory, so its elements do.
-        let elements = self.entry.object.geometry.chunk_elements().min(self.elements()) as usize;
-        let chunk_bytes = (elements * dtype.bits() as usize / 8).max(1);
-        let chunks = out.par_chunks_mut(chunk_bytes).enumerate();
-        let failure = chunks.map(decode).find_map_first(Result::err);
-        failure.map_or(Ok(out), |error| Err(self.here(error)))
+        let mut out = self.zeroed(dtype.byte_len(self.elements()).unwrap_or(u64::MAX))?;
+        self.located(self.0.decode_as(dtype, &mut out))?;
+        Ok(out)
     }
 
-    /// How the tensor was coded with loss, and how near it comes; `None` when nothing was lost.
+    /// The parameters of the lossy codec and the error it made; `None` for a lossless tensor.
     ///
-    /// Reads the frame's header and foot, no chunk.
+    /// Reads the frame's header and footer, no chunk.
     ///
     /// # Errors
-    /// `ChecksumMismatch`, `Corrupt`, `Unsupported`.
+    /// `ChecksumMismatch`, `Corrupt`, `Truncated`, `Unsupported`, `Io`.
     pub fn coding(&self) -> Result<Option<Coding>> {
-        let coding = || {
-            let decoder = self.decoder()?;
-            let Footer { signal, noise, .. } = self.footer()?;
-            Ok(decoder.coding(signal, noise))
-        };
-        coding().map_err(|error| self.here(error))
+        let coding = || self.0.decoder()?.coding(self.0.footer()?);
+        self.located(coding())
     }
 
-    fn footer(&self) -> Result<Footer> {
-        let start = self.entry.payload.offset + self.entry.payload.length;
-        let bytes = self.reader.slice(start..start + Footer::BYTES as u64);
-        let bytes = bytes.and_then(|bytes| bytes.first_chunk()).ok_or_else(Error::truncated);
-        bytes.and_then(Footer::parse).map_err(|error| error.at_offset(start))
-    }
-
-    /// Decodes rows of the outermost dimension; only the chunks that hold them are read.
+    /// Decodes rows of the outermost dimension. Reads only the chunks that contain them.
     ///
     /// # Errors
     /// As [`decode`](Self::decode); `InvalidArgument` for a scalar, a range out of bounds, or
     /// rows of a sub-byte dtype that do not start and end on whole bytes.
     pub fn decode_rows(&self, rows: Range<usize>) -> Result<Vec<u8>> {
-        self.decode_bytes(self.row_bytes(rows)?)
+        self.decode_bytes(self.located(self.0.row_bytes(rows))?)
     }
 
-    /// [`decode_rows`](Self::decode_rows) over `out`, which must be exactly as long as the rows.
+    /// [`decode_rows`](Self::decode_rows) into `out`, which must have the length of the rows.
     ///
     /// # Errors
     /// As [`decode_rows`](Self::decode_rows) and [`decode_into`](Self::decode_into).
     pub fn decode_rows_into(&self, rows: Range<usize>, out: &mut [u8]) -> Result<()> {
-        let range = self.row_bytes(rows)?;
-        if out.len() as u64 != range.end - range.start {
-            return Err(self.here(Error::invalid("the buffer is not as long as the rows")));
-        }
-        self.decode_range(range.start, out)
+        let range = self.located(self.0.row_bytes(rows))?;
+        self.check_buffer(out.len(), range.end - range.start, "bytes")?;
+        self.located(self.0.decode_range(range.start, out))
     }
 
-    /// Where rows lie in the decoded bytes.
-    fn row_bytes(&self, rows: Range<usize>) -> Result<Range<u64>> {
-        let invalid = |what: &'static str| self.here(Error::invalid(what));
-        let Some(&count) = self.shape.first() else {
-            return Err(invalid("a scalar has no rows"));
-        };
-        if rows.start > rows.end || rows.end > count {
-            return Err(invalid("rows out of bounds"));
-        }
-        let row = self.elements() / (count as u64).max(1);
-        let offset = |rows: usize| self.dtype().byte_len(rows as u64 * row);
-        match (offset(rows.start), offset(rows.end)) {
-            (Some(start), Some(end)) => Ok(start..end),
-            _ => Err(invalid("rows that do not start and end on whole bytes")),
-        }
-    }
-
-    /// This tensor's name added to an error.
-    fn here(&self, error: Error) -> Error {
-        error.in_tensor(self.name())
-    }
-
-    /// Decodes part of the tensor's bytes; only the chunks that hold them are read.
+    /// Decodes a range of the tensor's bytes. Reads only the chunks that contain them.
     pub(crate) fn decode_bytes(&self, range: Range<u64>) -> Result<Vec<u8>> {
-        let length = range.end - range.start;
-        let limit = self.reader.limits.tensor_bytes;
-        Error::check_limit("a tensor", length, limit).map_err(|error| self.here(error))?;
-        let mut out = zeroed(length).map_err(|error| self.here(error))?;
-        self.decode_range(range.start, &mut out)?;
+        let mut out = self.zeroed(range.end - range.start)?;
+        self.located(self.0.decode_range(range.start, &mut out))?;
         Ok(out)
     }
 
-    /// Decodes the bytes from `start` on that `out` has room for.
-    fn decode_range(&self, start: u64, out: &mut [u8]) -> Result<()> {
-        let decoder = self.decoder().map_err(|error| self.here(error))?;
-        let pieces = self.pieces(start, out);
-        let decode = |piece| self.decode_piece(&decoder, piece).err();
-        let failure = pieces.into_par_iter().find_map_first(decode);
-        failure.map_or(Ok(()), |error| Err(self.here(error)))
+    /// Adds the tensor and the file to an error.
+    fn located<T>(&self, result: Result<T>) -> Result<T> {
+        result.map_err(|error| self.0.here(error))
     }
 
-    fn decode_piece(&self, decoder: &FrameDecoder, piece: Piece<'_>) -> Result<()> {
-        let Piece { number, skip, length, out } = piece;
-        let chunk = self.chunk(decoder.header(), number)?;
-        if out.len() == length {
-            return decoder.decode_into(&chunk, out);
+    fn check_dtype<T: Element>(&self) -> Result<()> {
+        if T::DTYPE == self.dtype() {
+            return Ok(());
         }
-        let whole = decoder.decode(&chunk)?;
-        out.copy_from_slice(&whole[skip..skip + out.len()]);
-        Ok(())
+        let what = format!("elements of type {} for a tensor of {}", T::DTYPE, self.dtype());
+        self.located(Err(Error::invalid(what)))
     }
 
-    /// Finds a chunk in the file.
-    fn chunk(&self, header: &FrameHeader, number: u64) -> Result<Chunk<&[u8]>> {
-        let misplaced = || Error::corrupt("a chunk out of place").in_chunk(number);
-        let extent = self.entry.chunk_extent(number).ok_or_else(misplaced)?;
-        let offset = extent.start;
-        if offset < self.entry.payload.offset {
-            return Err(misplaced().at_offset(offset));
+    fn check_buffer(&self, length: usize, expected: u64, unit: &str) -> Result<()> {
+        if length as u64 == expected {
+            return Ok(());
         }
-        let bytes = self.reader.slice(extent).ok_or_else(|| misplaced().at_offset(offset))?;
-        match self.entry.object.layout {
-            PayloadLayout::Chunked => parse_chunk(bytes, offset, number),
-            PayloadLayout::Contiguous => {
-                let stored_crc = header.chunk_crcs[number as usize];
-                Ok(Chunk::contiguous(number, offset, bytes, stored_crc))
-            }
+        let what = format!("buffer of {length} {unit} for {expected}");
+        self.located(Err(Error::invalid(what)))
+    }
+
+    /// Zeroed elements, as many as the limits admit.
+    fn zeroed<T: Element>(&self, length: u64) -> Result<Vec<T>> {
+        self.located(self.0.check_length(length.saturating_mul(size_of::<T>() as u64)))?;
+        let out_of_memory = || Err(io::Error::from(io::ErrorKind::OutOfMemory).into());
+        match usize::try_from(length).map(T::new_vec_zeroed) {
+            Ok(Ok(out)) => Ok(out),
+            _ => self.located(out_of_memory()),
         }
     }
-
-    /// Cuts `out`, which starts at byte `start` of the tensor, at the chunks' borders.
-    fn pieces<'o>(&self, start: u64, mut out: &'o mut [u8]) -> Vec<Piece<'o>> {
-        let geometry = &self.entry.object.geometry;
-        let mut pieces = Vec::new();
-        let mut position = start;
-        while !out.is_empty() {
-            let number = position / geometry.chunk_bytes();
-            let range = geometry.chunk_range(number);
-            // At most the rest of `out`, which is in memory.
-            let length = (range.end - position).min(out.len() as u64) as usize;
-            let (part, rest) = std::mem::take(&mut out).split_at_mut(length);
-            let skip = (position - range.start) as usize;
-            let chunk = (range.end - range.start) as usize;
-            pieces.push(Piece { number, skip, length: chunk, out: part });
-            position += length as u64;
-            out = rest;
-        }
-        pieces
-    }
-
-    /// Reads the frame header and checks that it tells what the index tells.
-    fn decoder(&self) -> Result<FrameDecoder> {
-        let decoder = self.frame_header().and_then(FrameDecoder::new);
-        decoder.map_err(|error| error.at_offset(self.entry.payload.frame_offset))
-    }
-
-    fn frame_header(&self) -> Result<FrameHeader> {
-        let payload = &self.entry.payload;
-        let differs = || Error::corrupt("frame and index disagree");
-        let frame = self.reader.slice(payload.frame_offset..payload.offset).ok_or_else(differs)?;
-        let prefix = frame.first_chunk().ok_or_else(differs)?;
-        let length = header_length(prefix, &self.reader.limits)?;
-        let bytes = frame.get(..length).ok_or_else(differs)?;
-        let header = FrameHeader::parse(bytes, &self.reader.limits)?;
-        let gap = (frame.len() - length) as u64;
-        let padding = match header.object.layout {
-            PayloadLayout::Chunked => 0,
-            PayloadLayout::Contiguous => self.reader.header.alignment() - 1,
-        };
-        if header.object != self.entry.object || gap > padding {
-            return Err(differs());
-        }
-        Ok(header)
-    }
-}
-
-/// Part of a chunk, and where it goes.
-struct Piece<'o> {
-    number: u64,
-    /// Bytes of the chunk before the part.
-    skip: usize,
-    /// Decoded bytes of the whole chunk.
-    length: usize,
-    out: &'o mut [u8],
-}
-
-/// A zeroed buffer, or an error where the allocator would abort.
-fn zeroed(length: u64) -> Result<Vec<u8>> {
-    let out_of_memory = || Error::from(std::io::Error::from(std::io::ErrorKind::OutOfMemory));
-    let length = usize::try_from(length).map_err(|_| out_of_memory())?;
-    // Asked first, since `vec!` cannot fail softly and only it gets pages that are zero already.
-    Vec::<u8>::new().try_reserve_exact(length).map_err(|_| out_of_memory())?;
-    Ok(vec![0; length])
 }

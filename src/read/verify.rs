@@ -1,72 +1,87 @@
-//! Checking whole files.
+//! Verification of whole files.
 
+use super::decode_stream::{Extent, Step, Work, decode_stream};
 use super::frame_decoder::FrameDecoder;
-use super::stream::{Item, StreamReader};
+use super::stream::StreamReader;
 use crate::error::{Error, Result};
 use crate::format::{
-    Chunk, FrameHeader, FrameOffsets, Index, IndexBuilder, ObjectKind, Payload, PayloadLayout,
+    Footer, FrameOffsets, Index, IndexBuilder, ObjectKind, Payload, PayloadLayout,
 };
 use crate::limits::Limits;
-use crate::parallel;
 use std::io::Read;
 
-/// How thoroughly to verify.
+/// What [`verify`] checks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct VerifyOptions {
-    /// Also decode everything and compare the checksums of the decoded bytes.
+    /// Also decode everything and compare the checksums of the decoded tensors.
     pub deep: bool,
     /// Limits of the reader.
     pub limits: Limits,
 }
 
-/// What [`verify`] saw.
+impl VerifyOptions {
+    /// Sets [`deep`](Self#structfield.deep).
+    #[must_use]
+    pub const fn deep(self, deep: bool) -> Self {
+        Self { deep, ..self }
+    }
+
+    /// Sets [`limits`](Self#structfield.limits).
+    #[must_use]
+    pub const fn limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+}
+
+/// The result of [`verify`].
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct VerifyReport {
-    /// Tensors seen.
+    /// Number of tensors.
     pub tensors: u64,
-    /// Attachments seen.
+    /// Number of attachments.
     pub attachments: u64,
-    /// Chunks whose checksums were compared.
+    /// Number of chunks whose checksums were compared.
     pub chunks: u64,
     /// Bytes read.
     pub file_bytes: u64,
     /// Bytes decoded; 0 unless deep.
     pub decoded_bytes: u64,
-    /// Everything found wrong, in file order; empty when the file is sound.
+    /// All problems, in file order; empty if the file is valid.
     pub problems: Vec<Error>,
 }
 
-/// Reads a whole file, from start to end, and checks it: structure, padding, the checksums of all
-/// headers, chunks and the index, and that the index says exactly what the frames say.
+/// Reads a whole file from start to end and checks it: structure, padding, the checksums of
+/// headers, chunks and index, and that the index agrees with the frames.
 ///
-/// Damaged chunks are collected; damage to the structure ends the reading. Memory stays within a
-/// few chunks a thread, plus the index.
+/// All damaged chunks are reported. Damage to the structure ends the verification. Memory use is
+/// a few chunks per thread, plus the index.
 ///
 /// ```
 /// # let mut file = Vec::new();
 /// # let mut w = occ::Writer::new(&mut file, occ::WriteOptions::default())?;
 /// # w.add("w", occ::Dtype::U8, &[3], &[1, 2, 3])?;
 /// # w.finish()?;
-/// let report = occ::verify(file.as_slice(), occ::VerifyOptions { deep: true, ..Default::default() })?;
+/// let report = occ::verify(file.as_slice(), occ::VerifyOptions::default().deep(true))?;
 /// assert!(report.problems.is_empty());
 /// assert_eq!(report.tensors, 1);
 /// # Ok::<(), occ::Error>(())
 /// ```
 ///
 /// # Errors
-/// `Io` only; what is wrong with the file is in the report.
+/// Only `Io`. Problems of the file are in the report.
 pub fn verify(mut input: impl Read, options: VerifyOptions) -> Result<VerifyReport> {
     let mut report = VerifyReport::default();
-    let walked = StreamReader::with_limits(&mut input, options.limits).and_then(|mut stream| {
-        let walked = walk(&mut stream, options, &mut report);
+    let end = StreamReader::new_with(&mut input, options.limits).and_then(|mut stream| {
+        let end = verify_stream(&mut stream, options.deep, &mut report);
         report.file_bytes = stream.offset();
-        walked
+        end
     });
-    match walked {
+    match end {
         Ok(()) => {
             if input.take(1).read_to_end(&mut Vec::new())? > 0 {
-                let extra = Error::corrupt("bytes after the trailer");
+                let extra = Error::corrupt("file: bytes after the trailer");
                 report.problems.push(extra.at_offset(report.file_bytes));
             }
         }
@@ -76,88 +91,101 @@ pub fn verify(mut input: impl Read, options: VerifyOptions) -> Result<VerifyRepo
     Ok(report)
 }
 
-/// Follows the file to its trailer.
-fn walk<R: Read>(
+/// Reads up to the trailer.
+fn verify_stream<R: Read>(
     stream: &mut StreamReader<R>,
-    options: VerifyOptions,
+    deep: bool,
     report: &mut VerifyReport,
 ) -> Result<()> {
-    let mut expected = IndexBuilder::default();
-    let mut index = Vec::new();
-    loop {
-        match stream.next_item()? {
-            Item::Frame(header, offsets) => {
-                let object = header.object.clone();
-                let (payload, ends) = check_frame(stream, *header, offsets, options, report)?;
-                expected.push(&object, &payload, &ends);
-            }
-            Item::Chunk(_) | Item::FrameEnd(_) => {
-                return Err(Error::corrupt("a chunk outside a frame"));
-            }
-            Item::Index(bytes) => index = bytes,
-            Item::End => {
-                // The index's own checksum is right. Frames determine every byte of it.
-                let expected = expected.to_bytes()?;
-                if expected != index {
-                    report.problems.push(Error::corrupt("frames and index disagree"));
-                }
-                return Index::parse(&expected)?.check_order();
-            }
-        }
-    }
-}
-
-/// Checks all chunks of a frame and returns where they lie, for the index.
-fn check_frame<R: Read>(
-    stream: &mut StreamReader<R>,
-    header: FrameHeader,
-    offsets: FrameOffsets,
-    options: VerifyOptions,
-    report: &mut VerifyReport,
-) -> Result<(Payload, Vec<u64>)> {
-    let object = header.object.clone();
-    match object.kind {
-        ObjectKind::Tensor => report.tensors += 1,
-        ObjectKind::SafetensorsHeader | ObjectKind::File => report.attachments += 1,
-    }
-    let decoder = FrameDecoder::new(header).map_err(|error| report.problems.push(error)).ok();
-    let decoder = decoder.filter(|_| options.deep);
-    // What is wrong with one chunk must not end the reading of the next.
-    let check = |chunk: Chunk<Vec<u8>>| Ok((chunk.end, check_chunk(decoder.as_ref(), &chunk)));
-    let chunks = (0..object.geometry.chunk_count()).map(|_| match stream.next_item() {
-        Ok(Item::Chunk(chunk)) => Ok(chunk),
-        Ok(_) => Err(Error::corrupt("a frame without all its chunks")),
-        Err(error) => Err(error),
-    });
-    let chunks = chunks.map(|chunk| chunk.map_err(|error| error.in_tensor(&object.name)));
-    let (mut ends, mut crcs) = (Vec::new(), Vec::new());
-    parallel::ordered(chunks, check, |(end, result)| {
-        report.chunks += 1;
-        ends.push(end);
-        match result {
-            Ok(crc) => crcs.extend(crc),
-            Err(error) => report.problems.push(error.in_tensor(&object.name)),
-        }
+    let work = if deep { Work::Decode } else { Work::Check };
+    let mut verifier =
+        Verifier { report, deep, expected: IndexBuilder::default(), frame: None, index: None };
+    decode_stream(stream, Extent::File, work, &mut |step| {
+        verifier.step(step);
         Ok(())
     })?;
-    let length = stream.offset() - offsets.payload;
-    let footer = stream.frame_end()?;
-    let decoded_crc = footer.decoded_crc;
-    if let Some(decoder) = decoder.filter(|_| crcs.len() == ends.len()) {
-        report.decoded_bytes += object.geometry.decoded_len();
-        report.problems.extend(decoder.check_whole(footer, crcs).err());
-    }
-    if object.layout == PayloadLayout::Contiguous {
-        ends.clear();
-    }
-    let FrameOffsets { frame, payload } = offsets;
-    Ok((Payload { frame_offset: frame, offset: payload, length, decoded_crc }, ends))
+    verifier.check_index()
 }
 
-/// Compares a chunk's checksum; with a decoder, decodes it and returns the CRC32 of its bytes.
-fn check_chunk(decoder: Option<&FrameDecoder>, chunk: &Chunk<Vec<u8>>) -> Result<Option<u32>> {
-    match decoder {
-        Some(decoder) => decoder.decode(chunk).map(|bytes| Some(crc32fast::hash(&bytes))),
-        None => chunk.check().map(|()| None),
+struct Verifier<'r> {
+    report: &'r mut VerifyReport,
+    deep: bool,
+    /// The index that the frames determine.
+    expected: IndexBuilder,
+    /// The current frame.
+    frame: Option<Frame>,
+    /// The index in the file.
+    index: Option<Vec<u8>>,
+}
+
+struct Frame {
+    offsets: FrameOffsets,
+    /// Where chunks end in the file.
+    chunk_ends: Vec<u64>,
+    /// CRC32 of the chunks that were decoded.
+    crcs: Vec<u32>,
+    name: String,
+}
+
+impl Verifier<'_> {
+    fn step(&mut self, step: Step<'_>) {
+        match step {
+            Step::Frame(decoder, offsets) => self.begin(decoder, offsets),
+            Step::Chunk { end, result } => {
+                let Some(frame) = &mut self.frame else { return };
+                self.report.chunks += 1;
+                frame.chunk_ends.push(end);
+                match result {
+                    Ok(decoded) => frame.crcs.extend(decoded.crc),
+                    Err(error) => self.report.problems.push(error.in_tensor(&frame.name)),
+                }
+            }
+            Step::FrameEnd { decoder, footer, payload_end } => {
+                if let Some(frame) = self.frame.take() {
+                    self.end(frame, decoder, footer, payload_end);
+                }
+            }
+            Step::Index(bytes) => self.index = Some(bytes),
+        }
+    }
+
+    fn begin(&mut self, decoder: &FrameDecoder, offsets: FrameOffsets) {
+        let object = &decoder.header().object;
+        match object.kind {
+            ObjectKind::Tensor => self.report.tensors += 1,
+            ObjectKind::SafetensorsHeader | ObjectKind::File => self.report.attachments += 1,
+        }
+        self.report.problems.extend(decoder.check_supported().err());
+        let (chunk_ends, crcs, name) = (Vec::new(), Vec::new(), object.name.clone());
+        self.frame = Some(Frame { offsets, chunk_ends, crcs, name });
+    }
+
+    fn end(&mut self, frame: Frame, decoder: &FrameDecoder, footer: Footer, payload_end: u64) {
+        let Frame { offsets, mut chunk_ends, crcs, .. } = frame;
+        let object = &decoder.header().object;
+        if self.deep && decoder.is_supported() && crcs.len() == chunk_ends.len() {
+            self.report.decoded_bytes += object.geometry.decoded_len();
+            self.report.problems.extend(decoder.check_whole(footer, crcs).err());
+        }
+        if object.layout == PayloadLayout::Contiguous {
+            chunk_ends.clear();
+        }
+        let payload = Payload {
+            frame_offset: offsets.frame,
+            offset: offsets.payload,
+            length: payload_end - offsets.payload,
+            decoded_crc: footer.decoded_crc,
+        };
+        self.expected.push(object, &payload, &chunk_ends);
+    }
+
+    /// Compares the index with the frames. Its checksum has been compared.
+    fn check_index(self) -> Result<()> {
+        // The frames determine every byte of it.
+        let expected = self.expected.to_bytes()?;
+        if self.index.as_ref() != Some(&expected) {
+            self.report.problems.push(Error::corrupt("index: contradicts the frames"));
+        }
+        Index::parse(&expected)?.check_order()
     }
 }

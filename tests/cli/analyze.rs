@@ -11,12 +11,12 @@ fn analyses_have_the_fields_that_are_documented() {
     let folder = lossy_folder();
     let report = json(&folder.run(&["analyze", "l.safetensors", "--json", "--snr", "12"]));
     let top = [
-        "kinds",
+        "coordinates",
         "layers",
         "matrices",
         "matrix_weights",
         "rate_distortion",
-        "regimes",
+        "roles",
         "snr_db",
         "tensors",
         "weights",
@@ -28,10 +28,10 @@ fn analyses_have_the_fields_that_are_documented() {
         "columns",
         "coordinates",
         "dtype",
-        "kind",
         "layer",
         "name",
         "not_finite",
+        "role",
         "rows",
         "shape",
         "spectrum",
@@ -40,17 +40,29 @@ fn analyses_have_the_fields_that_are_documented() {
     ];
     assert_eq!(keys(matrix), matrix_keys);
     assert_eq!((&matrix["name"], &matrix["dtype"]), (&"b.weight".into(), &"F16".into()));
-    assert!(matrix["layer"].is_null() && matrix["kind"] == "other");
-    let systems: Vec<&Value> =
-        matrix["coordinates"].as_array().unwrap().iter().map(|found| &found["system"]).collect();
+    assert!(matrix["layer"].is_null() && matrix["role"] == "other");
+    let systems: Vec<&Value> = matrix["coordinates"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|found| &found["coordinates"])
+        .collect();
     assert_eq!(
         systems,
-        ["original", "random", "hadamard", "hadamard_both", "dct", "aligned", "aligned_blocks"]
+        [
+            "identity",
+            "random_rotation",
+            "hadamard",
+            "hadamard_both_sides",
+            "dct",
+            "klt",
+            "klt_blocks"
+        ]
     );
     let original = &matrix["coordinates"][0];
     assert_eq!(
         keys(original),
-        ["block", "distribution", "outliers", "rates", "system", "top_energy"]
+        ["block", "coordinates", "distribution", "outliers", "rates", "top_energy"]
     );
     let outliers = ["beyond_3_sigma", "kurtosis", "norm", "peak", "peak_to_norm", "peak_to_rms"];
     assert_eq!(keys(&original["outliers"]), outliers);
@@ -89,21 +101,21 @@ fn analyses_have_the_fields_that_are_documented() {
     ];
     assert_eq!(keys(&matrix["spectrum"]), spectrum);
     assert_eq!(keys(&matrix["spectrum"]["values"][0]), ["noise", "rank", "value"]);
-    let regime = [
+    let summary = [
         "coded_bits",
+        "coordinates",
         "entropy",
         "median_kurtosis",
         "median_peak_to_rms",
         "median_top_1_percent",
-        "regime",
         "worst_kurtosis",
         "worst_matrix",
         "worst_peak_to_rms",
         "worst_top_1_percent",
     ];
-    assert_eq!(keys(&report["regimes"][2]), regime);
-    assert_eq!(report["regimes"][1]["regime"], "flattened");
-    assert_eq!(keys(&report["kinds"][0]), ["kind", "matrices", "regimes", "weights"]);
+    assert_eq!(keys(&report["coordinates"][2]), summary);
+    assert_eq!(report["coordinates"][1]["coordinates"], "hadamard");
+    assert_eq!(keys(&report["roles"][0]), ["coordinates", "matrices", "role", "weights"]);
     assert!(report["layers"].as_array().unwrap().is_empty());
     let point = ["bits", "matrix_bits", "shannon_bits", "snr_db"];
     assert_eq!(keys(&report["rate_distortion"][4]), point);
@@ -117,11 +129,11 @@ fn analyses_read_well() {
         String::from_utf8(succeeded(&output).to_vec()).unwrap()
     };
     let all = text(&[]);
-    for needed in ["flattened", "concentrated", "other", "b.weight", "30 dB", "2 matrices in 3"] {
+    for needed in ["hadamard", "klt", "other", "b.weight", "30 dB", "2 matrices in 3"] {
         assert!(all.contains(needed), "{needed} in\n{all}");
     }
     let one = text(&["--tensor", "b.*"]);
-    assert!(one.contains("aligned blocks") && one.contains("b.weight: 96 × 128"), "{one}");
+    assert!(one.contains("klt blocks") && one.contains("b.weight: 96 × 128"), "{one}");
     assert!(!one.contains("a.weight") && one.contains("1 matrix in 1 tensor"), "{one}");
     assert!(text(&["--tensor", "*norm"]).contains("1 tensor, 320 weights, none of them"));
     // An .occ file is a model like any other.

@@ -73,7 +73,7 @@ fn analyses_become_pages() {
         assert!(page.contains(title), "{title}");
     }
     // The numbers are those of the terminal.
-    for row in ["original", "flattened", "concentrated"] {
+    for row in ["identity", "hadamard", "klt"] {
         let line = text.lines().find(|line| line.starts_with(row)).unwrap();
         let numbers: Vec<&str> =
             line.split("  ").map(str::trim).filter(|s| !s.is_empty()).collect();

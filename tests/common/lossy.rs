@@ -12,9 +12,8 @@ pub struct Exhibit {
 
 /// A plan with these axes and this step, whatever would suit the tensor better.
 fn plan(sample: &Sample, axes: BlockTransform, step: f32, effort: u8) -> TensorPlan {
-    let Sample { name, dtype, shape, bytes } = sample;
     let encoding = Encoding::lossless().bits_for("*", 2.0).max_rank(0);
-    let mut plan = Plan::of(name, *dtype, shape, bytes.as_slice(), &encoding).unwrap();
+    let mut plan = Plan::of(&sample.source(), &encoding).unwrap();
     let lossy = plan.lossy.as_mut().expect("a tensor that a lattice suits");
     (lossy.transform, lossy.step, lossy.effort, lossy.gain) = (axes, step, effort, 0.25);
     plan
@@ -80,7 +79,7 @@ pub fn simple_exhibits() -> Vec<Exhibit> {
         ),
         exhibit(halves("column scales", &[64, 64], &loud), signed, 1.0, 4),
     ];
-    exhibits[5].plan.lossy.as_mut().unwrap().row_scales = RowScales::Loudness;
+    exhibits[5].plan.lossy.as_mut().unwrap().row_scales = RowScales::Rms;
     exhibits[7].plan.lossy.as_mut().unwrap().column_scales = true;
     exhibits
 }
@@ -105,8 +104,7 @@ pub fn written(exhibits: &[Exhibit], options: WriteOptions) -> Vec<u8> {
     let mut file = Vec::new();
     let mut writer = Writer::new(&mut file, options).unwrap();
     for Exhibit { sample, plan } in exhibits {
-        let Sample { name, dtype, shape, bytes } = sample;
-        writer.add_planned(name, *dtype, shape, bytes.as_slice(), plan).unwrap();
+        writer.add_planned(&sample.source(), plan).unwrap();
     }
     writer.finish().unwrap();
     file

@@ -3,7 +3,7 @@
 
 pub mod lossy;
 
-use occ::{Dtype, WriteOptions, Writer};
+use occ::{Dtype, TensorSource, WriteOptions, Writer};
 
 /// A tensor to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +17,10 @@ pub struct Sample {
 impl Sample {
     pub fn new(name: &str, dtype: Dtype, shape: &[usize], bytes: Vec<u8>) -> Self {
         Self { name: name.to_owned(), dtype, shape: shape.to_vec(), bytes }
+    }
+
+    pub fn source(&self) -> TensorSource<'_> {
+        TensorSource::new(&self.name, self.dtype, &self.shape, &self.bytes)
     }
 }
 
@@ -120,7 +124,7 @@ pub fn written(samples: &[Sample], options: WriteOptions) -> Vec<u8> {
 
 /// Options that make several chunks of small tensors.
 pub fn small_chunks(chunk_elements: u64) -> WriteOptions {
-    WriteOptions { chunk_elements, ..WriteOptions::default() }
+    WriteOptions::default().chunk_elements(chunk_elements)
 }
 
 /// A safetensors file of these tensors, end to end, with the header that is customary.

@@ -256,7 +256,7 @@ pub struct Analyze {
     #[arg(short, long, requires = "html")]
     pub force: bool,
 
-    /// Report as JSON: matrices (each in all coordinates, and its spectrum), regimes, kinds, layers,
+    /// Report as JSON: matrices (each in all coordinates, and its spectrum), summaries by coordinates, roles, layers,
     /// rate_distortion; null for what is unknown
     #[arg(long)]
     pub json: bool,

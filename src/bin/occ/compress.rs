@@ -34,7 +34,7 @@ pub fn run(args: &Compress) -> Result<(), Failure> {
     }
     let checkpoint = open(&args.input, &output)?;
     check_distinct(checkpoint.paths(), &output)?;
-    let options = WriteOptions { overwrite, ..WriteOptions::default() };
+    let options = WriteOptions::default().overwrite(overwrite);
     let mut writer = if is_dash(&output) {
         Writer::new(BufWriter::with_capacity(1 << 20, stdout()), options)?
     } else {
@@ -43,7 +43,7 @@ pub fn run(args: &Compress) -> Result<(), Failure> {
     let plan = plan(&args.loss, &checkpoint)?;
     let progress = Progress::new("compressing", Some(checkpoint.tensor_bytes()));
     let encoded =
-        checkpoint.write_planned(&mut writer, &plan, &mut |bytes| progress.advance(bytes))?;
+        checkpoint.write_planned(&mut writer, &plan, Some(&mut |bytes| progress.advance(bytes)))?;
     drop(progress);
     let outcome = Outcome {
         input_bytes: checkpoint.file_bytes(),
@@ -91,7 +91,7 @@ fn plan(loss: &Loss, checkpoint: &Checkpoint) -> Result<Plan, Failure> {
                 return Ok(Plan::default());
             }
             let progress = Progress::new("planning", Some(checkpoint.tensor_bytes()));
-            checkpoint.plan(&encoding, &mut |bytes| progress.advance(bytes))?
+            checkpoint.plan(&encoding, Some(&mut |bytes| progress.advance(bytes)))?
         }
     };
     if let Some(path) = &loss.save_plan {
@@ -140,7 +140,7 @@ fn open(input: &Path, output: &Path) -> Result<Checkpoint, Failure> {
     };
     let progress = Progress::new("reading", None);
     let mut input = piped_input()?;
-    Ok(Checkpoint::spool(&mut input, folder, &mut |bytes| progress.advance(bytes))?)
+    Ok(Checkpoint::spool(&mut input, folder, Some(&mut |bytes| progress.advance(bytes)))?)
 }
 
 /// `model.safetensors` to `model.occ`; a folder `model` to `model.occ` beside it.

@@ -23,10 +23,10 @@ pub fn run(args: &Decompress) -> Result<(), Failure> {
     };
     let done = if is_dash(&args.input) {
         let progress = Progress::new("decompressing", None);
-        convert::decompress_stream(piped_input()?, target, &mut |n| progress.advance(n))?
+        convert::decompress_stream(piped_input()?, target, Some(&mut |n| progress.advance(n)))?
     } else {
         let progress = Progress::new("decompressing", Some(decoded_bytes(&args.input)?));
-        convert::decompress(&args.input, target, &mut |n| progress.advance(n))?
+        convert::decompress(&args.input, target, Some(&mut |n| progress.advance(n)))?
     };
     let outcome = Outcome {
         input_bytes: done.input_bytes,

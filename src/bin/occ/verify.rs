@@ -9,7 +9,7 @@ use serde_json::json;
 use std::fs::File;
 
 pub fn run(args: &Verify) -> Result<(), Failure> {
-    let options = VerifyOptions { deep: args.deep, ..VerifyOptions::default() };
+    let options = VerifyOptions::default().deep(args.deep);
     let report = if is_dash(&args.file) {
         let progress = Progress::new("verifying", None);
         occ::verify(progress.follow(piped_input()?), options)?

@@ -1,46 +1,48 @@
-//! From a coded chunk to its words.
+//! Decoding chunks of byte planes.
 
-use super::pairs::BLOCK;
-use super::{MODE_CODED, MODE_CONSTANT, MODE_PAIRED, MODE_RAW, Plane};
+use super::split::Split;
+use super::{MODE_CODED, MODE_CONSTANT, MODE_PAIRED, MODE_RAW, PAIR_BLOCK, Plane};
 use crate::arch::Kernel;
 use crate::codec::entropy::rans::{self, DecodeTable, LANES, PairedBytes};
 use crate::codec::entropy::{BitReader, Frequencies};
-use crate::codec::planes::split::Split;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use zerocopy::FromBytes;
 use zerocopy::little_endian::U32;
 
-/// Words decoded at a time: all planes of a tile stay in the first-level cache.
-const TILE: usize = 64 * LANES;
+/// Words that are decoded together: all planes of a tile fit the first-level cache.
+const TILE_WORDS: usize = 64 * LANES;
 
-/// Decodes chunks with one set of tables.
-pub(crate) struct Decoder {
+/// Decodes chunks of one tensor.
+pub(crate) struct PlaneDecoder {
     split: Split,
     planes: Vec<Plane<DecodeTable>>,
 }
 
-/// Where the bytes of one plane come from while a chunk is decoded.
-enum Feed<'a> {
+/// The source of one plane's bytes while a chunk is decoded.
+enum PlaneSource<'a> {
     Raw(&'a [u8]),
     Constant(u8),
     Coded(rans::RansDecoder<'a>, &'a DecodeTable),
-    Paired(Paired<'a>),
+    Paired(PairedSource<'a>),
 }
 
-/// A plane in pairs.
-struct Paired<'a> {
+/// The source of a plane in pairs.
+struct PairedSource<'a> {
     decoder: rans::RansDecoder<'a>,
     base: u8,
     table: &'a DecodeTable,
     /// Bytes after the last whole block.
     rest: &'a [u8],
-    /// Places of bytes that no nibble stands for, ascending, and what is there.
+    /// Positions of outliers, ascending, and their bytes.
     outliers: (&'a [U32], &'a [u8]),
 }
 
-impl Decoder {
+impl PlaneDecoder {
     /// Reads the parameters of a tensor of this dtype.
+    ///
+    /// # Errors
+    /// `Corrupt` or `Truncated`.
     pub(crate) fn new(dtype: Dtype, parameters: &[u8]) -> Result<Self> {
         let split = Split::of(dtype);
         let mut rest = parameters;
@@ -55,78 +57,87 @@ impl Decoder {
                     let base = input.take(8)? as u8;
                     Plane::Paired(base, DecodeTable::new(&Frequencies::read(&mut input)?))
                 }
-                _ => return Err(Error::corrupt("an unknown plane mode")),
+                _ => return Err(Error::corrupt("byte plane: unknown mode")),
             };
             rest = input.finish()?;
             planes.push(plane);
         }
         if !rest.is_empty() {
-            return Err(Error::corrupt("bytes after the codec parameters"));
+            return Err(Error::corrupt("codec parameters: trailing bytes"));
         }
         Ok(Self { split, planes })
     }
 
+    /// Decodes one chunk into `out`; O(bytes).
+    ///
+    /// # Errors
+    /// `Corrupt` or `Truncated`; the content of `out` is then unspecified.
     pub(crate) fn decode(&self, coded: &[u8], out: &mut [u8]) -> Result<()> {
         let width = self.split.width;
         if !out.len().is_multiple_of(width) {
-            return Err(Error::corrupt("a chunk that does not hold whole elements"));
+            return Err(Error::corrupt(
+                "byte planes: chunk length is not a multiple of the element size",
+            ));
         }
-        let mut feeds = self.feeds(coded, out.len() / width)?;
+        let mut sources = self.sources(coded, out.len() / width)?;
         let mut rest = &mut *out;
-        // Halves of floats, mostly: from the stream to their places at once.
+        // 16-bit floats, mostly: directly from the stream to the words.
         let rotated = self.split.rotate;
-        let words = match &mut feeds[..] {
-            [Feed::Raw(low), Feed::Coded(decoder, table)] => {
+        let words = match &mut sources[..] {
+            [PlaneSource::Raw(low), PlaneSource::Coded(decoder, table)] => {
                 LANES * decoder.decode_words(table, low, rotated, rest)
             }
-            [Feed::Raw(low), Feed::Paired(Paired { decoder, base, table, .. })] => {
+            [
+                PlaneSource::Raw(low),
+                PlaneSource::Paired(PairedSource { decoder, base, table, .. }),
+            ] => {
                 let pairs = PairedBytes { base: *base, low: low.as_chunks().0, rotated };
-                BLOCK * decoder.decode_pairs(table, &pairs, rest)
+                PAIR_BLOCK * decoder.decode_pairs(table, &pairs, rest)
             }
             _ => 0,
         };
-        if let [Feed::Raw(low), _] = &mut feeds[..] {
+        if let [PlaneSource::Raw(low), _] = &mut sources[..] {
             (*low, rest) = (&low[words..], &mut rest[2 * words..]);
         }
-        let mut buffer = vec![0; width * TILE];
-        for tile in rest.chunks_mut(width * TILE) {
+        let mut buffer = vec![0; width * TILE_WORDS];
+        for tile in rest.chunks_mut(width * TILE_WORDS) {
             let words = tile.len() / width;
             let mut planes = [[].as_slice(); 8];
-            let buffers = buffer.chunks_mut(TILE);
-            for ((feed, plane), buffer) in feeds.iter_mut().zip(&mut planes).zip(buffers) {
-                *plane = feed.next(&mut buffer[..words])?;
+            let buffers = buffer.chunks_mut(TILE_WORDS);
+            for ((source, plane), buffer) in sources.iter_mut().zip(&mut planes).zip(buffers) {
+                *plane = source.next(&mut buffer[..words])?;
             }
             self.split.join(Kernel::best(), &planes[..width], tile);
         }
-        for (plane, feed) in feeds.iter().enumerate() {
-            if let Feed::Paired(Paired { outliers: (places, bytes), .. }) = feed {
-                let outliers = places.iter().zip(*bytes);
-                outliers.for_each(|(place, &byte)| {
-                    self.split.replace(plane, place.get() as usize, byte, out);
+        for (plane, source) in sources.iter().enumerate() {
+            if let PlaneSource::Paired(PairedSource { outliers: (positions, bytes), .. }) = source {
+                let outliers = positions.iter().zip(*bytes);
+                outliers.for_each(|(position, &byte)| {
+                    self.split.replace(plane, position.get() as usize, byte, out);
                 });
             }
         }
-        feeds.into_iter().try_for_each(Feed::finish)
+        sources.into_iter().try_for_each(PlaneSource::finish)
     }
 
-    /// Cuts a coded chunk of `words` words into its planes.
-    fn feeds<'a>(&'a self, coded: &'a [u8], words: usize) -> Result<Vec<Feed<'a>>> {
+    /// Splits a coded chunk of `words` words into its planes.
+    fn sources<'a>(&'a self, coded: &'a [u8], words: usize) -> Result<Vec<PlaneSource<'a>>> {
         let mut rest = coded;
-        let feeds = self.planes.iter().map(|plane| {
+        let sources = self.planes.iter().map(|plane| {
             Ok(match plane {
-                Plane::Constant(value) => Feed::Constant(*value),
-                Plane::Raw => Feed::Raw(take(&mut rest, words)?),
-                Plane::Coded(table) => Feed::Coded(stream(&mut rest)?, table),
+                Plane::Constant(value) => PlaneSource::Constant(*value),
+                Plane::Raw => PlaneSource::Raw(take(&mut rest, words)?),
+                Plane::Coded(table) => PlaneSource::Coded(stream(&mut rest)?, table),
                 Plane::Paired(base, table) => {
-                    Feed::Paired(Paired::take(&mut rest, *base, table, words)?)
+                    PlaneSource::Paired(PairedSource::take(&mut rest, *base, table, words)?)
                 }
             })
         });
-        let feeds = feeds.collect::<Result<Vec<_>>>()?;
+        let sources = sources.collect::<Result<Vec<_>>>()?;
         if !rest.is_empty() {
-            return Err(Error::corrupt("a coded chunk that is too long"));
+            return Err(Error::corrupt("byte planes: coded chunk is too long"));
         }
-        Ok(feeds)
+        Ok(sources)
     }
 }
 
@@ -134,7 +145,7 @@ impl Decoder {
 fn take<'a>(rest: &mut &'a [u8], length: usize) -> Result<&'a [u8]> {
     let (bytes, after) = rest
         .split_at_checked(length)
-        .ok_or_else(|| Error::corrupt("a coded chunk that is too short"))?;
+        .ok_or_else(|| Error::corrupt("byte planes: coded chunk is too short"))?;
     *rest = after;
     Ok(bytes)
 }
@@ -144,33 +155,36 @@ fn take_u32(rest: &mut &[u8]) -> Result<usize> {
     Ok(bytes.iter().rev().fold(0, |number, &byte| number << 8 | usize::from(byte)))
 }
 
-/// The next stream of a chunk, after its length.
+/// The next stream of a chunk, which follows its length.
 fn stream<'a>(rest: &mut &'a [u8]) -> Result<rans::RansDecoder<'a>> {
     let length = take_u32(rest)?;
     rans::RansDecoder::new(take(rest, length)?, Kernel::best())
 }
 
-impl<'a> Paired<'a> {
-    /// The next plane of a chunk, of so many bytes.
+impl<'a> PairedSource<'a> {
+    /// Reads the next plane of a chunk, of `bytes` bytes.
     fn take(rest: &mut &'a [u8], base: u8, table: &'a DecodeTable, bytes: usize) -> Result<Self> {
         let outliers = take_u32(rest)?;
         let decoder = stream(rest)?;
-        let after = take(rest, bytes % BLOCK)?;
-        let places = take(rest, outliers.saturating_mul(size_of::<U32>()))?;
-        let places = <[U32]>::ref_from_bytes(places)
-            .unwrap_or_else(|_| unreachable!("whole numbers, at any alignment"));
-        let ascending = places.windows(2).all(|pair| pair[0].get() < pair[1].get());
-        let paired = bytes - bytes % BLOCK;
-        if !ascending || places.last().is_some_and(|place| place.get() as usize >= paired) {
-            return Err(Error::corrupt("bytes in no pair that are out of place"));
+        let after = take(rest, bytes % PAIR_BLOCK)?;
+        let positions = take(rest, outliers.saturating_mul(size_of::<U32>()))?;
+        let positions = <[U32]>::ref_from_bytes(positions).unwrap_or_else(|_| {
+            unreachable!("the length is a multiple of four; `U32` has no alignment")
+        });
+        let ascending = positions.windows(2).all(|pair| pair[0].get() < pair[1].get());
+        let paired = bytes - bytes % PAIR_BLOCK;
+        if !ascending || positions.last().is_some_and(|last| last.get() as usize >= paired) {
+            return Err(Error::corrupt(
+                "byte plane: outlier positions are not ascending or out of range",
+            ));
         }
-        let outliers = (places, take(rest, outliers)?);
+        let outliers = (positions, take(rest, outliers)?);
         Ok(Self { decoder, base, table, rest: after, outliers })
     }
 
-    /// Decodes the next bytes, strangers apart: whole blocks, except in the last call.
+    /// Decodes the next bytes without the outliers: whole blocks, except in the last call.
     fn next(&mut self, out: &mut [u8]) -> Result<()> {
-        let (blocks, rest) = out.split_at_mut(out.len() / BLOCK * BLOCK);
+        let (blocks, rest) = out.split_at_mut(out.len() / PAIR_BLOCK * PAIR_BLOCK);
         self.decoder.decode_pair_bytes(self.table, self.base, blocks)?;
         let (next, after) = self.rest.split_at(rest.len());
         rest.copy_from_slice(next);
@@ -179,8 +193,8 @@ impl<'a> Paired<'a> {
     }
 }
 
-impl<'a> Feed<'a> {
-    /// The plane's next bytes, as many as `buffer` holds: there, or where they lie.
+impl<'a> PlaneSource<'a> {
+    /// The plane's next `buffer.len()` bytes: decoded into `buffer`, or a slice of the chunk.
     fn next<'b>(&mut self, buffer: &'b mut [u8]) -> Result<&'b [u8]>
     where
         'a: 'b,
@@ -209,7 +223,9 @@ impl<'a> Feed<'a> {
     fn finish(self) -> Result<()> {
         match self {
             Self::Raw(_) | Self::Constant(_) => Ok(()),
-            Self::Coded(decoder, _) | Self::Paired(Paired { decoder, .. }) => decoder.finish(),
+            Self::Coded(decoder, _) | Self::Paired(PairedSource { decoder, .. }) => {
+                decoder.finish()
+            }
         }
     }
 }

@@ -1,19 +1,28 @@
-//! The lossless codec: byte planes, each stored raw, as one constant, or entropy-coded: byte by
-//! byte, or in pairs.
+//! The lossless codec: byte planes, each stored raw, as a constant, or entropy-coded, byte by byte
+//! or in pairs of nibbles.
+//!
+//! Imports `codec::entropy` and the ground layers (`arch`, `dtype`, `error`); nothing of the lossy
+//! codec or the container. Start reading with `split.rs` (elements to planes), then `decoder.rs`.
+//! `encode` holds what only an encoder needs: statistics, the choice of a mode for each plane, and
+//! the encoder.
+//!
+//! Nibble pairs: the exponents of a tensor's weights are concentrated below the largest; each
+//! exponent further down is about half as frequent. A nibble from 0 to 15 is the distance of a byte
+//! below a base. Two nibbles make one symbol, so that decoding takes half the steps. Bytes at
+//! another distance are outliers: they are coded as the base and stored separately.
 
 mod decoder;
-mod encoder;
-mod pairs;
+#[cfg(feature = "encode")]
+mod encode;
 pub(crate) mod split;
-mod statistics;
 
-pub(crate) use decoder::Decoder;
-pub(crate) use encoder::Encoder;
-pub(super) use statistics::PlaneStatistics;
+pub(crate) use decoder::PlaneDecoder;
+#[cfg(feature = "encode")]
+pub(crate) use encode::{PlaneEncoder, PlaneStatistics};
 
-use crate::codec::entropy::rans::STATES_BYTES;
+use crate::codec::entropy::rans::LANES;
 
-/// How one plane is stored, without its tables.
+/// The byte that stores a plane's mode.
 const MODE_RAW: u8 = 0;
 const MODE_CONSTANT: u8 = 1;
 const MODE_CODED: u8 = 2;
@@ -28,15 +37,6 @@ enum Plane<Table> {
     Paired(u8, Table),
 }
 
-/// Bytes of a coded plane in every chunk besides its words: its length, and the states.
-const STREAM_HEAD_BYTES: u64 = (size_of::<u32>() + STATES_BYTES) as u64;
-
-/// Bytes of a paired plane in every chunk besides those of its stream: how many strangers there
-/// are.
-const OUTLIERS_HEAD_BYTES: u64 = size_of::<u32>() as u64;
-
-/// Bytes of a stranger: its place, and what it is.
-const OUTLIER_BYTES: u64 = (size_of::<u32>() + 1) as u64;
-
-#[cfg(test)]
-mod tests;
+/// Bytes that become a group of pairs: the first half are their low nibbles, the second half their
+/// high ones.
+const PAIR_BLOCK: usize = 2 * LANES;

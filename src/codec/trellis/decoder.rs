@@ -1,17 +1,19 @@
-//! Chunks to weights.
+//! Decoding chunks of a lossy tensor.
+//!
+//! A chunk holds whole rows, 32 of which are decoded side by side, one in each lane, tile by tile:
+//! O(columns · block) for a basis, O(columns · log block) for Hadamard matrices, for each row.
 
 use super::classes::COLUMN_CLASSES;
-use super::coding::Coding;
 use super::parameters::Parameters;
-use super::reconstruction::{Band, Model, Scratch, TableNumbers};
+use super::reconstruction::{Reconstruction, RowSideInfo, TableLayout, TileBuffers};
 use super::row_table::RowTable;
 use super::scales::SCALE_ONE;
 use crate::arch::Kernel;
+use crate::codec::Coding;
 use crate::codec::entropy::rans::{self, DecodeTables, GroupRun, LANES, StateMachine};
 use crate::codec::entropy::{Alphabet, BitReader, Coset, ESCAPE};
 use crate::codec::transform::{BAND, LowRank};
-use crate::dtype::Dtype;
-use crate::dtype::number;
+use crate::dtype::{Dtype, number};
 use crate::error::{Error, Result};
 use std::ops::Range;
 use zerocopy::FromBytes;
@@ -19,35 +21,38 @@ use zerocopy::little_endian::{I16, U32};
 
 const _: () = assert!(BAND == LANES);
 
-/// The largest magnitude of a lattice point: the integers of a rotation then fit 32 bits.
+/// The largest magnitude of a lattice point. The integers of the inverse transform then fit 32
+/// bits.
 pub(super) const MAX_POINT: i16 = i16::MAX;
 
 /// Decodes chunks of one tensor.
-pub(crate) struct Decoder {
+pub(crate) struct TrellisDecoder {
     dtype: Dtype,
-    pub(super) model: Model,
+    pub(super) reconstruction: Reconstruction,
     tables: DecodeTables,
     kernel: Kernel,
 }
 
-impl Decoder {
+impl TrellisDecoder {
+    /// Reads the codec parameters.
+    ///
     /// # Errors
     /// `Corrupt` or `Truncated`.
     pub(crate) fn new(dtype: Dtype, parameters: &[u8]) -> Result<Self> {
         if !number::is_float(dtype) {
-            return Err(Error::corrupt("a lossy codec for what are not floats"));
+            return Err(Error::corrupt("trellis codec: the dtype is not a float"));
         }
-        let model = Model::new(Parameters::read(parameters)?);
-        let tables = model.decode_tables();
-        Ok(Self { dtype, model, tables, kernel: Kernel::best() })
+        let reconstruction = Reconstruction::new(Parameters::read(parameters)?);
+        let tables = reconstruction.decode_tables();
+        Ok(Self { dtype, reconstruction, tables, kernel: Kernel::best() })
     }
 
-    /// Decodes a chunk in the tensor's own dtype.
+    /// Decodes a chunk to the tensor's dtype.
     pub(crate) fn decode(&self, coded: &[u8], out: &mut [u8]) -> Result<()> {
         let size = self.element_bytes();
         let chunk = self.open(coded, out.len() / size)?;
         let outliers = chunk.outliers;
-        self.rows(chunk, out.len() / size, |start, values| {
+        self.decode_rows(chunk, out.len() / size, |start, values| {
             let bytes = &mut out[start * size..(start + values.len()) * size];
             number::from_f32(self.kernel, self.dtype, values, bytes);
         })?;
@@ -57,11 +62,11 @@ impl Decoder {
         Ok(())
     }
 
-    /// Decodes a chunk to `f32`, without the last rounding.
+    /// Decodes a chunk to `f32`, without rounding to the tensor's dtype.
     pub(crate) fn decode_f32(&self, coded: &[u8], out: &mut [f32]) -> Result<()> {
         let chunk = self.open(coded, out.len())?;
         let outliers = chunk.outliers;
-        self.rows(chunk, out.len(), |start, values| {
+        self.decode_rows(chunk, out.len(), |start, values| {
             out[start..start + values.len()].copy_from_slice(values);
         })?;
         let mut single = Vec::new();
@@ -72,22 +77,22 @@ impl Decoder {
         Ok(())
     }
 
-    /// What people may want to know; the loss is known elsewhere.
+    /// The parameters in readable form; signal and noise are 0, as the container stores them.
     pub(crate) fn coding(&self) -> Coding {
-        Coding::of(&self.model.parameters)
+        self.reconstruction.parameters.coding()
     }
 
     fn element_bytes(&self) -> usize {
         self.dtype.bits() as usize / 8
     }
 
-    /// Cuts a coded chunk of `elements` weights into its parts.
-    fn open<'a>(&self, coded: &'a [u8], elements: usize) -> Result<Chunk<'a>> {
-        let columns = self.model.parameters.columns;
+    /// Splits a coded chunk of `elements` weights into its parts.
+    fn open<'a>(&self, coded: &'a [u8], elements: usize) -> Result<TrellisChunk<'a>> {
+        let columns = self.reconstruction.parameters.columns;
         if !elements.is_multiple_of(columns) {
-            return Err(Error::corrupt("a chunk that does not hold whole rows"));
+            return Err(Error::corrupt("trellis chunk: does not hold whole rows"));
         }
-        let short = || Error::corrupt("a coded chunk that is too short");
+        let short = || Error::corrupt("trellis chunk: too short");
         let (head, rest) = <[U32; 2]>::ref_from_prefix(coded).map_err(|_| short())?;
         let [escapes, outliers] = head.map(|count| count.get() as usize);
         let (escapes, rest) =
@@ -98,7 +103,9 @@ impl Decoder {
         let mut after = None;
         for (position, _) in self.outliers(outliers) {
             if position >= elements || after.is_some_and(|after| position <= after) {
-                return Err(Error::corrupt("exceptions out of order"));
+                return Err(Error::corrupt(
+                    "trellis chunk: outlier positions are not ascending or out of range",
+                ));
             }
             after = Some(position);
         }
@@ -106,17 +113,18 @@ impl Decoder {
         let (bypass, stream) = rest.split_at_checked(bits.div_ceil(8)).ok_or_else(short)?;
         let (bypass, stream) =
             (BitReader::new(bypass), rans::RansDecoder::new(stream, self.kernel)?);
-        Ok(Chunk { escapes, outliers, bypass, stream })
+        Ok(TrellisChunk { escapes, outliers, bypass, stream })
     }
 
-    /// Bits beside the symbols of one row.
+    /// Bypass bits of one row.
     fn bypass_bits(&self) -> usize {
-        let parameters = &self.model.parameters;
-        let coefficients: u32 = self.model.coefficients().iter().map(|(bypass, _)| bypass).sum();
+        let parameters = &self.reconstruction.parameters;
+        let coefficients: u32 =
+            self.reconstruction.coefficients().iter().map(|(bypass, _)| bypass).sum();
         parameters.columns * parameters.bypass as usize + coefficients as usize
     }
 
-    /// Positions in the chunk and bytes of the elements that are stored as they are.
+    /// Positions in the chunk and bytes of the outliers, which are stored unchanged.
     fn outliers<'a>(&self, bytes: &'a [u8]) -> impl Iterator<Item = (usize, &'a [u8])> {
         bytes.chunks_exact(size_of::<u32>() + self.element_bytes()).map(|outlier| {
             let (position, value) = outlier.split_at(size_of::<u32>());
@@ -124,38 +132,45 @@ impl Decoder {
         })
     }
 
-    /// Decodes band by band and tile by tile, handing pieces of rows to `sink` with the positions
-    /// of their first weights.
-    fn rows(
+    /// Decodes up to 32 rows at a time, tile by tile. `sink` receives pieces of rows with the
+    /// positions of their first weights.
+    fn decode_rows(
         &self,
-        mut chunk: Chunk<'_>,
+        mut chunk: TrellisChunk<'_>,
         elements: usize,
         mut sink: impl FnMut(usize, &[f32]),
     ) -> Result<()> {
-        let columns = self.model.parameters.columns;
-        let widest = self.model.tiles().iter().map(Range::len).max();
-        let mut scratch = Scratch::new(widest.unwrap_or(0));
+        let columns = self.reconstruction.parameters.columns;
+        let widest = self.reconstruction.tiles().iter().map(Range::len).max();
+        let mut buffers = TileBuffers::new(widest.unwrap_or(0));
         for start in (0..elements).step_by(BAND * columns) {
             let lanes = ((elements - start) / columns).min(BAND);
-            let band = self.read_band(&mut chunk, lanes)?;
-            let classes = &self.model.parameters.classes;
-            let starts = classes.of_profiles(&band.classes, |profile| {
-                DecodeTables::base(TableNumbers::weight(profile, 0))
+            let info = self.read_side_info(&mut chunk, lanes)?;
+            let classes = &self.reconstruction.parameters.classes;
+            let starts = classes.of_profiles(&info.classes, |profile| {
+                DecodeTables::base(TableLayout::weight(profile, 0))
             });
             let mut states = [0; BAND];
-            for tile in self.model.tiles() {
-                self.read_points(&mut chunk, &band, &starts, tile, &mut states, &mut scratch)?;
-                self.model.reconstruct(self.kernel, &band, tile, &mut scratch, |lane, values| {
-                    sink(start + lane * columns + tile.start, values);
-                });
+            for tile in self.reconstruction.tiles() {
+                self.read_points(&mut chunk, &info, &starts, tile, &mut states, &mut buffers)?;
+                self.reconstruction.reconstruct(
+                    self.kernel,
+                    &info,
+                    tile,
+                    &mut buffers,
+                    |lane, values| {
+                        sink(start + lane * columns + tile.start, values);
+                    },
+                );
             }
         }
         chunk.finish()
     }
 
-    /// Reads what goes before the points of a band of so many rows.
-    fn read_band(&self, chunk: &mut Chunk<'_>, lanes: usize) -> Result<Band> {
-        let (parameters, numbers) = (&self.model.parameters, self.model.numbers());
+    /// Reads the side information of `lanes` rows, which precedes their points.
+    fn read_side_info(&self, chunk: &mut TrellisChunk<'_>, lanes: usize) -> Result<RowSideInfo> {
+        let (parameters, layout) =
+            (&self.reconstruction.parameters, self.reconstruction.table_layout());
         let mut row_byte = |table: Option<&RowTable>, number, absent| match table {
             None => Ok([absent; BAND]),
             Some(RowTable::Constant(byte)) => Ok([*byte; BAND]),
@@ -166,44 +181,46 @@ impl Decoder {
                 Ok::<_, Error>(bytes)
             }
         };
-        let scales = row_byte(parameters.row_scales.as_ref(), numbers.row_scale(), SCALE_ONE)?;
-        let classes = row_byte(parameters.classes.rows.as_ref(), numbers.row_class(), 0)?;
-        let mut coefficients = Vec::with_capacity(self.model.coefficients().len());
-        for (axis, (bypass, _)) in self.model.coefficients().iter().enumerate() {
+        let scales = row_byte(parameters.row_scales.as_ref(), layout.row_scale(), SCALE_ONE)?;
+        let classes = row_byte(parameters.classes.rows.as_ref(), layout.row_class(), 0)?;
+        let mut coefficients = Vec::with_capacity(self.reconstruction.coefficients().len());
+        for (vector, (bypass, _)) in self.reconstruction.coefficients().iter().enumerate() {
             let alphabet = Alphabet { coset: Coset::Whole, bypass: *bypass };
-            let bases = [DecodeTables::base(numbers.coefficient(axis)); BAND];
+            let bases = [DecodeTables::base(layout.coefficient(vector)); BAND];
             let mut symbols = [0; BAND];
             chunk.stream.decode_group(&self.tables, &bases, &mut symbols[..lanes])?;
-            let mut of_axis = [0; BAND];
-            for (out, &symbol) in of_axis[..lanes].iter_mut().zip(&symbols) {
+            let mut of_vector = [0; BAND];
+            for (out, &symbol) in of_vector[..lanes].iter_mut().zip(&symbols) {
                 let integer = i16::try_from(chunk.integer(alphabet, symbol)?);
                 let valid = integer.ok().filter(|&k| k >= -LowRank::MAX_COEFFICIENT);
-                *out = valid.ok_or_else(|| Error::corrupt("a coefficient out of range"))?;
+                *out = valid.ok_or_else(|| {
+                    Error::corrupt("trellis chunk: a low-rank coefficient is out of range")
+                })?;
             }
-            coefficients.push(of_axis);
+            coefficients.push(of_vector);
         }
-        Ok(Band { lanes, scales, classes, coefficients })
+        Ok(RowSideInfo { lanes, scales, classes, coefficients })
     }
 
-    /// Reads the points of a tile, following the trellis along each row.
+    /// Decodes the points of a tile along the trellis path of each row.
     fn read_points(
         &self,
-        chunk: &mut Chunk<'_>,
-        band: &Band,
+        chunk: &mut TrellisChunk<'_>,
+        info: &RowSideInfo,
         starts: &Starts,
         tile: &Range<usize>,
         states: &mut [u8; BAND],
-        scratch: &mut Scratch,
+        buffers: &mut TileBuffers,
     ) -> Result<()> {
-        let trellis = self.model.parameters.trellis;
-        let points = &mut scratch.points[..tile.len()];
-        scratch.largest = self.model.reach();
-        let classes = &self.model.column_classes()[tile.clone()];
+        let trellis = self.reconstruction.parameters.trellis;
+        let points = &mut buffers.points[..tile.len()];
+        buffers.largest = self.reconstruction.reach();
+        let classes = &self.reconstruction.column_classes()[tile.clone()];
         let machine = StateMachine { generators: trellis.generators() };
         let mut at = 0;
         while at < points.len() {
-            // Nearly always there is nothing beside the symbols.
-            if band.lanes == BAND && self.model.parameters.bypass == 0 {
+            // The usual case: full lanes and no bypass bits.
+            if info.lanes == BAND && self.reconstruction.parameters.bypass == 0 {
                 let run = GroupRun { machine, starts, classes: &classes[at..] };
                 let points = &mut points[at..];
                 let done = chunk.stream.decode_run(&self.tables, &run, states, points);
@@ -214,62 +231,65 @@ impl Decoder {
             }
             if let Some(points) = points.get_mut(at) {
                 let starts = &starts[usize::from(classes[at])];
-                self.read_column(chunk, band.lanes, starts, states, points)?;
+                self.read_column(chunk, info.lanes, starts, states, points)?;
                 let largest = points.iter().map(|point| point.unsigned_abs()).max();
-                scratch.largest = scratch.largest.max(largest.unwrap_or(0).into());
+                buffers.largest = buffers.largest.max(largest.unwrap_or(0).into());
                 at += 1;
             }
         }
         Ok(())
     }
 
-    /// Reads the points of a column that may have more to them than symbols.
+    /// Decodes the points of a column that may have escapes or bypass bits.
     fn read_column(
         &self,
-        chunk: &mut Chunk<'_>,
+        chunk: &mut TrellisChunk<'_>,
         lanes: usize,
         starts: &[u32; BAND],
         states: &mut [u8; BAND],
         points: &mut [i16; BAND],
     ) -> Result<()> {
-        let (trellis, alphabets) = (self.model.parameters.trellis, self.model.alphabets());
+        let (trellis, alphabets) =
+            (self.reconstruction.parameters.trellis, self.reconstruction.alphabets());
         let bases = std::array::from_fn(|lane| {
             starts[lane] + DecodeTables::base(1) * u32::from(states[lane] & 1)
         });
         let mut symbols = [0; BAND];
         chunk.stream.decode_group(&self.tables, &bases, &mut symbols[..lanes])?;
-        // Lanes without a row have points, too, which must not make others overflow.
+        // The transform also runs on lanes without a row; their points must be in range.
         *points = [0; BAND];
         for lane in 0..lanes {
             let state = u32::from(states[lane]);
             let k = chunk.integer(alphabets[(state & 1) as usize], symbols[lane])?;
             let point = i16::try_from(trellis.point(state, k)).ok();
             let valid = point.filter(|&point| point >= -MAX_POINT);
-            points[lane] = valid.ok_or_else(|| Error::corrupt("a lattice point out of range"))?;
+            points[lane] = valid
+                .ok_or_else(|| Error::corrupt("trellis chunk: a lattice point is out of range"))?;
             states[lane] = trellis.next(state, k) as u8;
         }
         Ok(())
     }
 }
 
-/// By class of column and lane: where the first of two tables starts, that of the even half.
+/// By class of column and lane: the start of the table of the lattice's even half, which the table
+/// of the odd half follows.
 type Starts = [[u32; BAND]; COLUMN_CLASSES];
 
-/// The parts of a chunk not yet read.
-struct Chunk<'a> {
+/// The parts of a chunk that are not yet decoded.
+struct TrellisChunk<'a> {
     escapes: &'a [I16],
     outliers: &'a [u8],
     bypass: BitReader<'a>,
     stream: rans::RansDecoder<'a>,
 }
 
-impl Chunk<'_> {
-    /// The integer that a symbol and the low bits beside it make.
+impl TrellisChunk<'_> {
+    /// The integer of a symbol and its bypass bits.
     #[inline]
     fn integer(&mut self, alphabet: Alphabet, symbol: u8) -> Result<i32> {
         let high = if symbol == ESCAPE {
             let Some((value, rest)) = self.escapes.split_first() else {
-                return Err(Error::corrupt("an escape without its integer"));
+                return Err(Error::corrupt("trellis chunk: an escape has no integer"));
             };
             self.escapes = rest;
             i32::from(value.get()) << alphabet.bypass
@@ -284,10 +304,10 @@ impl Chunk<'_> {
 
     fn finish(self) -> Result<()> {
         if !self.escapes.is_empty() {
-            return Err(Error::corrupt("more escaped integers than escapes"));
+            return Err(Error::corrupt("trellis chunk: more escaped integers than escapes"));
         }
         if !self.bypass.finish()?.is_empty() {
-            return Err(Error::corrupt("low bits beside no symbol"));
+            return Err(Error::corrupt("trellis chunk: trailing bypass bits"));
         }
         self.stream.finish()
     }

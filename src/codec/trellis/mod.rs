@@ -1,33 +1,32 @@
-//! The lossy codec: rows in coordinates of their own, less a low-dimensional part, on a lattice.
+//! The lossy codec: matrix rows in transform coordinates, less a low-rank part, quantized with a
+//! trellis code and entropy-coded.
 //!
-//! A weight is `step · (lattice integers, rotated back) + scale · (mean + θ J)`, times the scales of
-//! its row and its column. A trellis says which lattice points may follow one another along a row; they are entropy-coded
-//! by tables that row and column choose. `spec/codec.md` tells why.
+//! A weight is `step · (inverse transform of lattice points) + scale · (mean + θ J)`, times the
+//! scales of its row and its column. A trellis determines which lattice points may follow each
+//! other along a row. The classes of row and column select the frequency tables that code them.
+//! `spec/codec.md` gives the reasons and the measurements.
+//!
+//! Imports `codec::entropy`, `codec::transform`, `codec::quantizer` and the ground layers (`arch`,
+//! `dtype`, `coordinates`, `error`). Start reading with `parameters.rs` (what is stored for a
+//! tensor), then `decoder.rs` (a chunk's entropy decoding) and `reconstruction.rs` (from lattice
+//! points to weights). `encode` holds what only an encoder needs.
 
-mod candidate;
 mod classes;
-mod coding;
 mod decoder;
-mod encoder;
+#[cfg(feature = "encode")]
+mod encode;
 mod parameters;
 mod reconstruction;
 mod row_table;
 mod scales;
-mod symbols;
-mod training;
 
-#[cfg(test)]
-mod tests;
-
-pub(crate) use crate::codec::transform::BAND;
-#[cfg(feature = "analysis")]
-pub(crate) use candidate::Rate;
-pub(crate) use candidate::{
-    Candidate, Effort, Rows, TransformChoice, TransformSearch, candidate_transforms,
-};
-pub use coding::Coding;
-pub(crate) use decoder::Decoder;
-pub(crate) use encoder::{EncodedChunk, Encoder, SquaredError};
-pub(crate) use parameters::MAX_COLUMNS;
+pub(crate) use decoder::TrellisDecoder;
 pub use scales::RowScales;
-pub(crate) use scales::Scaling;
+
+#[cfg(feature = "analysis")]
+pub(crate) use encode::Rate;
+#[cfg(feature = "encode")]
+pub(crate) use encode::{
+    Candidate, Effort, MAX_COLUMNS, ROW_GROUP, Rows, Scaling, TransformChoice, TransformSearch,
+    TrellisEncoder, candidate_transforms,
+};

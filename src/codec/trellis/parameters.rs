@@ -1,40 +1,38 @@
-//! What a decoder of a lossy tensor is told, as bits.
+//! The codec parameters of a lossy tensor, and how a decoder reads them.
 
 use super::classes::Classes;
 use super::row_table::RowTable;
 use super::scales::{COLUMN_SCALES, SCALE_ONE};
-use crate::codec::entropy::{BitReader, BitWriter, MagnitudeDistribution};
+use crate::codec::Coding;
+use crate::codec::entropy::{BitReader, MagnitudeDistribution};
 use crate::codec::quantizer::Trellis;
 use crate::codec::transform::{Hadamard, Identity, LowRank, StoredBasis, Transform};
 use crate::error::{Error, Result};
 use std::sync::Arc;
 
-/// The longest row: so long a band still fits a cache, and memory is bounded.
-pub(crate) const MAX_COLUMNS: usize = 1 << 16;
-
-/// Most axes of the low-dimensional part.
+/// The largest rank of the low-rank part.
 pub(super) const MAX_RANK: usize = 128;
 
-/// The largest block of a basis: a decoder multiplies as often for every weight.
+/// The largest block of a basis: a decoder needs as many multiplications for each weight.
 pub(super) const MAX_BASIS: usize = 2048;
 
-/// The largest step, 2^56, and unit, 2^16: times integers below 2^31, scales of columns below 2^8
-/// and of rows below 2^16 they stay finite.
-pub(super) const MAX_STEP: f32 = 72_057_594_037_927_936.0;
-const MAX_UNIT: f32 = 65_536.0;
+/// The largest step, 2^56, and unit, 2^16: times integers below 2^31, column scales below 2^8 and
+/// row scales below 2^16, results stay finite.
+pub(super) const MAX_STORED_STEP: f32 = 72_057_594_037_927_936.0;
+const MAX_STORED_UNIT: f32 = 65_536.0;
 
-/// Low bits of an integer that may be stored beside its symbol, at most.
+/// The largest number of bypass bits: low bits of an integer that are stored outside its symbol.
 const MAX_BYPASS: u32 = 8;
 
-/// The low-dimensional part, and how each axis's coefficients are coded.
+/// The low-rank part and the coding of its coefficients.
 #[derive(Debug)]
 pub(super) struct LowRankPart {
     pub(super) part: LowRank,
-    /// Low bits beside the symbols, and the profile, by axis.
+    /// By basis vector: bypass bits and profile of its coefficients.
     pub(super) coefficients: Vec<(u32, MagnitudeDistribution)>,
 }
 
-/// Everything but the chunks.
+/// All that a decoder needs besides the chunks.
 #[derive(Debug)]
 pub(super) struct Parameters {
     /// Weights in a row.
@@ -42,54 +40,32 @@ pub(super) struct Parameters {
     /// The lattice step.
     pub(super) step: f32,
     pub(super) trellis: Trellis,
-    /// Low bits of residual integers that are stored beside their symbols.
+    /// Bypass bits of lattice points.
     pub(super) bypass: u32,
     pub(super) transform: Arc<Transform>,
     pub(super) low_rank: Option<Arc<LowRankPart>>,
-    /// How the bytes of rows' scales are coded, where they have any.
+    /// The coding of the rows' scale bytes; `None` without row scales.
     pub(super) row_scales: Option<RowTable>,
-    /// The bytes of columns' scales, where they have any.
+    /// The columns' scale bytes; `None` without column scales.
     pub(super) column_scales: Option<Vec<u8>>,
     pub(super) classes: Classes,
     pub(super) profiles: Vec<MagnitudeDistribution>,
-    /// What the coordinates save against none, in 1/256 bits a weight; for people only.
+    /// Estimated gain of the coordinates over the identity, in 1/256 bits a weight; not needed for
+    /// decoding.
     pub(super) gain: i16,
 }
 
 impl Parameters {
-    pub(super) fn to_bytes(&self) -> Vec<u8> {
-        let mut out = BitWriter::default();
-        out.put(self.columns as u32 - 1, 16);
-        out.put(self.step.to_bits(), 32);
-        out.put(self.trellis.states_log2(), 4);
-        out.put(self.bypass, 4);
-        out.put(u32::from(self.gain as u16), 16);
-        write_transform(&self.transform, &mut out);
-        out.put(u32::from(self.low_rank.is_some()), 1);
-        if let Some(low_rank) = &self.low_rank {
-            write_low_rank(low_rank, &mut out);
-        }
-        out.put(u32::from(self.row_scales.is_some()), 1);
-        if let Some(table) = &self.row_scales {
-            table.write(&mut out);
-        }
-        out.put(u32::from(self.column_scales.is_some()), 1);
-        if let Some(bytes) = &self.column_scales {
-            write_column_scales(bytes, &mut out);
-        }
-        self.classes.write(&mut out);
-        self.profiles.iter().for_each(|profile| profile.write(&mut out));
-        out.finish()
-    }
-
+    /// Parses the parameters; O(bytes).
+    ///
     /// # Errors
     /// `Corrupt` or `Truncated`.
     pub(super) fn read(bytes: &[u8]) -> Result<Self> {
         let mut input = BitReader::new(bytes);
         let columns = input.take(16)? as usize + 1;
-        let step = take_scale(&mut input, MAX_STEP)?;
+        let step = take_scale(&mut input, MAX_STORED_STEP)?;
         let trellis = Trellis::new(input.take(4)?)
-            .ok_or_else(|| Error::corrupt("an unknown number of states"))?;
+            .ok_or_else(|| Error::corrupt("codec parameters: unknown number of trellis states"))?;
         let bypass = take_bypass(&mut input)?;
         let gain = input.take(16)? as u16 as i16;
         let transform = Arc::new(read_transform(&mut input, columns)?);
@@ -110,7 +86,7 @@ impl Parameters {
             (0..classes.profile_count()).map(|_| MagnitudeDistribution::read(&mut input));
         let profiles = profiles.collect::<Result<_>>()?;
         if !input.finish()?.is_empty() {
-            return Err(Error::corrupt("bytes after the codec parameters"));
+            return Err(Error::corrupt("codec parameters: trailing bytes"));
         }
         Ok(Self {
             columns,
@@ -126,12 +102,30 @@ impl Parameters {
             gain,
         })
     }
+
+    /// A description; signal and noise are 0, as the container stores them.
+    pub(super) fn coding(&self) -> Coding {
+        let part = self.low_rank.as_ref().map(|low_rank| &low_rank.part);
+        Coding {
+            transform: self.transform.description(),
+            mean: part.is_some_and(LowRank::has_mean),
+            rank: part.map_or(0, LowRank::rank),
+            row_scales: self.row_scales.is_some(),
+            column_scales: self.column_scales.is_some(),
+            states: self.trellis.states(),
+            step: self.step,
+            classes: self.profiles.len(),
+            gain: f64::from(self.gain) / 256.0,
+            signal: 0.0,
+            noise: 0.0,
+        }
+    }
 }
 
 fn take_bypass(input: &mut BitReader<'_>) -> Result<u32> {
     match input.take(4)? {
         bypass @ 0..=MAX_BYPASS => Ok(bypass),
-        _ => Err(Error::corrupt("more than 8 low bits beside a symbol")),
+        _ => Err(Error::corrupt("codec parameters: more than 8 bypass bits")),
     }
 }
 
@@ -139,47 +133,23 @@ fn take_bypass(input: &mut BitReader<'_>) -> Result<u32> {
 fn take_scale(input: &mut BitReader<'_>, max: f32) -> Result<f32> {
     let scale = f32::from_bits(input.take(32)?);
     if !(scale > 0.0 && scale <= max) {
-        return Err(Error::corrupt("a step or scale out of range"));
+        return Err(Error::corrupt("codec parameters: a step or scale is out of range"));
     }
     Ok(scale)
 }
 
-const IDENTITY: u32 = 0;
-const HADAMARD: u32 = 1;
-const BASIS: u32 = 2;
-
-pub(super) fn write_transform(transform: &Transform, out: &mut BitWriter) {
-    match transform {
-        Transform::Identity(_) => out.put(IDENTITY, 2),
-        Transform::Hadamard(hadamard) => {
-            out.put(HADAMARD, 2);
-            out.put(hadamard.block_log2(), 4);
-            let signed = hadamard.sign_flips().contains(&true);
-            out.put(u32::from(signed), 1);
-            if signed {
-                hadamard.sign_flips().iter().for_each(|&flip| out.put(u32::from(flip), 1));
-            }
-        }
-        Transform::StoredBasis(basis) => {
-            out.put(BASIS, 2);
-            out.put(basis.block() as u32 - 1, 16);
-            out.put(basis.unit().to_bits(), 32);
-            basis.rows().for_each(|row| put_i16s(row, out));
-        }
-    }
-}
-
-pub(super) fn put_i16s(row: &[i16], out: &mut BitWriter) {
-    out.put_row(&row.iter().map(|&entry| entry.into()).collect::<Vec<i32>>());
-}
+/// The identifiers of transforms.
+pub(super) const TRANSFORM_IDENTITY: u32 = 0;
+pub(super) const TRANSFORM_HADAMARD: u32 = 1;
+pub(super) const TRANSFORM_BASIS: u32 = 2;
 
 fn read_transform(input: &mut BitReader<'_>, columns: usize) -> Result<Transform> {
     Ok(match input.take(2)? {
-        IDENTITY => Transform::Identity(Identity { columns }),
-        HADAMARD => {
+        TRANSFORM_IDENTITY => Transform::Identity(Identity { columns }),
+        TRANSFORM_HADAMARD => {
             let block_log2 = input.take(4)?;
             if block_log2 > Hadamard::MAX_BLOCK_LOG2 {
-                return Err(Error::corrupt("a Hadamard block above 256"));
+                return Err(Error::corrupt("codec parameters: Hadamard block above 256"));
             }
             let mut flips = vec![false; columns];
             if input.take(1)? == 1 {
@@ -189,12 +159,12 @@ fn read_transform(input: &mut BitReader<'_>, columns: usize) -> Result<Transform
             }
             Transform::Hadamard(Hadamard::new(block_log2, flips))
         }
-        BASIS => {
+        TRANSFORM_BASIS => {
             let block = input.take(16)? as usize + 1;
             if block > MAX_BASIS {
-                return Err(Error::corrupt("a basis of blocks above 2048 columns"));
+                return Err(Error::corrupt("codec parameters: basis block above 2048"));
             }
-            let unit = take_scale(input, MAX_UNIT)?;
+            let unit = take_scale(input, MAX_STORED_UNIT)?;
             let mut entries = Vec::new();
             for start in (0..columns).step_by(block) {
                 let size = block.min(columns - start);
@@ -204,48 +174,30 @@ fn read_transform(input: &mut BitReader<'_>, columns: usize) -> Result<Transform
             }
             Transform::StoredBasis(StoredBasis::new(columns, block, unit, &entries)?)
         }
-        _ => return Err(Error::corrupt("unknown coordinates")),
+        _ => return Err(Error::corrupt("codec parameters: unknown coordinates")),
     })
 }
 
-/// Each byte less the one before it.
-pub(super) fn write_column_scales(bytes: &[u8], out: &mut BitWriter) {
-    let before = std::iter::once(&SCALE_ONE).chain(bytes);
-    let differences: Vec<i32> =
-        before.zip(bytes).map(|(&before, &byte)| i32::from(byte) - i32::from(before)).collect();
-    out.put_row(&differences);
-}
-
+/// Scale bytes, each stored as the difference from the one before it.
 fn read_column_scales(input: &mut BitReader<'_>, columns: usize) -> Result<Vec<u8>> {
     let mut differences = Vec::new();
     input.take_row(columns, &mut differences)?;
     let mut byte = i16::from(SCALE_ONE);
     let bytes = differences.into_iter().map(|difference| {
         byte = byte.saturating_add(difference);
-        let found = u8::try_from(byte).ok().filter(|byte| COLUMN_SCALES.contains(byte));
-        found.ok_or_else(|| Error::corrupt("a column's scale out of range"))
+        let valid = u8::try_from(byte).ok().filter(|byte| COLUMN_SCALES.contains(byte));
+        valid.ok_or_else(|| Error::corrupt("codec parameters: a column scale is out of range"))
     });
     bytes.collect()
-}
-
-fn write_low_rank(low_rank: &LowRankPart, out: &mut BitWriter) {
-    out.put(low_rank.part.rank() as u32, 8);
-    out.put(u32::from(low_rank.part.has_mean()), 1);
-    out.put(low_rank.part.scale().to_bits(), 32);
-    low_rank.part.rows().for_each(|row| put_i16s(row, out));
-    for (bypass, profile) in &low_rank.coefficients {
-        out.put(*bypass, 4);
-        profile.write(out);
-    }
 }
 
 fn read_low_rank(input: &mut BitReader<'_>, columns: usize) -> Result<LowRankPart> {
     let rank = input.take(8)? as usize;
     if rank > MAX_RANK {
-        return Err(Error::corrupt("more than 128 axes"));
+        return Err(Error::corrupt("codec parameters: rank above 128"));
     }
     let has_mean = input.take(1)? == 1;
-    let scale = take_scale(input, MAX_STEP)?;
+    let scale = take_scale(input, MAX_STORED_STEP)?;
     let mut entries = Vec::new();
     for _ in 0..rank + usize::from(has_mean) {
         input.take_row(columns, &mut entries)?;

@@ -1,39 +1,40 @@
-//! From lattice integers to weights: the arithmetic that every decoder does alike.
+//! Reconstruction of weights from lattice integers. The arithmetic is fully specified, so that all
+//! decoders return the same bits.
 
 use super::parameters::{LowRankPart, Parameters};
 use super::scales::scale;
 use crate::arch::Kernel;
-use crate::codec::entropy::rans::{DecodeTables, EncodeTables};
+use crate::codec::entropy::rans::DecodeTables;
 use crate::codec::entropy::{Alphabet, Coset, Frequencies, MagnitudeDistribution};
 use crate::codec::quantizer::Trellis;
 use crate::codec::transform::{BAND, Integers, transpose_i16, transpose_i32};
 use std::ops::Range;
 
-/// Parameters, and what follows from them.
-pub(super) struct Model {
+/// Codec parameters with the factors, classes and tiles that follow from them.
+pub(super) struct Reconstruction {
     pub(super) parameters: Parameters,
-    /// By column: what a rotated lattice integer counts for, and one of the low-dimensional part.
+    /// By column: the value of an integer of the inverse transform, and of the low-rank part.
     units: Vec<f32>,
     part_units: Vec<f32>,
     column_classes: Vec<u8>,
     tiles: Vec<Range<usize>>,
 }
 
-/// What up to 32 rows have besides their lattice points.
-pub(super) struct Band {
+/// Side information of up to 32 rows: everything but their lattice points.
+pub(super) struct RowSideInfo {
     pub(super) lanes: usize,
-    /// In every lane: the byte of the row's scale, and the row's class.
+    /// By lane: the byte of the row's scale, and the row's class.
     pub(super) scales: [u8; BAND],
     pub(super) classes: [u8; BAND],
-    /// By axis, in every lane.
+    /// By basis vector of the low-rank part and lane.
     pub(super) coefficients: Vec<[i16; BAND]>,
 }
 
-/// The integers of a band in a tile: room for the largest.
-pub(super) struct Scratch {
-    /// No magnitude among the points exceeds this.
+/// Buffers for the integers of up to 32 rows in one tile, large enough for the widest tile.
+pub(super) struct TileBuffers {
+    /// An upper bound on the magnitude of all points.
     pub(super) largest: u32,
-    /// By column, in every lane.
+    /// By column and lane.
     pub(super) points: Vec<[i16; BAND]>,
     wide: Vec<[i32; BAND]>,
     /// Row by row.
@@ -43,7 +44,7 @@ pub(super) struct Scratch {
     values: Vec<f32>,
 }
 
-impl Scratch {
+impl TileBuffers {
     pub(super) fn new(columns: usize) -> Self {
         Self {
             largest: 0,
@@ -57,14 +58,14 @@ impl Scratch {
     }
 }
 
-/// Which table codes what.
+/// The order of the frequency tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct TableNumbers {
+pub(super) struct TableLayout {
     profiles: usize,
 }
 
-impl TableNumbers {
-    /// For a weight of this profile in a half of the lattice.
+impl TableLayout {
+    /// The table of lattice points of a profile in one half of the lattice.
     #[inline]
     pub(super) fn weight(profile: u8, half: u32) -> usize {
         2 * usize::from(profile) + half as usize
@@ -78,12 +79,12 @@ impl TableNumbers {
         2 * self.profiles + 1
     }
 
-    pub(super) fn coefficient(self, axis: usize) -> usize {
-        2 * self.profiles + 2 + axis
+    pub(super) fn coefficient(self, vector: usize) -> usize {
+        2 * self.profiles + 2 + vector
     }
 }
 
-/// The alphabets of indices in the halves of a trellis's lattice.
+/// The alphabets of the two halves of a trellis's lattice.
 pub(super) fn alphabets(trellis: Trellis, bypass: u32) -> [Alphabet; 2] {
     let cosets = match trellis.is_scalar() {
         true => [Coset::Whole; 2],
@@ -92,7 +93,7 @@ pub(super) fn alphabets(trellis: Trellis, bypass: u32) -> [Alphabet; 2] {
     cosets.map(|coset| Alphabet { coset, bypass })
 }
 
-impl Model {
+impl Reconstruction {
     pub(super) fn new(parameters: Parameters) -> Self {
         let units = parameters.transform.as_orthogonal().units();
         let mut units: Vec<f32> = units.iter().map(|unit| parameters.step * unit).collect();
@@ -110,21 +111,21 @@ impl Model {
         Self { parameters, units, part_units, column_classes, tiles }
     }
 
-    /// The alphabets of residual integers in the halves of the lattice.
+    /// The alphabets of lattice points in the two halves of the lattice.
     pub(super) fn alphabets(&self) -> [Alphabet; 2] {
         alphabets(self.parameters.trellis, self.parameters.bypass)
     }
 
-    pub(super) fn numbers(&self) -> TableNumbers {
-        TableNumbers { profiles: self.parameters.profiles.len() }
+    pub(super) fn table_layout(&self) -> TableLayout {
+        TableLayout { profiles: self.parameters.profiles.len() }
     }
 
-    /// All frequency tables, in the order of their numbers.
-    fn frequencies(&self) -> Vec<Frequencies> {
+    /// All frequency tables, in the order of [`TableLayout`].
+    pub(super) fn frequencies(&self) -> Vec<Frequencies> {
         let parameters = &self.parameters;
         let halves = |profile| [0, 1].map(|half| self.table(profile, half));
         let mut all: Vec<_> = (0..parameters.profiles.len()).flat_map(halves).collect();
-        // Where a row's byte is not coded the place is taken by a table that is not used.
+        // A row byte that is not coded has an unused table as a placeholder.
         let classes = parameters.classes.rows.as_ref();
         for table in [classes, parameters.row_scales.as_ref()] {
             let coded = table.and_then(|table| table.frequencies().cloned());
@@ -144,56 +145,54 @@ impl Model {
         DecodeTables::new(&self.frequencies())
     }
 
-    pub(super) fn encode_tables(&self) -> EncodeTables {
-        EncodeTables::new(&self.frequencies())
-    }
-
     pub(super) fn low_rank(&self) -> Option<&LowRankPart> {
         self.parameters.low_rank.as_deref()
     }
 
-    /// How the coefficients of each axis are coded: low bits beside the symbols, and the profile.
+    /// By basis vector of the low-rank part: bypass bits and profile of its coefficients.
     pub(super) fn coefficients(&self) -> &[(u32, MagnitudeDistribution)] {
         self.low_rank().map_or(&[], |part| &part.coefficients)
     }
 
-    /// The largest magnitude of a point with a symbol of its own and no low bits beside it.
+    /// The largest magnitude of a lattice point that has a symbol, without bypass bits, in any
+    /// profile.
     pub(super) fn reach(&self) -> u32 {
         let profiles = 0..self.parameters.profiles.len() as u8;
         profiles.map(|profile| self.reach_of(profile)).max().unwrap_or(0)
     }
 
-    /// The same by one profile.
+    /// The largest magnitude of a lattice point that has a symbol in one profile.
     pub(super) fn reach_of(&self, profile: u8) -> u32 {
         let [Alphabet { coset, .. }, _] = self.alphabets();
         self.parameters.profiles[usize::from(profile)].reach(coset) as u32
     }
 
-    /// The classes of columns, every one of them.
+    /// The class of each column.
     pub(super) fn column_classes(&self) -> &[u8] {
         &self.column_classes
     }
 
-    /// Columns that are decoded together, in their order.
+    /// Ranges of columns that are decoded together, ascending.
     pub(super) fn tiles(&self) -> &[Range<usize>] {
         &self.tiles
     }
 
-    /// Weights of a band in a tile, from the points in `scratch`; `sink` gets a piece of each row.
+    /// Weights of up to 32 rows in a tile, from the points in `buffers`; `sink` receives the lane
+    /// and its values.
     ///
-    /// Integers up to the last steps: a multiplication for each term, an addition, and where rows
-    /// have scales another multiplication, in `f32`, each rounded to nearest. So all machines find
-    /// the same.
+    /// All operations are on integers except the last ones: a multiplication for each term, an
+    /// addition, and a multiplication by the row's scale, in `f32`, each rounded to nearest. The
+    /// result is therefore the same on all machines.
     pub(super) fn reconstruct(
         &self,
         kernel: Kernel,
-        band: &Band,
+        info: &RowSideInfo,
         tile: &Range<usize>,
-        scratch: &mut Scratch,
+        buffers: &mut TileBuffers,
         mut sink: impl FnMut(usize, &[f32]),
     ) {
         let width = tile.len();
-        let Scratch { largest, points, wide, short_rows, rows, part_rows, values } = scratch;
+        let TileBuffers { largest, points, wide, short_rows, rows, part_rows, values } = buffers;
         let (points, wide) = (&mut points[..width], &mut wide[..width]);
         let transform = self.parameters.transform.as_orthogonal();
         let short = match transform.inverse(kernel, tile.clone(), *largest, points, wide) {
@@ -208,12 +207,12 @@ impl Model {
         };
         let low_rank = self.low_rank();
         if let Some(LowRankPart { part, .. }) = low_rank {
-            part.product(kernel, &band.coefficients, tile.start, wide);
+            part.product(kernel, &info.coefficients, tile.start, wide);
             transpose_i32(kernel, wide, &mut part_rows[..BAND * width]);
         }
         let (units, part_units) = (&self.units[tile.clone()], &self.part_units[tile.clone()]);
         let values = &mut values[..width];
-        for lane in 0..band.lanes {
+        for lane in 0..info.lanes {
             let row = lane * width..(lane + 1) * width;
             kernel.run(
                 #[inline(always)]
@@ -226,7 +225,7 @@ impl Model {
                         scaled(&part_rows[row], part_units, values, |out, x| *out += x);
                     }
                     if self.parameters.row_scales.is_some() {
-                        let scale = scale(band.scales[lane]);
+                        let scale = scale(info.scales[lane]);
                         values.iter_mut().for_each(|value| *value *= scale);
                     }
                 },
@@ -236,7 +235,7 @@ impl Model {
     }
 }
 
-/// Hands integers, times what they count for, to the places of a row.
+/// Combines each integer times its unit with a value, by `put`.
 #[inline(always)]
 fn scaled<N: Copy + Real>(
     integers: &[N],
@@ -249,7 +248,7 @@ fn scaled<N: Copy + Real>(
     }
 }
 
-/// Integers as real numbers, the nearest.
+/// Integers that convert to the nearest `f32`.
 trait Real {
     fn real(self) -> f32;
 }

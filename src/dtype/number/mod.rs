@@ -1,6 +1,7 @@
 //! Conversion between the elements of tensors and numbers in memory.
 
 #[cfg(feature = "encode")]
+#[cfg(feature = "convert")]
 mod real;
 
 use crate::arch::Kernel;
@@ -9,6 +10,7 @@ use half::f16;
 use half::slice::HalfFloatSliceExt;
 
 #[cfg(feature = "encode")]
+#[cfg(feature = "convert")]
 pub(crate) use real::{is_number, to_f64};
 
 /// Whether this is a binary float of at least 16 bits, which [`to_f32`] and [`from_f32`] convert.

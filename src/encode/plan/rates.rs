@@ -1,81 +1,76 @@
-//! What a tensor would take at given errors, for those who only want to know.
+//! Estimated rates of a tensor at given errors, for the analysis.
 
-use super::tensor::{self, Chosen, choose, planning, step_for_noise};
-use super::{TensorSource, overhead_bits};
+use super::effort::{is_valid_step, planning_effort, step_for_noise};
+use super::planner::overhead_bits;
+use super::transform_choice::{Chosen, MIN_BITS, OUTLIER_POSITION_BITS, choose};
 use crate::codec::trellis::{Rate, Scaling, TransformSearch};
 use crate::coordinates::BlockTransform;
 use crate::encode::encoding::{Encoding, Target};
-use crate::encode::matrix::{Matrix, matrix_shape};
+use crate::encode::source::TensorSource;
 use crate::error::Result;
 
-/// A tensor's rates in the axes that an encoding chooses.
+/// The rates of a tensor in the coordinates that an encoding chooses.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Rated {
     pub(crate) transform: BlockTransform,
-    /// For each error asked for: bits a weight with everything that goes with it, and those of
-    /// them that are not the lattice's.
+    /// For each error: all bits per weight, and the side information among them.
     pub(crate) rates: Vec<(f64, f64)>,
 }
 
-/// The rates of one tensor with several encodings, each at errors that are shares of its energy.
+/// The rates of one tensor with several encodings, each at errors given as shares of the sum of
+/// squares of the tensor. `None` where the tensor is stored losslessly.
 ///
-/// As [`plan`](super::plan) finds them, but that axes are chosen once, for the error that the
-/// encoding promises, and that nothing is said of what the tensor would take without loss: that
-/// would need all of it. `None` where the codec loses nothing.
+/// The estimates are those of [`Plan`](super::Plan), but the transform is chosen once, at the error
+/// bound of the encoding, and lossless coding is not considered, since this needs all elements.
 pub(crate) fn rates(
     source: &TensorSource<'_>,
-    asked: &[(Encoding, &[f64])],
+    requests: &[(Encoding, &[f64])],
 ) -> Result<Vec<Option<Rated>>> {
-    let TensorSource { name, dtype, shape, bytes } = *source;
-    let sizes: Vec<u64> = shape.iter().map(|&size| size as u64).collect();
-    let Some((rows, columns)) = matrix_shape(dtype, &sizes) else {
-        return Ok(vec![None; asked.len()]);
-    };
-    let matrix = Matrix { source: bytes, dtype, rows, columns };
+    let Some(matrix) = source.matrix() else { return Ok(vec![None; requests.len()]) };
     let rate = || -> Result<Vec<Option<Rated>>> {
-        let effort = asked.iter().map(|(encoding, _)| planning(encoding.effort).sample).max();
-        let study = TransformSearch::new(&matrix, Scaling::default(), effort.unwrap_or(0))?;
+        let samples = requests.iter().map(|(encoding, _)| planning_effort(encoding.effort).sample);
+        let search = TransformSearch::new(&matrix, Scaling::default(), samples.max().unwrap_or(0))?;
         let outlier_bits =
-            study.outliers() * f64::from(tensor::OUTLIER_POSITION_BITS + dtype.bits());
-        let overhead_bits = overhead_bits(name, shape.len(), rows as u64 * columns as u64);
+            search.outliers() * f64::from(OUTLIER_POSITION_BITS + source.dtype.bits());
+        let overhead_bits = overhead_bits(source) + outlier_bits;
         let rate = |(encoding, shares): &(Encoding, &[f64])| {
-            rates_of(&study, encoding, shares, overhead_bits + outlier_bits)
+            rates_of(&search, encoding, shares, overhead_bits)
         };
-        asked.iter().map(rate).collect()
+        requests.iter().map(rate).collect()
     };
-    rate().map_err(|error| error.in_tensor(name))
+    rate().map_err(|error| source.locate(error))
 }
 
-/// Errors in octaves that are not worth another measurement.
-const NEAR: f64 = 0.02;
+/// The binary logarithm of the ratio of steps below which a rate is not measured again.
+const TOLERANCE: f64 = 0.02;
 
-/// Rates from a measurement or two each, near the error.
+/// The rates at errors, from one or two measurements each.
 fn rates_of(
-    study: &TransformSearch<'_>,
+    search: &TransformSearch<'_>,
     encoding: &Encoding,
     shares: &[f64],
     overhead_bits: f64,
 ) -> Result<Option<Rated>> {
-    let (effort, rms) = (planning(encoding.effort), study.rms());
+    let (effort, rms) = (planning_effort(encoding.effort), search.rms());
     let step = |share: f64| rms * step_for_noise(encoding.effort, share).clamp(1e-4, 4.0);
-    let Target::Noise(promised) = encoding.target else { return Ok(None) };
-    if !shares.iter().chain([&promised]).all(|&share| tensor::is_step(step(share))) {
+    let Target::Noise(bound) = encoding.target else { return Ok(None) };
+    if !shares.iter().chain([&bound]).all(|&share| is_valid_step(step(share))) {
         return Ok(None);
     }
-    let chosen = choose(study, encoding, step(promised) as f32)?;
-    let Some(Chosen { choice, fitted, .. }) = chosen else { return Ok(None) };
+    let chosen = choose(search, encoding, step(bound) as f32)?;
+    let Some(Chosen { choice, candidate, .. }) = chosen else { return Ok(None) };
     let rates = shares.iter().map(|&share| {
-        // How far the noise is off, as a factor of the step.
-        let off = |rate: &Rate| {
+        // The ratio of the measured to the wanted error, as a factor of the step.
+        let ratio = |rate: &Rate| {
             (rate.noise.max(f64::MIN_POSITIVE) / (share * rms * rms)).sqrt().clamp(0.5, 2.0)
         };
         let expected = step(share);
-        let mut rate = fitted.rate(expected as f32, effort, overhead_bits);
-        if off(&rate).log2().abs() > NEAR {
-            rate = fitted.rate((expected / off(&rate)) as f32, effort, overhead_bits);
+        let mut rate = candidate.rate(expected as f32, effort, overhead_bits);
+        if ratio(&rate).log2().abs() > TOLERANCE {
+            rate = candidate.rate((expected / ratio(&rate)) as f32, effort, overhead_bits);
         }
-        // A little off, it costs the logarithm of that.
-        ((rate.bits + off(&rate).log2()).max(rate.side + tensor::LEAST), rate.side)
+        // The rate falls by the logarithm of the step.
+        ((rate.bits + ratio(&rate).log2()).max(rate.side + MIN_BITS), rate.side)
     });
     Ok(Some(Rated { transform: choice.transform, rates: rates.collect() }))
 }
@@ -85,27 +80,26 @@ mod tests {
     use super::*;
     use crate::coordinates::Coordinates;
     use crate::dtype::Dtype;
-    use crate::encode::Plan;
+    use crate::encode::plan::Plan;
 
-    /// Without the survey it is what planning finds.
     #[test]
     fn rates_are_those_of_plans() {
         let number =
             |i: u64| ((i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as f32).sqrt() - 2730.7;
         let bytes: Vec<u8> = (0..256 * 96).flat_map(|i| number(i).to_le_bytes()).collect();
         let (shape, bytes) = ([256, 96], &bytes[..]);
-        let source = TensorSource { name: "w", dtype: Dtype::F32, shape: &shape, bytes: &bytes };
+        let source = TensorSource::new("w", Dtype::F32, &shape, &bytes);
         for decibels in [12.0, 24.0] {
             let encoding = Encoding::snr(decibels).coordinates(Coordinates::Hadamard);
             let share = 10f64.powf(-decibels / 10.0);
             let found = rates(&source, &[(encoding.clone(), &[share])]).unwrap();
             let (bits, side) = found[0].as_ref().unwrap().rates[0];
-            let plan = Plan::of("w", Dtype::F32, &shape, bytes, &encoding).unwrap();
+            let plan = Plan::of(&source, &encoding).unwrap();
             let planned = 8.0 * plan.bytes as f64 / plan.weights as f64;
             assert!((bits - planned).abs() < 0.03, "{bits} for {planned}");
             assert!(side > 0.0 && side < 0.3, "{side}");
         }
-        let vector = TensorSource { shape: &[256 * 96], ..source };
+        let vector = TensorSource::new("w", Dtype::F32, &[256 * 96], &bytes);
         assert_eq!(rates(&vector, &[(Encoding::snr(9.0), &[0.1])]).unwrap(), [None]);
     }
 }

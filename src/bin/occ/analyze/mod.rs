@@ -30,9 +30,10 @@ pub fn run(args: &Analyze) -> Result<(), Failure> {
 }
 
 fn analysis(args: &Analyze) -> Result<Analysis, Failure> {
-    let options = AnalyzeOptions { tensors: args.tensor.clone(), snr_db: args.snr };
+    let mut options = AnalyzeOptions::default().snr_db(args.snr);
+    options.tensors.clone_from(&args.tensor);
     // How much will match is not known.
     let bytes = if args.tensor.is_none() { tensor_bytes(&args.model) } else { None };
     let progress = Progress::new("analyzing", bytes);
-    Ok(analyze(&args.model, &options, &mut |bytes| progress.advance(bytes))?)
+    Ok(analyze(&args.model, &options, Some(&mut |bytes| progress.advance(bytes)))?)
 }

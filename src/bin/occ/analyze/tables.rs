@@ -4,11 +4,12 @@ use crate::numbers::{bits, grouped, percent, short};
 use crate::table::{Align, Table};
 use occ::Coordinates;
 use occ::analysis::{
-    Analysis, InCoordinates, KindSummary, LayerSummary, MatrixAnalysis, Regime, RegimeSummary,
+    Analysis, CoordinateAnalysis, CoordinateSummary, LayerSummary, MatrixAnalysis, RoleSummary,
+    SUMMARY_COORDINATES,
 };
 
 /// The three regimes over all matrices.
-pub fn regimes(regimes: &[RegimeSummary]) -> Table {
+pub fn regimes(regimes: &[CoordinateSummary]) -> Table {
     let mut table = Table::new(&[
         ("weights", Align::Left),
         ("peak/rms", Align::Right),
@@ -20,7 +21,7 @@ pub fn regimes(regimes: &[RegimeSummary]) -> Table {
     ]);
     for found in regimes {
         table.row([
-            found.regime.name().into(),
+            found.coordinates.name().into(),
             short(found.median_peak_to_rms),
             short(found.worst_peak_to_rms),
             short(found.median_kurtosis),
@@ -40,17 +41,17 @@ fn titles(first: &[(&'static str, Align)]) -> Table {
 }
 
 /// What comes under these titles, of several matrices.
-fn compared(regimes: &[RegimeSummary]) -> impl Iterator<Item = String> {
+fn compared(regimes: &[CoordinateSummary]) -> impl Iterator<Item = String> {
     let peaks = regimes.iter().map(|found| short(found.worst_peak_to_rms));
     let kurtosis = regimes.first().map(|found| short(found.worst_kurtosis));
     peaks.chain(kurtosis).chain(regimes.iter().map(|found| bits(found.coded_bits)))
 }
 
 /// A line for each kind of matrix.
-pub fn kinds(kinds: &[KindSummary]) -> Table {
-    let line = |kind: &KindSummary| {
-        let name = kind.kind.name().replace('_', " ");
-        group(name, kind.matrices, kind.weights, &kind.regimes)
+pub fn kinds(kinds: &[RoleSummary]) -> Table {
+    let line = |kind: &RoleSummary| {
+        let name = kind.role.name().replace('_', " ");
+        group(name, kind.matrices, kind.weights, &kind.coordinates)
     };
     groups("kind", kinds.iter().map(line))
 }
@@ -59,7 +60,7 @@ pub fn kinds(kinds: &[KindSummary]) -> Table {
 pub fn layers(layers: &[LayerSummary]) -> Table {
     let line = |layer: &LayerSummary| {
         let name = format!("{} {}", layer.stack.escape_debug(), layer.layer);
-        group(name.trim_start().to_owned(), layer.matrices, layer.weights, &layer.regimes)
+        group(name.trim_start().to_owned(), layer.matrices, layer.weights, &layer.coordinates)
     };
     groups("layer", layers.iter().map(line))
 }
@@ -72,7 +73,12 @@ fn groups(title: &'static str, lines: impl Iterator<Item = Vec<String>>) -> Tabl
     table
 }
 
-fn group(name: String, matrices: usize, weights: u64, regimes: &[RegimeSummary]) -> Vec<String> {
+fn group(
+    name: String,
+    matrices: usize,
+    weights: u64,
+    regimes: &[CoordinateSummary],
+) -> Vec<String> {
     let mut cells = vec![name, grouped(matrices as u64), grouped(weights)];
     cells.extend(compared(regimes));
     cells
@@ -82,7 +88,7 @@ fn group(name: String, matrices: usize, weights: u64, regimes: &[RegimeSummary])
 pub fn matrices<'a>(matrices: impl IntoIterator<Item = &'a MatrixAnalysis>) -> Table {
     let mut table = titles(&[("matrix", Align::Left)]);
     for matrix in matrices {
-        let found = Regime::ALL.map(|regime| matrix.in_system(regime.system()));
+        let found = SUMMARY_COORDINATES.map(|coordinates| matrix.in_coordinates(coordinates));
         let mut cells = vec![matrix.name.escape_debug().to_string()];
         cells.extend(found.iter().flatten().map(|found| short(found.outliers.peak_to_rms)));
         cells.extend(found[0].map(|found| short(found.outliers.kurtosis)));
@@ -95,7 +101,7 @@ pub fn matrices<'a>(matrices: impl IntoIterator<Item = &'a MatrixAnalysis>) -> T
 /// The matrices in falling order of how far their largest weights stand out.
 pub fn by_peak(analysis: &Analysis) -> Vec<&MatrixAnalysis> {
     let peak = |matrix: &MatrixAnalysis| {
-        matrix.in_system(Coordinates::Identity).map_or(0.0, |found| found.outliers.peak_to_rms)
+        matrix.in_coordinates(Coordinates::Identity).map_or(0.0, |found| found.outliers.peak_to_rms)
     };
     let mut matrices: Vec<&MatrixAnalysis> = analysis.matrices.iter().collect();
     matrices.sort_by(|a, b| peak(b).total_cmp(&peak(a)));
@@ -120,7 +126,7 @@ pub fn systems(matrix: &MatrixAnalysis) -> Table {
         let four = rates.uniform.iter().find(|rate| rate.bits == 4);
         let quarter = rates.fixed_step.iter().find(|rate| rate.step == 0.25);
         table.row([
-            found.system.name().replace('_', " "),
+            found.coordinates.name().replace('_', " "),
             found.block.to_string(),
             short(found.outliers.peak_to_rms),
             short(found.outliers.kurtosis),
@@ -153,6 +159,6 @@ pub fn curve(analysis: &Analysis) -> Table {
     table
 }
 
-fn coded_bits(found: &InCoordinates) -> String {
+fn coded_bits(found: &CoordinateAnalysis) -> String {
     bits(found.rates.coded.map(|coded| coded.bits))
 }

@@ -15,7 +15,7 @@ pub fn to_text(analysis: &Analysis, each: bool) -> String {
     let matrices = match each {
         true => analysis.matrices.iter().map(in_every_system).collect::<Vec<_>>().join("\n"),
         false => {
-            format!("By kind:\n{}\n{}", tables::kinds(&analysis.kinds).render(), worst(analysis))
+            format!("By kind:\n{}\n{}", tables::kinds(&analysis.roles).render(), worst(analysis))
         }
     };
     let curve = match analysis.rate_distortion.is_empty() {
@@ -24,7 +24,7 @@ pub fn to_text(analysis: &Analysis, each: bool) -> String {
     };
     format!(
         "{}\n{matrices}\n{curve}\n{}; bits a weight at {} dB, side information included\n",
-        tables::regimes(&analysis.regimes).render(),
+        tables::regimes(&analysis.coordinates).render(),
         summary(analysis),
         analysis.snr_db,
     )
@@ -80,7 +80,7 @@ pub fn what(matrix: &MatrixAnalysis) -> String {
         "{} × {}, {}",
         grouped(matrix.rows as u64),
         grouped(matrix.columns as u64),
-        matrix.kind.name().replace('_', " "),
+        matrix.role.name().replace('_', " "),
     )
 }
 

@@ -68,7 +68,8 @@ fn lossy<'w>(
 fn plan(original: &Selection<'_>, encoding: &Encoding) -> Result<Plan> {
     let tensors: Vec<(&Tensor, &[u8])> = original.tensors().collect();
     let planned = tensors.into_par_iter().map(|(tensor, bytes)| {
-        let plan = Plan::of(&tensor.name, tensor.dtype, &tensor.shape, bytes, encoding)?;
+        let source = TensorSource::new(&tensor.name, tensor.dtype, &tensor.shape, &bytes);
+        let plan = Plan::of(&source, encoding)?;
         Ok((tensor.name.clone(), plan))
     });
     let mut plan = Plan::default();
@@ -81,12 +82,9 @@ fn encode(original: &Selection<'_>, plan: &Plan, coded: &mut Vec<u8>) -> Result<
     coded.clear();
     let mut writer = Writer::new(coded, WriteOptions::default())?;
     let tensors: Vec<(&Tensor, &[u8])> = original.tensors().collect();
-    let sources = tensors.iter().map(|(tensor, bytes)| TensorSource {
-        name: &tensor.name,
-        dtype: tensor.dtype,
-        shape: &tensor.shape,
-        bytes,
-    });
+    let sources = tensors
+        .iter()
+        .map(|(tensor, bytes)| TensorSource::new(&tensor.name, tensor.dtype, &tensor.shape, bytes));
     writer.add_all(&sources.collect::<Vec<_>>(), plan)?;
     writer.finish()?;
     Ok(())
@@ -102,5 +100,5 @@ fn decode(coded: &[u8], original: &Selection<'_>, decoded: &mut [u8]) -> Result<
         outputs.push((tensor.name.as_str(), output));
         (rest, start) = (after, tensor.range.end);
     }
-    Reader::from_bytes(coded)?.decode_all_into(outputs)
+    Reader::new(coded)?.decode_all_into(outputs)
 }

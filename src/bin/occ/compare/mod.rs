@@ -7,7 +7,7 @@ use crate::decompress::decoded_bytes;
 use crate::failure::{Failure, usage};
 use crate::progress::{Progress, watch_for_interrupts};
 use occ::convert::Checkpoint;
-use occ::{Comparison, Distortion, Inputs, OperatorDistortion, TensorComparison};
+use occ::{CompareOptions, Comparison, Distortion, Inputs, OperatorDistortion, TensorComparison};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -18,11 +18,10 @@ pub fn run(args: &Compare) -> Result<(), Failure> {
     }
     watch_for_interrupts();
     let progress = Progress::new("comparing", tensor_bytes(&args.a));
+    let mut options = CompareOptions::default();
+    options.inputs.clone_from(&args.inputs);
     let advance = &mut |bytes| progress.advance(bytes);
-    let comparison = match &args.inputs {
-        None => occ::compare(&args.a, &args.b, advance)?,
-        Some(inputs) => occ::compare_with_inputs(&args.a, &args.b, inputs, advance)?,
-    };
+    let comparison = occ::compare(&args.a, &args.b, &options, Some(advance))?;
     drop(progress);
     if args.json {
         return crate::print(&to_json(&comparison, args).to_string());

@@ -108,14 +108,14 @@ fn compress_to(
     output: &Path,
     encoding: &Encoding,
 ) -> Result<Option<f64>, Failure> {
-    let options = WriteOptions { overwrite: true, ..WriteOptions::default() };
+    let options = WriteOptions::default();
     let mut writer = Writer::create(output, options)?;
     let progress = Progress::new("planning", Some(checkpoint.tensor_bytes()));
-    let plan = checkpoint.plan(encoding, &mut |bytes| progress.advance(bytes))?;
+    let plan = checkpoint.plan(encoding, Some(&mut |bytes| progress.advance(bytes)))?;
     drop(progress);
     let progress = Progress::new("compressing", Some(checkpoint.tensor_bytes()));
     let encoded =
-        checkpoint.write_planned(&mut writer, &plan, &mut |bytes| progress.advance(bytes))?;
+        checkpoint.write_planned(&mut writer, &plan, Some(&mut |bytes| progress.advance(bytes)))?;
     writer.finish()?;
     Ok(encoded.snr_db())
 }
@@ -142,21 +142,21 @@ fn timed(task: impl FnOnce() -> Result<(), Failure>) -> Result<f64, Failure> {
 fn compress(checkpoint: &Checkpoint, output: &Path) -> Result<(), Failure> {
     let progress = Progress::new("compressing", Some(checkpoint.tensor_bytes()));
     let mut writer = Writer::create(output, WriteOptions::default())?;
-    checkpoint.write_to(&mut writer, &mut |bytes| progress.advance(bytes))?;
+    checkpoint.write_to(&mut writer, Some(&mut |bytes| progress.advance(bytes)))?;
     writer.finish()?;
     Ok(())
 }
 
 fn verify(file: &Path) -> Result<(), Failure> {
     let input = File::open(file).map_err(occ::Error::from)?;
-    let report = occ::verify(input, VerifyOptions { deep: true, ..VerifyOptions::default() })?;
+    let report = occ::verify(input, VerifyOptions::default().deep(true))?;
     report.problems.into_iter().next().map_or(Ok(()), |problem| Err(problem.into()))
 }
 
 fn restore(checkpoint: &Checkpoint, input: &Path, output: &Path) -> Result<(), Failure> {
     let progress = Progress::new("decompressing", Some(checkpoint.tensor_bytes()));
     let target = Target::Path { path: output.to_owned(), overwrite: false };
-    convert::decompress(input, target, &mut |bytes| progress.advance(bytes))?;
+    convert::decompress(input, target, Some(&mut |bytes| progress.advance(bytes)))?;
     Ok(())
 }
 

@@ -8,8 +8,11 @@ use crate::analyze::{tables, text};
 use crate::charts::{Axis, Bar, Bars, Lines, Picture, Series};
 use crate::numbers::{DECIBELS_A_BIT, grouped};
 use maud::{Markup, html};
+use occ::Coordinates;
 use occ::Result;
-use occ::analysis::{Analysis, LayerSummary, MatrixAnalysis, Regime, RegimeSummary};
+use occ::analysis::{
+    Analysis, CoordinateSummary, LayerSummary, MatrixAnalysis, SUMMARY_COORDINATES,
+};
 use std::path::Path;
 
 /// So many matrices are all drawn in every system; of more, three.
@@ -49,7 +52,7 @@ fn regimes(analysis: &Analysis) -> Markup {
     page::section(
         "Three regimes",
         &html! {
-            (page::table(&tables::regimes(&analysis.regimes)))
+            (page::table(&tables::regimes(&analysis.coordinates)))
             (page::list(&findings::sentences(analysis)))
         },
     )
@@ -162,7 +165,7 @@ fn portraits(analysis: &Analysis) -> Result<Markup> {
 fn groups(analysis: &Analysis) -> Result<Markup> {
     let pictures = depths(&analysis.layers)?;
     Ok(html! {
-        (page::section("By kind", &page::table(&tables::kinds(&analysis.kinds))))
+        (page::section("By kind", &page::table(&tables::kinds(&analysis.roles))))
         @if !pictures.is_empty() {
             (page::section("By depth", &html! {
                 (page::figures(&pictures))
@@ -178,15 +181,15 @@ fn depths(layers: &[LayerSummary]) -> Result<Vec<Picture>> {
     let stacks = layers.chunk_by(|a, b| a.stack == b.stack).filter(|stack| stack.len() > 1);
     for stack in stacks.take(STACKS) {
         let name = label(&stack[0].stack);
-        let series = |value: fn(&RegimeSummary) -> Option<f64>| {
-            let line = |(number, regime): (usize, Regime)| {
+        let series = |value: fn(&CoordinateSummary) -> Option<f64>| {
+            let line = |(number, regime): (usize, Coordinates)| {
                 let point = |layer: &LayerSummary| {
-                    let found = layer.regimes.get(number)?;
+                    let found = layer.coordinates.get(number)?;
                     Some((layer.layer as f64, value(found)?))
                 };
                 Series::new(regime.name(), stack.iter().filter_map(point).collect()).dotted()
             };
-            Regime::ALL.into_iter().enumerate().map(line).collect()
+            SUMMARY_COORDINATES.into_iter().enumerate().map(line).collect()
         };
         let peaks = Lines {
             title: format!("{name}: largest peaks"),

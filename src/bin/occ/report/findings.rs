@@ -2,12 +2,12 @@
 
 use crate::numbers::{grouped, percent, raised, short};
 use occ::Coordinates;
-use occ::analysis::{Analysis, MatrixAnalysis, Regime, RegimeSummary};
+use occ::analysis::{Analysis, CoordinateSummary, MatrixAnalysis, SUMMARY_COORDINATES};
 
 /// Sentences for the top of the page; none without matrices.
 pub fn sentences(analysis: &Analysis) -> Vec<String> {
-    let regime = |wanted| analysis.regimes.iter().find(|found| found.regime == wanted);
-    let regimes = Regime::ALL.map(regime);
+    let summary = |wanted| analysis.coordinates.iter().find(|found| found.coordinates == wanted);
+    let regimes = SUMMARY_COORDINATES.map(summary);
     let [Some(original), Some(flattened), Some(concentrated)] = regimes else { return Vec::new() };
     let single = analysis.matrices.len() == 1;
     let mut all = vec![outliers(single, original, flattened)];
@@ -24,7 +24,7 @@ pub fn sentences(analysis: &Analysis) -> Vec<String> {
 /// How far peaks must fall for outliers to be said to come from the axes.
 const FALLS: f64 = 0.7;
 
-fn outliers(single: bool, original: &RegimeSummary, flattened: &RegimeSummary) -> String {
+fn outliers(single: bool, original: &CoordinateSummary, flattened: &CoordinateSummary) -> String {
     let (before, after) = (original.worst_peak_to_rms, flattened.worst_peak_to_rms);
     let claim = if after < FALLS * before { "Outliers belong to the axes: the" } else { "The" };
     let (worst_before, worst_after) = (short(before), short(after));
@@ -46,10 +46,10 @@ fn outliers(single: bool, original: &RegimeSummary, flattened: &RegimeSummary) -
 
 /// How far a rotation of columns can go at most, as it keeps the energy of a block, and what mixing
 /// rows adds.
-fn spread_both_ways(analysis: &Analysis, original: &RegimeSummary) -> Option<String> {
+fn spread_both_ways(analysis: &Analysis, original: &CoordinateSummary) -> Option<String> {
     let worst = analysis.matrices.iter().find(|matrix| matrix.name == original.worst_matrix)?;
-    let hadamard = worst.in_system(Coordinates::Hadamard)?;
-    let both = worst.in_system(Coordinates::HadamardBothSides)?;
+    let hadamard = worst.in_coordinates(Coordinates::Hadamard)?;
+    let both = worst.in_coordinates(Coordinates::HadamardBothSides)?;
     let floor = original.worst_peak_to_rms / (hadamard.block as f64).sqrt();
     Some(format!(
         "No rotation of {} columns brings a peak below 1/√{} of itself: {} in the worst matrix, \
@@ -67,12 +67,12 @@ const SAME: f64 = 0.002;
 
 fn rates(
     analysis: &Analysis,
-    original: &RegimeSummary,
-    flattened: &RegimeSummary,
-    concentrated: &RegimeSummary,
+    original: &CoordinateSummary,
+    flattened: &CoordinateSummary,
+    concentrated: &CoordinateSummary,
 ) -> Option<String> {
     let before = original.coded_bits?;
-    let change = |regime: &RegimeSummary| {
+    let change = |regime: &CoordinateSummary| {
         let change = regime.coded_bits? / before - 1.0;
         Some(match change {
             _ if change.abs() < SAME => "changes nothing".to_owned(),
@@ -91,7 +91,7 @@ fn rates(
 
 /// Bits a weight that a matrix takes as it is and aligned, the storage of axes counted.
 fn by_alignment(matrix: &MatrixAnalysis) -> Option<(f64, f64)> {
-    let bits = |system| Some(matrix.in_system(system)?.rates.coded?.bits);
+    let bits = |system| Some(matrix.in_coordinates(system)?.rates.coded?.bits);
     Some((bits(Coordinates::Identity)?, bits(Coordinates::Klt)?))
 }
 

@@ -8,7 +8,7 @@ use crate::charts::{
 use maud::{Markup, html};
 use occ::Coordinates;
 use occ::Result;
-use occ::analysis::{InCoordinates, MatrixAnalysis};
+use occ::analysis::{CoordinateAnalysis, MatrixAnalysis};
 
 /// Systems that are told apart in pictures: the three regimes first, the same colours everywhere.
 const REGIMES: [Coordinates; 3] = [Coordinates::Identity, Coordinates::Hadamard, Coordinates::Klt];
@@ -56,8 +56,8 @@ fn name(system: Coordinates) -> String {
 fn found<'m>(
     matrix: &'m MatrixAnalysis,
     systems: &[Coordinates],
-) -> impl Iterator<Item = &'m InCoordinates> {
-    systems.iter().filter_map(|&system| matrix.in_system(system))
+) -> impl Iterator<Item = &'m CoordinateAnalysis> {
+    systems.iter().filter_map(|&system| matrix.in_coordinates(system))
 }
 
 fn histogram(title: &str, matrix: &MatrixAnalysis, systems: &[Coordinates]) -> Result<Picture> {
@@ -71,7 +71,11 @@ fn histogram(title: &str, matrix: &MatrixAnalysis, systems: &[Coordinates]) -> R
         range = start..start + counted.width * bins as f64;
         let total = counted.counts.iter().sum::<u64>() + counted.below + counted.above;
         let bins = Bins::counted(&counted.counts, total, range.clone());
-        outlines.push(Outline { name: name(found.system), bins, colour: colour(found.system) });
+        outlines.push(Outline {
+            name: name(found.coordinates),
+            bins,
+            colour: colour(found.coordinates),
+        });
     }
     let histogram = Histogram {
         title: title.into(),
@@ -88,8 +92,9 @@ fn tails(matrix: &MatrixAnalysis) -> Result<Picture> {
     for found in found(matrix, &[&REGIMES[..], &OTHERS[..]].concat()) {
         let tails = found.distribution.tails.iter();
         let points = tails.filter(|tail| tail.share > 0.0).map(|tail| (tail.sigmas, tail.share));
-        let one = Series::new(name(found.system), points.collect()).coloured(colour(found.system));
-        series.push(if found.system == Coordinates::KltBlocks { one.dashed() } else { one });
+        let one = Series::new(name(found.coordinates), points.collect())
+            .coloured(colour(found.coordinates));
+        series.push(if found.coordinates == Coordinates::KltBlocks { one.dashed() } else { one });
     }
     let least = 0.5 / matrix.weights.max(1) as f64;
     let gaussian = (10..=80).map(|tenths| f64::from(tenths) / 10.0);

@@ -148,11 +148,11 @@ mod tests {
     use super::*;
     use crate::arch::Kernel;
     use crate::codec::transform::{BAND, Integers, Transform};
-    use crate::gaussian::standard_normal;
+    use crate::gaussian::gaussian_noise;
 
     /// Rows with strongly correlated columns.
     fn correlated(rows: usize, columns: usize) -> Vec<f32> {
-        let mut normal = standard_normal(1).map(|x| 0.5 * x);
+        let mut normal = gaussian_noise(1).map(|x| 0.5 * x);
         let mut row = || -> Vec<f32> {
             let common = normal.next().unwrap();
             normal.by_ref().take(columns).map(|x| common + 0.1 * x).collect()

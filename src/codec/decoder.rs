@@ -1,0 +1,85 @@
+//! One decoder for all codecs.
+
+use super::{Codec, Coding, planes, trellis};
+use crate::dtype::{Dtype, number};
+use crate::error::{Error, Result};
+
+/// Decodes the chunks of one tensor, whatever its codec.
+pub(crate) enum Decoder {
+    Raw,
+    Planes(Box<planes::PlaneDecoder>),
+    Trellis(Box<trellis::TrellisDecoder>),
+}
+
+impl Decoder {
+    /// Reads a codec's parameters.
+    ///
+    /// # Errors
+    /// `Unsupported` for an unknown codec, `Corrupt` or `Truncated` for bad parameters.
+    pub(crate) fn new(codec: u8, dtype: Dtype, parameters: &[u8]) -> Result<Self> {
+        match Codec::from_id(codec) {
+            Some(Codec::Raw) if parameters.is_empty() => Ok(Self::Raw),
+            Some(Codec::Raw) => Err(Error::corrupt("raw tensor: codec parameters are not empty")),
+            Some(Codec::Planes) => {
+                Ok(Self::Planes(Box::new(planes::PlaneDecoder::new(dtype, parameters)?)))
+            }
+            Some(Codec::Trellis) => {
+                Ok(Self::Trellis(Box::new(trellis::TrellisDecoder::new(dtype, parameters)?)))
+            }
+            None => Err(Error::unsupported(format!("codec {codec}"))),
+        }
+    }
+
+    /// Decodes one chunk of `elements` elements of a float dtype to `f32`.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    pub(crate) fn decode_f32(
+        &self,
+        coded: &[u8],
+        dtype: Dtype,
+        elements: usize,
+    ) -> Result<Vec<f32>> {
+        if let Self::Trellis(decoder) = self {
+            let mut out = vec![0.0; elements];
+            decoder.decode_f32(coded, &mut out)?;
+            return Ok(out);
+        }
+        let mut bytes = vec![0; elements * dtype.bits() as usize / 8];
+        self.decode(coded, &mut bytes)?;
+        let mut out = Vec::new();
+        number::to_f32(dtype, &bytes, &mut out);
+        Ok(out)
+    }
+
+    /// The parameters of a lossy codec with the sums of squares that the container stores; `None`
+    /// for a lossless codec.
+    pub(crate) fn coding(&self, signal: f64, noise: f64) -> Option<Coding> {
+        match self {
+            Self::Trellis(decoder) => Some(Coding { signal, noise, ..decoder.coding() }),
+            Self::Raw | Self::Planes(_) => None,
+        }
+    }
+
+    /// Whether decoded chunks equal the original ones.
+    pub(crate) fn is_lossless(&self) -> bool {
+        !matches!(self, Self::Trellis(_))
+    }
+
+    /// Decodes one chunk into `out`, whose length is the chunk's decoded length.
+    ///
+    /// # Errors
+    /// `Corrupt` when the bytes are not a coded chunk of that length; the content of `out` is then
+    /// unspecified.
+    pub(crate) fn decode(&self, coded: &[u8], out: &mut [u8]) -> Result<()> {
+        match self {
+            Self::Raw if coded.len() == out.len() => {
+                out.copy_from_slice(coded);
+                Ok(())
+            }
+            Self::Raw => Err(Error::corrupt("raw chunk: wrong length")),
+            Self::Planes(decoder) => decoder.decode(coded, out),
+            Self::Trellis(decoder) => decoder.decode(coded, out),
+        }
+    }
+}

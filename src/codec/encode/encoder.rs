@@ -1,0 +1,55 @@
+//! One encoder for all codecs.
+
+use super::chunk::{EncodedChunk, Scratch};
+use crate::codec::squared_error::SquaredError;
+use crate::codec::{Codec, planes, trellis};
+use crate::error::Result;
+
+/// Encodes the chunks of one tensor, whatever its codec.
+pub(crate) enum Encoder {
+    Raw,
+    Planes(Box<planes::PlaneEncoder>),
+    Trellis(Box<trellis::TrellisEncoder>),
+}
+
+impl Encoder {
+    pub(crate) fn codec(&self) -> Codec {
+        match self {
+            Self::Raw => Codec::Raw,
+            Self::Planes(_) => Codec::Planes,
+            Self::Trellis(_) => Codec::Trellis,
+        }
+    }
+
+    /// The codec parameters, which a decoder needs besides dtype and chunk size.
+    pub(crate) fn parameters(&self) -> Vec<u8> {
+        match self {
+            Self::Raw => Vec::new(),
+            Self::Planes(encoder) => encoder.parameters(),
+            Self::Trellis(encoder) => encoder.parameters().to_vec(),
+        }
+    }
+
+    /// Encodes one chunk; `first_element` is the index of its first element in the tensor.
+    ///
+    /// # Errors
+    /// `InvalidArgument` when a lossless chunk holds values that are not in the statistics.
+    pub(crate) fn encode(
+        &self,
+        first_element: u64,
+        chunk: &[u8],
+        scratch: &mut Scratch,
+    ) -> Result<EncodedChunk> {
+        let bytes = match self {
+            Self::Trellis(encoder) => return encoder.encode(first_element, chunk, scratch),
+            Self::Planes(encoder) => encoder.encode(chunk, scratch)?,
+            Self::Raw => {
+                let mut out = scratch.take_out();
+                out.extend_from_slice(chunk);
+                out
+            }
+        };
+        let (decoded_crc, squared_error) = (crc32fast::hash(chunk), SquaredError::default());
+        Ok(EncodedChunk { bytes, decoded_crc, squared_error })
+    }
+}

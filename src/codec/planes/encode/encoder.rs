@@ -1,0 +1,168 @@
+//! Encoding chunks of byte planes.
+
+use super::pairs::pair_up;
+use super::plane_choice::{FrequencyTable, STREAM_HEAD_BYTES, paired_bytes, stored};
+use super::statistics::PlaneStatistics;
+use crate::arch::Kernel;
+use crate::codec::encode::Scratch;
+use crate::codec::entropy::rans::{self, EncodeTables, LANES};
+use crate::codec::planes::split::Split;
+use crate::codec::planes::{MODE_CODED, MODE_CONSTANT, MODE_PAIRED, MODE_RAW, PAIR_BLOCK, Plane};
+use crate::error::{Error, Result};
+use zerocopy::little_endian::U16;
+
+/// Bytes of a paired plane in every chunk besides those of its stream: the number of outliers.
+const OUTLIERS_HEAD_BYTES: u64 = size_of::<u32>() as u64;
+
+/// Encodes chunks of one tensor.
+pub(crate) struct PlaneEncoder {
+    split: Split,
+    pub(super) planes: Vec<Plane<FrequencyTable>>,
+}
+
+impl PlaneEncoder {
+    /// Chooses the mode of each plane by its cost.
+    pub(crate) fn new(statistics: &PlaneStatistics) -> Self {
+        let planes =
+            (0..statistics.split.width).map(|number| Plane::choose(statistics, number)).collect();
+        Self { split: statistics.split, planes }
+    }
+
+    /// Upper bound on the coded bytes of all chunks of the tensor that the statistics are of.
+    pub(crate) fn cost_bytes(&self, statistics: &PlaneStatistics, chunks: u64) -> u64 {
+        let planes = self.planes.iter().enumerate();
+        planes
+            .map(|(number, plane)| match (plane, statistics.pairs(number)) {
+                (Plane::Constant(_), _) => 0,
+                (Plane::Coded((frequencies, _)), _) => {
+                    let cost = frequencies.cost_bits(&statistics.plane(number)).div_ceil(8);
+                    cost + chunks * STREAM_HEAD_BYTES
+                }
+                (Plane::Paired(_, table), Some((pairs, rest))) => {
+                    paired_bytes(table, pairs, rest)
+                        + chunks * (STREAM_HEAD_BYTES + OUTLIERS_HEAD_BYTES)
+                }
+                (Plane::Raw | Plane::Paired(..), _) => statistics.plane(number).total(),
+            })
+            .sum()
+    }
+
+    /// The codec parameters: for each plane its mode, then the constant, or the base of pairs, and
+    /// the frequency table.
+    pub(crate) fn parameters(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        for plane in &self.planes {
+            let frequencies = match plane {
+                Plane::Raw => {
+                    out.push(MODE_RAW);
+                    continue;
+                }
+                Plane::Constant(value) => {
+                    out.extend([MODE_CONSTANT, *value]);
+                    continue;
+                }
+                Plane::Coded((frequencies, _)) => {
+                    out.push(MODE_CODED);
+                    frequencies
+                }
+                Plane::Paired(base, (frequencies, _)) => {
+                    out.extend([MODE_PAIRED, *base]);
+                    frequencies
+                }
+            };
+            out.extend(stored(frequencies));
+        }
+        out
+    }
+
+    /// Encodes one chunk; O(bytes).
+    ///
+    /// The planes follow in order: raw bytes; nothing for a constant; the length (`u32`) of a rANS
+    /// stream and the stream. A stream of pairs lies between the number of outliers and the bytes
+    /// that are in no pair.
+    ///
+    /// # Errors
+    /// `InvalidArgument` when the chunk holds bytes that are not in the statistics.
+    pub(crate) fn encode(&self, chunk: &[u8], scratch: &mut Scratch) -> Result<Vec<u8>> {
+        let (kernel, words) = (Kernel::best(), chunk.len() / self.split.width);
+        let mut out = scratch.take_out();
+        out.reserve(chunk.len());
+        let Scratch { symbols, words: coder, .. } = scratch;
+        symbols.resize(words, 0);
+        for (number, plane) in self.planes.iter().enumerate() {
+            let extract = |out: &mut [u8]| self.split.extract(kernel, number, chunk, out);
+            match plane {
+                Plane::Raw => {
+                    let start = out.len();
+                    out.resize(start + words, 0);
+                    extract(&mut out[start..]);
+                }
+                Plane::Constant(value) => {
+                    extract(symbols);
+                    if symbols.iter().any(|symbol| symbol != value) {
+                        return Err(Error::invalid("byte plane: a value is not in the statistics"));
+                    }
+                }
+                Plane::Coded((_, tables)) => {
+                    extract(symbols);
+                    put_stream(tables, symbols, kernel, coder, &mut out)?;
+                }
+                Plane::Paired(base, (_, tables)) => {
+                    extract(symbols);
+                    put_pairs(*base, tables, symbols, kernel, coder, &mut out)?;
+                }
+            }
+        }
+        Ok(out)
+    }
+}
+
+/// Appends the length of a stream of symbols and the stream.
+fn put_stream(
+    tables: &EncodeTables,
+    symbols: &[u8],
+    kernel: Kernel,
+    coder: &mut Vec<U16>,
+    out: &mut Vec<u8>,
+) -> Result<()> {
+    let head = out.len();
+    out.extend([0; size_of::<u32>()]);
+    let start = out.len();
+    let mut encoder = rans::RansEncoder::new(tables, symbols.len(), kernel, coder);
+    encoder.put(symbols);
+    encoder.finish(out)?;
+    let length = u32::try_from(out.len() - start)
+        .map_err(|_| Error::invalid("byte plane: a chunk exceeds 4 GiB"))?;
+    out[head..start].copy_from_slice(&length.to_le_bytes());
+    Ok(())
+}
+
+/// Appends the number of outliers, the stream of pairs, the bytes after the last whole block, then
+/// the outliers' positions and their bytes.
+fn put_pairs(
+    base: u8,
+    tables: &EncodeTables,
+    bytes: &[u8],
+    kernel: Kernel,
+    coder: &mut Vec<U16>,
+    out: &mut Vec<u8>,
+) -> Result<()> {
+    let (blocks, rest) = bytes.as_chunks::<PAIR_BLOCK>();
+    let mut pairs = vec![[0; LANES]; blocks.len()];
+    let (mut positions, mut outliers) = (Vec::new(), Vec::new());
+    kernel.run(
+        #[inline(always)]
+        || {
+            pair_up(base, blocks, &mut pairs, |position, byte| {
+                positions.extend((position as u32).to_le_bytes());
+                outliers.push(byte);
+            });
+        },
+    );
+    out.extend((outliers.len() as u32).to_le_bytes());
+    put_stream(tables, pairs.as_flattened(), kernel, coder, out)?;
+    out.extend_from_slice(rest);
+    out.extend(positions);
+    out.extend(outliers);
+    Ok(())
+}

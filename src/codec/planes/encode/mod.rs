@@ -1,0 +1,16 @@
+//! Encoding byte planes: statistics over the whole tensor, a mode for each plane by its cost, then
+//! chunks.
+//!
+//! Start reading with `encoder.rs`.
+
+mod encoder;
+mod extract;
+mod pairs;
+mod plane_choice;
+mod statistics;
+
+pub(crate) use encoder::PlaneEncoder;
+pub(crate) use statistics::PlaneStatistics;
+
+#[cfg(test)]
+mod tests;

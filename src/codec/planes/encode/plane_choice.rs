@@ -1,0 +1,78 @@
+//! The choice of a plane's mode, by its cost over the whole tensor.
+
+use super::statistics::{PairStatistics, PlaneStatistics};
+use crate::codec::entropy::rans::{EncodeTables, STATES_BYTES};
+use crate::codec::entropy::{BitWriter, Frequencies, Histogram, entropy_bits};
+use crate::codec::planes::Plane;
+
+/// A plane is entropy-coded when that saves at least 1/128 of it: smaller savings are typical of
+/// mantissa bits, and raw planes decode much faster. For the same reason pairs may take 1/128 more
+/// than single bytes.
+const MIN_SAVING: u64 = 128;
+
+/// Bytes of a coded plane in every chunk besides its words: its length, and the states.
+pub(super) const STREAM_HEAD_BYTES: u64 = (size_of::<u32>() + STATES_BYTES) as u64;
+
+/// Bytes of an outlier: its position and its value.
+const OUTLIER_BYTES: u64 = (size_of::<u32>() + 1) as u64;
+
+/// Frequencies, and the encoder's tables made from them.
+pub(super) type FrequencyTable = (Frequencies, EncodeTables);
+
+impl Plane<FrequencyTable> {
+    /// The cheapest mode of a plane; of modes of nearly equal cost, the fastest to decode.
+    pub(super) fn choose(statistics: &PlaneStatistics, number: usize) -> Self {
+        let histogram = &statistics.plane(number);
+        let mut present = histogram.present();
+        match (present.next(), present.next()) {
+            (None, _) => return Self::Raw,
+            (Some(value), None) => return Self::Constant(value),
+            _ => {}
+        }
+        let total = histogram.total();
+        let worthwhile = |bits: u64| bits / 8 + STREAM_HEAD_BYTES < total - total / MIN_SAVING;
+        // Tested first: for a small tensor, making a table takes longer than everything else.
+        if !worthwhile(entropy_bits(histogram)) {
+            return Self::Raw;
+        }
+        match frequency_table(histogram) {
+            Some(coded) if worthwhile(coded.0.cost_bits(histogram)) => {
+                let bytes = coded.0.cost_bits(histogram) / 8 + stored(&coded.0).len() as u64;
+                let paired = Self::paired(statistics, number, bytes + total / MIN_SAVING);
+                paired.unwrap_or(Self::Coded(coded))
+            }
+            _ => Self::Raw,
+        }
+    }
+
+    /// The plane in pairs, if that and its table take at most `limit` bytes.
+    fn paired(statistics: &PlaneStatistics, number: usize, limit: u64) -> Option<Self> {
+        let (pairs, rest) = statistics.pairs(number)?;
+        let table = frequency_table(&pairs.histogram)?;
+        let bytes = paired_bytes(&table, pairs, rest) + stored(&table.0).len() as u64;
+        (bytes <= limit).then_some(Self::Paired(pairs.base, table))
+    }
+}
+
+fn frequency_table(histogram: &Histogram) -> Option<FrequencyTable> {
+    let frequencies = Frequencies::from_histogram(histogram)?;
+    let tables = EncodeTables::new([&frequencies]);
+    Some((frequencies, tables))
+}
+
+/// Frequencies as the format stores them.
+pub(super) fn stored(frequencies: &Frequencies) -> Vec<u8> {
+    let mut bits = BitWriter::default();
+    frequencies.write(&mut bits);
+    bits.finish()
+}
+
+/// Bytes of a plane in pairs without the constant bytes of each chunk; `rest` bytes are in no
+/// block.
+pub(super) fn paired_bytes(
+    (frequencies, _): &FrequencyTable,
+    pairs: &PairStatistics,
+    rest: u64,
+) -> u64 {
+    frequencies.cost_bits(&pairs.histogram).div_ceil(8) + rest + pairs.outliers * OUTLIER_BYTES
+}

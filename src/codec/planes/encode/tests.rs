@@ -1,0 +1,171 @@
+//! Round trips of byte planes, within their estimated cost.
+
+use super::*;
+use crate::codec::Scratch;
+use crate::codec::entropy::rans::LANES;
+use crate::codec::planes::split::Split;
+use crate::codec::planes::{MODE_CONSTANT, MODE_RAW, Plane, PlaneDecoder};
+use crate::dtype::Dtype;
+use proptest::prelude::*;
+
+fn coders(dtype: Dtype, chunks: &[&[u8]]) -> (PlaneStatistics, PlaneEncoder, PlaneDecoder) {
+    let mut statistics = PlaneStatistics::new(dtype, chunks[0]);
+    for chunk in chunks {
+        let mut part = PlaneStatistics::new(dtype, chunks[0]);
+        part.count(chunk);
+        statistics.merge(&part);
+    }
+    let encoder = PlaneEncoder::new(&statistics);
+    let decoder = PlaneDecoder::new(dtype, &encoder.parameters()).unwrap();
+    (statistics, encoder, decoder)
+}
+
+fn dtype() -> impl Strategy<Value = Dtype> {
+    prop::sample::select(Dtype::ALL)
+}
+
+proptest! {
+    #[test]
+    fn chunks_round_trip_within_the_estimated_cost(
+        dtype in dtype(),
+        words in prop::collection::vec(prop::array::uniform8(any::<u8>()), 1..3000),
+        mask in prop::array::uniform8(any::<u8>()),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let bytes: Vec<u8> = words.iter().flat_map(|word| {
+            word.iter().zip(mask).map(|(byte, mask)| byte & mask).collect::<Vec<_>>()
+        }).collect();
+        let chunks = bytes.split_at(cut.index(words.len()) * 8);
+        let chunks = [chunks.0, chunks.1];
+        let (statistics, encoder, decoder) = coders(dtype, &chunks);
+        let mut total = 0;
+        for chunk in chunks {
+            let coded = encoder.encode(chunk, &mut Scratch::default()).unwrap();
+            let mut out = vec![0x5a; chunk.len()];
+            decoder.decode(&coded, &mut out).unwrap();
+            prop_assert_eq!(&out, chunk);
+            total += coded.len() as u64;
+            for cut in [0, coded.len() / 2, coded.len().saturating_sub(1)] {
+                if cut < coded.len() {
+                    prop_assert!(decoder.decode(&coded[..cut], &mut out).is_err());
+                }
+            }
+        }
+        // A stream may exceed its information by up to one word a lane.
+        let slack = 2 * (statistics.split.width * 2 * LANES) as u64;
+        prop_assert!(total <= encoder.cost_bytes(&statistics, 2) + slack);
+    }
+
+    #[test]
+    fn arbitrary_parameters_and_chunks_never_panic(
+        dtype in dtype(),
+        parameters in prop::collection::vec(any::<u8>(), 0..200),
+        coded in prop::collection::vec(any::<u8>(), 0..400),
+        length in 0usize..500,
+    ) {
+        if let Ok(decoder) = PlaneDecoder::new(dtype, &parameters) {
+            let _ = decoder.decode(&coded, &mut vec![0; length]);
+        }
+    }
+}
+
+#[test]
+fn noise_stays_raw_and_constants_take_no_bytes() {
+    let noise: Vec<u8> = (0..65536u32).map(|i| (i.wrapping_mul(2654435761) >> 13) as u8).collect();
+    let bytes: Vec<u8> = noise.iter().flat_map(|&low| [low, 0x3f]).collect();
+    let (statistics, encoder, _) = coders(Dtype::U16, &[&bytes]);
+    assert_eq!(encoder.parameters(), [MODE_RAW, MODE_CONSTANT, 0x3f]);
+    assert_eq!(encoder.cost_bytes(&statistics, 1), 65536);
+    assert_eq!(encoder.encode(&bytes, &mut Scratch::default()).unwrap(), noise);
+}
+
+#[test]
+fn values_outside_the_statistics_are_rejected() {
+    let (_, encoder, _) = coders(Dtype::U8, &[&[1; 999], &[2; 999]]);
+    assert!(encoder.encode(&[3], &mut Scratch::default()).is_err());
+    let (_, encoder, _) = coders(Dtype::U8, &[&[1; 999]]);
+    assert!(encoder.encode(&[3], &mut Scratch::default()).is_err());
+}
+
+/// Words whose exponents are concentrated below one, as those of Gaussian numbers are; each
+/// `every`-th exponent is arbitrary.
+fn exponents(dtype: Dtype, words: usize, every: usize) -> Vec<u8> {
+    let split = Split::of(dtype);
+    let mut bytes = Vec::new();
+    let mut state = 1u64;
+    for word in 0..words {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let typical = 118 - (state >> 32 | 1 << 15).trailing_zeros() as u64;
+        let exponent = if word % every == every - 1 { state >> 55 & 0xff } else { typical };
+        let noise = state >> 16 & ((1 << (8 * split.width - 8)) - 1);
+        let number = noise | exponent << (8 * split.width - 8);
+        let bits = 8 * split.width as u32;
+        // Rotated back: the lowest bit becomes the sign.
+        let number = number >> 1 | number << (bits - 1);
+        bytes.extend(&number.to_le_bytes()[..split.width]);
+    }
+    bytes
+}
+
+#[test]
+fn exponents_with_outliers_are_paired() {
+    for dtype in [Dtype::Bf16, Dtype::F32, Dtype::F64] {
+        for (words, every) in [(1 << 17, usize::MAX), (100_000 + 37, 997), (70_001, 500)] {
+            let bytes = exponents(dtype, words, every);
+            let width = bytes.len() / words;
+            let chunks = bytes.chunks(40_001 * width).collect::<Vec<_>>();
+            let (statistics, encoder, decoder) = coders(dtype, &chunks);
+            assert!(matches!(encoder.planes[width - 1], Plane::Paired(118, _)), "{dtype} {words}");
+            let mut total = 0;
+            for &chunk in &chunks {
+                let coded = encoder.encode(chunk, &mut Scratch::default()).unwrap();
+                let mut out = vec![0x5a; chunk.len()];
+                decoder.decode(&coded, &mut out).unwrap();
+                assert!(out == chunk, "{dtype} {words}");
+                total += coded.len() as u64;
+            }
+            let slack = chunks.len() as u64 * 2 * LANES as u64;
+            let cost = encoder.cost_bytes(&statistics, chunks.len() as u64);
+            assert!(total <= cost + slack && total + slack >= cost, "{total} for {cost}");
+        }
+    }
+}
+
+#[test]
+fn many_outliers_or_few_bytes_are_not_paired() {
+    let planes = |words, every| {
+        let bytes = exponents(Dtype::Bf16, words, every);
+        let (statistics, encoder, _) = coders(Dtype::Bf16, &[&bytes]);
+        // The histogram of bytes is the same with and without pairs.
+        let mut plain = PlaneStatistics::new(Dtype::Bf16, &[]);
+        plain.count(&bytes);
+        assert_eq!(statistics.plane(1), plain.plane(1));
+        assert_eq!(statistics.bytes(), bytes.len() as u64);
+        matches!(encoder.planes[1], Plane::Coded(_))
+    };
+    assert!(!planes(1 << 16, 2000));
+    assert!(planes(1 << 16, 100));
+    // The table of pairs is larger.
+    assert!(planes(1 << 10, 2000));
+}
+
+#[test]
+fn invalid_outlier_positions_are_rejected() {
+    let bytes = exponents(Dtype::Bf16, 1 << 16, 1000);
+    let (_, encoder, decoder) = coders(Dtype::Bf16, &[&bytes]);
+    let coded = encoder.encode(&bytes, &mut Scratch::default()).unwrap();
+    let mut out = vec![0; bytes.len()];
+    let outliers = u32::from_le_bytes(coded[1 << 16..][..4].try_into().unwrap()) as usize;
+    assert!(outliers > 50);
+    let positions = coded.len() - 5 * outliers;
+    let second = coded[positions + 4..][..4].to_vec();
+    for bad in [second, (1u32 << 16).to_le_bytes().to_vec(), vec![0xff; 4]] {
+        let mut coded = coded.clone();
+        coded[positions..][..4].copy_from_slice(&bad);
+        assert!(decoder.decode(&coded, &mut out).is_err());
+    }
+    for cut in [positions, positions + 3, coded.len() - 1, coded.len() - outliers] {
+        assert!(decoder.decode(&coded[..cut], &mut out).is_err());
+    }
+}

@@ -1,0 +1,156 @@
+//! A candidate transform: its rate at a step, and its encoder.
+
+use super::class_training::classify;
+use super::effort::{Effort, lambda};
+use super::encoder::{EncoderSettings, TrellisEncoder};
+use super::low_rank_coding::CodedLowRank;
+use super::parameter_writer::{put_i16s, write_column_scales, write_transform};
+use super::row_classifier::RowClassifier;
+use super::sample::Sample;
+use super::scaling::Scales;
+use super::table_training::{QuantizerSettings, TrainedProfiles, train};
+use crate::codec::entropy::BitWriter;
+use crate::codec::quantizer::Trellis;
+use crate::codec::transform::Transform;
+use crate::codec::trellis::classes::Classes;
+use crate::codec::trellis::parameters::{LowRankPart, Parameters};
+use crate::codec::trellis::reconstruction::Reconstruction;
+use crate::dtype::Dtype;
+use crate::error::Result;
+use std::sync::Arc;
+
+/// A rate and the mean squared error at that rate.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Rate {
+    /// Bits a weight, side information and container included.
+    pub(crate) bits: f64,
+    /// Mean squared error.
+    pub(crate) noise: f64,
+    /// Bits a weight that are not those of lattice points.
+    pub(crate) side: f64,
+}
+
+/// Classes and profiles that were trained for one step.
+struct TrainedTables {
+    classes: Classes,
+    classifier: RowClassifier,
+    quantizer: QuantizerSettings,
+    trained: TrainedProfiles,
+}
+
+/// A candidate transform: its data, and a sample of the tensor in its coordinates.
+pub(crate) struct Candidate {
+    pub(super) transform: Arc<Transform>,
+    pub(super) low_rank: Option<CodedLowRank>,
+    pub(super) scales: Arc<Scales>,
+    pub(super) sample: Sample,
+    pub(super) rows: usize,
+    pub(super) outlier_threshold: f32,
+}
+
+impl Candidate {
+    /// The classes with the least cost at a step, and the estimated bits of the tensor.
+    fn classes(&self, step: f32, trellis: Trellis) -> (Classes, RowClassifier, f64) {
+        classify(&self.sample, trellis.subset_step(step))
+    }
+
+    /// An estimate of the bits a weight at a step, corrected to equal distortion, for comparing
+    /// candidates: rounding instead of a lattice search. O(sample).
+    pub(crate) fn estimate(&self, step: f32, effort: Effort) -> f64 {
+        let trellis = effort.trellis();
+        let subset_step = f64::from(trellis.subset_step(step));
+        let (_, _, bits) = self.classes(step, trellis);
+        let noise: f64 = self
+            .sample
+            .values
+            .iter()
+            .map(|&x| {
+                let x = f64::from(x.abs());
+                (x - (x / subset_step + 0.45).floor() * subset_step).powi(2)
+            })
+            .sum();
+        let noise = noise / self.sample.values.len().max(1) as f64 / (subset_step * subset_step);
+        bits / self.weights() + self.side_bits() + 0.5 * noise.max(1e-9).log2()
+    }
+
+    fn weights(&self) -> f64 {
+        self.rows as f64 * self.sample.columns as f64
+    }
+
+    /// Bits a weight of the transform and the low-rank part.
+    fn side_bits(&self) -> f64 {
+        let mut out = BitWriter::default();
+        write_transform(&self.transform, &mut out);
+        let mut bits = 8.0 * out.finish().len() as f64;
+        if let Some(coded) = &self.low_rank {
+            let mut out = BitWriter::default();
+            let LowRankPart { part, coefficients } = &*coded.low_rank;
+            part.rows().for_each(|row| put_i16s(row, &mut out));
+            coefficients.iter().for_each(|(_, profile)| profile.write(&mut out));
+            bits += 8.0 * out.finish().len() as f64 + coded.row_bits * self.rows as f64;
+        }
+        bits / self.weights()
+    }
+
+    /// Rate and error at a step, from a lattice search of the sample. `overhead_bits` are the bits
+    /// that the container adds to the tensor.
+    pub(crate) fn rate(&self, step: f32, effort: Effort, overhead_bits: f64) -> Rate {
+        let TrainedTables { classes, trained, .. } = self.tables(step, effort);
+        let mut out = BitWriter::default();
+        classes.write(&mut out);
+        trained.profiles.iter().for_each(|profile| profile.write(&mut out));
+        if let Some(bytes) = self.scales.columns() {
+            write_column_scales(bytes, &mut out);
+        }
+        let mut side = 8.0 * out.finish().len() as f64 + overhead_bits;
+        for table in [classes.rows.as_ref(), self.scales.rows()] {
+            side += 2.0 * self.rows as f64 * f64::from(u8::from(table.is_some()));
+        }
+        let side = self.side_bits() + side / self.weights();
+        Rate { bits: trained.bits + side, noise: trained.noise, side }
+    }
+
+    /// Trains classes and profiles for a step.
+    fn tables(&self, step: f32, effort: Effort) -> TrainedTables {
+        let trellis = effort.trellis();
+        let (classes, classifier, _) = self.classes(step, trellis);
+        let bypass = QuantizerSettings::bypass_for(&self.sample, trellis, step);
+        let quantizer = QuantizerSettings { trellis, bypass, step, lambda: lambda(trellis) };
+        let trained =
+            train(&self.sample, &classes, &classifier, quantizer, effort.passes, effort.sample);
+        TrainedTables { classes, classifier, quantizer, trained }
+    }
+
+    /// The encoder of the tensor at a step. `gain` is the estimated gain of the coordinates over the
+    /// identity, in bits a weight.
+    pub(crate) fn encoder(
+        &self,
+        dtype: Dtype,
+        step: f32,
+        effort: Effort,
+        gain: f64,
+    ) -> Result<TrellisEncoder> {
+        let TrainedTables { classes, classifier, quantizer, trained } = self.tables(step, effort);
+        let parameters = Parameters {
+            columns: self.sample.columns,
+            step,
+            trellis: quantizer.trellis,
+            bypass: quantizer.bypass,
+            transform: Arc::clone(&self.transform),
+            low_rank: self.low_rank.as_ref().map(|coded| Arc::clone(&coded.low_rank)),
+            row_scales: self.scales.rows().cloned(),
+            column_scales: self.scales.columns().map(<[u8]>::to_vec),
+            classes,
+            profiles: trained.profiles,
+            gain: (gain * 256.0).round() as i16,
+        };
+        let scales = Arc::clone(&self.scales);
+        let settings = EncoderSettings {
+            classifier,
+            scales,
+            lambda: quantizer.lambda,
+            outlier_threshold: self.outlier_threshold,
+        };
+        TrellisEncoder::new(dtype, &Reconstruction::new(parameters), settings)
+    }
+}

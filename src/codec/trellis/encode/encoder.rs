@@ -1,0 +1,308 @@
+//! Encoding chunks of a lossy tensor.
+
+use super::row_classifier::RowClassifier;
+use super::scaling::Scales;
+use super::search_input::{MAX_COORDINATE, search_columns};
+use super::symbols::ChunkSymbols;
+use super::table_training::costs;
+use crate::arch::Kernel;
+use crate::codec::encode::{EncodedChunk, Scratch};
+use crate::codec::entropy::rans::EncodeTables;
+use crate::codec::entropy::{Alphabet, Coset};
+use crate::codec::quantizer::{CostTables, ROWS, SearchInput, ViterbiSearch};
+use crate::codec::squared_error::SquaredError;
+use crate::codec::transform::{BAND, ForwardTransform, LowRankProjector};
+use crate::codec::trellis::decoder::TrellisDecoder;
+use crate::codec::trellis::reconstruction::Reconstruction;
+use crate::dtype::{Dtype, number};
+use crate::error::{Error, Result};
+use std::sync::Arc;
+
+/// Encodes chunks of one tensor.
+pub(crate) struct TrellisEncoder {
+    dtype: Dtype,
+    decoder: TrellisDecoder,
+    parameters: Vec<u8>,
+    transform: ForwardTransform,
+    projector: Option<LowRankProjector>,
+    tables: EncodeTables,
+    costs: CostTables,
+    settings: EncoderSettings,
+    kernel: Kernel,
+}
+
+/// Settings of an encoder that are not stored.
+pub(super) struct EncoderSettings {
+    pub(super) classifier: RowClassifier,
+    pub(super) scales: Arc<Scales>,
+    /// The Lagrange multiplier: the squared error, in squared lattice steps, that equals one bit.
+    pub(super) lambda: f32,
+    /// Weights of larger magnitude are outliers: they are stored unchanged.
+    pub(super) outlier_threshold: f32,
+}
+
+impl TrellisEncoder {
+    pub(super) fn new(
+        dtype: Dtype,
+        reconstruction: &Reconstruction,
+        settings: EncoderSettings,
+    ) -> Result<Self> {
+        let parameters = reconstruction.parameters.to_bytes();
+        let (tables, costs) = (
+            EncodeTables::new(&reconstruction.frequencies()),
+            costs(reconstruction, settings.lambda),
+        );
+        // The encoder uses the parameters as a decoder reads them.
+        let decoder = TrellisDecoder::new(dtype, &parameters)?;
+        let stored = &decoder.reconstruction;
+        let transform = ForwardTransform::new(Arc::clone(&stored.parameters.transform));
+        let projector = stored.low_rank().map(|low_rank| LowRankProjector::new(&low_rank.part));
+        let kernel = Kernel::best();
+        Ok(Self {
+            dtype,
+            decoder,
+            parameters,
+            transform,
+            projector,
+            tables,
+            costs,
+            settings,
+            kernel,
+        })
+    }
+
+    pub(crate) fn parameters(&self) -> &[u8] {
+        &self.parameters
+    }
+
+    fn reconstruction(&self) -> &Reconstruction {
+        &self.decoder.reconstruction
+    }
+
+    /// Encodes one chunk of whole rows; `first_element` is the index of its first element in the
+    /// tensor.
+    ///
+    /// Elements that are not finite, or out of the range of the lattice, are outliers: they are
+    /// stored unchanged and coded as 0. So are elements whose decoded value would overflow the
+    /// dtype. The lattice search takes O(columns · states) for each row.
+    ///
+    /// # Errors
+    /// `InvalidArgument` when the chunk does not hold whole rows.
+    pub(crate) fn encode(
+        &self,
+        first_element: u64,
+        chunk: &[u8],
+        scratch: &mut Scratch,
+    ) -> Result<EncodedChunk> {
+        let mut values = Vec::new();
+        number::to_f32(self.dtype, chunk, &mut values);
+        let columns = self.reconstruction().parameters.columns;
+        let first_row = (first_element / columns as u64) as usize;
+        if !values.len().is_multiple_of(columns) {
+            return Err(Error::invalid("trellis codec: a chunk does not hold whole rows"));
+        }
+        let original = values.clone();
+        let mut outliers = Vec::new();
+        mask_outliers_above(
+            &mut values,
+            self.settings.outlier_threshold.min(MAX_WEIGHT),
+            0,
+            &mut outliers,
+        );
+        let rows = values.chunks_exact_mut(columns).zip(first_row..);
+        let scales: Vec<u8> =
+            rows.map(|(row, number)| self.settings.scales.divide_row(number, row)).collect();
+        self.mask_out_of_range_rows(&mut values, &mut outliers);
+        outliers.sort_unstable();
+        let symbols = self.symbols(&mut values, &scales)?;
+        let mut decoded = vec![0; chunk.len()];
+        let mut back = Vec::new();
+        loop {
+            let bytes = self.assemble(&symbols, &outliers, chunk, scratch)?;
+            self.decoder.decode(&bytes, &mut decoded)?;
+            number::to_f32(self.dtype, &decoded, &mut back);
+            let overflowed = |at: &usize| original[*at].is_finite() && !back[*at].is_finite();
+            let more: Vec<usize> = (0..back.len()).filter(overflowed).collect();
+            if more.is_empty() {
+                let squared_error = squared_error(&original, &back);
+                let decoded_crc = crc32fast::hash(&decoded);
+                return Ok(EncodedChunk { bytes, decoded_crc, squared_error });
+            }
+            outliers.extend(more);
+            outliers.sort_unstable();
+        }
+    }
+
+    /// In rows with a coordinate out of the range of the lattice, masks the weights that may have
+    /// caused it.
+    fn mask_out_of_range_rows(&self, rows: &mut [f32], outliers: &mut Vec<usize>) {
+        let parameters = &self.reconstruction().parameters;
+        let columns = parameters.columns;
+        let block = parameters.transform.description().block;
+        // An orthogonal transform maps weights up to this limit to coordinates in range.
+        let safe = 0.9 * MAX_COORDINATE * parameters.step / (block as f32).sqrt();
+        if parameters.low_rank.is_none() && rows.iter().all(|value| value.abs() <= safe) {
+            return;
+        }
+        for (number, band) in rows.chunks_mut(BAND * columns).enumerate() {
+            let mut coordinates = band.to_vec();
+            self.to_coordinates(&mut coordinates);
+            let rows = band.chunks_exact_mut(columns).zip(coordinates.chunks_exact(columns));
+            for (lane, (row, coordinates)) in rows.enumerate() {
+                let largest =
+                    coordinates.iter().fold(0.0, |most: f32, value| most.max(value.abs()));
+                if largest > MAX_COORDINATE * parameters.step {
+                    mask_outliers_above(row, safe, (number * BAND + lane) * columns, outliers);
+                }
+            }
+        }
+    }
+
+    /// Searches the lattice points of all rows; returns their symbols.
+    fn symbols(&self, rows: &mut [f32], scales: &[u8]) -> Result<ChunkSymbols> {
+        let columns = self.reconstruction().parameters.columns;
+        let mut symbols = ChunkSymbols::new(rows.len() + rows.len() / columns * 4);
+        let mut search = ViterbiSearch::new(self.reconstruction().parameters.trellis, self.kernel);
+        for (band, scales) in rows.chunks_mut(BAND * columns).zip(scales.chunks(BAND)) {
+            self.encode_band(band, scales, &mut search, &mut symbols)?;
+        }
+        Ok(symbols)
+    }
+
+    /// Encodes up to 32 rows.
+    fn encode_band(
+        &self,
+        rows: &mut [f32],
+        scales: &[u8],
+        search: &mut ViterbiSearch,
+        symbols: &mut ChunkSymbols,
+    ) -> Result<()> {
+        let reconstruction = self.reconstruction();
+        let (parameters, layout) = (&reconstruction.parameters, reconstruction.table_layout());
+        let (columns, lanes) = (parameters.columns, scales.len());
+        let coefficients = self.to_coordinates(rows);
+        if let Some(table) = &parameters.row_scales {
+            symbols.put_row_bytes(table, layout.row_scale(), scales);
+        }
+        let mut classes = [0; BAND];
+        if let Some(table) = &parameters.classes.rows {
+            for (class, row) in classes.iter_mut().zip(rows.chunks_exact(columns)) {
+                *class = table.nearest(self.settings.classifier.class(row));
+            }
+            symbols.put_row_bytes(table, layout.row_class(), &classes[..lanes]);
+        }
+        for (vector, (bypass, profile)) in reconstruction.coefficients().iter().enumerate() {
+            let alphabet = Alphabet { coset: Coset::Whole, bypass: *bypass };
+            for row in &coefficients {
+                symbols.put_integer(
+                    layout.coefficient(vector),
+                    alphabet,
+                    profile,
+                    row[vector].into(),
+                )?;
+            }
+        }
+        let points = self.points(rows, &classes, search);
+        symbols.put_lattice(reconstruction, &points, &classes, lanes, self.kernel)?;
+        symbols.end_band(lanes);
+        Ok(())
+    }
+
+    /// Transforms rows, divided by their scales, to coordinates in place; returns the low-rank
+    /// coefficients of each row.
+    fn to_coordinates(&self, rows: &mut [f32]) -> Vec<Vec<i16>> {
+        let low_rank = self.reconstruction().low_rank();
+        let coefficients = match (low_rank, &self.projector) {
+            (Some(low_rank), Some(projector)) => projector.subtract_from(&low_rank.part, rows),
+            _ => Vec::new(),
+        };
+        self.transform.apply(self.kernel, rows);
+        coefficients
+    }
+
+    /// The lattice points of up to 32 rows, by column.
+    fn points(
+        &self,
+        rows: &[f32],
+        classes: &[u8; BAND],
+        search: &mut ViterbiSearch,
+    ) -> Vec<[i16; BAND]> {
+        let parameters = &self.reconstruction().parameters;
+        let (columns, inverse) = (parameters.columns, 1.0 / parameters.step);
+        let mut points = vec![[0; BAND]; columns];
+        for (part, first) in rows.chunks(ROWS * columns).zip([0, ROWS]) {
+            let values = search_columns(part, columns, inverse);
+            let mut out = vec![[0; ROWS]; columns];
+            let classes: &[u8; ROWS] = match classes[first..].first_chunk() {
+                Some(classes) => classes,
+                None => unreachable!("a band has the rows of two searches"),
+            };
+            let start = |profile: u8| self.costs.start(profile.into());
+            let starts = parameters.classes.of_profiles(classes, start);
+            let classes = &parameters.classes.columns;
+            let task =
+                SearchInput { values: &values, costs: &self.costs, starts: &starts, classes };
+            search.run(&task, &mut out);
+            for (points, out) in points.iter_mut().zip(&out) {
+                points[first..first + ROWS].copy_from_slice(out);
+            }
+        }
+        points
+    }
+
+    /// The bytes of a chunk: counts, escapes, outliers, bypass bits, stream.
+    fn assemble(
+        &self,
+        symbols: &ChunkSymbols,
+        outliers: &[usize],
+        chunk: &[u8],
+        scratch: &mut Scratch,
+    ) -> Result<Vec<u8>> {
+        let count = |n: usize| {
+            u32::try_from(n)
+                .map_err(|_| Error::invalid("trellis codec: a chunk exceeds 2^32 elements"))
+        };
+        let mut out = scratch.take_out();
+        out.extend(count(symbols.escapes.len())?.to_le_bytes());
+        out.extend(count(outliers.len())?.to_le_bytes());
+        out.extend(symbols.escapes.iter().flat_map(|escape| escape.to_le_bytes()));
+        let size = self.dtype.bits() as usize / 8;
+        for &position in outliers {
+            out.extend(count(position)?.to_le_bytes());
+            out.extend_from_slice(&chunk[position * size..][..size]);
+        }
+        out.extend(symbols.bypass.clone().finish());
+        symbols.write_stream(&self.tables, self.kernel, &mut scratch.words, &mut out)?;
+        Ok(out)
+    }
+}
+
+/// Sets weights above `limit` in magnitude, and NaN, to 0 and appends their positions; the first
+/// weight has position `start`.
+fn mask_outliers_above(weights: &mut [f32], limit: f32, start: usize, positions: &mut Vec<usize>) {
+    for (position, value) in weights.iter_mut().enumerate() {
+        if value.is_nan() || value.abs() > limit {
+            positions.push(start + position);
+            *value = 0.0;
+        }
+    }
+}
+
+/// The transform of larger weights could overflow.
+const MAX_WEIGHT: f32 = 1e30;
+
+/// Sums in a fixed order, eight lanes of them.
+fn squared_error(original: &[f32], back: &[f32]) -> SquaredError {
+    let mut sums = [SquaredError::default(); 8];
+    for (original, back) in original.chunks(8).zip(back.chunks(8)) {
+        for ((sum, &original), &back) in sums.iter_mut().zip(original).zip(back) {
+            let finite = original.is_finite();
+            let (original, back) = (f64::from(original), f64::from(back));
+            sum.signal += if finite { original * original } else { 0.0 };
+            sum.noise += if finite { (original - back) * (original - back) } else { 0.0 };
+        }
+    }
+    let mut total = SquaredError::default();
+    sums.into_iter().for_each(|sum| total.add(sum));
+    total
+}

@@ -1,0 +1,42 @@
+//! Encoding a lossy tensor.
+//!
+//! 1. A [`TransformSearch`] reads a sample of the tensor's rows and makes a [`Candidate`] of each
+//!    [`TransformChoice`]: the sample in the coordinates of the choice.
+//! 2. A candidate estimates its rate at a lattice step. For the chosen one it trains row and column
+//!    classes and the profiles of their frequency tables, and returns the [`TrellisEncoder`].
+//! 3. The encoder encodes each chunk independently of the others: scales, low-rank part, transform,
+//!    lattice search, entropy coding.
+//!
+//! Imports the decoder's modules, never the reverse. Start reading with `transform_search.rs`, then
+//! `candidate.rs` and `encoder.rs`.
+
+mod candidate;
+mod class_training;
+mod effort;
+mod encoder;
+mod low_rank_coding;
+mod outliers;
+mod parameter_writer;
+mod row_classifier;
+mod row_table_training;
+mod rows;
+mod sample;
+mod scaling;
+mod search_input;
+mod symbols;
+mod table_training;
+mod transform_choice;
+mod transform_search;
+
+pub(crate) use candidate::Candidate;
+#[cfg(feature = "analysis")]
+pub(crate) use candidate::Rate;
+pub(crate) use effort::Effort;
+pub(crate) use encoder::TrellisEncoder;
+pub(crate) use rows::{MAX_COLUMNS, ROW_GROUP, Rows};
+pub(crate) use scaling::Scaling;
+pub(crate) use transform_choice::{TransformChoice, candidate_transforms};
+pub(crate) use transform_search::TransformSearch;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,230 @@
+//! The encoder's choice of scales for rows and columns.
+
+use crate::codec::trellis::row_table::RowTable;
+use crate::codec::trellis::scales::{COLUMN_SCALES, RowScales, SCALE_ONE, scale};
+
+/// The byte whose scale is nearest to 2^`log2`.
+fn nearest_byte(log2: f64) -> u8 {
+    let exponent = log2.floor();
+    let eighths = ((log2 - exponent).exp2() * 8.0 - 8.0).round();
+    (f64::from(SCALE_ONE) + 8.0 * exponent + eighths).clamp(0.0, 255.0) as u8
+}
+
+/// Which scales a tensor has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Scaling {
+    pub(crate) rows: RowScales,
+    /// Whether columns are scaled by a power of their RMS.
+    pub(crate) columns: bool,
+}
+
+/// The rule that gives a row its scale.
+#[derive(Clone, Copy, Debug)]
+enum RowScaler {
+    /// The row's RMS over that of the tensor.
+    Rms { rms: f64 },
+    /// The fourth root of the row's rank; the mean logarithm over all rows is 0.
+    Rank { rows: usize, mean: f64 },
+}
+
+/// Rows whose RMS exceeds the median by this factor do not count towards the tensor's RMS.
+const OUTLIER_ROW: f64 = 1e4;
+
+/// The power of a row's rank that is its scale. Words of rank *r* have a frequency of about 1 ÷ *r*
+/// (Zipf, 1935), so the squared error of their rows may grow with *r*. Growth with √*r* achieves
+/// most of the gain and costs little where rows are not ordered by frequency.
+const RANK_EXPONENT: f64 = 0.25;
+
+/// The rank of the first row: the first rows are often control tokens, so small ranks do not count.
+const FIRST_RANK: f64 = 32.0;
+
+impl RowScaler {
+    fn by_rank(rows: usize) -> Self {
+        let sum: f64 = (0..rows).map(log2_rank).sum();
+        Self::Rank { rows, mean: sum / rows.max(1) as f64 }
+    }
+
+    /// The rule for a sample of rows. Rows with an extreme RMS do not count: they would make the
+    /// scales of all others small.
+    fn by_rms(values: &[f32], columns: usize) -> Self {
+        let mut squares: Vec<f64> = values.chunks_exact(columns).map(mean_square).collect();
+        squares.sort_unstable_by(f64::total_cmp);
+        let median = squares.get(squares.len() / 2).copied().unwrap_or(0.0);
+        let ordinary = squares.partition_point(|&x| x <= median * OUTLIER_ROW * OUTLIER_ROW);
+        let mean = squares[..ordinary].iter().sum::<f64>() / ordinary.max(1) as f64;
+        Self::Rms { rms: mean.sqrt().max(f32::MIN_POSITIVE.into()) }
+    }
+
+    /// The byte of a row's scale.
+    fn byte(self, number: usize, row: &[f32]) -> u8 {
+        nearest_byte(match self {
+            Self::Rms { rms } => {
+                (mean_square(row).sqrt() / rms).max(f32::MIN_POSITIVE.into()).log2()
+            }
+            Self::Rank { mean, .. } => RANK_EXPONENT * (log2_rank(number) - mean),
+        })
+    }
+
+    /// The table of all rows' scale bytes, from a sample of the rows.
+    fn table(self, values: &[f32], columns: usize) -> RowTable {
+        let bytes: Vec<u8> = match self {
+            Self::Rms { .. } => values.chunks_exact(columns).map(|row| self.byte(0, row)).collect(),
+            Self::Rank { rows, .. } => (0..rows).map(|number| self.byte(number, &[])).collect(),
+        };
+        RowTable::new(&bytes)
+    }
+}
+
+fn log2_rank(number: usize) -> f64 {
+    (number as f64 + FIRST_RANK).log2()
+}
+
+/// In double precision, where the square of any `f32` is finite.
+fn mean_square(row: &[f32]) -> f64 {
+    row.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / row.len().max(1) as f64
+}
+
+/// A floor that is added to the mean squares of columns, as a share of their mean.
+const COLUMN_FLOOR: f64 = 1e-3;
+
+/// The power of a column's RMS that is its scale. An exponent of 1 would make the relative error
+/// the same in all columns.
+const COLUMN_EXPONENT: f64 = 0.75;
+
+/// The columns' scale bytes, from a sample of rows; their mean logarithm is 0.
+///
+/// In trained layers, columns of weights with small RMS tend to be those of inputs with large RMS,
+/// which multiply the error of the column.
+fn column_scale_bytes(values: &[f32], columns: usize) -> Vec<u8> {
+    let mut squares = vec![0.0f64; columns];
+    for row in values.chunks_exact(columns) {
+        squares.iter_mut().zip(row).for_each(|(sum, &x)| *sum += f64::from(x).powi(2));
+    }
+    let all: f64 = squares.iter().sum();
+    let floor = (COLUMN_FLOOR * all / columns as f64).max(f64::MIN_POSITIVE);
+    let logs: Vec<f64> =
+        squares.iter().map(|square| 0.5 * COLUMN_EXPONENT * (square + floor).log2()).collect();
+    let mean = logs.iter().sum::<f64>() / columns as f64;
+    let byte =
+        |log: &f64| nearest_byte(log - mean).clamp(*COLUMN_SCALES.start(), *COLUMN_SCALES.end());
+    logs.iter().map(byte).collect()
+}
+
+/// The scales of one tensor.
+#[derive(Clone, Debug)]
+pub(super) struct Scales {
+    rows: Option<(RowScaler, RowTable)>,
+    columns: Option<Vec<u8>>,
+    /// One over each column's scale; empty without column scales.
+    inverses: Vec<f32>,
+}
+
+impl Scales {
+    /// The scales of a tensor of `rows` rows, from a sample of them. The sample is divided by its
+    /// scales, in place. `number` maps a row of the sample to its row in the tensor.
+    pub(super) fn new(
+        scaling: Scaling,
+        rows: usize,
+        columns: usize,
+        sample: &mut [f32],
+        number: impl Fn(usize) -> usize,
+    ) -> Self {
+        let column_bytes = scaling.columns.then(|| column_scale_bytes(sample, columns));
+        let inverses = column_bytes.iter().flatten().map(|&byte| 1.0 / scale(byte)).collect();
+        let mut scales = Self { rows: None, columns: column_bytes, inverses };
+        for row in sample.chunks_exact_mut(columns) {
+            scales.divide_row(0, row);
+        }
+        let scaler = match scaling.rows {
+            RowScales::None => return scales,
+            RowScales::Rms => RowScaler::by_rms(sample, columns),
+            RowScales::Rank => RowScaler::by_rank(rows),
+        };
+        scales.rows = Some((scaler, scaler.table(sample, columns)));
+        for (at, row) in sample.chunks_exact_mut(columns).enumerate() {
+            scales.divide_by_row_scale(number(at), row);
+        }
+        scales
+    }
+
+    /// The coding of the rows' scale bytes; `None` without row scales.
+    pub(super) fn rows(&self) -> Option<&RowTable> {
+        self.rows.as_ref().map(|(_, table)| table)
+    }
+
+    /// The columns' scale bytes; `None` without column scales.
+    pub(super) fn columns(&self) -> Option<&[u8]> {
+        self.columns.as_deref()
+    }
+
+    /// Divides row `number` of the tensor by its scales; returns the byte of the row's scale.
+    pub(super) fn divide_row(&self, number: usize, row: &mut [f32]) -> u8 {
+        row.iter_mut().zip(&self.inverses).for_each(|(value, inverse)| *value *= inverse);
+        self.divide_by_row_scale(number, row)
+    }
+
+    fn divide_by_row_scale(&self, number: usize, row: &mut [f32]) -> u8 {
+        let Some((scaler, table)) = &self.rows else { return SCALE_ONE };
+        let byte = table.nearest(scaler.byte(number, row));
+        let inverse = 1.0 / scale(byte);
+        row.iter_mut().for_each(|value| *value *= inverse);
+        byte
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nearest_byte_inverts_scale() {
+        for byte in 0..=255u8 {
+            assert_eq!(nearest_byte(f64::from(scale(byte)).log2()), byte);
+        }
+    }
+
+    /// Rows of four columns; the last column is twice as large as the others.
+    fn rows(magnitudes: &[f32]) -> Vec<f32> {
+        magnitudes.iter().flat_map(|&x| [x, -x, x, 2.0 * x]).collect()
+    }
+
+    #[test]
+    fn columns_are_divided_by_a_power_of_their_rms() {
+        let mut sample = rows(&[1.0, 3.0, 2.0]);
+        let scaling = Scaling { rows: RowScales::None, columns: true };
+        let scales = Scales::new(scaling, 3, 4, &mut sample, |at| at);
+        let values: Vec<f32> = scales.columns().unwrap().iter().map(|&byte| scale(byte)).collect();
+        // A ratio of 2^(3/4), a mean logarithm of 0, rounded to eighths.
+        assert_eq!(values, [0.875, 0.875, 0.875, 1.5]);
+        let mut row = [0.875, -1.75, 0.0, 1.5];
+        assert_eq!(scales.divide_row(7, &mut row), SCALE_ONE);
+        row.iter()
+            .zip([1.0, -2.0, 0.0, 1.0])
+            .for_each(|(x, y): (&f32, f32)| assert!((x - y).abs() < 1e-6));
+    }
+
+    #[test]
+    fn rank_scales_are_fourth_roots() {
+        let count = 4000;
+        let mut sample = rows(&[1.0; 2]);
+        let scaling = Scaling { rows: RowScales::Rank, columns: false };
+        let scales = Scales::new(scaling, count, 4, &mut sample, |at| at * 3968);
+        let ratio = f64::from(sample[0] / sample[4]);
+        // (3968 + 32) ÷ 32 is 125; each scale is rounded by up to a sixteenth.
+        assert!((ratio / 125f64.powf(0.25)).log2().abs() < 0.18, "{ratio}");
+        let bytes = (0..count).map(|number| scales.divide_row(number, &mut [1.0; 4]));
+        let mean = bytes.map(|byte| f64::from(scale(byte)).log2()).sum::<f64>() / count as f64;
+        assert!(mean.abs() < 0.02, "{mean}");
+    }
+
+    #[test]
+    fn rows_are_divided_by_their_rms() {
+        let mut sample = rows(&[1.0, 1.0, 1.0, 1.0, 8.0, 0.25]);
+        let scaling = Scaling { rows: RowScales::Rms, columns: false };
+        let scales = Scales::new(scaling, 6, 4, &mut sample, |at| at);
+        let largest = sample.iter().fold(0f32, |largest, x| largest.max(x.abs()));
+        let last_column: Vec<f32> = sample.chunks(4).map(|row| row[3]).collect();
+        assert!(last_column.iter().all(|&x| x > 0.8 * largest), "{last_column:?}");
+        assert!(scales.rows().is_some() && scales.columns().is_none());
+    }
+}

@@ -1,0 +1,207 @@
+//! Training of profiles: the frequency tables of lattice points.
+
+use super::class_training::row_classes;
+use super::row_classifier::RowClassifier;
+use super::sample::Sample;
+use super::search_input::{MAX_COORDINATE, search_columns};
+use crate::arch::Kernel;
+use crate::codec::entropy::{Alphabet, MagnitudeCounts, MagnitudeDistribution};
+use crate::codec::quantizer::{CostTables, ROWS, SearchInput, Trellis, ViterbiSearch};
+use crate::codec::trellis::classes::Classes;
+use crate::codec::trellis::reconstruction::{Reconstruction, alphabets};
+use rayon::prelude::*;
+
+/// Parameters of the quantizer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct QuantizerSettings {
+    pub(super) trellis: Trellis,
+    pub(super) bypass: u32,
+    pub(super) step: f32,
+    /// The Lagrange multiplier: the squared error, in squared steps, that equals one bit.
+    pub(super) lambda: f32,
+}
+
+impl QuantizerSettings {
+    fn alphabets(self) -> [Alphabet; 2] {
+        alphabets(self.trellis, self.bypass)
+    }
+
+    /// The bypass bits with which symbols cover all but a few values.
+    pub(super) fn bypass_for(sample: &Sample, trellis: Trellis, step: f32) -> u32 {
+        let subset_step = trellis.subset_step(step);
+        let mut escaped = [0u32; 9];
+        for x in &sample.values {
+            let k = (x.abs() / subset_step) as u32;
+            for (bypass, count) in escaped.iter_mut().enumerate() {
+                *count += u32::from(k >> bypass > 110);
+            }
+        }
+        let few = sample.values.len() as f32 * 4e-4;
+        escaped.iter().position(|&count| count as f32 <= few).unwrap_or(8) as u32
+    }
+}
+
+/// Profiles trained on a sample, with the bits and the squared error of the last search, both per
+/// weight.
+pub(super) struct TrainedProfiles {
+    pub(super) profiles: Vec<MagnitudeDistribution>,
+    pub(super) bits: f64,
+    pub(super) noise: f64,
+}
+
+/// Entropy-constrained training of profiles (Chou, Lookabaugh and Gray, 1989): searches about
+/// `weights` weights of a sample, trains the profiles on the result, and repeats this `passes`
+/// times. O(passes · weights · states).
+pub(super) fn train(
+    sample: &Sample,
+    classes: &Classes,
+    classifier: &RowClassifier,
+    quantizer: QuantizerSettings,
+    passes: u32,
+    weights: usize,
+) -> TrainedProfiles {
+    let sample = &sample.thinned(weights);
+    let row_classes = row_classes(sample, classes, classifier);
+    let mut counts = first_counts(sample, classes, &row_classes, quantizer);
+    let mut trained = None;
+    for _ in 0..passes.max(1) {
+        let profiles = profiles(&counts, quantizer);
+        let costs = profile_costs(&profiles, quantizer);
+        let totals = search_sample(sample, classes, &row_classes, quantizer, &costs);
+        let weights = sample.values.len().max(1) as f64;
+        let (noise, bits) = (totals.noise / weights, totals.bits / weights);
+        counts = totals.counts;
+        trained = Some(TrainedProfiles { profiles, bits, noise });
+    }
+    let TrainedProfiles { bits, noise, .. } =
+        trained.unwrap_or_else(|| unreachable!("there is at least one pass"));
+    TrainedProfiles { profiles: profiles(&counts, quantizer), bits, noise }
+}
+
+/// Magnitude counts after rounding to the nearest lattice points.
+fn first_counts(
+    sample: &Sample,
+    classes: &Classes,
+    row_classes: &[u8],
+    quantizer: QuantizerSettings,
+) -> Vec<MagnitudeCounts> {
+    let mut counts = vec![MagnitudeCounts::default(); classes.profile_count()];
+    let (inverse, alphabets) = (1.0 / quantizer.step, quantizer.alphabets());
+    for (row, &row_class) in sample.rows().zip(row_classes) {
+        for (column, x) in row.iter().enumerate() {
+            let point = (x * inverse).clamp(-MAX_COORDINATE, MAX_COORDINATE).round() as i32;
+            let k = quantizer.trellis.index(point);
+            let half = if quantizer.trellis.is_scalar() { 0 } else { point & 1 };
+            let profile = classes.profile_of(row_class, classes.of_column(column));
+            counts[usize::from(profile)].add(alphabets[half as usize].magnitude_of(k));
+        }
+    }
+    counts
+}
+
+/// One profile for each set of counts.
+fn profiles(
+    counts: &[MagnitudeCounts],
+    quantizer: QuantizerSettings,
+) -> Vec<MagnitudeDistribution> {
+    let by_parity = !quantizer.trellis.is_scalar() && quantizer.bypass == 0;
+    let mirrored = quantizer.bypass > 0;
+    counts
+        .iter()
+        .map(|counts| MagnitudeDistribution::from_counts(counts, mirrored, by_parity))
+        .collect()
+}
+
+/// Counts, bits and squared error of searched rows.
+struct SearchTotals {
+    counts: Vec<MagnitudeCounts>,
+    bits: f64,
+    noise: f64,
+}
+
+impl SearchTotals {
+    fn new(classes: &Classes) -> Self {
+        let counts = vec![MagnitudeCounts::default(); classes.profile_count()];
+        Self { counts, bits: 0.0, noise: 0.0 }
+    }
+}
+
+/// Searches a sample, 16 rows at a time, in parallel. Totals are added in the order of rows: the
+/// result does not depend on the number of threads.
+fn search_sample(
+    sample: &Sample,
+    classes: &Classes,
+    row_classes: &[u8],
+    quantizer: QuantizerSettings,
+    costs: &CostTables,
+) -> SearchTotals {
+    let rows = sample.values.par_chunks(ROWS * sample.columns).zip(row_classes.par_chunks(ROWS));
+    let parts: Vec<SearchTotals> = rows
+        .map(|(rows, row_classes)| search_rows(rows, classes, row_classes, quantizer, costs))
+        .collect();
+    let mut total = SearchTotals::new(classes);
+    for part in parts {
+        total.bits += part.bits;
+        total.noise += part.noise;
+        for (counts, more) in total.counts.iter_mut().zip(&part.counts) {
+            counts.merge(more);
+        }
+    }
+    total.noise *= f64::from(quantizer.step).powi(2);
+    total
+}
+
+/// Searches up to 16 rows; the squared error is in squared steps.
+fn search_rows(
+    rows: &[f32],
+    classes: &Classes,
+    row_classes: &[u8],
+    quantizer: QuantizerSettings,
+    costs: &CostTables,
+) -> SearchTotals {
+    let (columns, alphabets) = (rows.len() / row_classes.len(), quantizer.alphabets());
+    let values = search_columns(rows, columns, 1.0 / quantizer.step);
+    // Missing rows are 0 and have class 0.
+    let class = |row| row_classes.get(row).copied().unwrap_or(0);
+    let lane_classes: [u8; ROWS] = std::array::from_fn(class);
+    let starts = classes.of_profiles(&lane_classes, |profile| costs.start(profile.into()));
+    let task = SearchInput { values: &values, costs, starts: &starts, classes: &classes.columns };
+    let mut points = vec![[0; ROWS]; columns];
+    ViterbiSearch::new(quantizer.trellis, Kernel::best()).run(&task, &mut points);
+    let mut totals = SearchTotals::new(classes);
+    for (column, (points, values)) in points.iter().zip(&values).enumerate() {
+        for (row, &row_class) in row_classes.iter().enumerate() {
+            let point = i32::from(points[row]);
+            let half = if quantizer.trellis.is_scalar() { 0 } else { point & 1 };
+            let k = quantizer.trellis.index(point);
+            let profile = usize::from(classes.profile_of(row_class, classes.of_column(column)));
+            totals.counts[profile].add(alphabets[half as usize].magnitude_of(k));
+            totals.bits += f64::from(costs.of(costs.start(profile), point) / quantizer.lambda);
+            totals.noise += f64::from((values[row] - point as f32).powi(2));
+        }
+    }
+    totals
+}
+
+/// The cost of lattice points with each profile: λ times their bits.
+fn profile_costs(profiles: &[MagnitudeDistribution], quantizer: QuantizerSettings) -> CostTables {
+    let alphabets = quantizer.alphabets();
+    let scalar = quantizer.trellis.is_scalar();
+    let bits = |profile| {
+        let tables =
+            alphabets.map(|alphabet| MagnitudeDistribution::frequencies(profile, alphabet));
+        move |point: i32| {
+            let half = if scalar { 0 } else { (point & 1) as usize };
+            let k = quantizer.trellis.index(point);
+            profile.bits(&tables[half], alphabets[half], k) + quantizer.bypass as f32
+        }
+    };
+    CostTables::new(260 << quantizer.bypass, profiles.iter().map(bits), quantizer.lambda)
+}
+
+/// The cost of lattice points with each profile of a tensor.
+pub(super) fn costs(reconstruction: &Reconstruction, lambda: f32) -> CostTables {
+    let parameters = &reconstruction.parameters;
+    let (trellis, bypass, step) = (parameters.trellis, parameters.bypass, parameters.step);
+    profile_costs(&parameters.profiles, QuantizerSettings { trellis, bypass, step, lambda })
+}

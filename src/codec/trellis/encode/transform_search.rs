@@ -1,0 +1,272 @@
+//! The transform search: candidates for the coordinates of one tensor.
+
+use super::candidate::Candidate;
+use super::low_rank_coding::CodedLowRank;
+use super::outliers::{mask_outliers, outlier_threshold};
+use super::rows::Rows;
+use super::sample::Sample;
+use super::scaling::{Scales, Scaling};
+use super::transform_choice::TransformChoice;
+use crate::arch::Kernel;
+use crate::codec::transform::{
+    BAND, ForwardTransform, Gram, Hadamard, Identity, LowRank, Subspace, Transform,
+};
+use crate::codec::trellis::parameters::MAX_RANK;
+use crate::coordinates::{BlockTransform, Coordinates};
+use crate::error::{Error, Result};
+use rayon::prelude::*;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A search for the coordinates in which a tensor takes the fewest bits.
+///
+/// It holds a sample of the tensor's rows. [`fit`](Self::fit) makes a [`Candidate`] of each choice;
+/// the caller compares their rates. Candidates depend on the tensor, the scaling, the size of the
+/// sample and the choice only: not on earlier calls, and not on the number of threads. So the
+/// encoder learns again what planning evaluated.
+pub(crate) struct TransformSearch<'r> {
+    source: &'r dyn Rows,
+    /// The root mean square of the sample without outliers.
+    rms: f64,
+    scales: Arc<Scales>,
+    /// Evenly spaced rows of the tensor, divided by their scales; outliers are 0.
+    sample: Vec<f32>,
+    sampled_rows: usize,
+    /// Weights of larger magnitude are outliers.
+    outlier_threshold: f32,
+    /// The share of outliers, NaN included, in the sample.
+    outlier_share: f64,
+    /// Results of subspace searches, each with its number of basis vectors.
+    subspaces: Mutex<Vec<(usize, Arc<Subspace>)>>,
+}
+
+/// Parts of the tensor whose sums are computed in parallel: a constant, because the order of
+/// summation must not depend on the number of threads, and few, because each needs memory.
+const SHARES: usize = 4;
+
+impl<'r> TransformSearch<'r> {
+    /// Reads a sample of about `weights` weights.
+    ///
+    /// # Errors
+    /// Those of the source.
+    pub(crate) fn new(source: &'r dyn Rows, scaling: Scaling, weights: usize) -> Result<Self> {
+        let (rows, columns) = (source.rows(), source.columns());
+        let min_rows = MIN_SAMPLED_ROWS.min(MAX_SAMPLE / columns);
+        let sampled_rows = weights.div_ceil(columns).max(min_rows).next_multiple_of(BAND).min(rows);
+        let mut sample = Vec::with_capacity(sampled_rows * columns);
+        let mut row = Vec::new();
+        // The middle row of each of equal parts; 128 bits hold the product.
+        let position = |number: usize| {
+            ((2 * number + 1) as u128 * rows as u128 / (2 * sampled_rows) as u128) as usize
+        };
+        for at in (0..sampled_rows).map(position) {
+            source.read(at..at + 1, &mut row)?;
+            sample.extend_from_slice(&row);
+        }
+        let outlier_threshold = outlier_threshold(&sample);
+        let outlier_share =
+            mask_outliers(&mut sample, outlier_threshold) as f64 / sample.len().max(1) as f64;
+        let sum: f64 = sample.iter().map(|&x| f64::from(x).powi(2)).sum();
+        let rms = (sum / sample.len().max(1) as f64).sqrt();
+        let scales = Arc::new(Scales::new(scaling, rows, columns, &mut sample, position));
+        Ok(Self {
+            source,
+            rms,
+            scales,
+            sample,
+            sampled_rows,
+            outlier_threshold,
+            outlier_share,
+            subspaces: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.source.rows()
+    }
+
+    pub(crate) fn columns(&self) -> usize {
+        self.source.columns()
+    }
+
+    fn weights(&self) -> f64 {
+        self.rows() as f64 * self.columns() as f64
+    }
+
+    /// The estimated number of outliers in the tensor.
+    pub(crate) fn outliers(&self) -> f64 {
+        self.outlier_share * self.weights()
+    }
+
+    /// The estimated root mean square of the tensor, outliers excluded.
+    pub(crate) fn rms(&self) -> f64 {
+        self.rms
+    }
+
+    /// Sums over the tensor's rows, or over about `limit` of them, evenly spaced. [`SHARES`] sums are
+    /// computed in parallel, each in the order of rows.
+    fn fold<T: Send>(
+        &self,
+        limit: usize,
+        new: impl Fn() -> T + Sync,
+        add: impl Fn(&mut T, &[f32]) + Sync,
+    ) -> Result<Vec<T>> {
+        let rows = self.rows();
+        let piece = (1usize << 16).div_ceil(self.columns()).clamp(1, rows.max(1));
+        let pieces = rows.div_ceil(piece);
+        let wanted = limit.div_ceil(piece).clamp(1, pieces.max(1));
+        let share = |number: usize| {
+            let (mut sums, mut buffer) = (new(), Vec::new());
+            for at in wanted * number / SHARES..wanted * (number + 1) / SHARES {
+                let start = at * pieces / wanted * piece;
+                self.source.read(start..(start + piece).min(rows), &mut buffer)?;
+                mask_outliers(&mut buffer, self.outlier_threshold);
+                for (row, number) in buffer.chunks_exact_mut(self.columns()).zip(start..) {
+                    self.scales.divide_row(number, row);
+                }
+                add(&mut sums, &buffer);
+            }
+            Ok(sums)
+        };
+        (0..SHARES).into_par_iter().map(share).collect()
+    }
+
+    /// The mean and the rank, up to `max_rank`, whose savings exceed their own bits.
+    ///
+    /// # Errors
+    /// Those of the source.
+    pub(crate) fn worthwhile(&self, max_rank: usize) -> Result<(bool, usize)> {
+        let (m, n) = (self.source.rows() as f64, self.source.columns() as f64);
+        let subspace = self.subspace(self.searched_vectors(max_rank))?;
+        // A direction with a share f of the energy saves about f ÷ (2 ln 2) bits a weight.
+        let saved = |share: f64| share / (2.0 * std::f64::consts::LN_2) * m * n;
+        let mean = saved(subspace.mean_energy_fraction()) > LOW_RANK_ENTRY_BITS * n;
+        let rank = (0..subspace.rank().min(max_rank))
+            .take_while(|&k| saved(subspace.energy_fraction(k)) > LOW_RANK_ENTRY_BITS * (m + n))
+            .count();
+        Ok((mean, rank))
+    }
+
+    /// Learns the transform and the low-rank part of a choice, and transforms the sample. `None`
+    /// when they cannot be stored. The result does not depend on earlier calls.
+    ///
+    /// O(rows · columns · (block + rank)), with at most [`rows_for_basis`] and [`SUBSPACE_ROWS`]
+    /// rows.
+    ///
+    /// # Errors
+    /// Those of the source; `InvalidArgument` for coordinates that the codec does not implement.
+    pub(crate) fn fit(&self, choice: TransformChoice) -> Result<Option<Candidate>> {
+        let (rows, columns) = (self.source.rows(), self.source.columns());
+        let low_rank = match choice {
+            TransformChoice { mean: false, rank: 0, .. } => None,
+            TransformChoice { mean, rank, .. } => {
+                let subspace = self.subspace(self.searched_vectors(rank))?;
+                let rank = rank.min(subspace.rank());
+                let share = (rank as f64 + 0.5) * (rows + columns) as f64 / self.weights();
+                let part = LowRank::round(&subspace, rank, mean, share.clamp(0.002, 0.1));
+                let Some(part) = part else { return Ok(None) };
+                Some(part)
+            }
+        };
+        let mut values = self.sample.clone();
+        let low_rank = low_rank.map(|part| CodedLowRank::subtract(part, &mut values));
+        let BlockTransform { coordinates, block, signed } = choice.transform;
+        let forward = |transform| ForwardTransform::new(Arc::new(transform));
+        let transform = match coordinates {
+            Coordinates::Identity => forward(Transform::Identity(Identity { columns })),
+            Coordinates::Hadamard => forward(Transform::Hadamard(match signed {
+                false => Hadamard::new(block.ilog2(), vec![false; columns]),
+                true => Hadamard::with_fixed_signs(block.ilog2(), columns),
+            })),
+            Coordinates::Klt => match self.learn_basis(block, low_rank.as_ref())? {
+                Some(learned) => learned,
+                None => return Ok(None),
+            },
+            other => {
+                return Err(Error::invalid(format!(
+                    "coordinates: {other} is not implemented by the codec"
+                )));
+            }
+        };
+        let bands = values.par_chunks_mut(BAND * columns);
+        bands.for_each(|rows| transform.apply(Kernel::best(), rows));
+        let transform = Arc::clone(transform.transform());
+        let weight = rows as f64 / self.sampled_rows.max(1) as f64;
+        let sample = Sample { columns, values, weight };
+        let (scales, outlier_threshold) = (Arc::clone(&self.scales), self.outlier_threshold);
+        Ok(Some(Candidate { transform, low_rank, scales, sample, rows, outlier_threshold }))
+    }
+
+    /// The number of basis vectors in the search for a low-rank part of rank `rank`: a function of
+    /// the rank and the size of the matrix only, so that planning and encoding agree.
+    fn searched_vectors(&self, rank: usize) -> usize {
+        rank.clamp(MIN_SEARCHED_VECTORS, MAX_RANK).min(self.rows().min(self.columns()) / 4)
+    }
+
+    /// The leading subspace of `vectors` basis vectors, by subspace iteration.
+    fn subspace(&self, vectors: usize) -> Result<Arc<Subspace>> {
+        // The lock is not held during the search, which runs tasks of the thread pool.
+        if let Some((_, subspace)) = lock(&self.subspaces).iter().find(|(n, _)| *n == vectors) {
+            return Ok(Arc::clone(subspace));
+        }
+        let mut subspace = Subspace::new(self.columns(), vectors);
+        for _ in 0..SUBSPACE_ITERATIONS {
+            let shares = self.fold(SUBSPACE_ROWS, || subspace.clone(), Subspace::add)?;
+            shares.iter().for_each(|share| subspace.merge(share));
+            subspace.iterate();
+        }
+        let subspace = Arc::new(subspace);
+        lock(&self.subspaces).push((vectors, Arc::clone(&subspace)));
+        Ok(subspace)
+    }
+
+    /// The Karhunen-Loève basis of the residual, in blocks of `block` columns.
+    fn learn_basis(
+        &self,
+        block: usize,
+        low_rank: Option<&CodedLowRank>,
+    ) -> Result<Option<ForwardTransform>> {
+        let columns = self.source.columns();
+        let add = |gram: &mut Gram, rows: &[f32]| match low_rank {
+            None => gram.add(rows),
+            Some(coded) => {
+                let mut rows = rows.to_vec();
+                coded.projector.subtract_from(&coded.low_rank.part, &mut rows);
+                gram.add(&rows);
+            }
+        };
+        let limit = rows_for_basis(block);
+        let mut shares = self.fold(limit, || Gram::new(columns, block), add)?.into_iter();
+        let Some(mut gram) = shares.next() else { return Ok(None) };
+        shares.for_each(|share| gram.merge(&share));
+        Ok(ForwardTransform::learn(&gram))
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The smallest number of sampled rows: it determines a column's RMS to about 5 %.
+const MIN_SAMPLED_ROWS: usize = 256;
+
+/// The largest number of weights in a sample, approximately.
+const MAX_SAMPLE: usize = 1 << 21;
+
+/// The smallest number of basis vectors in a subspace search. The last of the vectors found are not
+/// exactly the leading ones, so the search takes more than are used.
+const MIN_SEARCHED_VECTORS: usize = 32;
+
+/// Iterations of a subspace search; each reads the rows once.
+const SUBSPACE_ITERATIONS: usize = 4;
+
+/// The largest number of rows in a subspace search, approximately.
+const SUBSPACE_ROWS: usize = 1 << 14;
+
+/// The largest number of rows that a basis is learned from: 64 for each column of a block, which is
+/// within 0.01 bits a weight of all rows, and at most about 10^11 multiplications.
+fn rows_for_basis(block: usize) -> usize {
+    (64 * block).min(50_000_000_000 / (block * block).max(1)).max(16 * block)
+}
+
+/// Approximate bits of a stored number of the low-rank part.
+const LOW_RANK_ENTRY_BITS: f64 = 4.5;

@@ -1,0 +1,91 @@
+//! Planning and encoding of a checkpoint.
+
+use super::checkpoint::Checkpoint;
+use super::progress::{Progress, Reporter};
+use crate::encode::{Encoding, Plan, TensorSource, TensorStats, Writer};
+use crate::error::Result;
+
+/// Size and error of each tensor of an encoded checkpoint.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct EncodeReport {
+    /// Name and statistics of each tensor, in file order.
+    pub tensors: Vec<(String, TensorStats)>,
+}
+
+impl EncodeReport {
+    /// ‖W − Ŵ‖ ÷ ‖W‖ over all tensors that were coded lossily; 0 if there are none.
+    pub fn rel_error(&self) -> f64 {
+        self.total().rel_error()
+    }
+
+    /// The signal-to-noise ratio −20 log₁₀ [`rel_error`](Self::rel_error) in decibels; `None`
+    /// without errors.
+    pub fn snr_db(&self) -> Option<f64> {
+        self.total().snr_db()
+    }
+
+    fn total(&self) -> TensorStats {
+        let mut total = TensorStats::default();
+        for (_, stats) in &self.tensors {
+            total.signal += stats.signal;
+            total.noise += stats.noise;
+        }
+        total
+    }
+}
+
+/// Bytes that a plan reserves for the header, the index, the trailer and the attachments. The
+/// attachments, which are JSON, are expected to shrink to a third.
+fn reserved_bytes(checkpoint: &Checkpoint) -> u64 {
+    let attached = checkpoint.file_bytes() - checkpoint.tensor_bytes();
+    FIXED_BYTES + attached / 3
+}
+
+/// Header, index head, trailer, and the frame of a safetensors header.
+const FIXED_BYTES: u64 = 512;
+
+impl Checkpoint {
+    /// Plans how each tensor is coded, so that the whole file meets the targets of `encoding`.
+    ///
+    /// Reads each tensor a few times. `progress` receives the bytes of tensors that are planned.
+    ///
+    /// ```no_run
+    /// use occ::{Encoding, WriteOptions, Writer, convert::Checkpoint};
+    /// let checkpoint = Checkpoint::open("model.safetensors")?;
+    /// let plan = checkpoint.plan(&Encoding::bits(3.0), None)?;
+    /// let mut writer = Writer::create("model.occ", WriteOptions::default())?;
+    /// let report = checkpoint.write_planned(&mut writer, &plan, None)?;
+    /// writer.finish()?;
+    /// println!("relative error {:.4}", report.rel_error());
+    /// # Ok::<(), occ::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `InvalidArgument` if a target is not a valid number or the bit budget is too small; `Io`;
+    /// `Cancelled`.
+    pub fn plan(&self, encoding: &Encoding, progress: Option<&mut Progress<'_>>) -> Result<Plan> {
+        let mut progress = Reporter(progress);
+        let sources: Vec<TensorSource<'_>> = self.sources().collect();
+        Plan::new(&sources, encoding, reserved_bytes(self), &mut |bytes| progress.report(bytes))
+    }
+
+    /// Writes the checkpoint as planned, in the order of [`write_to`](Self::write_to). The file
+    /// does not exceed the bit budget of the plan.
+    ///
+    /// # Errors
+    /// `Io`; `InvalidArgument` if a file has changed since it was opened or the bit budget is too
+    /// small; `Cancelled`.
+    pub fn write_planned(
+        &self,
+        writer: &mut Writer<'_>,
+        plan: &Plan,
+        progress: Option<&mut Progress<'_>>,
+    ) -> Result<EncodeReport> {
+        let mut progress = Reporter(progress);
+        let objects = self.objects();
+        let stats = writer.add_sources(&objects, plan, &mut |bytes| progress.report(bytes))?;
+        let names = self.sources().map(|source| source.name.to_owned());
+        Ok(EncodeReport { tensors: names.zip(stats).collect() })
+    }
+}

@@ -1,0 +1,142 @@
+//! A tensor whose transform is known, to be encoded at a step that is still to be found.
+
+use super::buffers::BufferPool;
+use super::chunk_size;
+use super::job::EncodeJob;
+use super::options::WriteOptions;
+use super::plan::{LossyPlan, encoder_effort, is_valid_step};
+use super::source::TensorSource;
+use crate::codec::Encoder;
+use crate::codec::trellis::{Candidate, Effort, TransformSearch};
+use crate::error::{Error, Result};
+use crate::format::Geometry;
+
+/// A tensor in the coordinates of its plan. Encoders differ in their step only.
+pub(super) struct LossyTensor<'s> {
+    source: TensorSource<'s>,
+    geometry: Geometry,
+    candidate: Candidate,
+    effort: Effort,
+    gain: f64,
+}
+
+/// Steps tried for an error bound before the tensor is stored losslessly.
+const ERROR_BOUND_ATTEMPTS: usize = 10;
+
+/// Steps tried for a number of bytes.
+const SIZE_ATTEMPTS: usize = 16;
+
+/// The least share of the allowed bytes that a search for a number of bytes accepts.
+const SIZE_TOLERANCE: f64 = 0.998;
+
+impl<'s> LossyTensor<'s> {
+    /// Learns the transform of a plan. `None` when the tensor is to be stored losslessly: it is not
+    /// a matrix, or the transform cannot be stored.
+    pub(super) fn new(
+        source: TensorSource<'s>,
+        plan: &LossyPlan,
+        options: &WriteOptions,
+    ) -> Result<Option<Self>> {
+        let Some(matrix) = source.matrix() else { return Ok(None) };
+        plan.check()?;
+        let chunk = chunk_size::lossy(source.dtype, matrix.columns, options.chunk_elements);
+        let geometry = source.geometry(chunk)?;
+        let (effort, gain) = (encoder_effort(plan.effort), plan.gain);
+        let search = TransformSearch::new(&matrix, plan.scaling(), effort.sample)?;
+        let candidate = search.fit(plan.choice())?;
+        Ok(candidate.map(|candidate| Self { source, geometry, candidate, effort, gain }))
+    }
+
+    pub(super) fn source(&self) -> TensorSource<'s> {
+        self.source
+    }
+
+    /// The tensor at a step.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a step outside the range of the codec.
+    pub(super) fn job(&self, step: f32) -> Result<EncodeJob<'s>> {
+        if !is_valid_step(step.into()) {
+            return Err(Error::invalid("a step out of range"));
+        }
+        let encoder = self.candidate.encoder(self.source.dtype, step, self.effort, self.gain)?;
+        let encoder = Encoder::Trellis(Box::new(encoder));
+        Ok(EncodeJob::lossy(self.source, self.geometry.clone(), encoder))
+    }
+
+    /// The tensor as planned: at the step of the plan, or at the largest one found from there on
+    /// whose error is within the bound. `None` when there is none.
+    pub(super) fn planned_job(
+        &self,
+        plan: &LossyPlan,
+        buffers: &BufferPool,
+    ) -> Result<Option<EncodeJob<'s>>> {
+        let mut step = plan.step;
+        let Some(share) = plan.max_noise else { return self.job(step).map(Some) };
+        for attempt in 0..ERROR_BOUND_ATTEMPTS {
+            let job = self.job(step)?;
+            let (_, error) = job.measure(buffers)?;
+            let allowed = share * error.signal;
+            if error.noise <= allowed {
+                return Ok(Some(job));
+            }
+            // The error is nearly proportional to the square of the step, but hardly depends on it
+            // where nearly all of the residual is zero: each attempt has a smaller factor at most.
+            let at_most = (1.0 - 0.05 * (attempt * attempt) as f64).max(0.25);
+            step *= ((allowed / error.noise).sqrt() * 0.998).min(at_most) as f32;
+            if !(step.is_normal() && step > 1e-30) {
+                break;
+            }
+        }
+        Ok(None)
+    }
+
+    /// The tensor at a step at which it takes at most `allowed` bytes and not much less: false
+    /// position, alternating with bisection once there are steps on both sides.
+    ///
+    /// # Errors
+    /// `InvalidArgument` when there is no such step.
+    pub(super) fn job_within(
+        &self,
+        plan: &LossyPlan,
+        allowed: u64,
+        buffers: &BufferPool,
+    ) -> Result<EncodeJob<'s>> {
+        let aim = allowed as f64 * (1.0 + SIZE_TOLERANCE) / 2.0;
+        let mut at = f64::from(plan.step).log2();
+        // Binary logarithms of steps and the bytes at them: too many, and few enough.
+        let (mut above, mut below) = (None, None);
+        // Twice the step saves a bit a weight at most.
+        let most_saved = self.geometry.elements() as f64 / 8.0;
+        let mut previous = None;
+        for attempt in 0..SIZE_ATTEMPTS {
+            let (bytes, _) = self.job(at.exp2() as f32)?.measure(buffers)?;
+            let point = (at, bytes as f64);
+            if bytes > allowed {
+                above = Some(point);
+            } else {
+                below = Some(point);
+                if bytes as f64 >= allowed as f64 * SIZE_TOLERANCE {
+                    break;
+                }
+            }
+            at = match (above, below) {
+                (Some((low, most)), Some((high, least))) => {
+                    // The size is not a linear function of the step.
+                    let share = if attempt % 2 == 0 { 0.5 } else { (most - aim) / (most - least) };
+                    low + share.clamp(0.05, 0.95) * (high - low)
+                }
+                _ => {
+                    let slope =
+                        previous.replace(point).map(|(x, y): (f64, f64)| (y - point.1) / (at - x));
+                    let saved = slope.unwrap_or(most_saved).clamp(0.05 * most_saved, most_saved);
+                    at + ((point.1 - aim) / saved).clamp(-4.0, 4.0)
+                }
+            };
+        }
+        match below {
+            Some((step, _)) => self.job(step.exp2() as f32),
+            None => Err(Error::invalid("a budget that the last tensors cannot keep")),
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Options of the writer.
+
+/// Options for writing a file.
+///
+/// ```
+/// use occ::WriteOptions;
+/// let options = WriteOptions::default().alignment(4096).overwrite(false);
+/// assert_eq!(options.chunk_elements, 1 << 18);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WriteOptions {
+    /// Raw tensors start at multiples of this many bytes: a power of two up to 65,536 (default
+    /// 256).
+    pub alignment: u32,
+    /// The approximate number of elements in a chunk (default 262,144), rounded to whole rows where
+    /// rows are shorter. Smaller chunks cost more bytes and give finer random access. No chunk
+    /// exceeds 64 MiB.
+    pub chunk_elements: u64,
+    /// Whether [`Writer::create`](crate::Writer::create) may replace an existing file (default true).
+    pub overwrite: bool,
+}
+
+impl Default for WriteOptions {
+    fn default() -> Self {
+        Self { alignment: 256, chunk_elements: 1 << 18, overwrite: true }
+    }
+}
+
+impl WriteOptions {
+    /// Sets [`alignment`](Self::alignment).
+    #[must_use]
+    pub fn alignment(self, alignment: u32) -> Self {
+        Self { alignment, ..self }
+    }
+
+    /// Sets [`chunk_elements`](Self::chunk_elements).
+    #[must_use]
+    pub fn chunk_elements(self, chunk_elements: u64) -> Self {
+        Self { chunk_elements, ..self }
+    }
+
+    /// Sets [`overwrite`](Self::overwrite).
+    #[must_use]
+    pub fn overwrite(self, overwrite: bool) -> Self {
+        Self { overwrite, ..self }
+    }
+}

@@ -1,0 +1,209 @@
+//! Planning: every tensor on its own, then the budget over all of them.
+
+use super::effort::{is_valid_step, step_for_bits, step_for_noise};
+use super::tensor_plan::{LossyPlan, TensorPlan};
+use super::transform_choice::{MeasuredPlan, measured_plan};
+use crate::codec::RowScales;
+use crate::codec::trellis::Scaling;
+use crate::encode::encoding::{Encoding, TensorTarget, Weighting};
+use crate::encode::matrix::Matrix;
+use crate::encode::rate_control::step_factor;
+use crate::encode::source::TensorSource;
+use crate::encode::statistics;
+use crate::error::{Error, Result};
+use crate::format::{CHUNK_OVERHEAD, object_overhead};
+use crate::role::{TensorRole, has_normalised_columns};
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+
+/// Tensors that are studied at a time: progress is told in between.
+/// Tensors that are planned at a time: progress is reported in between.
+const GROUP: usize = 8;
+
+/// Elements in a chunk, approximately.
+const CHUNK: u64 = 1 << 18;
+
+/// Bytes of an encoded lossy chunk without information: half of the initial states, and two counts.
+const STREAM_BYTES: u64 = 72;
+
+/// The least rate of a tensor with a budget of its own, in bits per weight above its minimum.
+const MIN_OWN_BITS: f64 = 0.1;
+
+/// Plans all tensors, by name. `observe` is called with the bytes of planned tensors. `other_bytes`
+/// are those of the file outside of tensors: header, index head, trailer and attachments.
+pub(super) fn plan_tensors(
+    sources: &[TensorSource<'_>],
+    encoding: &Encoding,
+    other_bytes: u64,
+    observe: &mut dyn FnMut(u64) -> Result<()>,
+) -> Result<BTreeMap<String, TensorPlan>> {
+    encoding.check()?;
+    let mut planned = Vec::with_capacity(sources.len());
+    for group in sources.chunks(GROUP) {
+        let plans: Vec<Result<PlannedTensor>> =
+            group.par_iter().map(|source| plan_tensor(source, encoding)).collect();
+        for (plan, source) in plans.into_iter().zip(group) {
+            planned.push(plan.map_err(|error| source.locate(error))?);
+            observe(source.data.size())?;
+        }
+    }
+    if let Some(bits) = encoding.budget() {
+        share_budget(&mut planned, bits, other_bytes)?;
+    }
+    let tensors = sources.iter().zip(planned);
+    Ok(tensors.map(|(source, planned)| (source.name.to_owned(), planned.plan)).collect())
+}
+
+/// The plan of a tensor, and its size with a lossless codec.
+struct PlannedTensor {
+    plan: TensorPlan,
+    lossless_bytes: u64,
+}
+
+/// Plans one tensor; a step that shares a budget is provisional.
+fn plan_tensor(source: &TensorSource<'_>, encoding: &Encoding) -> Result<PlannedTensor> {
+    let geometry = source.geometry(CHUNK)?;
+    let frame = object_overhead(source.shape.len(), source.name.len());
+    let (statistics, _) = statistics::collect(&geometry, source.data)?;
+    let lossless_bytes = frame + statistics.estimate(geometry.chunk_count(), CHUNK_OVERHEAD);
+    let lossy = match source.matrix() {
+        Some(matrix) => lossy_plan(source, &matrix, encoding)?,
+        None => None,
+    };
+    let mut plan = TensorPlan { weights: geometry.elements(), bytes: lossless_bytes, lossy };
+    change_step(&mut plan, lossless_bytes, 0.0);
+    Ok(PlannedTensor { plan, lossless_bytes })
+}
+
+/// Bits of a lossy tensor besides the streams of its chunks and its parameters.
+pub(super) fn overhead_bits(source: &TensorSource<'_>) -> f64 {
+    let chunks = source.elements().div_ceil(CHUNK) * (CHUNK_OVERHEAD + STREAM_BYTES);
+    (object_overhead(source.shape.len(), source.name.len()) + chunks) as f64 * 8.0
+}
+
+fn lossy_plan(
+    source: &TensorSource<'_>,
+    matrix: &Matrix<'_>,
+    encoding: &Encoding,
+) -> Result<Option<LossyPlan>> {
+    let target = encoding.target_for(source.name);
+    let relative_step = match target {
+        TensorTarget::Lossless => return Ok(None),
+        TensorTarget::SharedBits(bits) | TensorTarget::OwnBits(bits) => {
+            step_for_bits(encoding.effort, bits)
+        }
+        TensorTarget::Noise(share) => step_for_noise(encoding.effort, share),
+    };
+    let relative_step = relative_step.clamp(1e-4, 4.0);
+    let scaling = scaling(encoding, target, source.name, matrix);
+    let overhead = overhead_bits(source);
+    let measured = measured_plan(matrix, encoding, scaling, relative_step, overhead)?;
+    let Some(MeasuredPlan { mut plan, rms, noise }) = measured else { return Ok(None) };
+    match target {
+        TensorTarget::Lossless => return Ok(None),
+        TensorTarget::SharedBits(_) => {
+            plan.shares_budget = true;
+            let factor = relative_weight(encoding.weighting, source.elements() as f64);
+            plan.step = (f64::from(plan.step) * factor) as f32;
+        }
+        TensorTarget::OwnBits(bits) => {
+            // A small tensor may need more for its headers alone.
+            let bits = bits.max(plan.rate.min_bits + MIN_OWN_BITS);
+            let factor = step_factor(&std::iter::once((&plan, 1)), bits).unwrap_or(0.0);
+            plan.step = (f64::from(plan.step).log2() + factor).exp2() as f32;
+        }
+        TensorTarget::Noise(share) => {
+            plan.max_noise = Some(share);
+            plan.step = step_for(noise, (share * 0.995 * rms * rms).log2()).exp2() as f32;
+        }
+    }
+    Ok(Some(plan))
+}
+
+/// The binary logarithm of the step at a noise, interpolated between the measured points.
+fn step_for([(x0, y0), (x1, y1), (x2, y2)]: [(f64, f64); 3], noise: f64) -> f64 {
+    let (x, y, slope) = match noise < y1 {
+        true => (x0, y0, (y1 - y0) / (x1 - x0)),
+        false => (x1, y1, (y2 - y1) / (x2 - x1)),
+    };
+    // The slope is 2 where the error is proportional to the square of the step, and less where most
+    // of the residual is zero.
+    x + (noise - y) / slope.clamp(0.5, 2.5)
+}
+
+/// The scales of rows and columns. They move errors within a tensor, so they are not used with a
+/// bound on its error.
+fn scaling(encoding: &Encoding, target: TensorTarget, name: &str, matrix: &Matrix<'_>) -> Scaling {
+    let (rows, columns) = (matrix.rows, matrix.columns);
+    let weighted = encoding.weighting == Weighting::Operator;
+    let weighted = weighted && !matches!(target, TensorTarget::Noise(_));
+    let is_vocabulary = weighted && TensorRole::of(name, 2).is_vocabulary(rows, columns);
+    let has_normalised_columns = weighted && has_normalised_columns(name, rows, columns);
+    Scaling {
+        rows: match is_vocabulary {
+            _ if encoding.row_scales => RowScales::Rms,
+            true => RowScales::Rank,
+            false => RowScales::None,
+        },
+        columns: has_normalised_columns && rows >= ROWS_FOR_COLUMN_SCALES,
+    }
+}
+
+/// With fewer rows, the scales of columns take more bits than they save.
+const ROWS_FOR_COLUMN_SCALES: usize = 64;
+
+/// The step of a tensor relative to its RMS, compared to that of other tensors.
+fn relative_weight(weighting: Weighting, weights: f64) -> f64 {
+    match weighting {
+        Weighting::Operator => (weights / MANY).min(1.0).powf(0.125),
+        Weighting::RelativeError => 1.0,
+    }
+}
+
+/// The number of weights from which the step grows no further.
+const MANY: f64 = (1 << 22) as f64;
+
+/// Gives the tensors that share a budget, in bits per weight of the file, the bits that the others
+/// leave.
+fn share_budget(planned: &mut [PlannedTensor], bits: f64, other_bytes: u64) -> Result<()> {
+    let weights: u64 = planned.iter().map(|tensor| tensor.plan.weights).sum();
+    let budget = bits * weights as f64 / 8.0;
+    loop {
+        let fixed = planned.iter().filter(|tensor| tensor.plan.flexible().is_none());
+        let fixed = other_bytes + fixed.map(|tensor| tensor.plan.bytes).sum::<u64>();
+        let flexible = planned.iter().filter_map(|tensor| tensor.plan.flexible());
+        let left = (budget - fixed as f64) * 8.0;
+        if flexible.clone().next().is_none() && left >= 0.0 {
+            return Ok(());
+        }
+        let Some(factor) = step_factor(&flexible, left) else {
+            return Err(Error::invalid(format!(
+                "a budget of {bits} bits per weight: lossless tensors and headers alone take {:.3}",
+                fixed as f64 * 8.0 / weights as f64
+            )));
+        };
+        let mut all_lossy = true;
+        for tensor in planned.iter_mut().filter(|tensor| tensor.plan.flexible().is_some()) {
+            all_lossy &= change_step(&mut tensor.plan, tensor.lossless_bytes, factor);
+        }
+        // A tensor that is smaller losslessly changes the budget of the others.
+        if all_lossy {
+            return Ok(());
+        }
+    }
+}
+
+/// Changes the step of a tensor by a factor, given as a binary logarithm, and its size. Makes the
+/// tensor lossless where that takes no more bytes or the step is out of range. Returns whether it
+/// stayed lossy.
+fn change_step(tensor: &mut TensorPlan, lossless_bytes: u64, factor: f64) -> bool {
+    let Some(plan) = &mut tensor.lossy else { return true };
+    let step = f64::from(plan.step).log2() + factor;
+    let bytes = (plan.rate.bits_at(step) * tensor.weights as f64 / 8.0) as u64;
+    if lossless_bytes <= bytes || !is_valid_step(step.exp2()) {
+        (tensor.lossy, tensor.bytes) = (None, lossless_bytes);
+        return false;
+    }
+    (plan.step, tensor.bytes) = (step.exp2() as f32, bytes);
+    true
+}

@@ -1,0 +1,114 @@
+//! The plan of one tensor.
+
+use crate::codec::RowScales;
+use crate::codec::trellis::{Scaling, TransformChoice};
+use crate::coordinates::{BlockTransform, Coordinates};
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// The plan of one tensor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct TensorPlan {
+    /// Elements of the tensor.
+    pub weights: u64,
+    /// Estimated bytes in the file, frame header and index entry included.
+    pub bytes: u64,
+    /// The lossy coding; `None` for a lossless one.
+    pub lossy: Option<LossyPlan>,
+}
+
+impl TensorPlan {
+    /// The plan and the number of weights, when the step may be changed to keep to a budget.
+    pub(crate) fn flexible(&self) -> Option<(&LossyPlan, u64)> {
+        let plan = self.lossy.as_ref().filter(|plan| plan.shares_budget)?;
+        Some((plan, self.weights))
+    }
+}
+
+/// How a tensor is encoded lossily. Basis and tables are learned from the tensor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct LossyPlan {
+    /// The lattice step, in the unit of the elements.
+    pub step: f32,
+    /// The coordinates of the residual.
+    pub transform: BlockTransform,
+    /// Whether the mean row is stored separately.
+    pub mean: bool,
+    /// The rank of the low-rank part.
+    pub rank: usize,
+    /// The scales of rows.
+    pub row_scales: RowScales,
+    /// Whether columns are scaled by a power of their RMS.
+    pub column_scales: bool,
+    /// The encoder effort, from 1 to 9.
+    pub effort: u8,
+    /// Estimated bits per weight that the transform saves over the identity.
+    pub gain: f64,
+    /// The largest squared error, as a share of the sum of squares of the tensor.
+    pub max_noise: Option<f64>,
+    /// Whether the step may be changed to keep to the budget of the file.
+    pub shares_budget: bool,
+    /// The estimated rate as a function of the step.
+    pub rate: RateCurve,
+}
+
+/// The rate of a tensor as a function of the lattice step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct RateCurve {
+    /// The rate of the largest steps, in bits per weight: headers, basis and coefficients.
+    pub min_bits: f64,
+    /// Three points: the binary logarithm of a step, and the rate in bits per weight.
+    pub points: [(f64, f64); 3],
+}
+
+impl RateCurve {
+    /// Bits per weight at a step: the parabola through the points; its tangent for smaller steps,
+    /// an exponential decay towards the least rate for larger ones.
+    pub(crate) fn bits_at(&self, log2_step: f64) -> f64 {
+        let [(x0, y0), (x1, y1), (x2, y2)] = self.points;
+        let first = (y1 - y0) / (x1 - x0);
+        let second = ((y2 - y1) / (x2 - x1) - first) / (x2 - x0);
+        // The rate falls with the step, whatever the noise of the estimates.
+        let slope = |x: f64| (first + second * (2.0 * x - x0 - x1)).min(-0.05);
+        if log2_step < x0 {
+            y0 + slope(x0) * (log2_step - x0)
+        } else if log2_step > x2 {
+            let above = (y2 - self.min_bits).max(1e-3);
+            let decay = (slope(x2) / above).min(-0.3);
+            self.min_bits + above * (decay * (log2_step - x2)).exp()
+        } else {
+            (y0 + (log2_step - x0) * (first + second * (log2_step - x1))).max(0.0)
+        }
+    }
+}
+
+impl LossyPlan {
+    pub(crate) fn choice(&self) -> TransformChoice {
+        TransformChoice { transform: self.transform, mean: self.mean, rank: self.rank }
+    }
+
+    pub(crate) fn scaling(&self) -> Scaling {
+        Scaling { rows: self.row_scales, columns: self.column_scales }
+    }
+
+    /// Checks a plan that may come from a file.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for coordinates that the codec does not have.
+    pub(crate) fn check(&self) -> Result<()> {
+        let BlockTransform { coordinates, block, signed } = self.transform;
+        let possible = match coordinates {
+            Coordinates::Identity => block == 1 && !signed,
+            Coordinates::Hadamard => block.is_power_of_two() && block <= 256,
+            Coordinates::Klt => (1..=2048).contains(&block) && !signed,
+            _ => false,
+        };
+        if !(possible && self.rank <= 128) {
+            return Err(Error::invalid("a plan with coordinates that the codec does not have"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,133 @@
+//! The choice of the transform of a tensor, and its rates.
+
+use super::effort::{is_valid_step, planning_effort};
+use super::tensor_plan::{LossyPlan, RateCurve};
+use crate::codec::trellis::{
+    Candidate, Scaling, TransformChoice, TransformSearch, candidate_transforms,
+};
+use crate::coordinates::{BlockTransform, Coordinates};
+use crate::encode::encoding::Encoding;
+use crate::encode::matrix::Matrix;
+use crate::error::Result;
+
+/// Binary logarithms of the steps at which rates are measured, relative to the expected one.
+const OFFSETS: [f64; 3] = [-0.6, 0.0, 0.6];
+
+/// Bits of the position of an outlier.
+pub(super) const OUTLIER_POSITION_BITS: u32 = 32;
+
+/// The rate of a lattice of zeros, in bits per weight.
+pub(super) const MIN_BITS: f64 = 0.02;
+
+/// The plan of a tensor at an approximate step, and its measured error.
+pub(super) struct MeasuredPlan {
+    pub(super) plan: LossyPlan,
+    /// The RMS of the weights.
+    pub(super) rms: f64,
+    /// Binary logarithms of steps and of the mean squared errors at them.
+    pub(super) noise: [(f64, f64); 3],
+}
+
+/// Chooses the transform at a step near `relative_step` times the RMS of the tensor, and measures
+/// rates and errors around it. `None` for tensors that the lattice does not suit: constant ones, or
+/// values out of range.
+pub(super) fn measured_plan(
+    matrix: &Matrix<'_>,
+    encoding: &Encoding,
+    scaling: Scaling,
+    relative_step: f64,
+    overhead_bits: f64,
+) -> Result<Option<MeasuredPlan>> {
+    let effort = planning_effort(encoding.effort);
+    let search = TransformSearch::new(matrix, scaling, effort.sample)?;
+    let rms = search.rms();
+    let expected = rms * relative_step;
+    if !is_valid_step(expected) {
+        return Ok(None);
+    }
+    let chosen = choose(&search, encoding, expected as f32)?;
+    let Some(Chosen { choice, candidate, gain }) = chosen else { return Ok(None) };
+    let outlier_bits = search.outliers() * f64::from(OUTLIER_POSITION_BITS + matrix.dtype.bits());
+    let overhead_bits = overhead_bits + outlier_bits;
+    let steps = OFFSETS.map(|offset| expected.log2() + offset);
+    let rates = steps.map(|step| candidate.rate(step.exp2() as f32, effort, overhead_bits));
+    let points = [0, 1, 2].map(|i| (steps[i], rates[i].bits));
+    let noise = [0, 1, 2].map(|i| (steps[i], rates[i].noise.max(f64::MIN_POSITIVE).log2()));
+    let plan = LossyPlan {
+        step: expected as f32,
+        transform: choice.transform,
+        mean: choice.mean,
+        rank: choice.rank,
+        row_scales: scaling.rows,
+        column_scales: scaling.columns,
+        effort: encoding.effort,
+        gain,
+        max_noise: None,
+        shares_budget: false,
+        rate: RateCurve { min_bits: rates[2].side + MIN_BITS, points },
+    };
+    Ok(Some(MeasuredPlan { plan, rms, noise }))
+}
+
+/// The transform with the fewest bits.
+pub(super) struct Chosen {
+    pub(super) choice: TransformChoice,
+    pub(super) candidate: Candidate,
+    /// Bits per weight that it saves over the identity.
+    gain: f64,
+}
+
+/// The transform that needs the fewest bits at equal error: of all candidates without a low-rank
+/// part, then of the best two with one.
+pub(super) fn choose(
+    search: &TransformSearch<'_>,
+    encoding: &Encoding,
+    step: f32,
+) -> Result<Option<Chosen>> {
+    let plain = |transform| TransformChoice { transform, mean: false, rank: 0 };
+    let estimate = |choice: TransformChoice| -> Result<Option<(f64, TransformChoice, Candidate)>> {
+        let candidate = search.fit(choice)?;
+        Ok(candidate.map(|candidate| {
+            (candidate.estimate(step, planning_effort(encoding.effort)), choice, candidate)
+        }))
+    };
+    let mut found = Vec::new();
+    for transform in allowed(search, encoding.coordinates) {
+        found.extend(estimate(plain(transform))?);
+    }
+    let identity = match found.first() {
+        Some((bits, TransformChoice { transform: BlockTransform::IDENTITY, .. }, _)) => Some(*bits),
+        _ => estimate(plain(BlockTransform::IDENTITY))?.map(|(bits, ..)| bits),
+    };
+    found.sort_by(|a, b| a.0.total_cmp(&b.0));
+    if encoding.max_rank > 0 {
+        let (mean, rank) = search.worthwhile(encoding.max_rank)?;
+        let best: Vec<BlockTransform> =
+            found.iter().take(2).map(|(_, choice, _)| choice.transform).collect();
+        if mean || rank > 0 {
+            for transform in best {
+                // The first basis vectors of a KLT are those of the low-rank part.
+                let rank = if transform.coordinates == Coordinates::Klt { 0 } else { rank };
+                if mean || rank > 0 {
+                    found.extend(estimate(TransformChoice { mean, rank, ..plain(transform) })?);
+                }
+            }
+        }
+    }
+    let best = found.into_iter().min_by(|a, b| a.0.total_cmp(&b.0));
+    Ok(best.map(|(bits, choice, candidate)| {
+        let gain = identity.map_or(0.0, |identity| identity - bits);
+        Chosen { choice, candidate, gain }
+    }))
+}
+
+/// The candidates in the coordinates that an encoding allows.
+fn allowed(search: &TransformSearch<'_>, coordinates: Option<Coordinates>) -> Vec<BlockTransform> {
+    let mut all = candidate_transforms(search.rows(), search.columns());
+    let Some(coordinates) = coordinates else { return all };
+    all.retain(|transform| transform.coordinates == coordinates);
+    if all.is_empty() && coordinates == Coordinates::Klt {
+        all.push(BlockTransform::klt(search.columns().min(32)));
+    }
+    all
+}

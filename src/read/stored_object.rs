@@ -1,0 +1,275 @@
+//! One object of an open file: where its parts lie, and the decoding of its chunks.
+
+use super::container::Container;
+use super::frame_decoder::FrameDecoder;
+use crate::arch::Kernel;
+use crate::dtype::{Dtype, number};
+use crate::error::{Error, Result};
+use crate::format::{
+    Chunk, Footer, FrameHeader, IndexEntry, Object, Payload, PayloadLayout, header_length,
+    parse_chunk,
+};
+use rayon::prelude::*;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
+
+/// A tensor or an attachment of an open file.
+pub(super) struct StoredObject<'a> {
+    container: Arc<Container<'a>>,
+    entry: IndexEntry,
+    shape: Vec<usize>,
+    /// Built from the frame header when it is first needed.
+    decoder: OnceLock<FrameDecoder>,
+}
+
+impl<'a> StoredObject<'a> {
+    /// The object at `position` of the index.
+    ///
+    /// # Errors
+    /// `Corrupt`, `Unsupported` or `LimitExceeded` if the index entry is not valid.
+    pub(super) fn new(container: &Arc<Container<'a>>, position: usize) -> Result<Self> {
+        let open = || {
+            let entry = container.index().entry(position, container.limits())?;
+            let (payload, object) = (&entry.payload, &entry.object);
+            let aligned = object.layout == PayloadLayout::Chunked
+                || payload.length == 0
+                || payload.offset.is_multiple_of(container.alignment());
+            // The index has checked that the sum does not overflow.
+            if payload.offset + payload.length > container.index_offset() || !aligned {
+                let error = Error::corrupt("index: payload out of place");
+                return Err(error.at_offset(payload.offset).in_tensor(&object.name));
+            }
+            let shape = object.native_shape()?;
+            Ok(Self { container: Arc::clone(container), entry, shape, decoder: OnceLock::new() })
+        };
+        open().map_err(|error| container.in_file(error))
+    }
+
+    pub(super) fn object(&self) -> &Object {
+        &self.entry.object
+    }
+
+    pub(super) fn payload(&self) -> &Payload {
+        &self.entry.payload
+    }
+
+    pub(super) fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// Adds the name and the file to an error.
+    pub(super) fn here(&self, error: Error) -> Error {
+        self.container.in_file(error.in_tensor(&self.entry.object.name))
+    }
+
+    /// # Errors
+    /// `LimitExceeded` if `length` decoded bytes may not be allocated.
+    pub(super) fn check_length(&self, length: u64) -> Result<()> {
+        let limit = self.container.limits().tensor_bytes;
+        Error::check_limit("a tensor", length, limit)
+    }
+
+    /// The payload, if it is contiguous and in memory.
+    pub(super) fn contiguous_payload(&self) -> Option<&[u8]> {
+        let Payload { offset, length, .. } = self.entry.payload;
+        match self.entry.object.layout {
+            PayloadLayout::Contiguous => self.container.in_memory(offset..offset + length),
+            PayloadLayout::Chunked => None,
+        }
+    }
+
+    /// The decoder, which is built once.
+    ///
+    /// # Errors
+    /// `ChecksumMismatch`, `Corrupt`, `LimitExceeded`, `Truncated` or `Io` if the frame header
+    /// cannot be read or contradicts the index.
+    pub(super) fn decoder(&self) -> Result<&FrameDecoder> {
+        if let Some(decoder) = self.decoder.get() {
+            return Ok(decoder);
+        }
+        let header = self.container.with_buffer(|buffer| self.read_header(buffer));
+        let header = header.map_err(|error| error.at_offset(self.entry.payload.frame_offset))?;
+        Ok(self.decoder.get_or_init(|| FrameDecoder::new(header)))
+    }
+
+    fn read_header(&self, buffer: &mut Vec<u8>) -> Result<FrameHeader> {
+        let differs = || Error::corrupt("frame header: contradicts the index");
+        let (payload, limits) = (&self.entry.payload, self.container.limits());
+        // The header with its padding, bounded before it is read.
+        let most = limits.frame_header_bytes.saturating_add(self.container.alignment());
+        let end = payload.offset.min(payload.frame_offset.saturating_add(most));
+        let frame = self.container.read(payload.frame_offset..end, buffer)?;
+        let length = header_length(frame.first_chunk().ok_or_else(differs)?, limits)?;
+        let header = FrameHeader::parse(frame.get(..length).ok_or_else(differs)?, limits)?;
+        let padding = payload.offset - payload.frame_offset - length as u64;
+        let most = match header.object.layout {
+            PayloadLayout::Chunked => 0,
+            PayloadLayout::Contiguous => self.container.alignment() - 1,
+        };
+        if header.object != self.entry.object || padding > most {
+            return Err(differs());
+        }
+        Ok(header)
+    }
+
+    pub(super) fn footer(&self) -> Result<Footer> {
+        let start = self.entry.payload.offset + self.entry.payload.length;
+        let end = start + Footer::BYTES as u64;
+        if end > self.container.size() {
+            return Err(Error::truncated().at_offset(start));
+        }
+        self.container.with_buffer(|buffer| {
+            let bytes = self.container.read(start..end, buffer)?;
+            let bytes = bytes.first_chunk().ok_or_else(Error::truncated);
+            bytes.and_then(Footer::parse).map_err(|error| error.at_offset(start))
+        })
+    }
+
+    /// Decodes bytes of the object from `start` on into `out`. Reads only the chunks that overlap
+    /// them. If these are all bytes, their checksum is compared.
+    pub(super) fn decode_range(&self, start: u64, out: &mut [u8]) -> Result<()> {
+        let decoder = self.decoder()?;
+        decoder.check_supported()?;
+        let whole = out.len() as u64 == self.entry.object.geometry.decoded_len();
+        let mut pieces = self.pieces(start, out);
+        self.for_each_chunk(&mut pieces, |chunk, piece| {
+            if whole {
+                piece.crc = decoder.decode_with_crc(chunk, piece.out)?;
+                return Ok(());
+            }
+            let length = decoder.chunk_length(chunk.number);
+            if piece.out.len() == length {
+                return decoder.decode_into(chunk, piece.out);
+            }
+            self.container.with_buffer(|decoded| {
+                if decoded.len() < length {
+                    decoded.resize(length, 0);
+                }
+                decoder.decode_into(chunk, &mut decoded[..length])?;
+                let end = piece.skip + piece.out.len();
+                piece.out.copy_from_slice(&decoded[piece.skip..end]);
+                Ok(())
+            })
+        })?;
+        match whole {
+            true => {
+                let stored = self.entry.payload.decoded_crc;
+                decoder.check_decoded_crc(stored, pieces.iter().map(|piece| piece.crc))
+            }
+            false => Ok(()),
+        }
+    }
+
+    /// Decodes the whole object, of a float dtype, into `out` as elements of another one.
+    pub(super) fn decode_as(&self, dtype: Dtype, out: &mut [u8]) -> Result<()> {
+        let decoder = self.decoder()?;
+        decoder.check_supported()?;
+        let geometry = &self.entry.object.geometry;
+        // A decoded chunk fits in memory.
+        let elements = geometry.chunk_elements().min(geometry.elements()) as usize;
+        let length = (elements * dtype.bits() as usize / 8).max(1);
+        let chunks = (0..).zip(out.chunks_mut(length));
+        let mut pieces: Vec<Piece<'_>> =
+            chunks.map(|(number, out)| Piece { number, skip: 0, out, crc: 0 }).collect();
+        self.for_each_chunk(&mut pieces, |chunk, piece| {
+            number::from_f32(Kernel::best(), dtype, &decoder.decode_f32(chunk)?, piece.out);
+            Ok(())
+        })
+    }
+
+    /// Reads the chunks of `pieces` and calls `work` with each, in parallel. Returns the first
+    /// error in the order of the chunks.
+    fn for_each_chunk(
+        &self,
+        pieces: &mut [Piece<'_>],
+        work: impl Fn(&Chunk<&[u8]>, &mut Piece<'_>) -> Result<()> + Sync,
+    ) -> Result<()> {
+        let header = self.decoder()?.header();
+        let decode = |piece: &mut Piece<'_>| {
+            self.container.with_buffer(|buffer| {
+                let chunk = self.read_chunk(header, piece.number, buffer)?;
+                work(&chunk, piece)
+            })
+        };
+        let failure = pieces.par_iter_mut().map(decode).find_map_first(Result::err);
+        failure.map_or(Ok(()), Err)
+    }
+
+    fn read_chunk<'b>(
+        &'b self,
+        header: &FrameHeader,
+        number: u64,
+        buffer: &'b mut Vec<u8>,
+    ) -> Result<Chunk<&'b [u8]>> {
+        let misplaced = || Error::corrupt("index: chunk out of place").in_chunk(number);
+        let extent = self.container.index().chunk_extent(&self.entry, number);
+        let extent = extent.ok_or_else(misplaced)?;
+        let (offset, payload) = (extent.start, &self.entry.payload);
+        let end = payload.offset + payload.length;
+        if offset < payload.offset || offset > extent.end || extent.end > end {
+            return Err(misplaced().at_offset(offset));
+        }
+        // A chunk and its head: bounded before they are read.
+        let most = self.container.limits().chunk_bytes.saturating_add(Chunk::<&[u8]>::HEAD_BYTES);
+        Error::check_limit("an encoded chunk", extent.end - offset, most)
+            .map_err(|error| error.in_chunk(number).at_offset(offset))?;
+        let bytes = self.container.read(extent, buffer);
+        let bytes = bytes.map_err(|error| error.in_chunk(number))?;
+        match header.object.layout {
+            PayloadLayout::Chunked => parse_chunk(bytes, offset, number),
+            PayloadLayout::Contiguous => {
+                let stored_crc = header.chunk_crcs[number as usize];
+                Ok(Chunk::contiguous(number, offset, bytes, stored_crc))
+            }
+        }
+    }
+
+    /// Splits `out`, which starts at byte `start` of the decoded object, at chunk boundaries.
+    fn pieces<'o>(&self, start: u64, mut out: &'o mut [u8]) -> Vec<Piece<'o>> {
+        let geometry = &self.entry.object.geometry;
+        let mut pieces = Vec::new();
+        let mut position = start;
+        while !out.is_empty() {
+            let number = position / geometry.chunk_bytes();
+            let range = geometry.chunk_range(number);
+            // At most the rest of `out`, which is in memory.
+            let length = (range.end - position).min(out.len() as u64) as usize;
+            let (part, rest) = std::mem::take(&mut out).split_at_mut(length);
+            let skip = (position - range.start) as usize;
+            pieces.push(Piece { number, skip, out: part, crc: 0 });
+            position += length as u64;
+            out = rest;
+        }
+        pieces
+    }
+
+    /// The byte range of rows of the outermost dimension.
+    ///
+    /// # Errors
+    /// `InvalidArgument`.
+    pub(super) fn row_bytes(&self, rows: Range<usize>) -> Result<Range<u64>> {
+        let Some(&count) = self.shape.first() else {
+            return Err(Error::invalid("a scalar has no rows"));
+        };
+        if rows.start > rows.end || rows.end > count {
+            return Err(Error::invalid(format!("rows {rows:?} of {count}: out of bounds")));
+        }
+        let geometry = &self.entry.object.geometry;
+        let row = geometry.elements() / (count as u64).max(1);
+        let offset = |rows: usize| geometry.dtype().byte_len(rows as u64 * row);
+        match (offset(rows.start), offset(rows.end)) {
+            (Some(start), Some(end)) => Ok(start..end),
+            _ => Err(Error::invalid(format!("rows {rows:?}: do not start and end on whole bytes"))),
+        }
+    }
+}
+
+/// Part of a chunk, and where its decoded bytes go.
+struct Piece<'o> {
+    number: u64,
+    /// Bytes of the decoded chunk before the part.
+    skip: usize,
+    out: &'o mut [u8],
+    /// CRC32 of the decoded bytes, if the whole object is decoded.
+    crc: u32,
+}

@@ -1,0 +1,180 @@
+//! The tensors of a stream.
+
+use super::decode_stream::{Extent, Step, Work, decode_stream};
+use super::frame_decoder::FrameDecoder;
+use super::stream::StreamReader;
+use crate::codec::Codec;
+use crate::dtype::Dtype;
+use crate::error::{Error, Result};
+use crate::format::{FrameHeader, Object, ObjectKind};
+use std::fmt;
+use std::io::{Read, Write};
+use std::sync::Arc;
+
+impl<R: Read> StreamReader<R> {
+    /// The next tensor, to be read by chunks or whole; `None` after the last. Chunks of the
+    /// previous tensor that were not read are skipped, unchecked.
+    ///
+    /// A tensor whose codec or codec parameters this crate does not support is returned too. To
+    /// decode it is an error, to call `next_tensor` again skips it.
+    ///
+    /// # Errors
+    /// `Io`, `Truncated`, `ChecksumMismatch`, `Corrupt`, `Unsupported`, `LimitExceeded`. The
+    /// stream ends with the first of them.
+    pub fn next_tensor(&mut self) -> Result<Option<StreamTensor<'_, R>>> {
+        while let Some(header) = self.next_frame()? {
+            if header.object.kind == ObjectKind::Tensor {
+                return StreamTensor::new(self, header).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    /// The remaining tensors, each decoded whole.
+    ///
+    /// An item is an error if its tensor cannot be decoded, for example because its codec is not
+    /// supported; the tensors after it follow. If the structure of the file is damaged or reading
+    /// fails, that error is the last item.
+    pub fn tensors(mut self) -> impl Iterator<Item = Result<DecodedTensor>> {
+        std::iter::from_fn(move || {
+            if self.has_failed() {
+                return None;
+            }
+            let tensor = self.next_tensor();
+            tensor.and_then(|tensor| tensor.map(StreamTensor::into_decoded).transpose()).transpose()
+        })
+    }
+}
+
+/// A tensor that was decoded whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DecodedTensor {
+    /// Its name.
+    pub name: String,
+    /// The type of its elements.
+    pub dtype: Dtype,
+    /// Its dimensions, outermost first.
+    pub shape: Vec<usize>,
+    /// Its elements in row-major order, little-endian.
+    pub bytes: Vec<u8>,
+}
+
+/// A tensor of a stream whose chunks come next.
+pub struct StreamTensor<'s, R> {
+    stream: &'s mut StreamReader<R>,
+    shape: Vec<usize>,
+    decoder: Arc<FrameDecoder>,
+}
+
+impl<R> fmt::Debug for StreamTensor<'_, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let object = &self.decoder.header().object;
+        f.debug_struct("StreamTensor")
+            .field("name", &object.name)
+            .field("dtype", &object.geometry.dtype())
+            .field("shape", &self.shape)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'s, R: Read> StreamTensor<'s, R> {
+    fn new(stream: &'s mut StreamReader<R>, header: FrameHeader) -> Result<Self> {
+        let shape = header.object.native_shape()?;
+        Ok(Self { stream, shape, decoder: Arc::new(FrameDecoder::new(header)) })
+    }
+
+    fn object(&self) -> &Object {
+        &self.decoder.header().object
+    }
+
+    /// The tensor's name.
+    pub fn name(&self) -> &str {
+        &self.object().name
+    }
+
+    /// The type of its elements.
+    pub fn dtype(&self) -> Dtype {
+        self.object().geometry.dtype()
+    }
+
+    /// Its dimensions, outermost first; empty for a scalar.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// The codec, or `None` if this crate does not implement it.
+    pub fn stored(&self) -> Option<Codec> {
+        Codec::from_id(self.object().codec)
+    }
+
+    /// Bytes of the decoded tensor.
+    pub fn decoded_bytes(&self) -> u64 {
+        self.object().geometry.decoded_len()
+    }
+
+    /// Decodes the next chunk: the next bytes of the tensor; `None` after the last.
+    ///
+    /// # Errors
+    /// `Io`, `Truncated`, `ChecksumMismatch`, `Corrupt`, `LimitExceeded`, `Unsupported`.
+    pub fn next_chunk(&mut self) -> Result<Option<Vec<u8>>> {
+        self.decoder.check_supported()?;
+        let Self { stream, decoder, .. } = self;
+        let name = &decoder.header().object.name;
+        let chunk = stream.next_chunk().map_err(|error| error.in_tensor(name))?;
+        chunk.map(|chunk| decoder.decode(&chunk)).transpose()
+    }
+
+    /// Decodes the remaining chunks of the tensor to `output`, in parallel, a few per thread at a
+    /// time.
+    ///
+    /// If these are all chunks, the checksum of the decoded tensor is compared too.
+    ///
+    /// # Errors
+    /// As [`next_chunk`](Self::next_chunk).
+    pub fn copy_to(self, output: &mut impl Write) -> Result<()> {
+        self.decode_to(&mut |bytes| Ok(output.write_all(bytes)?))
+    }
+
+    /// Decodes the remaining chunks and calls `sink` with their bytes, in order.
+    fn decode_to(self, sink: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        self.decoder.check_supported()?;
+        let chunks = self.object().geometry.chunk_count();
+        let whole = self.stream.chunks_left() == chunks;
+        let mut crcs = Vec::new();
+        let extent = Extent::Frame(self.decoder);
+        decode_stream(self.stream, extent, Work::Decode, &mut |step| match step {
+            Step::Chunk { result, .. } => {
+                let decoded = result?;
+                crcs.extend(decoded.crc);
+                sink(decoded.bytes)
+            }
+            Step::FrameEnd { decoder, footer, .. } if whole => {
+                decoder.check_whole(footer, crcs.drain(..))
+            }
+            Step::Frame(..) | Step::FrameEnd { .. } | Step::Index(_) => Ok(()),
+        })
+    }
+
+    /// Decodes the remaining chunks of the tensor: all of it, unless chunks were read before.
+    ///
+    /// # Errors
+    /// As [`next_chunk`](Self::next_chunk); `LimitExceeded` beyond
+    /// [`Limits::tensor_bytes`](crate::Limits).
+    pub fn decode(self) -> Result<Vec<u8>> {
+        let (length, limit) = (self.decoded_bytes(), self.stream.limits().tensor_bytes);
+        Error::check_limit("a tensor", length, limit)
+            .map_err(|error| error.in_tensor(self.name()))?;
+        let mut bytes = Vec::new();
+        self.decode_to(&mut |chunk| {
+            bytes.extend_from_slice(chunk);
+            Ok(())
+        })?;
+        Ok(bytes)
+    }
+
+    fn into_decoded(self) -> Result<DecodedTensor> {
+        let (name, dtype, shape) = (self.name().to_owned(), self.dtype(), self.shape.clone());
+        Ok(DecodedTensor { name, dtype, shape, bytes: self.decode()? })
+    }
+}

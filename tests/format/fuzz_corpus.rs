@@ -1,0 +1,296 @@
+//! Runs what the fuzzers check over their seeds, and writes the seeds.
+
+#[path = "../../fuzz/targets.rs"]
+pub mod targets;
+
+use occ::convert::Checkpoint;
+use occ::{BlockTransform, Dtype, WriteOptions, Writer};
+use std::fs;
+use std::path::{Path, PathBuf};
+use targets::input::{ArbitraryInput, Bytes, noise};
+
+fn folder(target: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target)
+}
+
+fn run(target: &str, check: fn(&[u8])) {
+    let seeds = fs::read_dir(folder(target)).unwrap().map(|seed| seed.unwrap().path());
+    let count = seeds.inspect(|seed| check(&fs::read(seed).unwrap())).count();
+    assert!(count > 0, "no seeds for {target}");
+}
+
+#[test]
+fn open_arbitrary() {
+    run("open_arbitrary", targets::open_arbitrary);
+}
+
+#[test]
+fn stream_arbitrary() {
+    run("stream_arbitrary", targets::stream_arbitrary);
+}
+
+#[test]
+fn roundtrip() {
+    run("roundtrip", targets::roundtrip);
+}
+
+#[test]
+fn decode_corrupt() {
+    run("decode_corrupt", targets::decode_corrupt);
+}
+
+#[test]
+#[ignore = "writes fuzz/seeds anew"]
+fn write_seeds() {
+    let files = files();
+    save("open_arbitrary", &files);
+    save("stream_arbitrary", &files);
+    save("roundtrip", &recipes());
+    save("decode_corrupt", &corruptions());
+}
+
+type Seeds = Vec<(&'static str, Vec<u8>)>;
+
+fn save(target: &str, seeds: &Seeds) {
+    let _ = fs::remove_dir_all(folder(target));
+    fs::create_dir_all(folder(target)).unwrap();
+    for (name, bytes) in seeds {
+        assert!(bytes.len() < 8192, "{target}/{name} is too large: {}", bytes.len());
+        fs::write(folder(target).join(name), bytes).unwrap();
+    }
+}
+
+fn raw(length: usize) -> Vec<u8> {
+    noise(1).map(|noise| noise as u8).take(length).collect()
+}
+
+fn skewed(length: usize) -> Vec<u8> {
+    noise(2).map(|noise| noise.trailing_zeros() as u8).take(length).collect()
+}
+
+/// Noise below, a skewed byte above, as in bfloat16 weights.
+fn halves(length: usize) -> Vec<u8> {
+    let pairs = raw(length / 2).into_iter().zip(skewed(length / 2));
+    pairs.flat_map(|(low, high)| [low, high]).collect()
+}
+
+/// So few kinds of exponents that they go in pairs, and one that does not, now and then.
+fn paired(words: usize) -> Vec<u8> {
+    let word = |(word, noise): (usize, u32)| {
+        let exponent = if word % 2000 == 7 { 200 } else { 120 - (noise >> 20 & 1) as u16 };
+        (exponent << 8 | noise as u16 & 0xff).rotate_right(1).to_le_bytes()
+    };
+    noise(5).enumerate().take(words).flat_map(word).collect()
+}
+
+/// Files, sound and damaged.
+fn files() -> Seeds {
+    let coded = file(300, &[("coded", Dtype::Bf16, &[30, 50], halves(3000))]);
+    let several: [Sample<'_>; 3] = [
+        ("z", Dtype::U8, &[1500], skewed(1500)),
+        ("a", Dtype::U16, &[5, 20], raw(200)),
+        ("", Dtype::F32, &[200], vec![7; 800]),
+    ];
+    let several = file(500, &several);
+    let flipped = |at: usize| {
+        let mut file = coded.clone();
+        file[at] ^= 1;
+        file
+    };
+    vec![
+        ("nothing", file(1, &[])),
+        ("raw", file(64, &[("raw", Dtype::U8, &[300], raw(300))])),
+        ("constant", file(100, &[("constant", Dtype::F64, &[10, 40], vec![3; 3200])])),
+        ("empty", file(9, &[("empty", Dtype::F32, &[4, 0, 2], vec![])])),
+        ("scalar", file(9, &[("é", Dtype::F64, &[], raw(8)), ("y", Dtype::Bool, &[], vec![1])])),
+        ("sub_byte", file(8, &[("4", Dtype::F4, &[9, 2], raw(9)), six(), six_coded()])),
+        ("several", several.clone()),
+        ("lone", lone()),
+        ("sharded", sharded()),
+        ("flipped_chunk", flipped(1000)),
+        ("flipped_parameters", flipped(64 + 60)),
+        ("flipped_index", flipped(coded.len() - 60)),
+        ("truncated", several[..several.len() / 2].to_vec()),
+        ("coded", coded),
+        ("paired", file(1 << 18, &[("paired", Dtype::Bf16, &[4, 1521], paired(6084))])),
+        ("identity", lossy_file("identity")),
+        ("hadamard", lossy_file("hadamard")),
+        ("aligned", lossy_file("aligned")),
+        ("low_rank", lossy_file("low_rank")),
+        ("row_scales", lossy_file("row_scales")),
+        ("column_scales", lossy_file("column_scales")),
+    ]
+}
+
+type Sample<'a> = (&'a str, Dtype, &'a [usize], Vec<u8>);
+
+fn six() -> Sample<'static> {
+    ("6", Dtype::F6_E2M3, &[5, 4], raw(15))
+}
+
+fn six_coded() -> Sample<'static> {
+    ("6 coded", Dtype::F6_E3M2, &[40, 32], skewed(960))
+}
+
+fn file(chunk_elements: u64, samples: &[Sample<'_>]) -> Vec<u8> {
+    written(chunk_elements, |writer| {
+        for (name, dtype, shape, bytes) in samples {
+            writer.add(name, *dtype, shape, bytes).unwrap();
+        }
+    })
+}
+
+fn written(chunk_elements: u64, fill: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
+    let mut file = Vec::new();
+    let options = WriteOptions::default().alignment(32).chunk_elements(chunk_elements);
+    let mut writer = Writer::new(&mut file, options).unwrap();
+    fill(&mut writer);
+    writer.finish().unwrap();
+    file
+}
+
+/// A safetensors file, converted: one attachment.
+fn lone() -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    fs::write(&path, safetensors("w")).unwrap();
+    converted(&path)
+}
+
+/// A sharded checkpoint, converted: three attachments.
+fn sharded() -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let index = r#"{"metadata":{},"weight_map":{"a":"1.safetensors","b":"2.safetensors"}}"#;
+    fs::write(folder.path().join("model.safetensors.index.json"), index).unwrap();
+    for (shard, tensor) in [("1.safetensors", "a"), ("2.safetensors", "b")] {
+        fs::write(folder.path().join(shard), safetensors(tensor)).unwrap();
+    }
+    converted(folder.path())
+}
+
+fn converted(path: &Path) -> Vec<u8> {
+    let checkpoint = Checkpoint::open(path).unwrap();
+    written(500, |writer| {
+        checkpoint.write_to(writer, None).unwrap();
+    })
+}
+
+fn safetensors(name: &str) -> Vec<u8> {
+    let header =
+        format!(r#"{{"{name}":{{"dtype":"BF16","shape":[1000],"data_offsets":[0,2000]}}}}"#);
+    [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &halves(2000)].concat()
+}
+
+/// How a recipe asks for contents.
+const RAW: u8 = 0;
+const REPEATED: u8 = 1;
+const CONSTANT: u8 = 2;
+const SKEWED: u8 = 3;
+const HALVES: u8 = 4;
+
+/// What a recipe calls a dtype.
+fn id(dtype: Dtype) -> u8 {
+    dtype.id() - 1
+}
+
+/// Recipes: alignment, chunk size, number of tensors; for each tensor name, dtype, rank,
+/// dimensions, pattern and what that needs.
+fn recipes() -> Seeds {
+    let (u8, f4, f6) = (id(Dtype::U8), id(Dtype::F4), id(Dtype::F6_E3M2));
+    let (bf16, f32, f64) = (id(Dtype::Bf16), id(Dtype::F32), id(Dtype::F64));
+    let long_raw = [&[5, 2, 1, 0, u8, 1, 30, RAW], raw(510).as_slice()].concat();
+    vec![
+        ("nothing", vec![0, 0, 0]),
+        ("raw", long_raw),
+        ("constant", vec![8, 9, 1, 1, f64, 2, 20, 47, CONSTANT, 0x3f]),
+        ("repeated", vec![3, 20, 1, 2, f32, 1, 100, REPEATED, 3, 1, 2, 3, 4]),
+        ("skewed", vec![0, 60, 1, 3, u8, 1, 250, SKEWED, 1]),
+        ("bf16", vec![8, 40, 1, 3, bf16, 2, 47, 46, HALVES, 2]),
+        ("one_chunk", vec![8, 255, 1, 0, u8, 1, 240, SKEWED, 9]),
+        ("scalars", vec![4, 0, 2, 1, f64, 0, RAW, 1, 2, 3, 4, 5, 6, 7, 8, 1, f4, 0, CONSTANT, 7]),
+        ("empty", vec![12, 3, 2, 0, f32, 3, 4, 0, 2, RAW, 2, u8, 1, 0, SKEWED, 1]),
+        ("sub_byte", vec![6, 1, 2, 1, f4, 2, 9, 7, HALVES, 3, 0, f6, 3, 4, 12, 12, SKEWED, 4]),
+        ("tiny_chunks", vec![6, 0, 1, 2, f6, 2, 5, 4, REPEATED, 2, 9, 8, 7]),
+        ("four", FOUR.to_vec()),
+    ]
+    .into_iter()
+    .chain(LOSSY.map(|(name, recipe)| (name, recipe.to_vec())))
+    .collect()
+}
+
+/// Matrices that lose something: dtype, rows and columns; axes, what else, effort, step; pattern.
+#[rustfmt::skip]
+const LOSSY: [(&str, [u8; 15]); 9] = [
+    ("identity", [8, 60, 1, 0, 0xe2, 3, 0, 0, 0, 3, 18, 100, 0, 0, 0]),
+    ("hadamard", [8, 255, 1, 1, 0xe1, 7, 3, 25, 0, 5, 19, 101, 1, 2, 3]),
+    ("signed_hadamard", [8, 9, 1, 2, 0xe3, 0, 1, 22, 4, 9, 19, 102, 1, 2, 3]),
+    ("aligned", [8, 60, 1, 3, 0xe2, 3, 0, 95, 0, 4, 18, 103, 9, 9, 9]),
+    ("low_rank", [8, 60, 1, 0, 0xe0, 5, 2, 0, 17, 2, 17, 105, 9, 9, 9]),
+    ("row_scales", [8, 60, 1, 0, 0xe2, 6, 1, 25, 2, 1, 18, 106, 0, 0, 0]),
+    ("column_scales", [8, 60, 1, 0, 0xe2, 3, 0, 25, 32, 3, 18, 100, 0, 0, 0]),
+    ("rank_scales", [8, 60, 1, 0, 0xe2, 6, 1, 24, 66, 3, 18, 107, 0, 0, 0]),
+    ("low_bits", [8, 60, 1, 0, 0xe2, 6, 1, 25, 0, 3, 6, 108, 0, 0, 0]),
+];
+
+fn lossy_file(name: &str) -> Vec<u8> {
+    let (_, recipe) = LOSSY.iter().find(|lossy| lossy.0 == name).unwrap();
+    ArbitraryInput::read(&mut Bytes::new(recipe)).write()
+}
+
+/// The seeds reach every part of the lossy codec.
+#[test]
+fn lossy_seeds_are_what_their_names_say() {
+    let coding = |name: &str| {
+        let file = lossy_file(name);
+        let reader = occ::Reader::new(&file).unwrap();
+        let tensor = reader.tensors().next().unwrap().unwrap();
+        let bits = tensor.coded_bytes() * 8 / tensor.elements();
+        (tensor.coding().unwrap().expect("something is lost"), bits)
+    };
+    assert_eq!(coding("identity").0.transform, BlockTransform::IDENTITY);
+    assert_eq!(coding("hadamard").0.transform, BlockTransform::hadamard(64, false));
+    let signed = coding("signed_hadamard").0;
+    assert_eq!((signed.transform, signed.states), (BlockTransform::hadamard(32, true), 256));
+    assert_eq!(coding("aligned").0.transform, BlockTransform::klt(24));
+    let low_rank = coding("low_rank").0;
+    assert!(low_rank.mean && low_rank.rank == 2 && low_rank.states == 4);
+    let row_scales = coding("row_scales").0;
+    assert!(row_scales.row_scales && row_scales.states == 1);
+    assert!(coding("column_scales").0.column_scales && coding("rank_scales").0.row_scales);
+    assert!(coding("low_bits").1 > 9);
+}
+
+/// Four tensors whose names do not ascend.
+#[rustfmt::skip]
+const FOUR: [u8; 38] = [
+    7, 20, 4,
+    1, 14, 1, 90, HALVES, 5,
+    0, 4, 2, 9, 9, REPEATED, 1, 6, 5,
+    2, 17, 3, 3, 0, 5, CONSTANT, 1,
+    3, 20, 3, 12, 11, 10, SKEWED, 8,
+    0, 0, 0, 0,
+];
+
+/// Recipes, each with a mode and what is done to the file.
+fn corruptions() -> Seeds {
+    let coded = [0, 60, 1, 3, 4, 1, 100, SKEWED, 1];
+    let four = &FOUR[..34];
+    let seed = |recipe: &[u8], damage: &[u8]| [recipe, damage].concat();
+    vec![
+        ("unharmed", seed(&coded, &[0, 0, 0, 0, 0, 0x8f])),
+        ("overwritten", seed(&coded, &[0, 0, 0, 1, 44, 9])),
+        ("flipped_parameters", seed(&coded, &[0, 1, 0, 0, 112, 3])),
+        ("flipped_padding", seed(four, &[0, 1, 0, 3, 232, 3])),
+        ("truncated", seed(four, &[0, 2, 0, 1, 0])),
+        ("repeated_run", seed(four, &[1, 0, 0, 0, 0, 64, 99])),
+        ("inserted_run", seed(&coded, &[1, 0, 1, 0, 1, 0, 3, 7, 7, 7, 7])),
+        ("mended_parameters", seed(&coded, &[2, 0, 3, 1, 0, 0, 112, 5])),
+        ("mended_chunk", seed(&coded, &[2, 0, 3, 1, 0, 1, 44, 5])),
+        ("mended_shape", seed(four, &[3, 1, 3, 1, 0, 0, 104, 5, 3, 1, 0, 0, 96, 5])),
+        ("mended_dtype", seed(four, &[3, 0, 2, 0, 0, 0, 73, 9])),
+        ("lossy_chunk", seed(&LOSSY[1].1, &[0, 1, 0, 2, 88, 3])),
+        ("mended_lossy_parameters", seed(&LOSSY[4].1, &[2, 0, 3, 1, 0, 0, 70, 5])),
+        ("mended_lossy_chunk", seed(&LOSSY[1].1, &[2, 0, 3, 1, 0, 3, 44, 5])),
+        ("mended_features", seed(four, &[3, 0, 2, 0, 0, 0, 24, 9])),
+    ]
+}

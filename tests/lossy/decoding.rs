@@ -1,0 +1,332 @@
+//! Coding with loss: every way of decoding agrees, every promise holds, nothing poisons anything.
+
+use crate::common::{Random, Sample, small_chunks};
+use half::{bf16, f16};
+use occ::{
+    BlockTransform, Codec, Coordinates, Dtype, Encoding, Plan, Reader, StreamReader, VerifyOptions,
+    WriteOptions, Writer,
+};
+use proptest::prelude::*;
+
+const FLOATS: [Dtype; 4] = [Dtype::F16, Dtype::Bf16, Dtype::F32, Dtype::F64];
+
+fn to_bytes(dtype: Dtype, values: &[f64]) -> Vec<u8> {
+    let bytes = |value: &f64| -> Vec<u8> {
+        match dtype {
+            // By way of F32: `half` drops the last bits of an F64 before it rounds.
+            Dtype::F16 => f16::from_f32(*value as f32).to_le_bytes().into(),
+            Dtype::Bf16 => bf16::from_f32(*value as f32).to_le_bytes().into(),
+            Dtype::F32 => (*value as f32).to_le_bytes().into(),
+            _ => value.to_le_bytes().into(),
+        }
+    };
+    values.iter().flat_map(bytes).collect()
+}
+
+fn to_values(dtype: Dtype, bytes: &[u8]) -> Vec<f64> {
+    let size = dtype.bits() as usize / 8;
+    let value = |bytes: &[u8]| match dtype {
+        Dtype::F16 => f16::from_le_bytes(bytes.try_into().unwrap()).to_f64(),
+        Dtype::Bf16 => bf16::from_le_bytes(bytes.try_into().unwrap()).to_f64(),
+        Dtype::F32 => f32::from_le_bytes(bytes.try_into().unwrap()).into(),
+        _ => f64::from_le_bytes(bytes.try_into().unwrap()),
+    };
+    bytes.chunks(size).map(value).collect()
+}
+
+/// Rows that share a mean and two directions, loud columns, and noise.
+fn weights(seed: u64, rows: usize, columns: usize) -> Vec<f64> {
+    let mut random = Random(seed);
+    let axes: Vec<f64> = (0..3 * columns).map(|_| f64::from(random.weight())).collect();
+    let mut out = Vec::with_capacity(rows * columns);
+    for _ in 0..rows {
+        let along = [1.0, f64::from(random.weight()) * 60.0, f64::from(random.weight()) * 40.0];
+        for column in 0..columns {
+            let common: f64 = (0..3).map(|k| along[k] * axes[k * columns + column]).sum();
+            let loud = if column % 37 == 5 { 8.0 } else { 1.0 };
+            out.push(common + loud * f64::from(random.weight()));
+        }
+    }
+    out
+}
+
+fn sample(dtype: Dtype, shape: &[usize], seed: u64) -> Sample {
+    let columns = shape.last().copied().unwrap_or(1);
+    let rows = shape.iter().product::<usize>() / columns.max(1);
+    Sample::new("w", dtype, shape, to_bytes(dtype, &weights(seed, rows, columns)))
+}
+
+/// A file with one tensor in it, coded as asked.
+fn coded(sample: &Sample, encoding: &Encoding, options: WriteOptions) -> Vec<u8> {
+    let plan = Plan::of(&sample.source(), encoding).unwrap();
+    let mut file = Vec::new();
+    let mut writer = Writer::new(&mut file, options).unwrap();
+    writer.add_planned(&sample.source(), &plan).unwrap();
+    writer.finish().unwrap();
+    file
+}
+
+fn assert_sound(file: &[u8]) {
+    let options = VerifyOptions::default().deep(true);
+    let report = occ::verify(file, options).unwrap();
+    assert!(report.problems.is_empty(), "{:?}", report.problems);
+}
+
+/// Sums of squares over finite elements: of the original, and of what the decoded differ by.
+fn loss(dtype: Dtype, original: &[u8], decoded: &[u8]) -> (f64, f64) {
+    let pairs = to_values(dtype, original).into_iter().zip(to_values(dtype, decoded));
+    let finite = pairs.filter(|(original, _)| original.is_finite());
+    finite.fold((0.0, 0.0), |(signal, noise), (a, b)| (signal + a * a, noise + (a - b) * (a - b)))
+}
+
+/// What the coding must be like.
+type Expected = fn(&occ::Coding) -> bool;
+
+/// Names and encodings that lead to every kind of coordinates and coding.
+fn kinds() -> Vec<(&'static str, Encoding, Expected)> {
+    let plain = |coordinates| Encoding::snr(18.0).max_rank(0).coordinates(coordinates);
+    let kinds: Vec<(Encoding, Expected)> = vec![
+        (plain(Coordinates::Identity), |c| {
+            c.transform == BlockTransform::IDENTITY && c.classes > 1
+        }),
+        (plain(Coordinates::Hadamard), |c| c.transform.coordinates == Coordinates::Hadamard),
+        (plain(Coordinates::Klt), |c| c.transform.coordinates == Coordinates::Klt),
+        (Encoding::snr(18.0).coordinates(Coordinates::Identity), |c| c.rank > 0 && c.mean),
+        (plain(Coordinates::Hadamard).row_scales(true), |c| c.row_scales),
+        (plain(Coordinates::Identity).effort(1), |c| c.states == 1),
+        (plain(Coordinates::Identity).effort(9), |c| c.states == 256),
+        (Encoding::snr(66.0), |c| c.snr_db().is_some_and(|snr| snr > 66.0)),
+        (Encoding::snr(3.0), |c| c.snr_db().is_some_and(|snr| snr > 3.0)),
+    ];
+    let budget = || Encoding::lossless().bits_for("*", 3.0);
+    let named: [(_, _, Expected); 2] = [
+        ("wte", budget(), |c| c.row_scales && !c.column_scales),
+        ("v_proj", budget(), |c| c.column_scales && !c.row_scales),
+    ];
+    kinds.into_iter().map(|(encoding, expected)| ("w", encoding, expected)).chain(named).collect()
+}
+
+#[test]
+fn every_way_of_decoding_finds_the_same() {
+    for (number, (name, encoding, expected)) in kinds().into_iter().enumerate() {
+        let sample = Sample { name: name.into(), ..sample(Dtype::F32, &[1111, 100], 3) };
+        let file = coded(&sample, &encoding, small_chunks(9000));
+        assert_sound(&file);
+        let reader = Reader::new(&file).unwrap();
+        let tensor = reader.tensor(name).unwrap();
+        let coding = tensor.coding().unwrap().expect("something was lost");
+        assert!(expected(&coding), "{number}: {coding:?}");
+        assert!(tensor.chunks() > 2);
+        let whole = tensor.decode().unwrap();
+        for threads in [1, 2, 8] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                assert!(coded(&sample, &encoding, small_chunks(9000)) == file, "{number}");
+                assert!(tensor.decode().unwrap() == whole);
+                let streamed = StreamReader::new(file.as_slice()).unwrap().tensors().next();
+                assert!(streamed.unwrap().unwrap().bytes == whole);
+            });
+        }
+        for fill in [0x00, 0xff] {
+            let mut out = vec![fill; whole.len()];
+            tensor.decode_into(&mut out).unwrap();
+            assert!(out == whole);
+        }
+        for (start, end) in [(0, 1), (31, 33), (95, 97), (0, 1111), (500, 500), (1000, 1111)] {
+            let rows = tensor.decode_rows(start..end).unwrap();
+            assert!(rows == whole[start * 400..end * 400]);
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.occ");
+        std::fs::write(&path, &file).unwrap();
+        let mapped = Reader::open(&path).unwrap();
+        assert!(mapped.tensor(name).unwrap().decode().unwrap() == whole);
+    }
+}
+
+#[test]
+fn other_types_are_rounded_once() {
+    for dtype in FLOATS {
+        let sample = sample(dtype, &[64, 96], 5);
+        let file = coded(&sample, &Encoding::snr(20.0), WriteOptions::default());
+        let reader = Reader::new(&file).unwrap();
+        let tensor = reader.tensor("w").unwrap();
+        assert_eq!(tensor.stored(), Some(Codec::Trellis));
+        let own = tensor.decode().unwrap();
+        assert!(tensor.decode_as(dtype).unwrap() == own);
+        let wide = tensor.decode_as(Dtype::F32).unwrap();
+        let values = to_values(Dtype::F32, &wide);
+        // F32 to another type and from there to a third would round twice.
+        for other in FLOATS {
+            assert!(tensor.decode_as(other).unwrap() == to_bytes(other, &values), "{other}");
+        }
+        assert!(tensor.decode_as(Dtype::I32).is_err());
+    }
+}
+
+/// Elements that a lattice cannot hold come back bit for bit; their neighbours do not notice.
+#[test]
+fn what_is_not_finite_or_far_out_poisons_nothing() {
+    let specials = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0, 1e-40, 5e-324, 60000.0];
+    for dtype in FLOATS {
+        for (name, encoding, _) in kinds() {
+            let plain = Sample { name: name.into(), ..sample(dtype, &[190, 90], 7) };
+            let mut values = to_values(dtype, &plain.bytes);
+            for (i, special) in specials.iter().cycle().take(40).enumerate() {
+                values[(i * 577 + 13) % 17_100] = *special;
+            }
+            let original = Sample { bytes: to_bytes(dtype, &values), ..plain };
+            let file = coded(&original, &encoding, WriteOptions::default());
+            assert_sound(&file);
+            let reader = Reader::new(&file).unwrap();
+            let bytes = reader.tensor(name).unwrap().decode().unwrap();
+            let size = dtype.bits() as usize / 8;
+            for (a, b) in original.bytes.chunks(size).zip(bytes.chunks(size)) {
+                let (x, y) = (to_values(dtype, a)[0], to_values(dtype, b)[0]);
+                if x.is_finite() {
+                    assert!(y.is_finite(), "{x} became {y}");
+                    // Deviations are about 0.1: the giants among them are no excuse.
+                    assert!(
+                        (x - y).abs() < 2.0 || (x - y).abs() < 0.01 * x.abs(),
+                        "{dtype} {encoding:?}: {x} {y}"
+                    );
+                } else {
+                    assert_eq!(a, b);
+                }
+            }
+        }
+    }
+}
+
+/// A tensor that is hard to code, whatever for.
+fn awkward(dtype: Dtype) -> Vec<(&'static str, Vec<usize>, Vec<f64>)> {
+    let noise = weights(11, 64, 64);
+    let mut random = Random(13);
+    let scale = |magnitude: f64| noise.iter().map(|x| x * magnitude).collect::<Vec<f64>>();
+    let huge = if dtype == Dtype::F16 { 1e4 } else { 1e37 };
+    let tiny = if dtype == Dtype::F16 { 1e-5 } else { 1e-38 };
+    let range: Vec<f64> = (0..4096)
+        .map(|_| {
+            (f64::from(random.next() as u32) / 4e9 - 0.5)
+                * 10f64.powi((random.next() % 76) as i32 - 38)
+        })
+        .map(|x| if dtype == Dtype::F16 { x.clamp(-6e4, 6e4) } else { x })
+        .collect();
+    let mut giant = scale(1e-3);
+    giant[777] = if dtype == Dtype::F16 { 6e4 } else { 1e30 };
+    let mut sparse = vec![0.0; 4096];
+    sparse[5] = 1.0;
+    vec![
+        ("zero", vec![64, 64], vec![0.0; 4096]),
+        ("minus zero", vec![64, 64], vec![-0.0; 4096]),
+        ("constant", vec![64, 64], vec![0.1; 4096]),
+        ("all NaN", vec![64, 64], vec![f64::NAN; 4096]),
+        ("huge", vec![64, 64], scale(huge)),
+        ("tiny", vec![64, 64], scale(tiny)),
+        ("any range", vec![64, 64], range),
+        ("one giant", vec![64, 64], giant),
+        ("one weight", vec![64, 64], sparse),
+        ("single row", vec![1, 4096], noise.clone()),
+        ("single column", vec![4096, 1], noise.clone()),
+        ("taps", vec![16, 64, 4], noise.clone()),
+        ("experts", vec![4, 16, 64], noise.clone()),
+        ("vector", vec![4096], noise),
+    ]
+}
+
+#[test]
+fn awkward_tensors_keep_the_promise() {
+    for dtype in FLOATS {
+        for (name, shape, values) in awkward(dtype) {
+            let original = Sample::new("w", dtype, &shape, to_bytes(dtype, &values));
+            for (snr, encoding) in [
+                (20.0, Encoding::snr(20.0)),
+                (10.0, Encoding::snr(10.0).coordinates(Coordinates::Klt).row_scales(true)),
+                (40.0, Encoding::rel_error(0.01).coordinates(Coordinates::Hadamard).effort(2)),
+            ] {
+                let file = coded(&original, &encoding, WriteOptions::default());
+                assert_sound(&file);
+                let reader = Reader::new(&file).unwrap();
+                let decoded = reader.tensor("w").unwrap().decode().unwrap();
+                let (signal, noise) = loss(dtype, &original.bytes, &decoded);
+                let allowed = signal * 10f64.powf(-snr / 10.0) * (1.0 + 1e-9);
+                assert!(noise <= allowed, "{name} {dtype}: {noise} of {signal}");
+            }
+        }
+    }
+}
+
+fn encoding() -> impl Strategy<Value = (Encoding, Option<f64>)> {
+    let target = prop_oneof![
+        (2.0f64..50.0).prop_map(|snr| (Encoding::snr(snr), Some(10f64.powf(-snr / 10.0)))),
+        (0.01f64..0.8).prop_map(|error| (Encoding::rel_error(error), Some(error * error))),
+        (1.0f64..9.0).prop_map(|bits| (Encoding::lossless().bits_for("*", bits), None)),
+    ];
+    let coordinates = prop::sample::select(vec![
+        None,
+        Some(Coordinates::Identity),
+        Some(Coordinates::Hadamard),
+        Some(Coordinates::Klt),
+    ]);
+    (target, 1u8..=9, coordinates, prop::sample::select(vec![0, 1, 32]), any::<bool>()).prop_map(
+        |((encoding, promise), effort, coordinates, rank, row_scales)| {
+            let encoding = encoding.effort(effort).coordinates(coordinates).max_rank(rank);
+            (encoding.row_scales(row_scales), promise)
+        },
+    )
+}
+
+fn shape() -> impl Strategy<Value = Vec<usize>> {
+    prop_oneof![
+        prop::collection::vec(0usize..24, 0..=3),
+        (8usize..130, 32usize..130).prop_map(|(rows, columns)| vec![rows, columns]),
+        (1usize..5, 5usize..50, 20usize..60).prop_map(|(a, b, c)| vec![a, b, c]),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn any_tensor_by_any_option_keeps_the_promise(
+        dtype in prop_oneof![
+            3 => prop::sample::select(FLOATS.to_vec()),
+            1 => prop::sample::select(Dtype::ALL.to_vec()),
+        ],
+        shape in shape(),
+        seed in any::<u64>(),
+        (encoding, promise) in encoding(),
+        chunk_elements in prop_oneof![1u64..4000, Just(1 << 18)],
+    ) {
+        let mut shape = shape;
+        let count = |shape: &[usize]| shape.iter().product::<usize>() as u64;
+        if dtype.byte_len(count(&shape)).is_none() {
+            shape.push(8);
+        }
+        let original = if FLOATS.contains(&dtype) {
+            sample(dtype, &shape, seed)
+        } else {
+            let bytes = Random(seed).bytes(dtype.byte_len(count(&shape)).unwrap() as usize);
+            Sample::new("w", dtype, &shape, bytes)
+        };
+        let file = coded(&original, &encoding, small_chunks(chunk_elements));
+        assert_sound(&file);
+        let reader = Reader::new(&file).unwrap();
+        let tensor = reader.tensor("w").unwrap();
+        let decoded = tensor.decode().unwrap();
+        let Some(coding) = tensor.coding().unwrap() else {
+            prop_assert!(decoded == original.bytes);
+            return Ok(());
+        };
+        prop_assert!(FLOATS.contains(&dtype));
+        let (signal, noise) = loss(dtype, &original.bytes, &decoded);
+        if let Some(promise) = promise {
+            prop_assert!(noise <= promise * signal * (1.0 + 1e-9), "{noise} of {signal}");
+        }
+        // What the file tells of the loss, F64 weighed as F32.
+        let near = |a: f64, b: f64| (a - b).abs() <= 1e-5 * b.abs() + 1e-12 * signal;
+        prop_assert!(near(coding.signal, signal) && near(coding.noise, noise));
+        let wide = to_values(Dtype::F32, &tensor.decode_as(Dtype::F32).unwrap());
+        prop_assert!(to_bytes(dtype, &wide) == decoded);
+    }
+}

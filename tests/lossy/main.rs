@@ -1,0 +1,8 @@
+//! Lossy coding: decoding, error targets, and bit budgets.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod budget;
+mod decoding;
+mod error_targets;

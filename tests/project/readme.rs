@@ -1,0 +1,53 @@
+//! The example of the README compiles.
+
+/// The lines between the first and the last are the example of the README.
+#[rustfmt::skip]
+#[allow(unsafe_code)] // `Reader::map`
+fn example() -> occ::Result<()> {
+let [mut wte, mut wpe] = [[0; 4]; 2];
+// Reading. `open` reads the index; tensors are read when they are decoded.
+let file = occ::Reader::open("model.occ")?;
+let tensor = file.tensor("model.embed_tokens.weight")?; // dtype(), shape(), coded_bytes(), …
+let bytes = tensor.decode()?; // in parallel, all checksums compared; or decode_into(&mut buffer)
+let weights = tensor.decode_vec::<f32>()?; // typed, for a tensor of dtype F32
+let rows = tensor.decode_rows(100..164)?; // reads only the chunks that contain these rows
+let f32s = tensor.decode_as(occ::Dtype::F32)?; // bytes of another float type
+let coding = tensor.coding()?; // transform, rank, states, SNR; None for a lossless tensor
+file.decode_all_into([("wte", &mut wte[..]), ("wpe", &mut wpe[..])])?; // several in parallel
+
+// Zero-copy access to tensors that are stored raw.
+// SAFETY: the file is neither modified nor truncated while it is mapped.
+let mapped = unsafe { occ::Reader::map("model.occ")? };
+let norm = mapped.tensor("model.norm.weight")?;
+let raw: Option<&[u8]> = norm.as_raw(); // aligned to 256 bytes by default
+
+// Compressing a checkpoint to 3 bits per weight.
+let checkpoint = occ::convert::Checkpoint::open("model.safetensors")?;
+let encoding = occ::Encoding::bits(3.0).effort(9).keep("*.router.*");
+let plan = checkpoint.plan(&encoding, None)?; // can be stored as JSON
+let mut writer = occ::Writer::create("model.occ", occ::WriteOptions::default())?;
+checkpoint.write_planned(&mut writer, &plan, None)?; // in place of None: a progress callback
+writer.finish()?;
+let _ = (bytes, weights, rows, f32s, coding, raw);
+Ok(())
+}
+
+#[test]
+fn linked_files_exist() {
+    let readme = include_str!("../../README.md");
+    let links: Vec<&str> =
+        readme.split("](").skip(1).map(|after| after.split(')').next().unwrap()).collect();
+    assert!(links.len() > 2);
+    for link in links {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(link);
+        assert!(path.exists(), "{link}");
+    }
+}
+
+#[test]
+fn readme_contains_the_example() {
+    let readme = include_str!("../../README.md");
+    let block = readme.split("```rust\n").nth(1).unwrap().split("```").next().unwrap();
+    assert!(include_str!("readme.rs").contains(block), "{block}");
+    assert!(example().is_err(), "there is no model.occ here");
+}
