@@ -121,21 +121,20 @@ const LOSSY: u8 = 0xe0;
 /// Reads one byte each for the transform, other options, effort and step.
 fn plan(bytes: &mut Bytes<'_>) -> TensorPlan {
     let (transform, options) = (bytes.byte(), bytes.byte());
-    let json = match transform % 4 {
-        0 => r#"{"coordinates":"identity","block":1}"#.to_owned(),
-        1 => format!(r#"{{"coordinates":"hadamard","block":{}}}"#, 1u32 << (transform / 4 % 9)),
-        2 => format!(
-            r#"{{"coordinates":"hadamard","block":{},"signed":true}}"#,
-            1u32 << (transform / 4 % 9)
-        ),
-        _ => format!(r#"{{"coordinates":"klt","block":{}}}"#, 1 + u32::from(transform / 4)),
+    let (coordinates, block) = match transform % 4 {
+        0 => ("identity", 1),
+        1 | 2 => ("hadamard", 1 << (transform / 4 % 9)),
+        _ => ("klt", 1 + usize::from(transform / 4)),
     };
+    let signed = transform % 4 == 2;
     let (effort, step) = (bytes.byte() % 10, 2f32.powi(i32::from(bytes.byte() % 24) - 20));
     let max_noise = if options & 4 == 0 { "null" } else { "0.03" };
     let plan = format!(
-        r#"{{"version":1,"tensors":{{"":{{"weights":0,"bytes":0,"lossy":{{"step":{step},"transform":{json},
-        "mean":{},"rank":{},"row_scales":"{}","column_scales":{},"effort":{effort},"gain":0.0,"max_noise":{max_noise},
-        "shares_budget":false,"rate":{{"min_bits":0.0,"points":[[0.0,3.0],[1.0,2.0],[2.0,1.0]]}}}}}}}}}}"#,
+        r#"{{"version":1,"tensors":{{"":{{"weights":0,"bytes":0,"lossy":{{"step":{step},
+        "transform":{{"coordinates":"{coordinates}","block":{block},"signed":{signed}}},
+        "mean":{},"rank":{},"row_scales":"{}","column_scales":{},"effort":{effort},"gain":0.0,
+        "max_noise":{max_noise},"shares_budget":false,
+        "rate":{{"min_bits":0.0,"points":[[0.0,3.0],[1.0,2.0],[2.0,1.0]]}}}}}}}}}}"#,
         options & 1 == 1,
         options / 8 % 4,
         ["none", "loudness", "rank"][usize::from(options / 2 % 2 + options / 64 % 2)],
