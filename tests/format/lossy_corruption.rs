@@ -142,21 +142,31 @@ fn chunks_of_another_length_never_decode() {
     }
 }
 
-/// Looks at all that a reader tells of a tensor.
+/// Checks that all results of a reader for a tensor are consistent. Returns the decoded tensor.
 fn look(tensor: &Tensor<'_>) -> Option<Vec<u8>> {
-    let (whole, coding) = (tensor.decode(), tensor.coding());
+    let (decoded, coding) = (tensor.decode(), tensor.coding());
+    // The checksum of all decoded bytes, which `fix_checksums` leaves as it is, is compared only
+    // when the whole tensor is decoded in its own dtype.
+    let rows = tensor.shape()[0];
+    let whole = match &decoded {
+        Err(Error::ChecksumMismatch { at, .. }) if at.chunk.is_none() => {
+            let halves = [0..rows / 2, rows / 2..rows].map(|rows| tensor.decode_rows(rows));
+            halves.into_iter().collect::<Result<Vec<_>, _>>().map(|halves| halves.concat())
+        }
+        Err(_) => tensor.decode(),
+        Ok(whole) => Ok(whole.clone()),
+    };
     for error in [whole.as_ref().err(), coding.as_ref().err()].into_iter().flatten() {
         assert!(names(error, tensor.name()), "{error:?}");
     }
     let single = tensor.decode_as(Dtype::F32);
-    assert_eq!(whole.is_ok(), single.is_ok(), "the lattice does not mind the dtype");
-    let rows = tensor.shape()[0];
+    assert_eq!(whole.is_ok(), single.is_ok(), "the lattice does not depend on the dtype");
     let some = tensor.decode_rows(rows / 3..rows / 2);
     if let (Ok(whole), Ok(some)) = (&whole, some) {
         let row = whole.len() / rows;
         assert!(some == whole[rows / 3 * row..rows / 2 * row]);
     }
-    whole.ok()
+    decoded.ok()
 }
 
 /// Damages, mends all checksums, and looks. Whether the file is sound then.
