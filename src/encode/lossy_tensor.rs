@@ -7,7 +7,7 @@ use super::options::WriteOptions;
 use super::plan::{LossyPlan, encoder_effort, is_valid_step};
 use super::source::TensorSource;
 use crate::codec::Encoder;
-use crate::codec::trellis::{Candidate, Effort, TransformSearch};
+use crate::codec::trellis::{Candidate, Effort, LearnedTransform, TransformSearch};
 use crate::error::{Error, Result};
 use crate::format::Geometry;
 
@@ -30,11 +30,12 @@ const SIZE_ATTEMPTS: usize = 16;
 const SIZE_TOLERANCE: f64 = 0.998;
 
 impl<'s> LossyTensor<'s> {
-    /// Learns the transform of a plan. `None` when the tensor is to be stored losslessly: it is not
+    /// Learns the transform of a plan, or takes what planning learned. `None` when the tensor is to be stored losslessly: it is not
     /// a matrix, or the transform cannot be stored.
     pub(super) fn new(
         source: TensorSource<'s>,
         plan: &LossyPlan,
+        learned: Option<&LearnedTransform>,
         options: &WriteOptions,
     ) -> Result<Option<Self>> {
         let Some(matrix) = source.matrix() else { return Ok(None) };
@@ -43,7 +44,7 @@ impl<'s> LossyTensor<'s> {
         let geometry = source.geometry(chunk)?;
         let (effort, gain) = (encoder_effort(plan.effort), plan.gain);
         let search = TransformSearch::new(&matrix, plan.scaling(), effort.sample)?;
-        let candidate = search.fit(plan.choice())?;
+        let candidate = search.fit_learned(plan.choice(), learned)?;
         Ok(candidate.map(|candidate| Self { source, geometry, candidate, effort, gain }))
     }
 

@@ -17,6 +17,7 @@ use super::rate_control::{BitBudget, RateController};
 use super::source::TensorSource;
 use super::tensor_stats::TensorStats;
 
+use crate::codec::trellis::LearnedTransform;
 use crate::codec::{EncodedChunk, SquaredError};
 use crate::error::{Error, Result};
 use crate::parallel::{OrderedQueue, Window, tasks_in_flight};
@@ -74,8 +75,9 @@ pub(super) fn write_sources<'s>(
     let budget = budget(sources, plan);
     let mut decisions = Decisions::new(sources, plan, budget);
     let buffers = &BufferPool::default();
-    let prepare = |(source, target): (TensorSource<'s>, EncodeMode)| {
-        let prepared = prepare(source, target, options, buffers);
+    let prepare = |(source, mode): (TensorSource<'s>, EncodeMode)| {
+        let learned = plan.get(source.name).and_then(|tensor| tensor.learned.0.as_ref());
+        let prepared = prepare(source, mode, learned, options, buffers);
         prepared.map_err(|error| source.locate(error))
     };
     let encode = |ChunkTask { job, number }: ChunkTask<'s>| {
@@ -137,12 +139,13 @@ fn too_small(bytes: u64) -> Error {
 
 fn prepare<'s>(
     source: TensorSource<'s>,
-    target: EncodeMode,
+    mode: EncodeMode,
+    learned: Option<&LearnedTransform>,
     options: &WriteOptions,
     buffers: &BufferPool,
 ) -> Result<Prepared<'s>> {
-    let tensor = |plan| LossyTensor::new(source, plan, options);
-    match target {
+    let tensor = |plan| LossyTensor::new(source, plan, learned, options);
+    match mode {
         EncodeMode::Lossless => {}
         EncodeMode::Planned(plan) => {
             if let Some(tensor) = tensor(&plan)?

@@ -131,7 +131,7 @@ mod tests {
             shares_budget: true,
             rate: RateCurve { min_bits: 0.0, points },
         };
-        TensorPlan { weights, bytes: weights / 4, lossy: Some(lossy) }
+        TensorPlan { weights, bytes: weights / 4, lossy: Some(lossy), learned: Default::default() }
     }
 
     #[test]
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn later_tensors_compensate_for_earlier_ones() {
-        let small = TensorPlan { weights: 10, bytes: 40, lossy: None };
+        let small = TensorPlan { weights: 10, bytes: 40, lossy: None, learned: Default::default() };
         let tensors = [gaussian(8000), small, gaussian(80_000), gaussian(800)];
         let mut controller = RateController::new(22_240, tensors.into_iter());
         let first = controller.next(0).unwrap().unwrap();

@@ -27,6 +27,6 @@ pub use scales::RowScales;
 pub(crate) use encode::Rate;
 #[cfg(feature = "encode")]
 pub(crate) use encode::{
-    Candidate, Effort, MAX_COLUMNS, ROW_GROUP, Rows, Scaling, TransformChoice, TransformSearch,
-    TrellisEncoder, candidate_transforms,
+    Candidate, Effort, LearnedTransform, MAX_COLUMNS, ROW_GROUP, Rows, Scaling, TransformChoice,
+    TransformSearch, TrellisEncoder, candidate_transforms,
 };

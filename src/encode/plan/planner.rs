@@ -1,7 +1,7 @@
 //! Planning: every tensor on its own, then the budget over all of them.
 
 use super::effort::{is_valid_step, step_for_bits, step_for_noise};
-use super::tensor_plan::{LossyPlan, TensorPlan};
+use super::tensor_plan::{Learned, LossyPlan, TensorPlan};
 use super::transform_choice::{MeasuredPlan, measured_plan};
 use crate::codec::RowScales;
 use crate::codec::trellis::Scaling;
@@ -70,7 +70,10 @@ fn plan_tensor(source: &TensorSource<'_>, encoding: &Encoding) -> Result<Planned
         Some(matrix) => lossy_plan(source, &matrix, encoding)?,
         None => None,
     };
-    let mut plan = TensorPlan { weights: geometry.elements(), bytes: lossless_bytes, lossy };
+    let (lossy, learned) = lossy.unzip();
+    let learned = learned.unwrap_or_default();
+    let (weights, bytes) = (geometry.elements(), lossless_bytes);
+    let mut plan = TensorPlan { weights, bytes, lossy, learned };
     change_step(&mut plan, lossless_bytes, 0.0);
     Ok(PlannedTensor { plan, lossless_bytes })
 }
@@ -85,7 +88,7 @@ fn lossy_plan(
     source: &TensorSource<'_>,
     matrix: &Matrix<'_>,
     encoding: &Encoding,
-) -> Result<Option<LossyPlan>> {
+) -> Result<Option<(LossyPlan, Learned)>> {
     let target = encoding.target_for(source.name);
     let relative_step = match target {
         TensorTarget::Lossless => return Ok(None),
@@ -98,7 +101,7 @@ fn lossy_plan(
     let scaling = scaling(encoding, target, source.name, matrix);
     let overhead = overhead_bits(source);
     let measured = measured_plan(matrix, encoding, scaling, relative_step, overhead)?;
-    let Some(MeasuredPlan { mut plan, rms, noise }) = measured else { return Ok(None) };
+    let Some(MeasuredPlan { mut plan, learned, rms, noise }) = measured else { return Ok(None) };
     match target {
         TensorTarget::Lossless => return Ok(None),
         TensorTarget::SharedBits(_) => {
@@ -117,7 +120,7 @@ fn lossy_plan(
             plan.step = step_for(noise, (share * 0.995 * rms * rms).log2()).exp2() as f32;
         }
     }
-    Ok(Some(plan))
+    Ok(Some((plan, learned)))
 }
 
 /// The binary logarithm of the step at a noise, interpolated between the measured points.

@@ -1,7 +1,7 @@
 //! The plan of one tensor.
 
 use crate::codec::RowScales;
-use crate::codec::trellis::{Scaling, TransformChoice};
+use crate::codec::trellis::{LearnedTransform, Scaling, TransformChoice};
 use crate::coordinates::{BlockTransform, Coordinates};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,20 @@ pub struct TensorPlan {
     pub bytes: u64,
     /// The lossy coding; `None` for a lossless one.
     pub lossy: Option<LossyPlan>,
+    /// What planning learned, so that encoding does not learn it again. A plan from a file has
+    /// none: the encoder then learns the same.
+    #[serde(skip)]
+    pub(crate) learned: Learned,
+}
+
+/// A learned transform that is not part of the plan's value: it follows from plan and tensor.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Learned(pub(crate) Option<LearnedTransform>);
+
+impl PartialEq for Learned {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 impl TensorPlan {

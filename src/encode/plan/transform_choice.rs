@@ -1,7 +1,7 @@
 //! The choice of the transform of a tensor, and its rates.
 
 use super::effort::{is_valid_step, planning_effort};
-use super::tensor_plan::{LossyPlan, RateCurve};
+use super::tensor_plan::{Learned, LossyPlan, RateCurve};
 use crate::codec::trellis::{
     Candidate, Scaling, TransformChoice, TransformSearch, candidate_transforms,
 };
@@ -22,6 +22,7 @@ pub(super) const MIN_BITS: f64 = 0.02;
 /// The plan of a tensor at an approximate step, and its measured error.
 pub(super) struct MeasuredPlan {
     pub(super) plan: LossyPlan,
+    pub(super) learned: Learned,
     /// The RMS of the weights.
     pub(super) rms: f64,
     /// Binary logarithms of steps and of the mean squared errors at them.
@@ -66,7 +67,8 @@ pub(super) fn measured_plan(
         shares_budget: false,
         rate: RateCurve { min_bits: rates[2].side + MIN_BITS, points },
     };
-    Ok(Some(MeasuredPlan { plan, rms, noise }))
+    let learned = Learned(candidate.learned());
+    Ok(Some(MeasuredPlan { plan, learned, rms, noise }))
 }
 
 /// The transform with the fewest bits.

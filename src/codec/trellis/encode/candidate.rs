@@ -3,12 +3,14 @@
 use super::class_training::classify;
 use super::effort::{Effort, lambda};
 use super::encoder::{EncoderSettings, TrellisEncoder};
+use super::learned_transform::{LearnedLowRank, LearnedTransform};
 use super::low_rank_coding::CodedLowRank;
 use super::parameter_writer::{put_i16s, write_column_scales, write_transform};
 use super::row_classifier::RowClassifier;
 use super::sample::Sample;
 use super::scaling::Scales;
 use super::table_training::{QuantizerSettings, TrainedProfiles, train};
+use super::transform_choice::TransformChoice;
 use crate::codec::entropy::BitWriter;
 use crate::codec::quantizer::Trellis;
 use crate::codec::transform::Transform;
@@ -40,6 +42,9 @@ struct TrainedTables {
 
 /// A candidate transform: its data, and a sample of the tensor in its coordinates.
 pub(crate) struct Candidate {
+    pub(super) choice: TransformChoice,
+    /// CRC32 of the sample before the transform.
+    pub(super) sample_crc: u32,
     pub(super) transform: Arc<Transform>,
     pub(super) low_rank: Option<CodedLowRank>,
     pub(super) scales: Arc<Scales>,
@@ -49,6 +54,19 @@ pub(crate) struct Candidate {
 }
 
 impl Candidate {
+    /// What was learned, without the sample; `None` when nothing has to be learned.
+    pub(crate) fn learned(&self) -> Option<LearnedTransform> {
+        if self.low_rank.is_none() && !matches!(*self.transform, Transform::StoredBasis(_)) {
+            return None;
+        }
+        Some(LearnedTransform {
+            choice: self.choice,
+            sample_crc: self.sample_crc,
+            transform: Arc::clone(&self.transform),
+            low_rank: self.low_rank.as_ref().map(LearnedLowRank::new),
+        })
+    }
+
     /// The classes with the least cost at a step, and the estimated bits of the tensor.
     fn classes(&self, step: f32, trellis: Trellis) -> (Classes, RowClassifier, f64) {
         classify(&self.sample, trellis.subset_step(step))

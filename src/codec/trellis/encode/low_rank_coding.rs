@@ -28,6 +28,17 @@ impl CodedLowRank {
             .collect();
         Self { low_rank: Arc::new(LowRankPart { part, coefficients }), projector, row_bits }
     }
+
+    /// Subtracts a low-rank part with known tables from a sample of rows.
+    pub(super) fn subtract_known(
+        low_rank: Arc<LowRankPart>,
+        row_bits: f64,
+        rows: &mut [f32],
+    ) -> Self {
+        let projector = LowRankProjector::new(&low_rank.part);
+        projector.subtract_from(&low_rank.part, rows);
+        Self { low_rank, projector, row_bits }
+    }
 }
 
 /// Bypass bits and profile for a sample of coefficients, and the bits of one of them.

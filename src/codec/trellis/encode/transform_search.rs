@@ -1,6 +1,7 @@
 //! The transform search: candidates for the coordinates of one tensor.
 
 use super::candidate::Candidate;
+use super::learned_transform::LearnedTransform;
 use super::low_rank_coding::CodedLowRank;
 use super::outliers::{mask_outliers, outlier_threshold};
 use super::rows::Rows;
@@ -16,6 +17,7 @@ use crate::coordinates::{BlockTransform, Coordinates};
 use crate::error::{Error, Result};
 use rayon::prelude::*;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use zerocopy::IntoBytes;
 
 /// A search for the coordinates in which a tensor takes the fewest bits.
 ///
@@ -187,13 +189,56 @@ impl<'r> TransformSearch<'r> {
                 )));
             }
         };
+        Ok(Some(self.candidate(choice, &transform, low_rank, values)))
+    }
+
+    /// [`fit`](Self::fit) with what an earlier search learned, if it was for the same choice and
+    /// sample. The result is the same, without the cost of learning.
+    ///
+    /// # Errors
+    /// As [`fit`](Self::fit).
+    pub(crate) fn fit_learned(
+        &self,
+        choice: TransformChoice,
+        learned: Option<&LearnedTransform>,
+    ) -> Result<Option<Candidate>> {
+        let is_same = |learned: &&LearnedTransform| {
+            learned.choice == choice && learned.sample_crc == self.sample_crc()
+        };
+        let Some(learned) = learned.filter(is_same) else { return self.fit(choice) };
+        let mut values = self.sample.clone();
+        let low_rank = learned.low_rank.as_ref().map(|part| part.subtract(&mut values));
+        let transform = ForwardTransform::new(Arc::clone(&learned.transform));
+        Ok(Some(self.candidate(choice, &transform, low_rank, values)))
+    }
+
+    /// The candidate of a transform. `values` is the sample without the low-rank part.
+    fn candidate(
+        &self,
+        choice: TransformChoice,
+        transform: &ForwardTransform,
+        low_rank: Option<CodedLowRank>,
+        mut values: Vec<f32>,
+    ) -> Candidate {
+        let (rows, columns) = (self.rows(), self.columns());
         let bands = values.par_chunks_mut(BAND * columns);
         bands.for_each(|rows| transform.apply(Kernel::best(), rows));
-        let transform = Arc::clone(transform.transform());
         let weight = rows as f64 / self.sampled_rows.max(1) as f64;
-        let sample = Sample { columns, values, weight };
-        let (scales, outlier_threshold) = (Arc::clone(&self.scales), self.outlier_threshold);
-        Ok(Some(Candidate { transform, low_rank, scales, sample, rows, outlier_threshold }))
+        Candidate {
+            choice,
+            sample_crc: self.sample_crc(),
+            transform: Arc::clone(transform.transform()),
+            low_rank,
+            scales: Arc::clone(&self.scales),
+            sample: Sample { columns, values, weight },
+            rows,
+            outlier_threshold: self.outlier_threshold,
+        }
+    }
+
+    /// CRC32 of the scaled sample.
+    fn sample_crc(&self) -> u32 {
+        crc32fast::hash(self.sample.as_bytes())
     }
 
     /// The number of basis vectors in the search for a low-rank part of rank `rank`: a function of

@@ -1,0 +1,36 @@
+//! What a transform search learned for one choice, kept for the encoder.
+
+use super::low_rank_coding::CodedLowRank;
+use super::transform_choice::TransformChoice;
+use crate::codec::transform::Transform;
+use crate::codec::trellis::parameters::LowRankPart;
+use std::sync::Arc;
+
+/// The transform and the low-rank part that a search learned for a choice. With it an encoder does
+/// not learn them again; the result is the same.
+#[derive(Clone, Debug)]
+pub(crate) struct LearnedTransform {
+    pub(super) choice: TransformChoice,
+    /// CRC32 of the scaled sample: tells another tensor, or another scaling, apart.
+    pub(super) sample_crc: u32,
+    pub(super) transform: Arc<Transform>,
+    pub(super) low_rank: Option<LearnedLowRank>,
+}
+
+/// A low-rank part, and the bits of the coefficients of one row.
+#[derive(Clone, Debug)]
+pub(super) struct LearnedLowRank {
+    part: Arc<LowRankPart>,
+    row_bits: f64,
+}
+
+impl LearnedLowRank {
+    pub(super) fn new(coded: &CodedLowRank) -> Self {
+        Self { part: Arc::clone(&coded.low_rank), row_bits: coded.row_bits }
+    }
+
+    /// Subtracts the part from a sample of rows.
+    pub(super) fn subtract(&self, rows: &mut [f32]) -> CodedLowRank {
+        CodedLowRank::subtract_known(Arc::clone(&self.part), self.row_bits, rows)
+    }
+}
