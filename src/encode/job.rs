@@ -43,6 +43,10 @@ impl<'s> EncodeJob<'s> {
         &self.geometry
     }
 
+    pub(super) fn is_lossy(&self) -> bool {
+        self.encoder.codec() == Codec::Trellis
+    }
+
     /// The header of the frame.
     ///
     /// # Errors

@@ -90,8 +90,8 @@ pub(super) fn write_sources<'s>(
         let mut encoding = OrderedQueue::new(scope, &encode);
         let window = tasks_in_flight();
         loop {
-            while let Some((source, target, weight)) = decisions.next(&frames)? {
-                preparing.push((source, target), weight);
+            while let Some((source, mode, weight)) = decisions.next(&frames)? {
+                preparing.push((source, mode), weight);
             }
             if decisions.is_done() {
                 break;
@@ -114,8 +114,9 @@ pub(super) fn write_sources<'s>(
                 };
                 let job = Arc::new(job);
                 frames.add(Arc::clone(&job))?;
+                let small = !job.is_lossy() && job.source().data.size() < SMALL_SOURCE;
+                let weight = u64::from(!small);
                 for number in 0..job.geometry().chunk_count() {
-                    let weight = u64::from(job.source().data.size() >= SMALL_SOURCE);
                     encoding.push(ChunkTask { job: Arc::clone(&job), number }, weight);
                     while weight == 0 || encoding.window().total() > window - 1 {
                         let Some(chunk) = encoding.pop() else { break };
@@ -181,7 +182,7 @@ struct Decisions<'d, 's> {
     /// Bytes of sources between decision and frame, at most.
     limit: u64,
     /// The sources between decision and frame: their weights, and whether they are tensors.
-    undecided: Window,
+    in_flight: Window,
     are_tensors: VecDeque<bool>,
     /// Frames that the window has left behind.
     acknowledged: usize,
@@ -201,7 +202,7 @@ impl<'d, 's> Decisions<'d, 's> {
             } else {
                 MAX_AHEAD
             },
-            undecided: Window::default(),
+            in_flight: Window::default(),
             are_tensors: VecDeque::new(),
             acknowledged: 0,
         }
@@ -213,28 +214,28 @@ impl<'d, 's> Decisions<'d, 's> {
         &mut self,
         frames: &Frames<'_, '_, '_, '_>,
     ) -> Result<Option<(TensorSource<'s>, EncodeMode, u64)>> {
-        while self.undecided.is_full(self.limit) && self.oldest_is_written(frames) {
+        while self.in_flight.is_full(self.limit) && self.oldest_is_written(frames) {
             self.acknowledge();
         }
-        if self.undecided.is_full(self.limit) {
+        if self.in_flight.is_full(self.limit) {
             return Ok(None);
         }
         let Some(&source) = self.sources.next() else {
-            while !self.undecided.is_empty() && self.oldest_is_written(frames) {
+            while !self.in_flight.is_empty() && self.oldest_is_written(frames) {
                 self.acknowledge();
             }
             return Ok(None);
         };
-        let target = self.target(&source, frames).map_err(|error| source.locate(error))?;
+        let mode = self.mode(&source, frames).map_err(|error| source.locate(error))?;
         let bytes = source.data.size();
-        let small = matches!(target, EncodeMode::Lossless) && bytes < SMALL_SOURCE;
+        let small = matches!(mode, EncodeMode::Lossless) && bytes < SMALL_SOURCE;
         let weight = if small { 0 } else { bytes };
-        self.undecided.push(weight);
+        self.in_flight.push(weight);
         self.are_tensors.push_back(source.is_tensor());
-        Ok(Some((source, target, weight)))
+        Ok(Some((source, mode, weight)))
     }
 
-    fn target(
+    fn mode(
         &mut self,
         source: &TensorSource<'_>,
         frames: &Frames<'_, '_, '_, '_>,
@@ -263,7 +264,7 @@ impl<'d, 's> Decisions<'d, 's> {
 
     /// Removes the oldest source from the window.
     fn acknowledge(&mut self) {
-        self.undecided.pop();
+        self.in_flight.pop();
         self.acknowledged += 1;
         if self.are_tensors.pop_front() == Some(true)
             && let Some(controller) = &mut self.controller
@@ -273,7 +274,7 @@ impl<'d, 's> Decisions<'d, 's> {
     }
 
     fn is_done(&mut self) -> bool {
-        self.sources.peek().is_none() && self.undecided.is_empty()
+        self.sources.peek().is_none() && self.in_flight.is_empty()
     }
 }
 
