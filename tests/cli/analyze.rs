@@ -124,7 +124,7 @@ fn json_has_exactly_the_documented_fields() {
 }
 
 #[test]
-fn text_lists_regimes_kinds_and_matrices() {
+fn text_lists_coordinates_roles_and_matrices() {
     let folder = lossy_folder();
     let text = |args: &[&str]| {
         let output = folder.run(&[&["analyze", "l.safetensors"], args].concat());
@@ -142,7 +142,11 @@ fn text_lists_regimes_kinds_and_matrices() {
     folder.lossy(&["--snr", "30"]);
     succeeded(&folder.run(&["analyze", "l.occ"]));
     failed(&folder.run(&["analyze", "l.safetensors", "--tensor", "c*"]), 2, "matches `c*`");
-    failed(&folder.run(&["analyze", "l.safetensors", "--snr", "nan"]), 2, "not a positive number");
+    failed(
+        &folder.run(&["analyze", "l.safetensors", "--snr", "nan"]),
+        2,
+        "must be a positive number",
+    );
     failed(&folder.run(&["analyze", "none"]), 1, "none: ");
     failed(&folder.run(&["analyze", "-"]), 2, "cannot read a pipe");
     fs::write(folder.path("bad"), "not a model at all, whatever one tries").unwrap();

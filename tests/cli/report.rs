@@ -56,11 +56,11 @@ fn analyze_writes_a_report() {
     assert!(folder.read("a.html") == folder.read("b.html"), "deterministic");
     let page = page(&folder, "a.html");
     let titles = [
-        "Original, flattened and concentrated weights",
+        "Coordinate systems of the codec",
         "Rate and distortion",
         "Bits per weight by matrix",
         "Matrices in all coordinate systems",
-        "By kind of matrix",
+        "By role of the matrix",
         "By layer",
         "Glossary",
         // Charts.

@@ -19,7 +19,7 @@ pub const ANALYSIS: &[Term] = &[
     ),
     (
         "peak/RMS",
-        "The largest magnitude divided by the RMS: about 5 for millions of Gaussian weights. The table of regimes has the median over matrices, and the maximum in the column after it.",
+        "The largest magnitude divided by the RMS: about 5 for millions of Gaussian weights. The table of coordinate systems has the median over matrices, and the maximum in the column after it.",
     ),
     (
         "kurtosis",
@@ -48,9 +48,8 @@ pub const ANALYSIS: &[Term] = &[
         "The minimum rate for independent Gaussian weights, SNR ÷ 6.02 (Shannon, 1959).",
     ),
     IDENTITY,
-    ("original", "The weights in the identity coordinates."),
     (
-        "hadamard, flattened",
+        "hadamard",
         "Columns multiplied by Hadamard matrices with fixed random signs, in blocks of at most 256 columns: every number becomes a mixture of many.",
     ),
     (
@@ -58,7 +57,7 @@ pub const ANALYSIS: &[Term] = &[
         "Rows multiplied by Hadamard matrices as well. For comparison: the codec transforms columns only.",
     ),
     (
-        "klt, concentrated",
+        "klt",
         "The Karhunen–Loève transform: the principal components of the matrix, which concentrate the energy in few coordinates. Blocks of at most 1,024 columns; “klt blocks” has blocks of 128.",
     ),
     ("random rotation", "A random rotation of blocks of at most 512 columns. For comparison."),
