@@ -152,7 +152,7 @@ pub(crate) struct Window {
     total: u64,
 }
 
-/// The most inputs in flight, whatever their weights.
+/// The maximum number of inputs in flight, independent of their weights.
 const MAX_INPUTS: usize = 64;
 
 impl Window {
@@ -308,7 +308,7 @@ mod tests {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let seen =
                 |limit, weight: fn(i64) -> u64| pool.install(|| trace(5, limit, weight, 0).0);
-            // One task at least, whatever its weight.
+            // At least one task, also if its weight exceeds the limit.
             assert_eq!(seen(0, |x| x as u64), [1, 2, -1, 3, -2, 4, -3, 5, -4, -5]);
             assert_eq!(seen(0, |_| 0), [1, -1, 2, -2, 3, -3, 4, -4, 5, -5]);
             let weight = |x| if x % 3 == 1 { x as u64 } else { 0 };

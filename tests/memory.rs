@@ -1,7 +1,6 @@
-//! Memory stays flat, however large the checkpoint: a file much larger than the bound goes in
-//! and comes back.
+//! Peak memory is bounded: a file much larger than the bound is compressed and decompressed.
 //!
-//! `OCC_MEMORY_MB=4096 cargo test --release --test memory -- --nocapture` does the same at scale.
+//! `OCC_MEMORY_MB=4096 cargo test --release --test memory -- --nocapture` tests a larger file.
 #![cfg(all(feature = "cli", target_os = "linux"))]
 
 mod common;
@@ -12,7 +11,7 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::process::Command;
 
-/// Two tensors: one that is coded, one of noise that stays raw.
+/// Two tensors: one that is coded, and one of noise, which is stored raw.
 fn write_checkpoint(path: &Path, megabytes: usize) {
     let half = megabytes / 2 * 500_000;
     let header = format!(
@@ -55,20 +54,20 @@ fn write_matrices(path: &Path, count: usize) {
     file.flush().unwrap();
 }
 
-/// The largest resident set of any child so far, in megabytes, mapped pages included.
+/// The largest resident set of any child process so far, in megabytes, including mapped pages.
 fn peak_megabytes() -> i64 {
     getrusage(UsageWho::RUSAGE_CHILDREN).unwrap().max_rss() / 1000
 }
 
 #[test]
-fn peak_memory_does_not_follow_the_file() {
+fn peak_memory_does_not_grow_with_the_file() {
     let megabytes = std::env::var("OCC_MEMORY_MB").map_or(400, |text| text.parse().unwrap());
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let path = |name: &str| folder.path().join(name);
     write_checkpoint(&path("m.safetensors"), megabytes);
     let run = |args: &[&str], bound: i64| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_occ"));
-        // The bound is for these: every thread holds a few chunks.
+        // The bound is for four threads: every thread holds a few chunks.
         command.env("RAYON_NUM_THREADS", "4");
         let status = command.args(args).current_dir(folder.path()).status().unwrap();
         assert!(status.success(), "{args:?}");
@@ -82,14 +81,15 @@ fn peak_memory_does_not_follow_the_file() {
     run(&["compare", "m.safetensors", "back"], 100);
     let same = Command::new("cmp").args([path("m.safetensors"), path("back")]).status().unwrap();
     assert!(same.success());
-    // With loss more is held, but no more for four times as much: eight tensors are studied at once.
+    // Lossy compression needs more memory, because eight tensors are analysed at a time, but not
+    // more for a file four times as large.
     let lossy = ["compress", "--effort", "1", "--bits", "3", "-f"];
     write_matrices(&path("eight.safetensors"), 8);
     run(&[&lossy[..], &["eight.safetensors"]].concat(), 150);
     let before = peak_megabytes();
     write_matrices(&path("more.safetensors"), 32);
     run(&[&lossy[..], &["more.safetensors"]].concat(), before + 20);
-    // Mapped pages the system can take back: what counts is memory of its own.
+    // The system can reclaim mapped pages, so only the data segment is limited.
     let limited = "ulimit -d 100000 && exec \"$0\" compare m.occ m.safetensors";
     let mut command = Command::new("sh");
     command.args(["-c", limited, env!("CARGO_BIN_EXE_occ")]).env("RAYON_NUM_THREADS", "4");

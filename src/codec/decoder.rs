@@ -4,7 +4,7 @@ use super::{Codec, Coding, planes, trellis};
 use crate::dtype::{Dtype, number};
 use crate::error::{Error, Result};
 
-/// Decodes the chunks of one tensor, whatever its codec.
+/// Decodes the chunks of one tensor with its codec.
 pub(crate) enum Decoder {
     Raw,
     Planes(Box<planes::PlaneDecoder>),

@@ -43,7 +43,7 @@ enum EncodeMode {
     Lossless,
     /// At the step of the plan, or within its error bound.
     Planned(LossyPlan),
-    /// At a step at which the file has at most so many bytes.
+    /// At a step at which the file has at most this number of bytes.
     FileBytes(LossyPlan, u64),
 }
 
@@ -317,7 +317,7 @@ impl<'f, 'w, 's, 'o> Frames<'f, 'w, 's, 'o> {
         self.lengths.len() - 1
     }
 
-    /// The length of a file that ends after so many frames.
+    /// The length of a file that ends after the first `frames` frames.
     fn length_after(&self, frames: usize) -> u64 {
         self.lengths[frames]
     }

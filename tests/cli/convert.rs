@@ -1,7 +1,7 @@
 //! Compression and decompression of files, folders and pipes.
 
 use super::*;
-use crate::common::few;
+use crate::common::small_samples;
 use std::path::Path;
 
 #[test]
@@ -107,15 +107,16 @@ fn json_has_the_documented_fields() {
             (&input.into(), &output.into())
         );
         assert_eq!(report["ratio"], coded as f64 / original as f64);
-        let weights: usize = menagerie().iter().map(|s| s.shape.iter().product::<usize>()).sum();
+        let weights: usize =
+            varied_samples().iter().map(|s| s.shape.iter().product::<usize>()).sum();
         assert_eq!(report["weights"], weights);
         assert_eq!(report["bits_per_weight"], 8.0 * coded as f64 / weights as f64);
         assert!(report["seconds"].as_f64().unwrap() > 0.0);
     }
     let report = folder.run(&["inspect", "m.occ", "--json"]);
     let report: Value = serde_json::from_slice(succeeded(&report)).unwrap();
-    assert_eq!(report["tensors"].as_array().unwrap().len(), menagerie().len());
-    for (tensor, sample) in report["tensors"].as_array().unwrap().iter().zip(menagerie()) {
+    assert_eq!(report["tensors"].as_array().unwrap().len(), varied_samples().len());
+    for (tensor, sample) in report["tensors"].as_array().unwrap().iter().zip(varied_samples()) {
         assert_eq!(tensor["name"], sample.name);
         assert_eq!(tensor["dtype"], sample.dtype.name());
         assert_eq!(tensor["shape"], serde_json::json!(sample.shape));
@@ -134,7 +135,7 @@ fn a_sharded_checkpoint_is_restored() {
     fs::create_dir(&model).unwrap();
     let index = br#"{"weight_map":{"bf16.coded":"a.safetensors"}}"#;
     fs::write(model.join("model.safetensors.index.json"), index).unwrap();
-    fs::write(model.join("a.safetensors"), safetensors(&few()[..1])).unwrap();
+    fs::write(model.join("a.safetensors"), safetensors(&small_samples()[..1])).unwrap();
     succeeded(&folder.run(&["compress", "model/"]));
     fs::rename(&model, folder.path("original")).unwrap();
     succeeded(&folder.run(&["decompress", "model.occ"]));

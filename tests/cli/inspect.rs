@@ -1,12 +1,12 @@
 //! `occ inspect` and `occ verify`.
 
 use super::*;
-use crate::common::few;
+use crate::common::small_samples;
 
 #[test]
 fn verify_names_the_damaged_chunk() {
     let folder = Folder::new();
-    fs::write(folder.path("m.safetensors"), safetensors(&few()[..1])).unwrap();
+    fs::write(folder.path("m.safetensors"), safetensors(&small_samples()[..1])).unwrap();
     succeeded(&folder.run(&["compress", "m.safetensors"]));
     let mut coded = folder.read("m.occ");
     let middle = coded.len() / 2; // within the only tensor's only chunk

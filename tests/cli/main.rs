@@ -13,7 +13,7 @@ mod lossy;
 mod report;
 mod toy;
 
-use common::{menagerie, safetensors};
+use common::{safetensors, varied_samples};
 use occ::Dtype;
 use serde_json::Value;
 use std::fs;
@@ -27,7 +27,7 @@ impl Folder {
     /// A folder with `m.safetensors` in it.
     fn new() -> Self {
         let folder = Self(tempfile::tempdir().unwrap());
-        fs::write(folder.path("m.safetensors"), safetensors(&menagerie())).unwrap();
+        fs::write(folder.path("m.safetensors"), safetensors(&varied_samples())).unwrap();
         folder
     }
 

@@ -1,11 +1,11 @@
-//! Made-up tensors and files that several tests share.
-#![allow(dead_code)] // no test uses all of it
+//! Synthetic tensors and files for several tests.
+#![allow(dead_code)] // each test binary uses a part
 
 pub mod lossy;
 
 use occ::{Dtype, TensorSource, WriteOptions, Writer};
 
-/// A tensor to be written.
+/// A tensor before encoding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sample {
     pub name: String,
@@ -36,7 +36,7 @@ impl Random {
         x ^ (x >> 31)
     }
 
-    /// Nearly normal, as weights are: a sum of twelve uniform numbers.
+    /// Approximately normal, standard deviation 0.02: the centred sum of twelve uniform numbers.
     pub fn weight(&mut self) -> f32 {
         let sum: f64 = (0..12).map(|_| self.next() as f64 / u64::MAX as f64).sum();
         ((sum - 6.0) * 0.02) as f32
@@ -62,8 +62,8 @@ pub fn f32_weights(seed: u64, count: usize) -> Vec<u8> {
     (0..count).flat_map(|_| random.weight().to_le_bytes()).collect()
 }
 
-/// A few tensors of every kind of storage, small.
-pub fn menagerie() -> Vec<Sample> {
+/// Small tensors of every dtype, coded and raw, with unusual shapes and names.
+pub fn varied_samples() -> Vec<Sample> {
     let mut random = Random(7);
     let mut samples = vec![
         Sample::new("bf16.coded", Dtype::Bf16, &[40, 33], bf16_weights(1, 40 * 33)),
@@ -87,30 +87,31 @@ pub fn menagerie() -> Vec<Sample> {
         Sample::new(&format!("all.{dtype}"), dtype, &[32, 32], bytes)
     }));
     samples.push(Sample::new("noise.f16", Dtype::F16, &[40, 20], random.bytes(1600)));
-    samples.push(paired());
+    samples.push(paired_exponents());
     samples
 }
 
-/// Exponents of so few kinds that they are coded in pairs, but for one that is far off now and then;
-/// the last ones are in no block.
-pub fn paired() -> Sample {
+/// BF16 values with three different exponents, which are coded in pairs, and rare outliers. The
+/// last elements are in no complete block.
+pub fn paired_exponents() -> Sample {
     let mut random = Random(9);
-    let exponent = |word: usize, kind: u8| if word % 2000 == 7 { 200 } else { 120 - kind % 3 };
+    let exponent = |word: usize, noise: u8| if word % 2000 == 7 { 200 } else { 120 - noise % 3 };
     let words = random.bytes(6436).into_iter().zip(random.bytes(6436)).enumerate();
-    let words = words
-        .map(|(word, (low, kind))| u16::from_be_bytes([exponent(word, kind), low]).rotate_right(1));
+    let words = words.map(|(word, (low, noise))| {
+        u16::from_be_bytes([exponent(word, noise), low]).rotate_right(1)
+    });
     let bytes = words.flat_map(u16::to_le_bytes).collect();
     Sample::new("bf16.paired", Dtype::Bf16, &[4, 1609], bytes)
 }
 
-/// Enough of them for a file of a few kilobytes.
-pub fn few() -> Vec<Sample> {
-    let mut samples = menagerie();
+/// The first of the varied samples, for a file of a few kilobytes.
+pub fn small_samples() -> Vec<Sample> {
+    let mut samples = varied_samples();
     samples.truncate(9);
     samples
 }
 
-/// Writes samples to memory.
+/// A file of these samples.
 pub fn written(samples: &[Sample], options: WriteOptions) -> Vec<u8> {
     let mut file = Vec::new();
     let mut writer = Writer::new(&mut file, options).unwrap();
@@ -122,12 +123,12 @@ pub fn written(samples: &[Sample], options: WriteOptions) -> Vec<u8> {
     file
 }
 
-/// Options that make several chunks of small tensors.
+/// Options with which small tensors have several chunks.
 pub fn small_chunks(chunk_elements: u64) -> WriteOptions {
     WriteOptions::default().chunk_elements(chunk_elements)
 }
 
-/// A safetensors file of these tensors, end to end, with the header that is customary.
+/// A safetensors file of these tensors, with a header like that of PyTorch checkpoints.
 pub fn safetensors(samples: &[Sample]) -> Vec<u8> {
     let mut end = 0;
     let entries: Vec<String> = samples

@@ -1,7 +1,7 @@
 //! Analysis of models: statistics of known matrices, determinism, errors.
 #![cfg(feature = "analysis")]
 
-use crate::common::{Sample, bf16_weights, f16_weights, f32_weights, menagerie, safetensors};
+use crate::common::{Sample, bf16_weights, f16_weights, f32_weights, safetensors, varied_samples};
 use occ::Coordinates;
 use occ::analysis::{Analysis, AnalyzeOptions, analyze};
 use occ::{Dtype, Error, TensorRole};
@@ -97,7 +97,7 @@ fn pattern_selects_tensors() {
 /// All dtypes, special values, zeros and constants.
 #[test]
 fn unusual_tensors_are_analysed() {
-    let mut samples = menagerie();
+    let mut samples = varied_samples();
     let specials = [f32::NAN, f32::INFINITY, f32::MAX, f32::MIN_POSITIVE, -0.0, 1e-30];
     let bytes = (0..4096).flat_map(|i| specials[i % 6].to_le_bytes()).collect();
     samples.push(Sample::new("special", Dtype::F32, &[64, 64], bytes));

@@ -28,12 +28,12 @@ fn compared(a: &[Sample], b: &[Sample], inputs: &[Sample]) -> Result<Comparison>
     Ok(comparison)
 }
 
-fn singles(name: &str, shape: &[usize], values: &[f64]) -> Sample {
+fn f32_sample(name: &str, shape: &[usize], values: &[f64]) -> Sample {
     let bytes = values.iter().flat_map(|&value| (value as f32).to_le_bytes()).collect();
     Sample::new(name, Dtype::F32, shape, bytes)
 }
 
-fn doubles(name: &str, shape: &[usize], values: &[f64]) -> Sample {
+fn f64_sample(name: &str, shape: &[usize], values: &[f64]) -> Sample {
     let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
     Sample::new(name, Dtype::F64, shape, bytes)
 }
@@ -41,7 +41,7 @@ fn doubles(name: &str, shape: &[usize], values: &[f64]) -> Sample {
 /// Compares weights of one shape with inputs for them.
 fn tensor(shape: &[usize], [a, b]: [&[f64]; 2], inputs: Sample) -> TensorComparison {
     let comparison =
-        compared(&[singles("w", shape, a)], &[singles("w", shape, b)], &[inputs]).unwrap();
+        compared(&[f32_sample("w", shape, a)], &[f32_sample("w", shape, b)], &[inputs]).unwrap();
     let [tensor] = comparison.tensors.try_into().unwrap();
     assert_eq!(comparison.total.operator, tensor.operator);
     assert!(comparison.unused_inputs.is_empty());
@@ -65,7 +65,7 @@ const NEAR: [&[f64]; 2] = [&[1.0, 2.0, 3.0, 4.0], &[1.0, 2.0, 3.0, 3.0]];
 /// W x = (3, 7) and (5, 11), E x = (0, 1) and (0, 2).
 #[test]
 fn known_output_errors() {
-    let batch = |name| singles(name, TWO, &[1.0, 1.0, 1.0, 2.0]);
+    let batch = |name| f32_sample(name, TWO, &[1.0, 1.0, 1.0, 2.0]);
     let expected = (5.0 / 204.0f64).sqrt();
     let found = tensor(TWO, NEAR, batch("w.inputs"));
     assert!(close(found.operator.unwrap().rel_error, expected), "{found:?}");
@@ -73,15 +73,15 @@ fn known_output_errors() {
     assert_eq!((found.inputs, found.transposed), (Some(Inputs::Batch { vectors: 2 }), false));
     // One vector, as a vector or as a matrix with one row.
     for shape in [&[2][..], &[1, 2], &[1, 1, 2]] {
-        let found = rel_error(TWO, NEAR, singles("w", shape, &[1.0, 2.0]));
+        let found = rel_error(TWO, NEAR, f32_sample("w", shape, &[1.0, 2.0]));
         assert!(close(found, (4.0 / 146.0f64).sqrt()), "{found}");
     }
     // Leading dimensions count vectors.
-    let vectors = singles("w", &[2, 2, 2], &[1.0, 1.0, 1.0, 2.0, 0.0, 0.0, 0.0, 0.0]);
+    let vectors = f32_sample("w", &[2, 2, 2], &[1.0, 1.0, 1.0, 2.0, 0.0, 0.0, 0.0, 0.0]);
     let found = tensor(TWO, NEAR, vectors);
     assert_eq!(found.inputs, Some(Inputs::Batch { vectors: 4 }));
     assert!(close(found.operator.unwrap().rel_error, expected), "from a Gram matrix");
-    let found = tensor(TWO, NEAR, singles("w", TWO, &[2.0, 3.0, 3.0, 5.0]));
+    let found = tensor(TWO, NEAR, f32_sample("w", TWO, &[2.0, 3.0, 3.0, 5.0]));
     assert_eq!(found.inputs, Some(Inputs::Gram));
     assert!(close(found.operator.unwrap().rel_error, expected));
 }
@@ -89,7 +89,7 @@ fn known_output_errors() {
 /// The same numbers as a batch and as a Gram matrix.
 #[test]
 fn suffix_determines_form() {
-    let diagonal = |name| singles(name, TWO, &[1.0, 0.0, 0.0, 2.0]);
+    let diagonal = |name| f32_sample(name, TWO, &[1.0, 0.0, 0.0, 2.0]);
     let inputs = |name| tensor(TWO, NEAR, diagonal(name)).inputs.unwrap();
     assert_eq!(inputs("w"), Inputs::Gram);
     assert_eq!(inputs("w.gram"), Inputs::Gram);
@@ -102,7 +102,7 @@ fn suffix_determines_form() {
 
 #[test]
 fn form_without_suffix_depends_on_symmetry() {
-    let inputs = |x: [f64; 4]| tensor(TWO, NEAR, singles("w", TWO, &x)).inputs.unwrap();
+    let inputs = |x: [f64; 4]| tensor(TWO, NEAR, f32_sample("w", TWO, &x)).inputs.unwrap();
     let batch = Inputs::Batch { vectors: 2 };
     // Symmetric, exactly and up to rounding.
     assert_eq!(inputs([2.0, 1.0, 1.0, 3.0]), Inputs::Gram);
@@ -121,7 +121,7 @@ fn form_without_suffix_depends_on_symmetry() {
 
 #[test]
 fn identity_inputs_give_the_weight_error() {
-    let identity = |name| singles(name, TWO, &[1.0, 0.0, 0.0, 1.0]);
+    let identity = |name| f32_sample(name, TWO, &[1.0, 0.0, 0.0, 1.0]);
     for name in ["w", "w.gram", "w.inputs"] {
         let found = tensor(TWO, NEAR, identity(name));
         let (operator, weights) = (found.operator.unwrap(), found.distortion.unwrap());
@@ -133,9 +133,9 @@ fn identity_inputs_give_the_weight_error() {
 #[test]
 fn inputs_orthogonal_to_the_error_give_no_error() {
     let weights: [&[f64]; 2] = [&[1.0, 2.0, 3.0, 4.0], &[0.0, 1.0, 5.0, 6.0]];
-    let batch = singles("w", &[3, 2], &[1.0, -1.0, -2.0, 2.0, 0.5, -0.5]);
-    let gram = singles("w", TWO, &[5.25, -5.25, -5.25, 5.25]);
-    for inputs in [batch, gram, singles("w", &[2], &[3.0, -3.0])] {
+    let batch = f32_sample("w", &[3, 2], &[1.0, -1.0, -2.0, 2.0, 0.5, -0.5]);
+    let gram = f32_sample("w", TWO, &[5.25, -5.25, -5.25, 5.25]);
+    for inputs in [batch, gram, f32_sample("w", &[2], &[3.0, -3.0])] {
         let found = tensor(TWO, weights, inputs);
         assert!(found.distortion.unwrap().rel_error > 0.5);
         let operator = found.operator.unwrap();
@@ -145,13 +145,13 @@ fn inputs_orthogonal_to_the_error_give_no_error() {
 
 #[test]
 fn zero_outputs_and_special_weights() {
-    let ones = || singles("w", &[2], &[1.0, 1.0]);
+    let ones = || f32_sample("w", &[2], &[1.0, 1.0]);
     assert_eq!(rel_error(TWO, [&[0.0; 4], &[0.0; 4]], ones()), 0.0);
     assert_eq!(rel_error(TWO, [&[0.0; 4], NEAR[0]], ones()), f64::INFINITY);
-    assert_eq!(rel_error(TWO, NEAR, singles("w", &[2], &[0.0, 0.0])), 0.0);
-    assert_eq!(rel_error(TWO, NEAR, singles("w", &[0, 2], &[])), 0.0);
+    assert_eq!(rel_error(TWO, NEAR, f32_sample("w", &[2], &[0.0, 0.0])), 0.0);
+    assert_eq!(rel_error(TWO, NEAR, f32_sample("w", &[0, 2], &[])), 0.0);
     assert_eq!(rel_error(&[0, 2], [&[], &[]], ones()), 0.0);
-    assert_eq!(rel_error(&[2, 0], [&[], &[]], singles("w", &[3, 0], &[])), 0.0);
+    assert_eq!(rel_error(&[2, 0], [&[], &[]], f32_sample("w", &[3, 0], &[])), 0.0);
     // As in the comparison of weights: excluded if both are the same, else infinite.
     let [nan, infinity] = [f64::NAN, f64::INFINITY];
     for same in [nan, infinity] {
@@ -164,20 +164,22 @@ fn zero_outputs_and_special_weights() {
 /// Stored as inputs × outputs, as in GPT-2: three inputs, two outputs.
 #[test]
 fn weights_stored_as_inputs_by_outputs_are_transposed() {
-    let upright: [&[f64]; 2] = [&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[1.0, 2.0, 4.0, 4.0, 3.0, 6.0]];
-    let turned: [&[f64]; 2] = [&[1.0, 4.0, 2.0, 5.0, 3.0, 6.0], &[1.0, 4.0, 2.0, 3.0, 4.0, 6.0]];
+    let by_outputs: [&[f64]; 2] =
+        [&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[1.0, 2.0, 4.0, 4.0, 3.0, 6.0]];
+    let by_inputs: [&[f64]; 2] = [&[1.0, 4.0, 2.0, 5.0, 3.0, 6.0], &[1.0, 4.0, 2.0, 3.0, 4.0, 6.0]];
     let gram = [9.0, 1.0, 2.0, 1.0, 8.0, 3.0, 2.0, 3.0, 7.0];
     for inputs in [
-        singles("w", &[3], &[1.0, 2.0, 3.0]),
-        singles("w", &[4, 3], &[1.0, 2.0, 3.0, 0.0, 1.0, 5.0, 2.0, 2.0, 1.0, 0.0, 0.0, 1.0]),
-        singles("w.gram", &[3, 3], &gram),
+        f32_sample("w", &[3], &[1.0, 2.0, 3.0]),
+        f32_sample("w", &[4, 3], &[1.0, 2.0, 3.0, 0.0, 1.0, 5.0, 2.0, 2.0, 1.0, 0.0, 0.0, 1.0]),
+        f32_sample("w.gram", &[3, 3], &gram),
     ] {
-        let found = tensor(&[3, 2], turned, inputs.clone());
-        let expected = tensor(&[2, 3], upright, inputs);
+        let found = tensor(&[3, 2], by_inputs, inputs.clone());
+        let expected = tensor(&[2, 3], by_outputs, inputs);
         assert!(found.transposed && !expected.transposed);
         assert_eq!((found.operator, found.inputs), (expected.operator, expected.inputs));
     }
-    let single = tensor(&[3, 2], turned, singles("w", &[3], &[1.0, 2.0, 3.0])).operator.unwrap();
+    let single =
+        tensor(&[3, 2], by_inputs, f32_sample("w", &[3], &[1.0, 2.0, 3.0])).operator.unwrap();
     // Outputs 14 and 32; errors −3 and 4.
     assert!(close(single.rel_error, (25.0 / (14.0 * 14.0 + 32.0 * 32.0f64)).sqrt()), "{single:?}");
 }
@@ -187,7 +189,7 @@ fn weights_stored_as_inputs_by_outputs_are_transposed() {
 fn inputs_of_convolutions_are_patches() {
     let a = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0];
     let b = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 9.0];
-    let found = tensor(&[2, 1, 2, 2], [&a, &b], singles("w", &[4], &[1.0, 0.0, 0.0, 1.0]));
+    let found = tensor(&[2, 1, 2, 2], [&a, &b], f32_sample("w", &[4], &[1.0, 0.0, 0.0, 1.0]));
     let expected = (1.0 / (25.0 + 169.0f64)).sqrt();
     assert!(close(found.operator.unwrap().rel_error, expected) && !found.transposed);
 }
@@ -195,9 +197,9 @@ fn inputs_of_convolutions_are_patches() {
 #[test]
 fn total_sums_energies() {
     let model = |last: f64| {
-        ["v", "w", "other"].map(|name| singles(name, TWO, &[1.0, 2.0, 3.0, last])).to_vec()
+        ["v", "w", "other"].map(|name| f32_sample(name, TWO, &[1.0, 2.0, 3.0, last])).to_vec()
     };
-    let inputs = [singles("w", &[2], &[1.0, 1.0]), singles("v", &[2], &[1.0, 2.0])];
+    let inputs = [f32_sample("w", &[2], &[1.0, 1.0]), f32_sample("v", &[2], &[1.0, 2.0])];
     let total = compared(&model(4.0), &model(3.0), &inputs).unwrap().total;
     let expected = ((1.0 + 4.0) / (9.0 + 49.0 + 25.0 + 121.0f64)).sqrt();
     assert!(close(total.operator.unwrap().rel_error, expected));
@@ -206,20 +208,20 @@ fn total_sums_energies() {
 #[test]
 fn unused_inputs_are_listed() {
     let weights = [
-        singles("w", TWO, NEAR[0]),
-        singles("norm", &[2], &[1.0, 2.0]),
-        singles("gone", TWO, NEAR[0]),
+        f32_sample("w", TWO, NEAR[0]),
+        f32_sample("norm", &[2], &[1.0, 2.0]),
+        f32_sample("gone", TWO, NEAR[0]),
     ];
     let names = ["x", "w.input", "norm", "gone", "w.gram", "norm.gram"];
-    let inputs = names.map(|name| singles(name, TWO, &[f64::NAN, 0.0, 0.0, 1.0]));
+    let inputs = names.map(|name| f32_sample(name, TWO, &[f64::NAN, 0.0, 0.0, 1.0]));
     let mut inputs = inputs.to_vec();
-    inputs[4] = singles("w.gram", TWO, &[1.0, 0.0, 0.0, 1.0]);
+    inputs[4] = f32_sample("w.gram", TWO, &[1.0, 0.0, 0.0, 1.0]);
     let comparison = compared(&weights, &weights[..2], &inputs).unwrap();
     assert_eq!(comparison.unused_inputs, ["x", "w.input", "norm", "gone", "norm.gram"]);
     let operators: Vec<_> = comparison.tensors.iter().map(|t| t.operator.is_some()).collect();
     assert_eq!(operators, [true, false]);
     // An entry with the exact name of a weight takes precedence.
-    let weights = ["w", "w.gram"].map(|name| singles(name, TWO, NEAR[0]));
+    let weights = ["w", "w.gram"].map(|name| f32_sample(name, TWO, NEAR[0]));
     let comparison = compared(&weights, &weights, &inputs[4..5]).unwrap();
     assert!(comparison.tensors[0].operator.is_none() && comparison.tensors[1].operator.is_some());
 }
@@ -227,7 +229,7 @@ fn unused_inputs_are_listed() {
 #[test]
 fn invalid_inputs_are_rejected_by_name() {
     let refused = |inputs: &[Sample], message: &str| {
-        let [a, b] = NEAR.map(|values| singles("w", TWO, values));
+        let [a, b] = NEAR.map(|values| f32_sample("w", TWO, values));
         let error = compared(&[a], &[b], inputs).unwrap_err();
         assert!(error.to_string().contains(message), "{error}");
         let at = error.location().unwrap();
@@ -238,22 +240,22 @@ fn invalid_inputs_are_rejected_by_name() {
     let invalid = |inputs: Sample, message| {
         assert!(matches!(refused(&[inputs], message), Error::InvalidArgument { .. }));
     };
-    invalid(singles("w", &[1, 3], &[1.0; 3]), "width 3 for a weight of shape [2, 2]");
-    invalid(singles("w.inputs", &[3, 1], &[1.0; 3]), "width 1");
-    invalid(singles("w", &[], &[1.0]), "dimensions");
-    invalid(singles("w.gram", &[3, 2], &[1.0; 6]), "square");
-    invalid(singles("w.gram", &[2], &[1.0; 2]), "square");
-    invalid(singles("w.gram", TWO, &[2.0, 1.0, 1.1, 3.0]), "symmetric");
-    invalid(singles("w.gram", TWO, &[0.0, 1.0, 1.0, 0.0]), "semi-definite");
+    invalid(f32_sample("w", &[1, 3], &[1.0; 3]), "width 3 for a weight of shape [2, 2]");
+    invalid(f32_sample("w.inputs", &[3, 1], &[1.0; 3]), "width 1");
+    invalid(f32_sample("w", &[], &[1.0]), "dimensions");
+    invalid(f32_sample("w.gram", &[3, 2], &[1.0; 6]), "square");
+    invalid(f32_sample("w.gram", &[2], &[1.0; 2]), "square");
+    invalid(f32_sample("w.gram", TWO, &[2.0, 1.0, 1.1, 3.0]), "symmetric");
+    invalid(f32_sample("w.gram", TWO, &[0.0, 1.0, 1.0, 0.0]), "semi-definite");
     for bad in [f64::NAN, f64::INFINITY] {
-        invalid(singles("w", TWO, &[1.0, 2.0, 2.0, bad]), "finite");
-        invalid(singles("w", &[3, 2], &[1.0, 2.0, 2.0, 1.0, bad, 0.0]), "finite");
+        invalid(f32_sample("w", TWO, &[1.0, 2.0, 2.0, bad]), "finite");
+        invalid(f32_sample("w", &[3, 2], &[1.0, 2.0, 2.0, 1.0, bad, 0.0]), "finite");
     }
-    invalid(doubles("w", &[2], &[1e200, 1e200]), "overflow F64");
-    invalid(doubles("w", &[3, 2], &[1e200; 6]), "overflow F64");
+    invalid(f64_sample("w", &[2], &[1e200, 1e200]), "overflow F64");
+    invalid(f64_sample("w", &[3, 2], &[1e200; 6]), "overflow F64");
     let complex = Sample::new("w", Dtype::C64, &[2], vec![0; 16]);
     assert!(matches!(refused(&[complex], "C64"), Error::Unsupported { .. }));
-    let twice = ["w.gram", "w"].map(|name| singles(name, TWO, &[1.0, 0.0, 0.0, 1.0]));
+    let twice = ["w.gram", "w"].map(|name| f32_sample(name, TWO, &[1.0, 0.0, 0.0, 1.0]));
     assert!(matches!(refused(&twice, "second entry"), Error::InvalidArgument { .. }));
 }
 
@@ -261,8 +263,8 @@ fn invalid_inputs_are_rejected_by_name() {
 #[test]
 fn indefinite_gram_matrix_is_rejected() {
     let shape = &[1, 3];
-    let [a, b] = [[2.0, 2.0, 2.0], [1.0, 1.0, 1.0]].map(|w| singles("w", shape, &w));
-    let x = singles("w", &[3, 3], &[1.0, -0.9, -0.9, -0.9, 1.0, -0.9, -0.9, -0.9, 1.0]);
+    let [a, b] = [[2.0, 2.0, 2.0], [1.0, 1.0, 1.0]].map(|w| f32_sample("w", shape, &w));
+    let x = f32_sample("w", &[3, 3], &[1.0, -0.9, -0.9, -0.9, 1.0, -0.9, -0.9, -0.9, 1.0]);
     let error = compared(&[a], &[b], &[x]).unwrap_err();
     assert!(error.to_string().contains("semi-definite"), "{error}");
     assert_eq!(error.location().unwrap().tensor.as_deref(), Some("w"));
@@ -272,7 +274,7 @@ fn indefinite_gram_matrix_is_rejected() {
 #[test]
 fn rounded_gram_matrix_gives_no_negative_error() {
     let weights: [&[f64]; 2] = [&[1.0, 1.0], &[0.0, 2.0]];
-    let gram = singles("w.gram", TWO, &[1.0, 1.000001, 1.000001, 1.0]);
+    let gram = f32_sample("w.gram", TWO, &[1.0, 1.000001, 1.000001, 1.0]);
     assert_eq!(rel_error(&[1, 2], weights, gram), 0.0);
 }
 
@@ -280,8 +282,8 @@ fn rounded_gram_matrix_gives_no_negative_error() {
 fn inputs_can_be_in_any_file_format() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
-    let [a, b] = NEAR.map(|values| singles("w", TWO, values));
-    let x = singles("w", &[3, 2], &[1.0, 2.0, -3.0, 4.0, 0.5, 0.25]);
+    let [a, b] = NEAR.map(|values| f32_sample("w", TWO, values));
+    let x = f32_sample("w", &[3, 2], &[1.0, 2.0, -3.0, 4.0, 0.5, 0.25]);
     fs::write(path("a"), safetensors(&[a])).unwrap();
     fs::write(path("b"), safetensors(&[b])).unwrap();
     fs::write(path("x.safetensors"), safetensors(std::slice::from_ref(&x))).unwrap();
@@ -333,7 +335,7 @@ fn threads_do_not_change_results() {
 /// The relative error of outputs for I8 weights and inputs, by plain loops.
 fn plain_rel_error(a: &Sample, b: &Sample, inputs: &Sample) -> f64 {
     let width = inputs.shape[1];
-    // Distance between the weights of an output, and between outputs.
+    // Distances between the weights of one output, and between outputs.
     let (step, stride) = if a.shape[1] == width { (1, width) } else { (a.shape[1], 1) };
     let outputs = a.bytes.len() / width;
     let value = |byte: u8| f64::from(byte as i8);
@@ -383,10 +385,10 @@ proptest! {
         let expected = (energy(&e) / energy(&a)).sqrt();
         let shape = [outputs, width];
         for inputs in [
-            doubles("w.inputs", &[vectors, width], &x),
-            doubles("w.gram", &[width, width], &gram),
+            f64_sample("w.inputs", &[vectors, width], &x),
+            f64_sample("w.gram", &[width, width], &gram),
         ] {
-            let [a, b] = [&a, &b].map(|values| doubles("w", &shape, values));
+            let [a, b] = [&a, &b].map(|values| f64_sample("w", &shape, values));
             let found = compared(&[a], &[b], &[inputs]).unwrap().total.operator.unwrap();
             prop_assert!(
                 (found.rel_error - expected).abs() <= 1e-6 * expected,

@@ -2,7 +2,7 @@
 #![cfg(feature = "convert")]
 
 use crate::common::{
-    Random, Sample, bf16_weights, few, menagerie, safetensors, small_chunks, written,
+    Random, Sample, bf16_weights, safetensors, small_chunks, small_samples, varied_samples, written,
 };
 use half::{bf16, f16};
 use occ::{
@@ -36,12 +36,12 @@ fn tensors(a: Sample, b: Sample) -> TensorComparison {
     tensor
 }
 
-fn singles(values: &[f32]) -> Sample {
+fn f32_sample(values: &[f32]) -> Sample {
     let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
     Sample::new("w", Dtype::F32, &[values.len()], bytes)
 }
 
-fn doubles(values: &[f64]) -> Sample {
+fn f64_sample(values: &[f64]) -> Sample {
     let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
     Sample::new("w", Dtype::F64, &[values.len()], bytes)
 }
@@ -57,7 +57,7 @@ fn numbers(distortion: Option<Distortion>) -> [f64; 4] {
 }
 
 fn distortion(a: &[f32], b: &[f32]) -> [f64; 4] {
-    numbers(tensors(singles(a), singles(b)).distortion)
+    numbers(tensors(f32_sample(a), f32_sample(b)).distortion)
 }
 
 const INFINITY: f64 = f64::INFINITY;
@@ -87,7 +87,7 @@ fn distortions_of_zeros_and_empty_tensors() {
     assert_eq!(distortion(&[], &[]), EQUAL);
     assert_eq!(distortion(&[0.0; 3], &[0.0; 3]), EQUAL);
     assert_eq!(distortion(&[0.0; 3], &[0.0, 0.5, 0.0]), [INFINITY, -INFINITY, 0.5, 0.0]);
-    let tensor = tensors(singles(&[0.0]), singles(&[-0.0]));
+    let tensor = tensors(f32_sample(&[0.0]), f32_sample(&[-0.0]));
     assert_eq!((numbers(tensor.distortion), tensor.identical), (EQUAL, false));
 }
 
@@ -120,14 +120,14 @@ fn nan_and_infinity_are_excluded_or_make_errors_infinite() {
 }
 
 #[test]
-fn large_doubles_do_not_overflow() {
-    let large = doubles(&[1e300, 1.0]);
+fn large_f64_values_do_not_overflow() {
+    let large = f64_sample(&[1e300, 1.0]);
     assert_eq!(numbers(tensors(large.clone(), large).distortion), EQUAL);
     for (a, b) in [(1e300, 1e299), (1e300, 1.0), (1.0, 1e300)] {
-        let found = numbers(tensors(doubles(&[a, 1.0]), doubles(&[b, 1.0])).distortion);
+        let found = numbers(tensors(f64_sample(&[a, 1.0]), f64_sample(&[b, 1.0])).distortion);
         assert_eq!(found, [INFINITY, -INFINITY, INFINITY, 1.0], "{a} {b}");
     }
-    let (large, larger) = (doubles(&[1e144; 5]), doubles(&[3e144; 5]));
+    let (large, larger) = (f64_sample(&[1e144; 5]), f64_sample(&[3e144; 5]));
     let [rel_error, _, largest, cosine] = numbers(tensors(large, larger).distortion);
     assert!(close(rel_error, 2.0) && close(cosine, 1.0) && close(largest / 2e144, 1.0));
 }
@@ -135,26 +135,27 @@ fn large_doubles_do_not_overflow() {
 #[test]
 fn different_dtypes_are_compared_as_numbers() {
     let values = [1.0f32, -2.5, 1024.0, 0.0, f32::NAN, f32::NEG_INFINITY];
-    let single = singles(&values);
-    let brains = values.iter().flat_map(|&x| bf16::from_f32(x).to_le_bytes());
-    let halves = values.iter().flat_map(|&x| f16::from_f32(x).to_le_bytes());
-    let brains = bytes(Dtype::Bf16, &brains.collect::<Vec<_>>());
-    let halves = bytes(Dtype::F16, &halves.collect::<Vec<_>>());
-    let double = doubles(&values.map(f64::from));
-    for (a, b) in [(&single, &brains), (&brains, &halves), (&halves, &double), (&double, &single)] {
+    let in_f32 = f32_sample(&values);
+    let bf16_bytes = values.iter().flat_map(|&x| bf16::from_f32(x).to_le_bytes());
+    let f16_bytes = values.iter().flat_map(|&x| f16::from_f32(x).to_le_bytes());
+    let in_bf16 = bytes(Dtype::Bf16, &bf16_bytes.collect::<Vec<_>>());
+    let in_f16 = bytes(Dtype::F16, &f16_bytes.collect::<Vec<_>>());
+    let in_f64 = f64_sample(&values.map(f64::from));
+    for (a, b) in [(&in_f32, &in_bf16), (&in_bf16, &in_f16), (&in_f16, &in_f64), (&in_f64, &in_f32)]
+    {
         let tensor = tensors(a.clone(), b.clone());
         assert_eq!((tensor.dtype, tensor.dtype_b), (a.dtype, b.dtype));
         assert_eq!(numbers(tensor.distortion), EQUAL);
         assert!(!tensor.identical && tensor.comparable());
     }
     let one = || bytes(Dtype::Bf16, &[0x80, 0x3f]);
-    for unlike in [f32::NAN, f32::INFINITY] {
-        let tensor = tensors(singles(&[unlike]), one());
+    for special in [f32::NAN, f32::INFINITY] {
+        let tensor = tensors(f32_sample(&[special]), one());
         assert_eq!(tensor.distortion.unwrap().rel_error, INFINITY);
-        let tensor = tensors(one(), singles(&[unlike]));
+        let tensor = tensors(one(), f32_sample(&[special]));
         assert_eq!(tensor.distortion.unwrap().rel_error, INFINITY);
     }
-    let third = tensors(singles(&[1.0 / 3.0]), bytes(Dtype::Bf16, &[0xab, 0x3e]));
+    let third = tensors(f32_sample(&[1.0 / 3.0]), bytes(Dtype::Bf16, &[0xab, 0x3e]));
     let error = f64::from(1.0f32 / 3.0) - f64::from(bf16::from_bits(0x3eab).to_f32());
     assert_eq!(third.distortion.unwrap().max_abs_error, error.abs());
 }
@@ -188,15 +189,16 @@ fn only_bytes_of_f4_f6_and_c64_are_compared() {
         let differing = tensors(sample.clone(), other);
         assert!(!differing.identical && differing.comparable() && differing.distortion.is_none());
         let number = Sample::new("w", Dtype::U8, &sample.shape, vec![0; sample.shape[0]]);
-        let unlike = tensors(sample, number);
-        assert!(!unlike.identical && !unlike.comparable() && unlike.distortion.is_none());
+        let different = tensors(sample, number);
+        assert!(!different.identical && !different.comparable());
+        assert!(different.distortion.is_none());
     }
 }
 
 #[test]
 fn different_names_and_shapes_are_reported() {
     let named = |name: &str, sample: &Sample| Sample { name: name.into(), ..sample.clone() };
-    let sample = singles(&[3.0, 4.0]);
+    let sample = f32_sample(&[3.0, 4.0]);
     let column = Sample { shape: vec![2, 1], ..sample.clone() };
     let a = ["z", "gone", "y", "a"].map(|name| named(name, &sample));
     let b = [named("a", &sample), named("new", &sample), named("y", &column), named("z", &sample)];
@@ -214,10 +216,11 @@ fn different_names_and_shapes_are_reported() {
     assert!(!comparison.total.identical);
     assert_eq!(numbers(comparison.total.distortion), EQUAL);
 
-    let apart = compared(&a[1..2], &b[1..2]);
-    assert!(apart.tensors.is_empty() && apart.total.distortion.is_none() && !apart.total.identical);
+    let disjoint = compared(&a[1..2], &b[1..2]);
+    assert!(disjoint.tensors.is_empty() && disjoint.total.distortion.is_none());
+    assert!(!disjoint.total.identical);
     let more = compared(&a[..1], &b);
-    assert!(more.tensors[0].identical && !more.total.identical, "the same, and others besides");
+    assert!(more.tensors[0].identical && !more.total.identical, "B has more tensors");
 }
 
 #[test]
@@ -226,7 +229,7 @@ fn total_equals_comparison_of_concatenated_tensors() {
         ["x", "w"]
             .into_iter()
             .zip(parts)
-            .map(|(name, part)| Sample { name: name.into(), ..singles(part) })
+            .map(|(name, part)| Sample { name: name.into(), ..f32_sample(part) })
             .collect::<Vec<_>>()
     };
     let total = compared(&parts([&[1.0, 2.0], &[3.0]]), &parts([&[1.5, 2.0], &[-3.0]])).total;
@@ -235,7 +238,7 @@ fn total_equals_comparison_of_concatenated_tensors() {
 }
 
 /// A model as `.occ`, as a safetensors file and as a folder of shards.
-fn stored_every_way(folder: &TempDir, samples: &[Sample]) -> [PathBuf; 3] {
+fn stored_in_all_formats(folder: &TempDir, samples: &[Sample]) -> [PathBuf; 3] {
     let path = |name: &str| folder.path().join(name);
     fs::write(path("m.occ"), written(samples, small_chunks(500))).unwrap();
     fs::write(path("m.safetensors"), safetensors(samples)).unwrap();
@@ -251,8 +254,8 @@ fn stored_every_way(folder: &TempDir, samples: &[Sample]) -> [PathBuf; 3] {
 #[test]
 fn file_format_does_not_change_results() {
     let folder = tempfile::tempdir().unwrap();
-    let samples = menagerie();
-    let paths = stored_every_way(&folder, &samples);
+    let samples = varied_samples();
+    let paths = stored_in_all_formats(&folder, &samples);
     for a in &paths {
         for b in &paths {
             let comparison = compare(a, b).unwrap();
@@ -273,23 +276,24 @@ fn file_format_does_not_change_results() {
 #[test]
 fn last_elements_of_long_tensors_are_compared() {
     const COUNT: usize = (1 << 20) + 5000;
-    let brains: Vec<u8> = bf16_weights(1, 1000).repeat(COUNT.div_ceil(1000))[..2 * COUNT].to_vec();
-    let mut brains = bytes(Dtype::Bf16, &brains);
-    let widened =
-        |sample: &Sample| singles(&decoded(sample).iter().map(|&x| x as f32).collect::<Vec<_>>());
-    let mut single = widened(&brains);
-    assert_eq!(numbers(tensors(single.clone(), brains.clone()).distortion), EQUAL);
+    let weights: Vec<u8> = bf16_weights(1, 1000).repeat(COUNT.div_ceil(1000))[..2 * COUNT].to_vec();
+    let mut in_bf16 = bytes(Dtype::Bf16, &weights);
+    let widened = |sample: &Sample| {
+        f32_sample(&decoded(sample).iter().map(|&x| x as f32).collect::<Vec<_>>())
+    };
+    let mut in_f32 = widened(&in_bf16);
+    assert_eq!(numbers(tensors(in_f32.clone(), in_bf16.clone()).distortion), EQUAL);
     for at in [4096, COUNT - 1] {
         let nan = 0x7fc1u16.to_le_bytes();
-        brains.bytes[2 * at..2 * at + 2].copy_from_slice(&nan);
-        assert_eq!(numbers(tensors(brains.clone(), brains.clone()).distortion), EQUAL);
-        assert_eq!(numbers(tensors(single, brains.clone()).distortion)[2], INFINITY);
-        single = widened(&brains);
-        assert_eq!(numbers(tensors(single.clone(), brains.clone()).distortion), EQUAL);
+        in_bf16.bytes[2 * at..2 * at + 2].copy_from_slice(&nan);
+        assert_eq!(numbers(tensors(in_bf16.clone(), in_bf16.clone()).distortion), EQUAL);
+        assert_eq!(numbers(tensors(in_f32, in_bf16.clone()).distortion)[2], INFINITY);
+        in_f32 = widened(&in_bf16);
+        assert_eq!(numbers(tensors(in_f32.clone(), in_bf16.clone()).distortion), EQUAL);
     }
-    let mut other = brains.clone();
+    let mut other = in_bf16.clone();
     other.bytes[2 * COUNT - 2] ^= 2; // another NaN
-    let tensor = tensors(brains, other);
+    let tensor = tensors(in_bf16, other);
     assert_eq!((tensor.identical, tensor.distortion.unwrap().max_abs_error), (false, INFINITY));
 }
 
@@ -339,8 +343,8 @@ fn errors_name_file_and_tensor() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let good = path("good");
-    fs::write(&good, safetensors(&few()[..1])).unwrap();
-    let mut damaged = written(&few()[..1], WriteOptions::default());
+    fs::write(&good, safetensors(&small_samples()[..1])).unwrap();
+    let mut damaged = written(&small_samples()[..1], WriteOptions::default());
     let middle = damaged.len() / 2; // within the only chunk
     damaged[middle] ^= 1;
     fs::write(path("damaged"), damaged).unwrap();
@@ -365,10 +369,10 @@ fn errors_name_file_and_tensor() {
 }
 
 fn encoded(dtype: Dtype, values: &[f64]) -> Sample {
-    let halves = |convert: fn(f64) -> [u8; 2]| values.iter().flat_map(|&x| convert(x)).collect();
+    let two_bytes = |convert: fn(f64) -> [u8; 2]| values.iter().flat_map(|&x| convert(x)).collect();
     let bytes = match dtype {
-        Dtype::F16 => halves(|x| f16::from_f64(x).to_le_bytes()),
-        Dtype::Bf16 => halves(|x| bf16::from_f64(x).to_le_bytes()),
+        Dtype::F16 => two_bytes(|x| f16::from_f64(x).to_le_bytes()),
+        Dtype::Bf16 => two_bytes(|x| bf16::from_f64(x).to_le_bytes()),
         Dtype::F32 => values.iter().flat_map(|&x| (x as f32).to_le_bytes()).collect(),
         _ => values.iter().flat_map(|x| x.to_le_bytes()).collect(),
     };

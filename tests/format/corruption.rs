@@ -1,11 +1,11 @@
-//! Damage is an error or does nothing: never a panic, never other data.
+//! Corruption is an error or has no effect: no panic, and no different data.
 
-use crate::common::{Sample, bf16_weights, few, safetensors, small_chunks, written};
+use crate::common::{Sample, bf16_weights, safetensors, small_chunks, small_samples, written};
 use occ::convert::{self, Checkpoint, Target};
 use occ::{Dtype, Error, Limits, Reader, StreamReader, VerifyOptions, Writer};
 
-/// Every tensor that can still be read is the one that was written.
-fn assert_harmless(file: &[u8], samples: &[Sample], what: &str) {
+/// Every tensor that still decodes equals the one that was written.
+fn assert_no_other_data(file: &[u8], samples: &[Sample], what: &str) {
     if let Ok(reader) = Reader::new(file) {
         for tensor in reader.tensors().flatten() {
             if let Ok(bytes) = tensor.decode() {
@@ -33,29 +33,29 @@ fn problems(file: &[u8], deep: bool) -> Vec<Error> {
 }
 
 #[test]
-fn any_single_byte_changed() {
-    let samples = few();
+fn a_change_of_any_byte_is_detected() {
+    let samples = small_samples();
     let file = written(&samples, small_chunks(300));
     for at in 0..file.len() {
         let flip = [0x01, 0x80, 0xff][at % 3];
         let mut damaged = file.clone();
         damaged[at] ^= flip;
-        assert_harmless(&damaged, &samples, &format!("byte {at} ^ {flip:#x}"));
-        assert!(!problems(&damaged, false).is_empty(), "byte {at} ^ {flip:#x} went unnoticed");
+        assert_no_other_data(&damaged, &samples, &format!("byte {at} ^ {flip:#x}"));
+        assert!(!problems(&damaged, false).is_empty(), "byte {at} ^ {flip:#x} was not detected");
     }
 }
 
 #[test]
-fn any_truncation() {
-    let samples = few();
+fn any_truncation_is_detected() {
+    let samples = small_samples();
     let file = written(&samples, small_chunks(300));
     for length in 0..file.len() {
         let cut = &file[..length];
         assert!(Reader::new(cut).is_err(), "opened at {length}");
-        assert_harmless(cut, &samples, &format!("cut at {length}"));
+        assert_no_other_data(cut, &samples, &format!("cut at {length}"));
         assert!(!problems(cut, false).is_empty());
         let last = StreamReader::new(cut).map(|stream| stream.tensors().last());
-        assert!(!matches!(last, Ok(None | Some(Ok(_)))), "the stream ended well at {length}");
+        assert!(!matches!(last, Ok(None | Some(Ok(_)))), "no error from the stream at {length}");
     }
     let longer = [file.as_slice(), b"x"].concat();
     assert!(Reader::new(&longer).is_err());
@@ -63,23 +63,23 @@ fn any_truncation() {
 }
 
 #[test]
-fn a_stream_that_failed_stays_failed() {
-    let mut file = written(&few(), small_chunks(300));
+fn a_failed_stream_keeps_failing() {
+    let mut file = written(&small_samples(), small_chunks(300));
     file[70] ^= 1;
     let mut stream = StreamReader::new(file.as_slice()).unwrap();
     for _ in 0..3 {
-        assert!(stream.next_tensor().is_err(), "damage taken for a good end");
+        assert!(stream.next_tensor().is_err(), "corruption is not the end of the stream");
     }
 }
 
 #[test]
-fn every_damaged_chunk_is_named() {
+fn every_corrupt_chunk_is_reported() {
     let bytes = bf16_weights(3, 1000);
     let sample = Sample::new("w", Dtype::Bf16, &[1000], bytes);
     let mut file = written(&[sample], small_chunks(100));
     let chunks = Reader::new(&file).unwrap().tensor("w").unwrap().chunks();
     assert_eq!(chunks, 10);
-    // The payload fills most of the file: two far-apart bytes are in two chunks.
+    // The payload fills most of the file: bytes at this distance are in different chunks.
     let middle = file.len() / 2;
     file[middle - 500] ^= 1;
     file[middle] ^= 1;
@@ -97,7 +97,7 @@ fn every_damaged_chunk_is_named() {
 }
 
 #[test]
-fn rows_touch_only_their_chunks() {
+fn rows_depend_only_on_their_chunks() {
     let (rows, columns) = (64, 100);
     let sample = Sample::new("w", Dtype::Bf16, &[rows, columns], bf16_weights(5, rows * columns));
     let noise = crate::common::Random(1).bytes(rows * columns);
@@ -105,31 +105,31 @@ fn rows_touch_only_their_chunks() {
     for sample in [sample, raw] {
         let file = written(std::slice::from_ref(&sample), small_chunks(8 * columns as u64));
         let row = sample.bytes.len() / rows;
-        // Each byte of the file damaged in turn: what rows still decode tells which chunk it was.
-        for (wanted, needed) in
+        // Decoding fails if it reads the chunk with the changed byte; the error names this chunk.
+        for (rows_read, needed) in
             [(0..1, 0..1), (7..9, 0..2), (16..24, 2..3), (20..50, 2..7), (63..64, 7..8)]
         {
-            let mut touched = std::collections::BTreeSet::new();
+            let mut chunks_read = std::collections::BTreeSet::new();
             for at in (0..file.len()).step_by(7) {
                 let mut damaged = file.clone();
                 damaged[at] ^= 0x55;
                 let Ok(reader) = Reader::new(&damaged) else { continue };
                 let tensor = reader.tensor(&sample.name).unwrap();
-                match tensor.decode_rows(wanted.clone()) {
+                match tensor.decode_rows(rows_read.clone()) {
                     Ok(bytes) => {
-                        assert_eq!(bytes, sample.bytes[wanted.start * row..wanted.end * row]);
+                        assert_eq!(bytes, sample.bytes[rows_read.start * row..rows_read.end * row]);
                     }
-                    Err(error) => touched.extend(error.location().unwrap().chunk),
+                    Err(error) => chunks_read.extend(error.location().unwrap().chunk),
                 }
             }
-            assert!(touched.iter().copied().eq(needed), "{wanted:?} touched {touched:?}");
+            assert!(chunks_read.iter().copied().eq(needed), "{rows_read:?} read {chunks_read:?}");
         }
     }
 }
 
 #[test]
-fn damage_never_survives_decompression() {
-    let original = safetensors(&few());
+fn decompression_detects_a_change_of_any_byte() {
+    let original = safetensors(&small_samples());
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.safetensors");
     std::fs::write(&path, &original).unwrap();
@@ -144,7 +144,7 @@ fn damage_never_survives_decompression() {
         let mut back = Vec::new();
         let target = Target::Stream(&mut back);
         let result = convert::decompress_stream(damaged.as_slice(), target, None);
-        // Only the index is not needed, but its checksum is compared all the same.
+        // Decompression does not need the index, but compares its checksum.
         assert!(result.is_err(), "byte {at}");
     }
 }

@@ -1,4 +1,4 @@
-//! Runs what the fuzzers check over their seeds, and writes the seeds.
+//! Runs the checks of the fuzz targets on the seeds, and generates the seeds.
 
 #[path = "../../fuzz/targets.rs"]
 pub mod targets;
@@ -40,12 +40,12 @@ fn decode_corrupt() {
 }
 
 #[test]
-#[ignore = "writes fuzz/seeds anew"]
+#[ignore = "rewrites fuzz/seeds"]
 fn write_seeds() {
     let files = files();
     save("open_arbitrary", &files);
     save("stream_arbitrary", &files);
-    save("roundtrip", &recipes());
+    save("roundtrip", &inputs());
     save("decode_corrupt", &corruptions());
 }
 
@@ -68,14 +68,14 @@ fn skewed(length: usize) -> Vec<u8> {
     noise(2).map(|noise| noise.trailing_zeros() as u8).take(length).collect()
 }
 
-/// Noise below, a skewed byte above, as in bfloat16 weights.
-fn halves(length: usize) -> Vec<u8> {
+/// Words with a random low byte and a skewed high byte, as in BF16 weights.
+fn bf16_like(length: usize) -> Vec<u8> {
     let pairs = raw(length / 2).into_iter().zip(skewed(length / 2));
     pairs.flat_map(|(low, high)| [low, high]).collect()
 }
 
-/// So few kinds of exponents that they go in pairs, and one that does not, now and then.
-fn paired(words: usize) -> Vec<u8> {
+/// BF16 values with two different exponents, which are coded in pairs, and rare outliers.
+fn paired_exponents(words: usize) -> Vec<u8> {
     let word = |(word, noise): (usize, u32)| {
         let exponent = if word % 2000 == 7 { 200 } else { 120 - (noise >> 20 & 1) as u16 };
         (exponent << 8 | noise as u16 & 0xff).rotate_right(1).to_le_bytes()
@@ -83,9 +83,9 @@ fn paired(words: usize) -> Vec<u8> {
     noise(5).enumerate().take(words).flat_map(word).collect()
 }
 
-/// Files, sound and damaged.
+/// Valid and corrupt files.
 fn files() -> Seeds {
-    let coded = file(300, &[("coded", Dtype::Bf16, &[30, 50], halves(3000))]);
+    let coded = file(300, &[("coded", Dtype::Bf16, &[30, 50], bf16_like(3000))]);
     let several: [Sample<'_>; 3] = [
         ("z", Dtype::U8, &[1500], skewed(1500)),
         ("a", Dtype::U16, &[5, 20], raw(200)),
@@ -105,14 +105,14 @@ fn files() -> Seeds {
         ("scalar", file(9, &[("é", Dtype::F64, &[], raw(8)), ("y", Dtype::Bool, &[], vec![1])])),
         ("sub_byte", file(8, &[("4", Dtype::F4, &[9, 2], raw(9)), six(), six_coded()])),
         ("several", several.clone()),
-        ("lone", lone()),
+        ("lone", converted_file()),
         ("sharded", sharded()),
         ("flipped_chunk", flipped(1000)),
         ("flipped_parameters", flipped(64 + 60)),
         ("flipped_index", flipped(coded.len() - 60)),
         ("truncated", several[..several.len() / 2].to_vec()),
         ("coded", coded),
-        ("paired", file(1 << 18, &[("paired", Dtype::Bf16, &[4, 1521], paired(6084))])),
+        ("paired", file(1 << 18, &[("paired", Dtype::Bf16, &[4, 1521], paired_exponents(6084))])),
         ("identity", lossy_file("identity")),
         ("hadamard", lossy_file("hadamard")),
         ("aligned", lossy_file("aligned")),
@@ -149,15 +149,15 @@ fn written(chunk_elements: u64, fill: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
     file
 }
 
-/// A safetensors file, converted: one attachment.
-fn lone() -> Vec<u8> {
+/// A converted safetensors file: one attachment.
+fn converted_file() -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
     fs::write(&path, safetensors("w")).unwrap();
     converted(&path)
 }
 
-/// A sharded checkpoint, converted: three attachments.
+/// A converted sharded checkpoint: three attachments.
 fn sharded() -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let index = r#"{"metadata":{},"weight_map":{"a":"1.safetensors","b":"2.safetensors"}}"#;
@@ -178,24 +178,24 @@ fn converted(path: &Path) -> Vec<u8> {
 fn safetensors(name: &str) -> Vec<u8> {
     let header =
         format!(r#"{{"{name}":{{"dtype":"BF16","shape":[1000],"data_offsets":[0,2000]}}}}"#);
-    [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &halves(2000)].concat()
+    [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &bf16_like(2000)].concat()
 }
 
-/// How a recipe asks for contents.
+/// Patterns of the contents in an arbitrary input.
 const RAW: u8 = 0;
 const REPEATED: u8 = 1;
 const CONSTANT: u8 = 2;
 const SKEWED: u8 = 3;
-const HALVES: u8 = 4;
+const ALTERNATING: u8 = 4;
 
-/// What a recipe calls a dtype.
+/// The number of a dtype in an arbitrary input.
 fn id(dtype: Dtype) -> u8 {
     dtype.id() - 1
 }
 
-/// Recipes: alignment, chunk size, number of tensors; for each tensor name, dtype, rank,
-/// dimensions, pattern and what that needs.
-fn recipes() -> Seeds {
+/// Arbitrary inputs: alignment, chunk size and number of tensors; for each tensor name, dtype,
+/// rank, dimensions, pattern, and the parameters of the pattern.
+fn inputs() -> Seeds {
     let (u8, f4, f6) = (id(Dtype::U8), id(Dtype::F4), id(Dtype::F6_E3M2));
     let (bf16, f32, f64) = (id(Dtype::Bf16), id(Dtype::F32), id(Dtype::F64));
     let long_raw = [&[5, 2, 1, 0, u8, 1, 30, RAW], raw(510).as_slice()].concat();
@@ -205,20 +205,20 @@ fn recipes() -> Seeds {
         ("constant", vec![8, 9, 1, 1, f64, 2, 20, 47, CONSTANT, 0x3f]),
         ("repeated", vec![3, 20, 1, 2, f32, 1, 100, REPEATED, 3, 1, 2, 3, 4]),
         ("skewed", vec![0, 60, 1, 3, u8, 1, 250, SKEWED, 1]),
-        ("bf16", vec![8, 40, 1, 3, bf16, 2, 47, 46, HALVES, 2]),
+        ("bf16", vec![8, 40, 1, 3, bf16, 2, 47, 46, ALTERNATING, 2]),
         ("one_chunk", vec![8, 255, 1, 0, u8, 1, 240, SKEWED, 9]),
         ("scalars", vec![4, 0, 2, 1, f64, 0, RAW, 1, 2, 3, 4, 5, 6, 7, 8, 1, f4, 0, CONSTANT, 7]),
         ("empty", vec![12, 3, 2, 0, f32, 3, 4, 0, 2, RAW, 2, u8, 1, 0, SKEWED, 1]),
-        ("sub_byte", vec![6, 1, 2, 1, f4, 2, 9, 7, HALVES, 3, 0, f6, 3, 4, 12, 12, SKEWED, 4]),
+        ("sub_byte", vec![6, 1, 2, 1, f4, 2, 9, 7, ALTERNATING, 3, 0, f6, 3, 4, 12, 12, SKEWED, 4]),
         ("tiny_chunks", vec![6, 0, 1, 2, f6, 2, 5, 4, REPEATED, 2, 9, 8, 7]),
         ("four", FOUR.to_vec()),
     ]
     .into_iter()
-    .chain(LOSSY.map(|(name, recipe)| (name, recipe.to_vec())))
+    .chain(LOSSY.map(|(name, input)| (name, input.to_vec())))
     .collect()
 }
 
-/// Matrices that lose something: dtype, rows and columns; axes, what else, effort, step; pattern.
+/// Lossy matrices: dtype, rows and columns; transform, options, effort and step; pattern.
 #[rustfmt::skip]
 const LOSSY: [(&str, [u8; 15]); 9] = [
     ("identity", [8, 60, 1, 0, 0xe2, 3, 0, 0, 0, 3, 18, 100, 0, 0, 0]),
@@ -233,19 +233,19 @@ const LOSSY: [(&str, [u8; 15]); 9] = [
 ];
 
 fn lossy_file(name: &str) -> Vec<u8> {
-    let (_, recipe) = LOSSY.iter().find(|lossy| lossy.0 == name).unwrap();
-    ArbitraryInput::read(&mut Bytes::new(recipe)).write()
+    let (_, input) = LOSSY.iter().find(|lossy| lossy.0 == name).unwrap();
+    ArbitraryInput::read(&mut Bytes::new(input)).write()
 }
 
 /// The seeds reach every part of the lossy codec.
 #[test]
-fn lossy_seeds_are_what_their_names_say() {
+fn lossy_seeds_match_their_names() {
     let coding = |name: &str| {
         let file = lossy_file(name);
         let reader = occ::Reader::new(&file).unwrap();
         let tensor = reader.tensors().next().unwrap().unwrap();
         let bits = tensor.coded_bytes() * 8 / tensor.elements();
-        (tensor.coding().unwrap().expect("something is lost"), bits)
+        (tensor.coding().unwrap().expect("a lossy tensor"), bits)
     };
     assert_eq!(coding("identity").0.transform, BlockTransform::IDENTITY);
     assert_eq!(coding("hadamard").0.transform, BlockTransform::hadamard(64, false));
@@ -260,22 +260,22 @@ fn lossy_seeds_are_what_their_names_say() {
     assert!(coding("low_bits").1 > 9);
 }
 
-/// Four tensors whose names do not ascend.
+/// Four tensors whose names are not in ascending order.
 #[rustfmt::skip]
 const FOUR: [u8; 38] = [
     7, 20, 4,
-    1, 14, 1, 90, HALVES, 5,
+    1, 14, 1, 90, ALTERNATING, 5,
     0, 4, 2, 9, 9, REPEATED, 1, 6, 5,
     2, 17, 3, 3, 0, 5, CONSTANT, 1,
     3, 20, 3, 12, 11, 10, SKEWED, 8,
     0, 0, 0, 0,
 ];
 
-/// Recipes, each with a mode and what is done to the file.
+/// Arbitrary inputs, each followed by a mode and changes of the file.
 fn corruptions() -> Seeds {
     let coded = [0, 60, 1, 3, 4, 1, 100, SKEWED, 1];
     let four = &FOUR[..34];
-    let seed = |recipe: &[u8], damage: &[u8]| [recipe, damage].concat();
+    let seed = |input: &[u8], changes: &[u8]| [input, changes].concat();
     vec![
         ("unharmed", seed(&coded, &[0, 0, 0, 0, 0, 0x8f])),
         ("overwritten", seed(&coded, &[0, 0, 0, 1, 44, 9])),

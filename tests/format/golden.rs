@@ -1,10 +1,11 @@
-//! Files written by earlier builds: they must be read, and written again, bit for bit.
+//! Golden files, written by earlier versions: they decode to the same bits, and the same input
+//! gives the same file.
 //!
-//! After a deliberate change of the format, `OCC_BLESS=1 cargo test --test format golden` writes
-//! new ones.
+//! After a deliberate change of the format, `OCC_BLESS=1 cargo test --test format golden` rewrites
+//! them.
 
-use crate::common::lossy::{Exhibit, learned_exhibits, simple_exhibits};
-use crate::common::{few, lossy, menagerie, safetensors, small_chunks, written};
+use crate::common::lossy::{LossySample, learned_basis_samples, portable_samples};
+use crate::common::{lossy, safetensors, small_chunks, small_samples, varied_samples, written};
 use occ::convert::Checkpoint;
 use occ::{Reader, VerifyOptions, WriteOptions, Writer};
 use std::fs;
@@ -12,16 +13,16 @@ use std::path::Path;
 
 fn check(name: &str, file: &[u8]) -> Vec<u8> {
     let golden = read(name, file);
-    assert!(golden == file, "{name} is written differently now");
+    assert!(golden == file, "{name} is encoded differently");
     golden
 }
 
-/// The golden file of this name, which takes the place of `file` when asked to.
+/// The golden file of this name. With `OCC_BLESS` it is first replaced by `file`.
 fn read(name: &str, file: &[u8]) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
     if std::env::var_os("OCC_BLESS").is_some() {
         let version = Reader::new(file).unwrap().format_version();
-        assert_eq!(version, 0, "goldens of a frozen version are never written anew");
+        assert_eq!(version, 0, "golden files of a frozen version are never rewritten");
         fs::write(&path, file).unwrap();
     }
     fs::read(&path).unwrap()
@@ -29,7 +30,7 @@ fn read(name: &str, file: &[u8]) -> Vec<u8> {
 
 #[test]
 fn tensors_of_every_dtype() {
-    let samples = menagerie();
+    let samples = varied_samples();
     for (name, options) in
         [("v0-dtypes.occ", WriteOptions::default()), ("v0-chunks.occ", small_chunks(100))]
     {
@@ -44,7 +45,7 @@ fn tensors_of_every_dtype() {
 }
 
 #[test]
-fn nothing() {
+fn a_file_without_tensors() {
     check("v0-empty.occ", &written(&[], WriteOptions::default()));
 }
 
@@ -52,7 +53,7 @@ fn nothing() {
 fn a_converted_file() {
     let folder = tempfile::tempdir().unwrap();
     let input = folder.path().join("in.safetensors");
-    let original = safetensors(&few());
+    let original = safetensors(&small_samples());
     fs::write(&input, &original).unwrap();
     let mut file = Vec::new();
     let mut writer = Writer::new(&mut file, WriteOptions::default()).unwrap();
@@ -66,13 +67,14 @@ fn a_converted_file() {
     assert!(back == original);
 }
 
-/// The CRCs of what tensors decode to, here and not only in the file: the same on every machine and by every decoder.
-fn assert_decodes(golden: &[u8], exhibits: &[Exhibit], crcs: &[u32]) {
+/// The CRC-32 of every decoded tensor. The expected values are in this file, so that every machine
+/// and decoder is compared with them.
+fn assert_decodes(golden: &[u8], samples: &[LossySample], crcs: &[u32]) {
     let options = VerifyOptions::default().deep(true);
     assert!(occ::verify(golden, options).unwrap().problems.is_empty());
     let reader = Reader::new(golden).unwrap();
     let mut found = Vec::new();
-    for Exhibit { sample, plan } in exhibits {
+    for LossySample { sample, plan } in samples {
         let tensor = reader.tensor(&sample.name).unwrap();
         let (coding, lossy) = (tensor.coding().unwrap().unwrap(), plan.lossy.as_ref().unwrap());
         assert_eq!(
@@ -84,26 +86,26 @@ fn assert_decodes(golden: &[u8], exhibits: &[Exhibit], crcs: &[u32]) {
         assert!(tensor.chunks() > 1);
         found.push(crc32fast::hash(&tensor.decode().unwrap()));
     }
-    assert_eq!(found, crcs, "decoded otherwise: {found:08x?}");
+    assert_eq!(found, crcs, "decoded differently: {found:08x?}");
 }
 
-/// Coordinates that are sums and differences alone: also encoding is the same everywhere.
+/// Transforms of additions and subtractions only: encoding gives the same bytes on every machine.
 #[test]
 fn lossy_tensors() {
-    let exhibits = simple_exhibits();
-    let golden = check("v0-lossy.occ", &lossy::written(&exhibits, small_chunks(1)));
+    let samples = portable_samples();
+    let golden = check("v0-lossy.occ", &lossy::written(&samples, small_chunks(1)));
     let crcs = [
         0xc4a3fbd4, 0x7711344f, 0x6ba1bc2b, 0x2255f766, 0x89a28809, 0x56f6f998, 0x9ce4178f,
         0x3740a635,
     ];
-    assert_decodes(&golden, &exhibits, &crcs);
+    assert_decodes(&golden, &samples, &crcs);
 }
 
-/// Axes that are learned may differ in their last digits where the processor adds in another
-/// order, and so may files; what is decoded from one may not.
+/// The order of additions, and thus the last digits of a learned basis, depend on the processor. So
+/// encoded files may differ, but decoding a given file may not.
 #[test]
-fn lossy_tensors_in_learned_axes() {
-    let exhibits = learned_exhibits();
-    let golden = read("v0-lossy-learned.occ", &lossy::written(&exhibits, small_chunks(1)));
-    assert_decodes(&golden, &exhibits, &[0x0fd39c9b, 0xfff46f82]);
+fn lossy_tensors_with_a_learned_basis() {
+    let samples = learned_basis_samples();
+    let golden = read("v0-lossy-learned.occ", &lossy::written(&samples, small_chunks(1)));
+    assert_decodes(&golden, &samples, &[0x0fd39c9b, 0xfff46f82]);
 }

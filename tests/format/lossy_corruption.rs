@@ -1,22 +1,24 @@
-//! Damage to what was coded with loss: it is noticed, the error tells where, nothing panics.
+//! Corruption of lossy tensors: it is detected, the error names the tensor, and nothing panics.
 
-use crate::common::lossy::{Anatomy, Exhibit, learned_exhibits, simple_exhibits, written};
+use crate::common::lossy::{
+    FrameLayout, LossySample, learned_basis_samples, portable_samples, written,
+};
 use crate::common::{Random, Sample, small_chunks};
 use crate::fuzz_corpus::targets::checksums::fix_checksums;
 use occ::{BlockTransform, Dtype, Error, Limits, Reader, StreamReader, Tensor, VerifyOptions};
 
-fn exhibits() -> Vec<Exhibit> {
-    simple_exhibits().into_iter().chain(learned_exhibits()).collect()
+fn samples() -> Vec<LossySample> {
+    portable_samples().into_iter().chain(learned_basis_samples()).collect()
 }
 
-/// Each part of the codec in a file of its own, with what that decodes to.
+/// A file for each part of the codec, and the decoded tensor.
 fn files() -> Vec<(Vec<u8>, Sample)> {
-    let file = |exhibit: Exhibit| {
-        let file = written(std::slice::from_ref(&exhibit), small_chunks(1 << 18));
-        let bytes = decoded(&file, &exhibit.sample.name).unwrap();
-        (file, Sample { bytes, ..exhibit.sample })
+    let file = |lossy: LossySample| {
+        let file = written(std::slice::from_ref(&lossy), small_chunks(1 << 18));
+        let bytes = decoded(&file, &lossy.sample.name).unwrap();
+        (file, Sample { bytes, ..lossy.sample })
     };
-    exhibits().into_iter().map(file).collect()
+    samples().into_iter().map(file).collect()
 }
 
 fn decoded(file: &[u8], name: &str) -> Result<Vec<u8>, Error> {
@@ -34,7 +36,7 @@ fn streamed(file: &[u8]) -> Result<Vec<u8>, Error> {
     tensors.next().map_or(Ok(tensor.bytes), |more| Err(more.expect_err("one tensor")))
 }
 
-/// Whether an error is one that damage may lead to, and names the tensor.
+/// Whether corruption may cause this error, and the error names the tensor.
 fn names(error: &Error, name: &str) -> bool {
     let damage = matches!(
         error,
@@ -48,13 +50,13 @@ fn names(error: &Error, name: &str) -> bool {
 }
 
 #[test]
-fn exhibits_show_what_their_names_say() {
+fn samples_exercise_the_parts_in_their_names() {
     let mut seen = Vec::new();
     for (file, sample) in files() {
         let reader = Reader::new(&file).unwrap();
         let coding = reader.tensor(&sample.name).unwrap().coding().unwrap().expect("lossy");
-        let anatomy = Anatomy::of(&file);
-        let ([escapes, exceptions], bypass) = (anatomy.counts(&file), anatomy.bypass(&file));
+        let layout = FrameLayout::of(&file);
+        let ([escapes, exceptions], bypass) = (layout.counts(&file), layout.bypass(&file));
         let holds = match sample.name.as_str() {
             "classes" => coding.classes > 1,
             "hadamard" => coding.transform == BlockTransform::hadamard(64, false),
@@ -78,17 +80,17 @@ fn exhibits_show_what_their_names_say() {
 }
 
 #[test]
-fn any_single_byte_changed() {
+fn a_change_of_any_byte_is_detected() {
     for (file, sample) in files() {
-        let anatomy = Anatomy::of(&file);
+        let layout = FrameLayout::of(&file);
         let name = &sample.name;
         for at in 0..file.len() {
             let mut damaged = file.clone();
             damaged[at] ^= [0x01, 0x80, 0xff][at % 3];
             let found = problems(&damaged, false);
-            assert!(!found.is_empty(), "{name}, byte {at} went unnoticed");
-            let told = found.iter().any(|error| names(error, name));
-            assert!(told || !(anatomy.chunk.start..anatomy.end).contains(&at), "{at}: {found:?}");
+            assert!(!found.is_empty(), "{name}, byte {at} was not detected");
+            let named = found.iter().any(|error| names(error, name));
+            assert!(named || !(layout.chunk.start..layout.end).contains(&at), "{at}: {found:?}");
             if let Ok(reader) = Reader::new(&damaged)
                 && let Ok(Some(tensor)) = reader.get(name)
             {
@@ -106,7 +108,7 @@ fn any_single_byte_changed() {
 }
 
 #[test]
-fn any_truncation() {
+fn any_truncation_is_detected() {
     for (file, sample) in files() {
         for length in 0..file.len() {
             let cut = &file[..length];
@@ -116,18 +118,18 @@ fn any_truncation() {
     }
 }
 
-/// A chunk that is shorter or longer than it was, with checksums that match: the stream of
-/// symbols, low bits and escapes leave no room for either.
+/// A shorter or longer chunk with valid checksums: the symbols, bypass bits and escapes determine
+/// the length of a chunk.
 #[test]
-fn chunks_of_another_length_never_decode() {
+fn chunks_of_another_length_are_rejected() {
     for (file, Sample { name, .. }) in files() {
-        let chunk = Anatomy::of(&file).chunk;
+        let chunk = FrameLayout::of(&file).chunk;
         let length = chunk.len() - 8;
         let changes = (0..length).map(Ok).chain([1, 2, 4, 31].map(Err));
         for change in changes {
             let body = &file[chunk.start + 8..chunk.end];
             let body = match change {
-                Ok(kept) => body[..kept].to_vec(),
+                Ok(shorter) => body[..shorter].to_vec(),
                 Err(more) => [body, &vec![0; more]].concat(),
             };
             let head = (body.len() as u32).to_le_bytes();
@@ -137,21 +139,21 @@ fn chunks_of_another_length_never_decode() {
             let error = streamed(&changed).unwrap_err();
             assert!(names(&error, &name), "{change:?}: {error:?}");
             let wrong = matches!(error, Error::Corrupt { .. } | Error::Truncated { .. });
-            assert!(wrong, "found by a checksum, not by the rules: {error:?}");
+            assert!(wrong, "detected only by a checksum: {error:?}");
         }
     }
 }
 
 /// Checks that all results of a reader for a tensor are consistent. Returns the decoded tensor.
-fn look(tensor: &Tensor<'_>) -> Option<Vec<u8>> {
+fn check_tensor(tensor: &Tensor<'_>) -> Option<Vec<u8>> {
     let (decoded, coding) = (tensor.decode(), tensor.coding());
     // The checksum of all decoded bytes, which `fix_checksums` leaves as it is, is compared only
     // when the whole tensor is decoded in its own dtype.
     let rows = tensor.shape()[0];
     let whole = match &decoded {
         Err(Error::ChecksumMismatch { at, .. }) if at.chunk.is_none() => {
-            let halves = [0..rows / 2, rows / 2..rows].map(|rows| tensor.decode_rows(rows));
-            halves.into_iter().collect::<Result<Vec<_>, _>>().map(|halves| halves.concat())
+            let parts = [0..rows / 2, rows / 2..rows].map(|rows| tensor.decode_rows(rows));
+            parts.into_iter().collect::<Result<Vec<_>, _>>().map(|parts| parts.concat())
         }
         Err(_) => tensor.decode(),
         Ok(whole) => Ok(whole.clone()),
@@ -159,10 +161,10 @@ fn look(tensor: &Tensor<'_>) -> Option<Vec<u8>> {
     for error in [whole.as_ref().err(), coding.as_ref().err()].into_iter().flatten() {
         assert!(names(error, tensor.name()), "{error:?}");
     }
-    // Of an F32 tensor this is the decoding in its own dtype.
-    let single = tensor.decode_as(Dtype::F32);
+    // For an F32 tensor, F32 is its own dtype.
+    let in_f32 = tensor.decode_as(Dtype::F32);
     let reference = if tensor.dtype() == Dtype::F32 { &decoded } else { &whole };
-    assert_eq!(reference.is_ok(), single.is_ok(), "the lattice does not depend on the dtype");
+    assert_eq!(reference.is_ok(), in_f32.is_ok(), "validity does not depend on the dtype");
     let some = tensor.decode_rows(rows / 3..rows / 2);
     if let (Ok(whole), Ok(some)) = (&whole, some) {
         let row = whole.len() / rows;
@@ -171,30 +173,30 @@ fn look(tensor: &Tensor<'_>) -> Option<Vec<u8>> {
     decoded.ok()
 }
 
-/// Damages, mends all checksums, and looks. Whether the file is sound then.
-fn damaged_and_mended(file: &[u8], damage: impl Fn(&mut [u8])) -> bool {
+/// Changes a file, fixes all checksums, and checks all tensors. Returns whether the file is valid.
+fn check_changed(file: &[u8], damage: impl Fn(&mut [u8])) -> bool {
     let mut damaged = file.to_vec();
     damage(&mut damaged);
     fix_checksums(&mut damaged);
-    let sound = problems(&damaged, true).is_empty();
+    let valid = problems(&damaged, true).is_empty();
     if let Ok(reader) = Reader::new_with(&damaged, Limits::tight()) {
         for tensor in reader.tensors().flatten() {
-            let bytes = look(&tensor);
-            assert!(!sound || bytes == streamed(&damaged).ok());
+            let bytes = check_tensor(&tensor);
+            assert!(!valid || bytes == streamed(&damaged).ok());
         }
     }
-    sound
+    valid
 }
 
-/// What lies behind the checksums: parameters and chunks that say something else.
+/// Different parameters and chunks with valid checksums.
 #[test]
-fn damage_behind_mended_checksums_is_an_error_or_other_numbers() {
+fn corruption_with_fixed_checksums_is_an_error_or_changes_values() {
     let before = peak_megabytes();
     let mut random = Random(1);
     for (file, sample) in files() {
-        let Anatomy { parameters, chunk, end } = Anatomy::of(&file);
+        let FrameLayout { parameters, chunk, end } = FrameLayout::of(&file);
         for at in 64..end {
-            // All of the head of the parameters, where one bit changes everything.
+            // All bits of the first parameters, because each of them affects all values.
             let dense = parameters.contains(&at) && at < parameters.start + 40;
             let flips: &[u8] = if dense {
                 &[1, 2, 4, 8, 16, 32, 64, 128, 255]
@@ -202,10 +204,10 @@ fn damage_behind_mended_checksums_is_an_error_or_other_numbers() {
                 &[[1, 0x10, 0x80][at % 3]]
             };
             for flip in flips {
-                let sound = damaged_and_mended(&file, |file| file[at] ^= flip);
-                // Of the parameters some are for people, or for classes that do not occur.
+                let valid = check_changed(&file, |file| file[at] ^= flip);
+                // Some parameters are only informative or belong to classes that do not occur.
                 let coded = chunk.start + 8..chunk.end;
-                assert!(!sound || !coded.contains(&at), "{}, byte {at}", sample.name);
+                assert!(!valid || !coded.contains(&at), "{}, byte {at}", sample.name);
             }
         }
         for _ in 0..150 {
@@ -217,7 +219,7 @@ fn damage_behind_mended_checksums_is_an_error_or_other_numbers() {
                     (at, random.bytes(count.min(area.end - at)))
                 })
                 .collect();
-            damaged_and_mended(&file, |file| {
+            check_changed(&file, |file| {
                 for (at, run) in &runs {
                     file[*at..at + run.len()].copy_from_slice(run);
                 }
@@ -228,7 +230,7 @@ fn damage_behind_mended_checksums_is_an_error_or_other_numbers() {
     assert!(grown < 200, "{grown} MB for files of a few kilobytes");
 }
 
-/// The largest resident set so far; 0 where nobody tells.
+/// The largest resident set so far, in megabytes; 0 on other systems than Linux.
 fn peak_megabytes() -> i64 {
     #[cfg(target_os = "linux")]
     {
@@ -239,27 +241,27 @@ fn peak_megabytes() -> i64 {
     0
 }
 
-/// Several tensors in several chunks: errors name the one that is damaged, the others still read.
+/// Several tensors with several chunks: errors name the corrupt tensor; the others still decode.
 #[test]
-fn damage_stays_where_it_is() {
-    let exhibits = exhibits();
-    let file = written(&exhibits, small_chunks(1));
+fn corruption_affects_only_one_tensor() {
+    let samples = samples();
+    let file = written(&samples, small_chunks(1));
     let reader = Reader::new(&file).unwrap();
-    let sound: Vec<Vec<u8>> =
+    let expected: Vec<Vec<u8>> =
         reader.tensors().map(|tensor| tensor.unwrap().decode().unwrap()).collect();
     let chunks: u64 = reader.tensors().map(|tensor| tensor.unwrap().chunks()).sum();
-    assert!(chunks >= 2 * exhibits.len() as u64);
-    let mut hit = vec![0; exhibits.len()];
+    assert!(chunks >= 2 * samples.len() as u64);
+    let mut hit = vec![0; samples.len()];
     for at in (64..reader.file_bytes() as usize).step_by(41) {
         let mut damaged = file.clone();
         damaged[at] ^= 0x55;
         let Ok(reader) = Reader::new(&damaged) else { continue };
         let mut failed = Vec::new();
-        for (number, exhibit) in exhibits.iter().enumerate() {
-            match reader.tensor(&exhibit.sample.name).and_then(|tensor| tensor.decode()) {
-                Ok(bytes) => assert!(bytes == sound[number], "byte {at}"),
+        for (number, lossy) in samples.iter().enumerate() {
+            match reader.tensor(&lossy.sample.name).and_then(|tensor| tensor.decode()) {
+                Ok(bytes) => assert!(bytes == expected[number], "byte {at}"),
                 Err(error) => {
-                    assert!(names(&error, &exhibit.sample.name), "byte {at}: {error:?}");
+                    assert!(names(&error, &lossy.sample.name), "byte {at}: {error:?}");
                     failed.push(number);
                 }
             }

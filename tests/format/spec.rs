@@ -1,12 +1,14 @@
-//! The crate against a decoder written from `spec/format.md` alone: both must accept the same
-//! files and read the same from them.
+//! The crate against a decoder that was written only from `spec/format.md`: both must accept the
+//! same files and decode them to the same bytes.
 
-use crate::common::{Sample, few, menagerie, paired, small_chunks, written};
+use crate::common::{
+    Sample, paired_exponents, small_chunks, small_samples, varied_samples, written,
+};
 use crate::spec_decoder::checksums::{checksums, fix_checksums};
 use crate::spec_decoder::{DecodedObject, decode_indexed, decode_stream};
 use occ::{Reader, VerifyOptions, WriteOptions};
 
-fn is_sound(file: &[u8]) -> bool {
+fn is_valid(file: &[u8]) -> bool {
     let options = VerifyOptions::default().deep(true);
     occ::verify(file, options).unwrap().problems.is_empty()
 }
@@ -24,8 +26,8 @@ fn assert_same(objects: &[DecodedObject], samples: &[Sample]) {
 }
 
 #[test]
-fn reads_what_is_written() {
-    let samples = menagerie();
+fn decodes_written_files() {
+    let samples = varied_samples();
     for options in [WriteOptions::default(), small_chunks(77), small_chunks(500).alignment(1)] {
         let file = written(&samples, options);
         assert_same(&decode_stream(&file).unwrap(), &samples);
@@ -35,51 +37,51 @@ fn reads_what_is_written() {
 }
 
 #[test]
-fn reads_codecs_by_their_ids() {
-    let file = written(&menagerie(), WriteOptions::default());
+fn codec_ids_agree() {
+    let file = written(&varied_samples(), WriteOptions::default());
     let reader = Reader::new(&file).unwrap();
     for object in decode_stream(&file).unwrap() {
         assert_eq!(reader.tensor(&object.name).unwrap().stored().unwrap().id(), object.codec);
     }
 }
 
-/// Every byte changed, every checksum mended: what is left to find are the rules themselves.
+/// Every byte is changed and every checksum fixed, so only the rules of the format are tested.
 #[test]
-fn agrees_on_what_is_sound_behind_valid_checksums() {
-    agrees(&few());
+fn agrees_on_validity_with_fixed_checksums() {
+    check_agreement(&small_samples());
 }
 
 #[test]
-fn agrees_on_pairs() {
-    let samples = [paired()];
-    // Low bytes as they are, exponents in pairs from 120 down.
+fn agrees_on_paired_exponents() {
+    let samples = [paired_exponents()];
+    // Plane 0 is raw; plane 1 is paired with base 120.
     let parameters = [0, 3, 120];
     let file = written(&samples, small_chunks(1 << 18));
     assert!(file.windows(3).any(|bytes| bytes == parameters));
     assert_same(&decode_stream(&file).unwrap(), &samples);
-    agrees(&samples);
+    check_agreement(&samples);
 }
 
-fn agrees(samples: &[Sample]) {
+fn check_agreement(samples: &[Sample]) {
     let file = written(samples, small_chunks(1 << 18).alignment(16));
     let checksums = checksums(&file);
-    let mut mended = file.clone();
-    fix_checksums(&mut mended, &checksums);
-    assert_eq!(mended, file, "the checksums were found");
-    let mut sound = 0;
+    let mut fixed = file.clone();
+    fix_checksums(&mut fixed, &checksums);
+    assert_eq!(fixed, file, "all checksums were found");
+    let mut valid = 0;
     for at in 0..file.len() {
         for flip in [0x01, 0x10, 0x80, 0xff] {
             let mut damaged = file.clone();
             damaged[at] ^= flip;
             fix_checksums(&mut damaged, &checksums);
-            let ours = is_sound(&damaged);
-            let theirs = decode_stream(&damaged);
-            assert_eq!(ours, theirs.is_ok(), "byte {at} ^ {flip:#x}: {:?}", theirs.err());
-            assert!(!ours || decode_indexed(&damaged).is_ok());
-            sound += usize::from(ours);
+            let accepted = is_valid(&damaged);
+            let expected = decode_stream(&damaged);
+            assert_eq!(accepted, expected.is_ok(), "byte {at} ^ {flip:#x}: {:?}", expected.err());
+            assert!(!accepted || decode_indexed(&damaged).is_ok());
+            valid += usize::from(accepted);
         }
     }
-    // Optional feature bits are free, and damaged checksums were mended. A changed name that is
-    // still UTF-8 now differs from the index, a changed tensor from its decoded checksum.
-    assert!(sound >= 8 * 4 + 4 * checksums.len() && sound < file.len() / 4, "{sound}");
+    // Unknown optional features are ignored, and changed checksums were fixed. A changed name that
+    // is still UTF-8 differs from the index; a changed tensor differs from its decoded CRC.
+    assert!(valid >= 8 * 4 + 4 * checksums.len() && valid < file.len() / 4, "{valid}");
 }

@@ -1,5 +1,5 @@
-//! Coding with loss against a decoder written from `spec/format.md` alone: both must read the same
-//! bits, and accept the same files behind valid checksums.
+//! Lossy coding against a decoder that was written only from `spec/format.md`: both must decode to
+//! the same bits and, with valid checksums, accept the same files.
 
 use crate::common::{Random, Sample, small_chunks};
 use crate::spec_decoder::checksums::{checksums, fix_checksums, number};
@@ -15,24 +15,25 @@ use std::ops::Range;
 
 const FLOATS: [Dtype; 4] = [Dtype::F16, Dtype::Bf16, Dtype::F32, Dtype::F64];
 
-/// The name of a sample. With a budget, the rows of a vocabulary are scaled by their rank, and the
-/// columns of a value projection by their RMS.
+/// The name of a sample. With a bit budget, the rows of an embedding are scaled by their rank, and
+/// the columns of a value projection by their RMS.
 fn name(rows: usize, columns: usize) -> &'static str {
     if rows >= 2 * columns { "wte.weight" } else { "v_proj.weight" }
 }
 
-/// Rows that share a mean and two directions, loud columns and rows, and noise.
+/// Rows with a common mean and two common directions, rows and columns with large RMS, and noise.
 fn sample(dtype: Dtype, rows: usize, columns: usize, specials: &[f64]) -> Sample {
     let mut random = Random(columns as u64);
     let mut weight = || f64::from(random.weight());
-    let axes: Vec<f64> = (0..3 * columns).map(|_| weight()).collect();
+    let directions: Vec<f64> = (0..3 * columns).map(|_| weight()).collect();
     let mut values = Vec::new();
     for row in 0..rows {
-        let along = [1.0, weight() * 60.0, weight() * 40.0];
+        let coefficients = [1.0, weight() * 60.0, weight() * 40.0];
         for column in 0..columns {
-            let common: f64 = (0..3).map(|k| along[k] * axes[k * columns + column]).sum();
-            let loud = if column % 37 == 5 || row % 29 == 3 { 8.0 } else { 1.0 };
-            values.push(common + loud * weight());
+            let common: f64 =
+                (0..3).map(|k| coefficients[k] * directions[k * columns + column]).sum();
+            let scale = if column % 37 == 5 || row % 29 == 3 { 8.0 } else { 1.0 };
+            values.push(common + scale * weight());
         }
     }
     for (i, special) in specials.iter().enumerate() {
@@ -49,7 +50,7 @@ fn sample(dtype: Dtype, rows: usize, columns: usize, specials: &[f64]) -> Sample
     Sample::new(name(rows, columns), dtype, &[rows, columns], bytes.collect())
 }
 
-/// A file with the sample alone, in chunks of 64 rows.
+/// A file with only this sample, in chunks of 64 rows.
 fn coded(sample: &Sample, encoding: &Encoding) -> Vec<u8> {
     let shape = &sample.shape;
     let plan = Plan::of(&sample.source(), encoding).unwrap();
@@ -60,7 +61,7 @@ fn coded(sample: &Sample, encoding: &Encoding) -> Vec<u8> {
     file
 }
 
-/// What a deep verification finds wrong.
+/// The problems that a deep verification reports.
 fn problems(file: &[u8]) -> Vec<Error> {
     let options = VerifyOptions::default().deep(true);
     occ::verify(file, options).unwrap().problems
@@ -78,27 +79,27 @@ fn first_chunk(file: &[u8]) -> Range<usize> {
     start..start + number(file, start - 8, 4)
 }
 
-/// Where the foot of the first object is.
-fn foot(file: &[u8]) -> usize {
+/// The offset of the footer of the first object.
+fn footer(file: &[u8]) -> usize {
     let entry = number(file, file.len() - 40, 8) + 40;
     number(file, entry + 8, 8) + number(file, entry + 16, 8)
 }
 
-/// What a file tells of its only tensor.
+/// Properties of the coding of the only tensor of a file.
 #[derive(Debug)]
-struct Told {
+struct CodingProperties {
     coding: Coding,
     bypass: u8,
     escapes: usize,
     exceptions: usize,
 }
 
-impl Told {
-    fn by(file: &[u8], name: &str) -> Self {
+impl CodingProperties {
+    fn read(file: &[u8], name: &str) -> Self {
         let reader = Reader::new(file).unwrap();
         let coding = reader.tensors().next().unwrap().unwrap().coding().unwrap().expect(name);
         let chunk = first_chunk(file).start;
-        Told {
+        CodingProperties {
             coding,
             bypass: file[parameters(file).start + 6] >> 4,
             escapes: number(file, chunk, 4),
@@ -107,32 +108,32 @@ impl Told {
     }
 }
 
-type Case = (&'static str, Encoding, usize, usize, fn(&Told) -> bool);
+type Case = (&'static str, Encoding, usize, usize, fn(&CodingProperties) -> bool);
 
-/// Ways of coding, with a number of rows and columns and what must be told.
+/// Encodings, each with numbers of rows and columns and a check that the file uses the encoding.
 fn cases(dtype: Dtype) -> Vec<Case> {
-    // BF16 holds too few digits for more.
+    // The precision of BF16 does not allow more.
     let fine = if dtype == Dtype::Bf16 { 44.0 } else { 60.0 };
     let plain = |coordinates| Encoding::snr(18.0).max_rank(0).coordinates(coordinates);
-    let budget = || Encoding::lossless().bits_for("*", 3.0);
-    let (identity, hadamard, aligned) =
+    let three_bits = || Encoding::lossless().bits_for("*", 3.0);
+    let (identity, hadamard, klt) =
         (Coordinates::Identity, Coordinates::Hadamard, Coordinates::Klt);
     vec![
         ("identity", plain(identity), 70, 90, |t| t.coding.transform == BlockTransform::IDENTITY),
         ("classes", plain(identity), 300, 90, |t| t.coding.classes > 1),
         ("hadamard", plain(hadamard), 100, 90, |t| is_hadamard(&t.coding)),
-        // 511 columns have blocks of every size.
+        // 511 columns are divided into blocks of every size.
         ("odd hadamard", plain(hadamard), 33, 511, |t| is_hadamard(&t.coding)),
-        ("aligned", plain(aligned), 1111, 40, |t| is_aligned(&t.coding)),
+        ("klt", plain(klt), 1111, 40, |t| is_klt(&t.coding)),
         ("low rank", plain(identity).max_rank(8), 300, 70, |t| t.coding.rank > 0 && t.coding.mean),
         ("low rank, mixed", plain(hadamard).max_rank(8), 300, 70, |t| t.coding.rank > 0),
         ("row scales", plain(identity).row_scales(true), 70, 90, |t| t.coding.row_scales),
         ("all", plain(hadamard).max_rank(8).row_scales(true), 300, 70, |t| {
             t.coding.row_scales && t.coding.rank > 0 && is_hadamard(&t.coding)
         }),
-        ("rank scales", budget(), 300, 90, |t| t.coding.row_scales),
-        ("column scales", budget(), 90, 90, |t| t.coding.column_scales),
-        ("column scales, mixed", budget().coordinates(hadamard).max_rank(8), 130, 70, |t| {
+        ("rank scales", three_bits(), 300, 90, |t| t.coding.row_scales),
+        ("column scales", three_bits(), 90, 90, |t| t.coding.column_scales),
+        ("column scales, mixed", three_bits().coordinates(hadamard).max_rank(8), 130, 70, |t| {
             t.coding.column_scales && t.coding.rank > 0 && is_hadamard(&t.coding)
         }),
         ("effort 1", plain(identity).effort(1), 70, 90, |t| t.coding.states == 1),
@@ -153,11 +154,11 @@ fn is_hadamard(coding: &Coding) -> bool {
     coding.transform.coordinates == Coordinates::Hadamard
 }
 
-fn is_aligned(coding: &Coding) -> bool {
+fn is_klt(coding: &Coding) -> bool {
     coding.transform.coordinates == Coordinates::Klt
 }
 
-/// Elements as F32, to which F64 is rounded.
+/// Elements as F32; F64 is rounded.
 fn to_f32(dtype: Dtype, bytes: &[u8]) -> Vec<f32> {
     let value = |bytes: &[u8]| match dtype {
         Dtype::F16 => f16::from_le_bytes(bytes.try_into().unwrap()).to_f32(),
@@ -168,7 +169,7 @@ fn to_f32(dtype: Dtype, bytes: &[u8]) -> Vec<f32> {
     bytes.chunks(dtype.bits() as usize / 8).map(value).collect()
 }
 
-/// The sums that a foot has, by the words of the format.
+/// The sums in the footer, as the specification defines them.
 fn signal_and_noise(dtype: Dtype, original: &[u8], decoded: &[u8]) -> [f64; 2] {
     let pairs = to_f32(dtype, original).into_iter().zip(to_f32(dtype, decoded));
     let finite = pairs.filter(|(original, _)| original.is_finite());
@@ -187,50 +188,50 @@ fn assert_same(file: &[u8], original: &Sample, name: &str) {
     }
     let sums = signal_and_noise(original.dtype, &original.bytes, &decoded);
     for (i, sum) in sums.into_iter().enumerate() {
-        let place = foot(file) + 4 + 8 * i;
-        let told = f64::from_le_bytes(file[place..place + 8].try_into().unwrap());
-        assert!((told - sum).abs() <= 1e-9 * sum, "{name} {}: {told} {sum}", original.dtype);
+        let place = footer(file) + 4 + 8 * i;
+        let stored = f64::from_le_bytes(file[place..place + 8].try_into().unwrap());
+        assert!((stored - sum).abs() <= 1e-9 * sum, "{name} {}: {stored} {sum}", original.dtype);
     }
 }
 
 #[test]
-fn reads_the_same_bits() {
+fn decodes_to_the_same_bits() {
     for dtype in FLOATS {
         for (name, encoding, rows, columns, expected) in cases(dtype) {
             let original = sample(dtype, rows, columns, &[]);
             let file = coded(&original, &encoding);
-            let told = Told::by(&file, name);
-            assert!(expected(&told), "{name} {dtype}: {told:?}");
+            let properties = CodingProperties::read(&file, name);
+            assert!(expected(&properties), "{name} {dtype}: {properties:?}");
             assert_same(&file, &original, name);
         }
     }
 }
 
 #[test]
-fn reads_what_no_lattice_holds() {
+fn decodes_escapes_and_exceptions() {
     let specials = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0, 1e-40, 5e-324, 60.0, 1e300];
     for dtype in FLOATS {
-        let (mut escapes, mut giants) = (0, 0);
+        let (mut escapes, mut outliers) = (0, 0);
         for (name, encoding, rows, columns, _) in cases(dtype) {
             let original = sample(dtype, rows, columns, &specials);
             let file = coded(&original, &encoding);
-            let told = Told::by(&file, name);
-            assert!(told.exceptions >= 4, "{name} {dtype}: {told:?}");
-            escapes += told.escapes;
-            giants += told.exceptions - 4;
+            let properties = CodingProperties::read(&file, name);
+            assert!(properties.exceptions >= 4, "{name} {dtype}: {properties:?}");
+            escapes += properties.escapes;
+            outliers += properties.exceptions - 4;
             assert_same(&file, &original, name);
         }
-        assert!(escapes > 0 && giants > 0, "{dtype}: {escapes} {giants}");
+        assert!(escapes > 0 && outliers > 0, "{dtype}: {escapes} {outliers}");
     }
 }
 
-/// What hexadecimal digits stand for.
+/// The bytes of hexadecimal digits; other characters are ignored.
 fn hex(digits: &str) -> Vec<u8> {
     let digits: Vec<u32> = digits.chars().filter_map(|digit| digit.to_digit(16)).collect();
     digits.chunks(2).map(|pair| (pair[0] << 4 | pair[1]) as u8).collect()
 }
 
-/// The worked example of the format, and what it decodes to.
+/// The worked example of the specification, and its decoded bytes.
 fn worked_example() -> (ObjectFile, Vec<u8>) {
     let chunk = "0100000001000000 0300 050000000000807f
         02205300801bd40300000100000001000000010000000100000001000000010000000100
@@ -238,7 +239,7 @@ fn worked_example() -> (ObjectFile, Vec<u8>) {
         000001000000010000000100000001000000010000000100000001000000010000000100
         0000010000000100000001000000010000000100
         97b0";
-    let made = ObjectFile {
+    let object = ObjectFile {
         kinds: [1, Dtype::F32.id(), 2, 0],
         shape: [2, 6],
         chunk_elements: 12,
@@ -251,13 +252,13 @@ fn worked_example() -> (ObjectFile, Vec<u8>) {
         0.25, -0.25, 0.5, 2.0, -0.353_553_38, f32::INFINITY,
         0.25, 0.25, -0.25, 0.25, 0.530_330_06, -0.530_330_06,
     ];
-    (made, decoded.iter().flat_map(|x| x.to_le_bytes()).collect())
+    (object, decoded.iter().flat_map(|x| x.to_le_bytes()).collect())
 }
 
 #[test]
-fn reads_the_worked_example() {
-    let (made, expected) = worked_example();
-    let file = made.file(&expected);
+fn decodes_the_worked_example() {
+    let (object, expected) = worked_example();
+    let file = object.file(&expected);
     assert!(problems(&file).is_empty());
     let reader = Reader::new(&file).unwrap();
     assert_eq!(reader.tensor("w").unwrap().decode().unwrap(), expected);
@@ -265,66 +266,66 @@ fn reads_the_worked_example() {
     assert_eq!(decode_stream(&file).unwrap()[0].bytes, expected);
 }
 
-/// The worked example, changed so that it is sound or not.
+/// Changes of the worked example, each with whether the result is valid.
 #[test]
 fn agrees_on_the_rules() {
     let (example, _) = worked_example();
-    let check = |what: &str, sound: bool, change: &dyn Fn(&mut ObjectFile)| {
-        let mut made = example.clone();
-        change(&mut made);
-        let mut file = made.file(&[]);
-        assert_eq!(assert_agreed(&mut file, what), sound, "{what}");
+    let check = |what: &str, valid: bool, change: &dyn Fn(&mut ObjectFile)| {
+        let mut object = example.clone();
+        change(&mut object);
+        let mut file = object.file(&[]);
+        assert_eq!(assert_agreed(&mut file, what), valid, "{what}");
     };
-    let empty = |made: &mut ObjectFile| (made.shape, made.chunks) = ([0, 6], Vec::new());
+    let empty = |object: &mut ObjectFile| (object.shape, object.chunks) = ([0, 6], Vec::new());
 
-    check("as it is", true, &|_| {});
-    check("one chunk of an odd size", true, &|made| made.chunk_elements = 17);
-    check("the largest chunk", true, &|made| made.chunk_elements = u64::MAX);
-    check("other rows", true, &|made| made.shape = [4, 3]);
-    check("half a row", false, &|made| made.shape = [1, 9]);
-    check("no whole row", false, &|made| made.shape = [1, 3]);
-    check("one row less", false, &|made| made.shape = [1, 6]);
-    check("two chunks", true, &|made| {
-        made.shape = [4, 6];
-        made.chunks.push(made.chunks[0].clone());
+    check("unchanged", true, &|_| {});
+    check("one chunk of an odd size", true, &|object| object.chunk_elements = 17);
+    check("the largest chunk", true, &|object| object.chunk_elements = u64::MAX);
+    check("another shape", true, &|object| object.shape = [4, 3]);
+    check("half a row", false, &|object| object.shape = [1, 9]);
+    check("no whole row", false, &|object| object.shape = [1, 3]);
+    check("half of the rows", false, &|object| object.shape = [1, 6]);
+    check("two chunks", true, &|object| {
+        object.shape = [4, 6];
+        object.chunks.push(object.chunks[0].clone());
     });
-    check("two chunks that part a row", false, &|made| {
-        (made.shape, made.chunk_elements) = ([3, 6], 9);
-        made.chunks.push(made.chunks[0].clone());
+    check("two chunks that divide a row", false, &|object| {
+        (object.shape, object.chunk_elements) = ([3, 6], 9);
+        object.chunks.push(object.chunks[0].clone());
     });
 
     check("no chunks", true, &empty);
-    check("no chunks, of an odd size", true, &|made| {
-        empty(made);
-        made.chunk_elements = 7;
+    check("no chunks, of an odd size", true, &|object| {
+        empty(object);
+        object.chunk_elements = 7;
     });
-    check("a byte after the parameters", false, &|made| {
-        empty(made);
-        made.params.push(0);
+    check("a byte after the parameters", false, &|object| {
+        empty(object);
+        object.params.push(0);
     });
-    check("a byte of the parameters less", false, &|made| {
-        empty(made);
-        made.params.pop();
+    check("parameters without the last byte", false, &|object| {
+        empty(object);
+        object.params.pop();
     });
-    check("no parameters", false, &|made| made.params.clear());
-    check("contiguous", false, &|made| {
-        empty(made);
-        made.kinds[3] = 1;
+    check("no parameters", false, &|object| object.params.clear());
+    check("contiguous", false, &|object| {
+        empty(object);
+        object.kinds[3] = 1;
     });
-    check("an attachment", false, &|made| {
-        empty(made);
-        made.kinds[0] = 3;
+    check("an attachment", false, &|object| {
+        empty(object);
+        object.kinds[0] = 3;
     });
     for dtype in Dtype::ALL {
-        check(&format!("as {dtype}"), FLOATS.contains(dtype), &|made| {
-            empty(made);
-            made.kinds[1] = dtype.id();
+        check(&format!("as {dtype}"), FLOATS.contains(dtype), &|object| {
+            empty(object);
+            object.kinds[1] = dtype.id();
         });
     }
 
     let exceptions = |positions: &'static [u8]| {
-        move |made: &mut ObjectFile| {
-            let chunk = &mut made.chunks[0];
+        move |object: &mut ObjectFile| {
+            let chunk = &mut object.chunks[0];
             chunk[4] = positions.len() as u8;
             let all = positions.iter().flat_map(|at| [*at, 0, 0, 0, 1, 2, 3, 4]);
             chunk.splice(10..18, all);
@@ -333,43 +334,43 @@ fn agrees_on_the_rules() {
     check("no exception", true, &exceptions(&[]));
     check("exceptions at both ends", true, &exceptions(&[0, 11]));
     check("exceptions everywhere", true, &exceptions(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]));
-    check("an exception outside", false, &exceptions(&[12]));
-    check("exceptions that fall", false, &exceptions(&[4, 3]));
+    check("an exception outside the chunk", false, &exceptions(&[12]));
+    check("exceptions in descending order", false, &exceptions(&[4, 3]));
     check("an exception twice", false, &exceptions(&[3, 3]));
 
-    check("an escape too many", false, &|made| {
-        made.chunks[0][0] = 2;
-        made.chunks[0].splice(10..10, [0, 0]);
+    check("an extra escape", false, &|object| {
+        object.chunks[0][0] = 2;
+        object.chunks[0].splice(10..10, [0, 0]);
     });
-    check("an escape without its integer", false, &|made| {
-        made.chunks[0][0] = 0;
-        made.chunks[0].drain(8..10);
+    check("an escape without its integer", false, &|object| {
+        object.chunks[0][0] = 0;
+        object.chunks[0].drain(8..10);
     });
-    check("a point of the largest", true, &|made| {
-        made.chunks[0].splice(8..10, 16_383i16.to_le_bytes());
+    check("the largest point", true, &|object| {
+        object.chunks[0].splice(8..10, 16_383i16.to_le_bytes());
     });
-    check("a point too large", false, &|made| {
-        made.chunks[0].splice(8..10, 16_384i16.to_le_bytes());
+    check("a point too large", false, &|object| {
+        object.chunks[0].splice(8..10, 16_384i16.to_le_bytes());
     });
-    check("a point of the smallest", true, &|made| {
-        made.chunks[0].splice(8..10, (-16_383i16).to_le_bytes());
+    check("the smallest point", true, &|object| {
+        object.chunks[0].splice(8..10, (-16_383i16).to_le_bytes());
     });
-    check("a point too small", false, &|made| {
-        made.chunks[0].splice(8..10, (-16_384i16).to_le_bytes());
+    check("a point too small", false, &|object| {
+        object.chunks[0].splice(8..10, (-16_384i16).to_le_bytes());
     });
     for length in 0..example.chunks[0].len() {
-        check("the start of a chunk", false, &|made| made.chunks[0].truncate(length));
+        check("a truncated chunk", false, &|object| object.chunks[0].truncate(length));
     }
     for after in [&[0][..], &[0, 0]] {
-        check("something after the chunk", false, &|made| made.chunks[0].extend(after));
+        check("bytes after the chunk", false, &|object| object.chunks[0].extend(after));
     }
 }
 
 #[test]
-fn agrees_on_the_foot() {
-    let (mut made, decoded) = worked_example();
+fn agrees_on_the_footer() {
+    let (mut object, decoded) = worked_example();
     let (least, infinity) = (f64::from_bits(1), f64::INFINITY);
-    for (sum, sound) in [
+    for (sum, valid) in [
         (0.0, true),
         (least, true),
         (f64::MAX, true),
@@ -380,25 +381,25 @@ fn agrees_on_the_foot() {
         (f64::NAN, false),
         (-f64::NAN, false),
     ] {
-        for foot in [[sum, 1.0], [1.0, sum]] {
-            made.footer = foot;
-            let file = made.file(&decoded);
-            assert_eq!(problems(&file).is_empty(), sound, "{foot:?}");
-            assert_eq!(decode_stream(&file).is_ok(), sound, "{foot:?}");
-            assert_eq!(decode_indexed(&file).is_ok(), sound, "{foot:?}");
+        for footer in [[sum, 1.0], [1.0, sum]] {
+            object.footer = footer;
+            let file = object.file(&decoded);
+            assert_eq!(problems(&file).is_empty(), valid, "{footer:?}");
+            assert_eq!(decode_stream(&file).is_ok(), valid, "{footer:?}");
+            assert_eq!(decode_indexed(&file).is_ok(), valid, "{footer:?}");
         }
     }
 }
 
-/// Mends all checksums of a file, that of the decoded bytes by what ours decodes it to. Then both
-/// must accept it, or both reject it by more than that checksum.
+/// Fixes all checksums of a file; the decoded CRC is computed by the reference decoder. Then both
+/// must accept the file, or both must reject it for more than a checksum.
 fn assert_agreed(damaged: &mut [u8], what: &str) -> bool {
     let all = checksums(damaged);
     fix_checksums(damaged, &all);
     let decoded = decode_first(damaged);
     if let Ok(decoded) = &decoded {
         let crc = crc32(decoded).to_le_bytes();
-        for place in [foot(damaged), number(damaged, damaged.len() - 40, 8) + 40 + 60] {
+        for place in [footer(damaged), number(damaged, damaged.len() - 40, 8) + 40 + 60] {
             damaged[place..place + 4].copy_from_slice(&crc);
         }
         fix_checksums(damaged, &all);
@@ -410,38 +411,38 @@ fn assert_agreed(damaged: &mut [u8], what: &str) -> bool {
     decoded.is_ok()
 }
 
-/// Bytes changed, checksums mended, as in `spec.rs`.
+/// Changed bytes with fixed checksums, as in `spec.rs`.
 #[test]
-fn agrees_behind_valid_checksums() {
+fn agrees_on_validity_with_fixed_checksums() {
     let all = Encoding::snr(9.0).coordinates(Coordinates::Hadamard).row_scales(true).max_rank(8);
-    let aligned = Encoding::snr(9.0).coordinates(Coordinates::Klt).max_rank(0);
+    let klt = Encoding::snr(9.0).coordinates(Coordinates::Klt).max_rank(0);
     let fine = Encoding::snr(60.0).coordinates(Coordinates::Identity);
-    // The parameters of a basis are long: every eleventh byte of them.
+    // The parameters of a learned basis are long: every eleventh byte is tested.
     for (dtype, rows, columns, encoding, step) in [
         (Dtype::Bf16, 64, 64, all, 1),
-        (Dtype::F16, 500, 32, aligned, 11),
+        (Dtype::F16, 500, 32, klt, 11),
         (Dtype::F32, 64, 64, fine, 1),
     ] {
         let original = sample(dtype, rows, columns, &[f64::NAN, 60.0]);
         let file = coded(&original, &encoding);
         let chunk = first_chunk(&file);
         let some_of_chunk = chunk.clone().take(30).chain(chunk.clone().step_by(chunk.len() / 60));
-        let (mut sound, mut all) = (0, 0);
+        let (mut valid, mut all) = (0, 0);
         for at in parameters(&file).step_by(step).chain(some_of_chunk) {
             for flip in [0x01, 0x10, 0x80, 0xff] {
                 let mut damaged = file.clone();
                 damaged[at] ^= flip;
-                sound += usize::from(assert_agreed(&mut damaged, &format!("{at} ^ {flip:#x}")));
+                valid += usize::from(assert_agreed(&mut damaged, &format!("{at} ^ {flip:#x}")));
                 all += 1;
             }
         }
-        assert!(sound > 20 && sound < all * 3 / 4, "{sound} of {all}");
+        assert!(valid > 20 && valid < all * 3 / 4, "{valid} of {all}");
     }
 }
 
-/// Valid files that no writer of ours makes: every field anywhere in its range.
+/// Random valid files, with fields that the writer of this crate never produces.
 #[test]
-fn agrees_on_what_was_made_up() {
+fn agrees_on_random_files() {
     let mut random = Random(17);
     let mut generator = || random.next() >> 16;
     let mut random = RandomSource(&mut generator);
@@ -452,9 +453,9 @@ fn agrees_on_what_was_made_up() {
         let chunk_rows = 1 + random.below(70) as usize;
         let lengths = (0..rows).step_by(chunk_rows).map(|first| (rows - first).min(chunk_rows));
         let chunks = lengths.map(|rows| random_chunk(&params, dtype, rows, &mut random).unwrap());
-        // Rows of the codec need not be those of the tensor.
+        // The rows of the codec may differ from those of the tensor.
         let elements = (rows * columns) as u64;
-        let made = ObjectFile {
+        let object = ObjectFile {
             kinds: [1, dtype, 2, 0],
             shape: if number % 3 == 0 { [elements, 1] } else { [rows as u64, columns as u64] },
             chunk_elements: (chunk_rows * columns) as u64,
@@ -462,21 +463,21 @@ fn agrees_on_what_was_made_up() {
             params,
             footer: [0.0, f64::MAX],
         };
-        let file = made.file(&[]);
-        let mut sound = file.clone();
-        assert!(assert_agreed(&mut sound, &format!("{number}")));
-        let reader = Reader::new(&sound).unwrap();
+        let file = object.file(&[]);
+        let mut valid = file.clone();
+        assert!(assert_agreed(&mut valid, &format!("{number}")));
+        let reader = Reader::new(&valid).unwrap();
         let tensor = reader.tensor("w").unwrap();
-        let decoded = &decode_indexed(&sound).unwrap()[0].bytes;
+        let decoded = &decode_indexed(&valid).unwrap()[0].bytes;
         assert!(tensor.decode().unwrap() == *decoded);
-        let last = made.shape[0] as usize;
+        let last = object.shape[0] as usize;
         let row_len = decoded.len() / last.max(1);
         for (start, end) in [(0, last / 2), (last / 3, last), (last / 2, last / 2)] {
             let part = tensor.decode_rows(start..end).unwrap();
             assert!(part == decoded[start * row_len..end * row_len], "{number}");
         }
         let places = [parameters(&file), first_chunk(&file)];
-        for places in places.into_iter().take(1 + made.chunks.len()) {
+        for places in places.into_iter().take(1 + object.chunks.len()) {
             for _ in 0..10 {
                 let mut damaged = file.clone();
                 let at = places.start + random.below(places.len().min(99) as u64) as usize;

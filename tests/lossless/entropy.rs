@@ -1,11 +1,11 @@
-//! Coded sizes against entropies computed here, from the files' own bits.
+//! Encoded sizes against entropies, which are computed here from the bits of the tensors.
 
 use crate::common::{Random, Sample, bf16_weights, f16_weights, f32_weights, written};
 use occ::{Dtype, WriteOptions};
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-/// Bits in all of values with these counts: count times entropy.
+/// The information of all values in bits: their number times their empirical entropy.
 fn information(values: impl Iterator<Item = u32>) -> f64 {
     let mut counts = HashMap::<u32, u64>::new();
     values.for_each(|value| *counts.entry(value).or_default() += 1);
@@ -13,9 +13,9 @@ fn information(values: impl Iterator<Item = u32>) -> f64 {
     counts.values().map(|&count| count as f64 * (total / count as f64).log2()).sum()
 }
 
-/// Bytes that a tensor needs when its skewed field is coded at its entropy and the rest is noise.
+/// The size of a tensor whose skewed field is coded at its entropy and whose other bits are noise.
 ///
-/// The fields: the exponent of BF16 and F32, sign, exponent and two mantissa bits of F16.
+/// The field is the exponent of BF16 and F32, or sign, exponent and two mantissa bits of F16.
 fn ideal_bytes(dtype: Dtype, bytes: &[u8]) -> f64 {
     let width = dtype.bits() as usize / 8;
     let words = || {
@@ -48,7 +48,7 @@ fn assert_near_entropy(what: &str, samples: &[Sample]) {
 }
 
 #[test]
-fn made_up_weights_reach_their_entropy() {
+fn synthetic_weights_are_coded_near_their_entropy() {
     let shape = [1024, 1024];
     let count = shape[0] * shape[1];
     for (what, dtype, bytes) in [
@@ -61,7 +61,7 @@ fn made_up_weights_reach_their_entropy() {
 }
 
 #[test]
-fn noise_grows_by_no_more_than_a_thousandth() {
+fn noise_grows_by_at_most_a_thousandth() {
     for (dtype, shape) in
         [(Dtype::U8, vec![1 << 20]), (Dtype::F32, vec![512, 512]), (Dtype::I64, vec![1 << 17])]
     {
@@ -72,10 +72,10 @@ fn noise_grows_by_no_more_than_a_thousandth() {
     }
 }
 
-/// The real models that `OCC_MODELS` names a folder of, in their own dtype and F32 cast to BF16.
+/// Real models, in their own dtype and with F32 converted to BF16. `OCC_MODELS` is their folder.
 #[test]
-#[ignore = "needs a folder of .safetensors files, named by OCC_MODELS"]
-fn real_models_reach_their_entropy() {
+#[ignore = "needs OCC_MODELS, a folder of .safetensors files"]
+fn real_models_are_coded_near_their_entropy() {
     let folder = PathBuf::from(std::env::var_os("OCC_MODELS").expect("OCC_MODELS is set"));
     let mut seen = 0;
     for entry in std::fs::read_dir(folder).unwrap() {

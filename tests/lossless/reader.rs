@@ -94,7 +94,7 @@ fn all_sources_give_the_same_tensors() {
 }
 
 #[test]
-fn rows_are_read_by_their_chunks_and_headers_once() {
+fn rows_read_only_their_chunks_and_headers_once() {
     let remote = Remote::new(file());
     let reader = Reader::from_source(&remote).unwrap();
     let tensor = reader.tensor("norm").unwrap();
@@ -133,7 +133,7 @@ fn a_truncated_file_under_an_open_reader_is_an_error() {
 }
 
 #[test]
-fn truncated_and_short_sources_do_not_open() {
+fn truncated_sources_are_rejected() {
     let file = file();
     for length in (0..file.len()).step_by(37).chain([1, 63, 64, 103, 104]) {
         let cut = file[..length].to_vec();
@@ -142,7 +142,7 @@ fn truncated_and_short_sources_do_not_open() {
 }
 
 #[test]
-fn the_index_is_limited() {
+fn the_index_limit_holds() {
     let file = file();
     let limits = Limits::default().index_bytes(100);
     for error in [
@@ -164,7 +164,7 @@ fn handle() -> Tensor<'static> {
 }
 
 #[test]
-fn handles_outlive_the_reader_and_cross_threads() {
+fn tensor_handles_outlive_the_reader_and_can_be_sent_between_threads() {
     let tensor = handle();
     let expected = values(ROWS * COLUMNS);
     let threads: Vec<_> = (0..4)
@@ -395,15 +395,15 @@ fn random_access_to_a_tensor_that_cannot_be_decoded_is_an_error() {
 
 #[test]
 fn a_stream_continues_after_a_damaged_chunk_but_not_after_damaged_structure() {
-    let sound = file();
-    let (frames, _) = frames(&sound);
-    let mut damaged = sound.clone();
+    let file = file();
+    let (frames, _) = frames(&file);
+    let mut damaged = file.clone();
     damaged[frames[2] - 200] ^= 1;
     let tensors: Vec<_> = StreamReader::new(damaged.as_slice()).unwrap().tensors().collect();
     let [Ok(_), Err(Error::ChecksumMismatch { .. }), Ok(_)] = tensors.as_slice() else {
         panic!("{tensors:?}")
     };
-    let mut damaged = sound;
+    let mut damaged = file;
     damaged[frames[1] + 10] ^= 1;
     let tensors: Vec<_> = StreamReader::new(damaged.as_slice()).unwrap().tensors().collect();
     let [Ok(_), Err(Error::ChecksumMismatch { .. })] = tensors.as_slice() else {

@@ -1,22 +1,22 @@
-//! Whatever is written comes back: from memory, map and stream, whole and by rows, with any
-//! number of threads.
+//! Decoded tensors equal the written ones: from memory, memory maps and streams, whole and by rows,
+//! with any number of threads.
 
-use crate::common::{Sample, menagerie, small_chunks, written};
+use crate::common::{Sample, small_chunks, varied_samples, written};
 use occ::{Codec, Dtype, Error, Reader, StreamReader, VerifyOptions, WriteOptions, Writer};
 use proptest::prelude::*;
 use std::io::{self, Read};
 
-/// Reads in pieces of the sizes given, over and over; 0 stands for an interruption.
-struct Dribble<'a> {
+/// A reader that returns pieces of the given sizes, cyclically; size 0 is an interruption.
+struct PieceReader<'a> {
     bytes: &'a [u8],
     sizes: Vec<usize>,
-    turn: usize,
+    next: usize,
 }
 
-impl Read for Dribble<'_> {
+impl Read for PieceReader<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let size = self.sizes[self.turn % self.sizes.len()];
-        self.turn += 1;
+        let size = self.sizes[self.next % self.sizes.len()];
+        self.next += 1;
         if size == 0 {
             return Err(io::ErrorKind::Interrupted.into());
         }
@@ -44,7 +44,7 @@ fn read(file: &[u8]) -> Vec<Sample> {
     tensors.collect()
 }
 
-fn assert_sound(file: &[u8]) {
+fn assert_valid(file: &[u8]) {
     let options = VerifyOptions::default().deep(true);
     let report = occ::verify(file, options).unwrap();
     assert!(report.problems.is_empty(), "{:?}", report.problems);
@@ -79,7 +79,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(192))]
 
     #[test]
-    fn any_tensors_come_back_every_way(
+    fn any_tensors_are_restored_by_all_readers(
         samples in samples(),
         chunk_elements in 1u64..400,
         alignment in 0u32..=12,
@@ -90,13 +90,13 @@ proptest! {
         prop_assert_eq!(&read(&file), &samples);
         prop_assert_eq!(&streamed(file.as_slice()), &samples);
         let mut sizes = sizes;
-        sizes.push(1); // some progress
-        prop_assert_eq!(&streamed(Dribble { bytes: &file, sizes, turn: 0 }), &samples);
-        assert_sound(&file);
+        sizes.push(1); // at least one size is not 0
+        prop_assert_eq!(&streamed(PieceReader { bytes: &file, sizes, next: 0 }), &samples);
+        assert_valid(&file);
     }
 
     #[test]
-    fn rows_are_slices_of_the_whole(
+    fn rows_equal_slices_of_the_tensor(
         sample in sample(),
         chunk_elements in 1u64..200,
         rows in any::<(prop::sample::Index, prop::sample::Index)>(),
@@ -121,8 +121,8 @@ proptest! {
                 prop_assert_eq!(&out, expected);
             }
         } else {
-            let refused = matches!(decoded, Err(Error::InvalidArgument { .. }));
-            prop_assert!(refused);
+            let rejected = matches!(decoded, Err(Error::InvalidArgument { .. }));
+            prop_assert!(rejected);
         }
         prop_assert!(tensor.decode_rows(start..count + 1).is_err());
     }
@@ -130,16 +130,16 @@ proptest! {
 
 #[test]
 fn one_byte_and_interrupted_reads_agree() {
-    let samples = menagerie();
+    let samples = varied_samples();
     let file = written(&samples, small_chunks(50));
     for sizes in [vec![1], vec![0, 1], vec![3, 0, 1000, 0, 0, 7]] {
-        assert_eq!(streamed(Dribble { bytes: &file, sizes, turn: 0 }), samples);
+        assert_eq!(streamed(PieceReader { bytes: &file, sizes, next: 0 }), samples);
     }
 }
 
 #[test]
-fn buffers_filled_before_do_not_shine_through() {
-    let samples = menagerie();
+fn previous_contents_of_buffers_are_overwritten() {
+    let samples = varied_samples();
     let file = written(&samples, small_chunks(50));
     let reader = Reader::new(&file).unwrap();
     for sample in &samples {
@@ -155,8 +155,8 @@ fn buffers_filled_before_do_not_shine_through() {
 }
 
 #[test]
-fn many_are_decoded_as_one_by_one() {
-    let samples = menagerie();
+fn decode_all_into_equals_decode_into() {
+    let samples = varied_samples();
     let file = written(&samples, small_chunks(50));
     let reader = Reader::new(&file).unwrap();
     let mut outs: Vec<Vec<u8>> = samples.iter().map(|s| vec![0xff; s.bytes.len()]).collect();
@@ -164,7 +164,7 @@ fn many_are_decoded_as_one_by_one() {
     reader.decode_all_into(names.clone().zip(outs.iter_mut().map(Vec::as_mut_slice))).unwrap();
     assert!(outs.iter().zip(&samples).all(|(out, sample)| *out == sample.bytes));
     reader.decode_all_into([]).unwrap();
-    // Of several errors the first is told.
+    // The first of several errors is reported.
     outs[2].push(0);
     outs[4].push(0);
     let outs = names.zip(outs.iter_mut().map(Vec::as_mut_slice));
@@ -175,8 +175,8 @@ fn many_are_decoded_as_one_by_one() {
 }
 
 #[test]
-fn threads_change_nothing() {
-    let samples = menagerie();
+fn threads_do_not_change_results() {
+    let samples = varied_samples();
     let files: Vec<Vec<u8>> = [1, 2, 8]
         .iter()
         .map(|&threads| {
@@ -185,7 +185,7 @@ fn threads_change_nothing() {
                 let file = written(&samples, small_chunks(50));
                 assert_eq!(read(&file), samples);
                 assert_eq!(streamed(file.as_slice()), samples);
-                assert_sound(&file);
+                assert_valid(&file);
                 file
             })
         })
@@ -195,8 +195,8 @@ fn threads_change_nothing() {
 
 #[test]
 #[allow(unsafe_code)]
-fn a_mapped_file_is_the_same_and_raw_tensors_are_slices_of_it() {
-    let samples = menagerie();
+fn raw_tensors_of_a_mapped_file_are_slices() {
+    let samples = varied_samples();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.occ");
     let mut writer = Writer::create(&path, WriteOptions::default()).unwrap();
@@ -208,7 +208,7 @@ fn a_mapped_file_is_the_same_and_raw_tensors_are_slices_of_it() {
     // SAFETY: nothing else opens the file.
     let reader = unsafe { Reader::map(&path) }.unwrap();
     let opened = Reader::open(&path).unwrap();
-    let mut kinds = [0, 0];
+    let mut counts = [0, 0];
     for sample in &samples {
         let tensor = reader.tensor(&sample.name).unwrap();
         assert_eq!(tensor.decode().unwrap(), sample.bytes);
@@ -216,21 +216,21 @@ fn a_mapped_file_is_the_same_and_raw_tensors_are_slices_of_it() {
         assert!(read.decode().unwrap() == sample.bytes && read.as_raw().is_none());
         match (tensor.stored().unwrap(), tensor.as_raw()) {
             (Codec::Raw, Some(raw)) => {
-                kinds[0] += 1;
+                counts[0] += 1;
                 assert_eq!(raw, sample.bytes);
                 assert!(raw.is_empty() || raw.as_ptr().addr() % 256 == 0);
             }
-            (Codec::Planes, None) => kinds[1] += 1,
+            (Codec::Planes, None) => counts[1] += 1,
             other => panic!("{other:?}"),
         }
     }
-    assert!(kinds.iter().all(|&count| count > 5), "{kinds:?}");
+    assert!(counts.iter().all(|&count| count > 5), "{counts:?}");
     assert!(reader.get("no such tensor").unwrap().is_none());
     assert!(matches!(reader.tensor("no such tensor"), Err(Error::TensorNotFound { .. })));
 }
 
 #[test]
-fn a_writer_dropped_unfinished_leaves_nothing() {
+fn an_unfinished_writer_leaves_no_file() {
     let folder = tempfile::tempdir().unwrap();
     let mut writer = Writer::create(folder.path().join("a.occ"), WriteOptions::default()).unwrap();
     writer.add("w", Dtype::U8, &[4], &[1, 2, 3, 4]).unwrap();
@@ -239,7 +239,7 @@ fn a_writer_dropped_unfinished_leaves_nothing() {
 }
 
 #[test]
-fn readers_cross_threads() {
+fn readers_and_writers_can_be_sent_between_threads() {
     fn shared<T: Send + Sync>() {}
     fn sent<T: Send>() {}
     shared::<Reader<'_>>();
@@ -250,9 +250,9 @@ fn readers_cross_threads() {
 }
 
 #[test]
-fn a_file_of_nothing() {
+fn a_file_without_tensors() {
     let file = written(&[], WriteOptions::default());
-    assert_sound(&file);
+    assert_valid(&file);
     assert_eq!(read(&file), []);
     assert_eq!(file.len(), 64 + 40 + 40);
 }
@@ -278,7 +278,7 @@ fn many_tensors_are_found_by_name() {
 
 #[test]
 fn an_unfinished_stream_tensor_is_skipped() {
-    let samples = menagerie();
+    let samples = varied_samples();
     let file = written(&samples, small_chunks(50));
     let mut stream = StreamReader::new(file.as_slice()).unwrap();
     let mut seen = 0;

@@ -2,8 +2,8 @@
 #![cfg(feature = "convert")]
 
 use crate::common::{
-    Sample, bf16_weights, f32_weights, menagerie, safetensors, safetensors_with_header,
-    small_chunks,
+    Sample, bf16_weights, f32_weights, safetensors, safetensors_with_header, small_chunks,
+    varied_samples,
 };
 use occ::convert::{self, Checkpoint, Target};
 use occ::{Dtype, Error, Reader, Result, StreamReader, VerifyOptions, WriteOptions, Writer};
@@ -45,12 +45,12 @@ fn assert_round_trip(original: &[u8]) {
     let mut writer = Writer::new(&mut from_stream, small_chunks(500)).unwrap();
     spooled.write_to(&mut writer, None).unwrap();
     writer.finish().unwrap();
-    assert!(from_stream == file, "a pipe and a file compress alike");
+    assert!(from_stream == file, "a stream and a file give the same result");
 }
 
 #[test]
 fn file_is_restored() {
-    assert_round_trip(&safetensors(&menagerie()));
+    assert_round_trip(&safetensors(&varied_samples()));
 }
 
 #[test]
@@ -72,11 +72,11 @@ fn unusual_headers_are_restored() {
     let late = tensor("late", "F64", "[0,9]", 1204, 1204);
     let meta = r#""__metadata__":{"format":"pt","sp ace":"\u00e9\n{}"}"#;
     for header in [
-        format!("{{{a},{b}}}"), // unsorted, and against the offsets
+        format!("{{{a},{b}}}"), // neither sorted by name nor by offset
         format!("{{{b},{a}}}                             "), // trailing spaces
         format!("{{{a},{meta},{b}}}"), // metadata in the middle
         format!("{{ {b} ,\n\t{a}\r\n}}"), // white space
-        format!("{{{late},{empties},{a},{b}}} "), // empty tensors anywhere
+        format!("{{{late},{empties},{a},{b}}} "), // empty tensors at any offset
         format!("{{{},{a}}}", b.replace("z", "\\u007a\\n/")), // escapes in names
         format!(
             "{{{},{a}}}",
@@ -91,10 +91,10 @@ fn unusual_headers_are_restored() {
 #[test]
 fn other_formats_are_rejected() {
     let folder = tempfile::tempdir().unwrap();
-    let good = safetensors(&menagerie());
-    let mut hole = good.clone();
-    hole.push(0);
-    let cases: [&[u8]; 5] = [b"", b"GGUF....", &good[..good.len() - 1], &hole, &good[..30]];
+    let good = safetensors(&varied_samples());
+    let mut longer = good.clone();
+    longer.push(0);
+    let cases: [&[u8]; 5] = [b"", b"GGUF....", &good[..good.len() - 1], &longer, &good[..30]];
     for (position, case) in cases.iter().enumerate() {
         let path = folder.path().join(position.to_string());
         fs::write(&path, case).unwrap();
@@ -109,7 +109,7 @@ fn other_formats_are_rejected() {
 
 /// Makes a folder with two shards, their index and an unrelated file.
 fn sharded(folder: &Path) -> Vec<String> {
-    let samples = menagerie();
+    let samples = varied_samples();
     let (first, second) = samples.split_at(5);
     fs::write(folder.join("model-00001-of-00002.safetensors"), safetensors(first)).unwrap();
     fs::write(folder.join("model-00002-of-00002.safetensors"), safetensors(second)).unwrap();
@@ -168,7 +168,7 @@ fn sharded_checkpoint_is_restored() {
 fn folder_with_a_single_file_equals_that_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
-    fs::write(&path, safetensors(&menagerie())).unwrap();
+    fs::write(&path, safetensors(&varied_samples())).unwrap();
     assert!(compressed(folder.path()).unwrap() == compressed(&path).unwrap());
     assert!(matches!(
         compressed(&std::env::temp_dir().join("no such folder")),
@@ -187,7 +187,7 @@ fn tensor_in_two_shards_is_rejected() {
 
 #[test]
 fn header_is_written_for_a_file_without_one() {
-    let samples = menagerie();
+    let samples = varied_samples();
     let file = crate::common::written(&samples, WriteOptions::default());
     let folder = tempfile::tempdir().unwrap();
     let (coded, back) = (folder.path().join("a.occ"), folder.path().join("a.safetensors"));
@@ -209,7 +209,7 @@ fn header_is_written_for_a_file_without_one() {
 fn cancelled_conversion_leaves_no_files() {
     let folder = tempfile::tempdir().unwrap();
     let input = folder.path().join("in.safetensors");
-    fs::write(&input, safetensors(&menagerie())).unwrap();
+    fs::write(&input, safetensors(&varied_samples())).unwrap();
     let coded = compressed(&input).unwrap();
     let mut calls = 0;
     let mut stop = |_: u64| {
@@ -219,7 +219,7 @@ fn cancelled_conversion_leaves_no_files() {
     let interrupted = |result: Result<()>| matches!(result, Err(Error::Cancelled));
     let mut writer = Writer::create(folder.path().join("a.occ"), small_chunks(500)).unwrap();
     assert!(interrupted(Checkpoint::open(&input).unwrap().write_to(&mut writer, Some(&mut stop))));
-    assert!(writer.finish().is_err(), "a file cut short cannot be finished");
+    assert!(writer.finish().is_err(), "a cancelled file cannot be finished");
     let mut calls = 0;
     let mut stop = |_: u64| {
         calls += 1;
@@ -240,15 +240,15 @@ fn tensors_that_differ_from_the_header_are_rejected() {
     let a = Sample::new("a", Dtype::F32, &[500], f32_weights(1, 500));
     let b = Sample::new("b", Dtype::F32, &[500], f32_weights(2, 500));
     fs::write(&input, safetensors(&[a.clone(), b])).unwrap();
-    let mut truth = Vec::new();
-    let mut writer = Writer::new(&mut truth, WriteOptions::default()).unwrap();
+    let mut written = Vec::new();
+    let mut writer = Writer::new(&mut written, WriteOptions::default()).unwrap();
     let checkpoint = Checkpoint::open(&input).unwrap();
     checkpoint.write_to(&mut writer, None).unwrap();
     writer.add("c", Dtype::F32, &[500], &a.bytes).unwrap();
     writer.finish().unwrap();
-    assert_eq!(StreamReader::new(truth.as_slice()).unwrap().tensors().count(), 3);
+    assert_eq!(StreamReader::new(written.as_slice()).unwrap().tensors().count(), 3);
     let back = folder.path().join("back");
-    let error = convert::decompress_stream(truth.as_slice(), target(back.clone()), None);
+    let error = convert::decompress_stream(written.as_slice(), target(back.clone()), None);
     assert!(matches!(error, Err(Error::Corrupt { .. })));
     assert!(!back.exists());
 }

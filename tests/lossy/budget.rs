@@ -1,4 +1,4 @@
-//! Budgets for whole files: spent to within half a per cent, never exceeded; plans that are kept.
+//! Bit budgets of files: used to within half a per cent and never exceeded. Plans stored as JSON.
 
 use crate::common::{Random, Sample, safetensors};
 use half::bf16;
@@ -9,7 +9,7 @@ use std::path::Path;
 
 fn matrix(name: &str, rows: usize, columns: usize, seed: u64) -> Sample {
     let mut random = Random(seed);
-    // Rows of unlike loudness: rates are not those of a Gaussian.
+    // Rows with different RMS: rates are not those of a Gaussian.
     let row = |row: usize| 0.5 + (row % 7) as f32;
     let bytes = (0..rows * columns)
         .flat_map(|i| bf16::from_f32(random.weight() * row(i / columns)).to_le_bytes())
@@ -40,7 +40,7 @@ fn compressed(checkpoint: &Checkpoint, encoding: &Encoding) -> occ::Result<Vec<u
     planned(checkpoint, &checkpoint.plan(encoding, None)?)
 }
 
-/// Checkpoints whose last tensors can, can hardly, or cannot make up for the others.
+/// Checkpoints that differ in how well the last tensors can compensate for the rate of the others.
 fn checkpoints() -> Vec<(&'static str, Vec<Sample>)> {
     let small = |n: usize| matrix(&format!("small.{n}"), 64, 96, n as u64);
     let large = |name: &str| matrix(name, 1500, 256, 77);
@@ -53,14 +53,14 @@ fn checkpoints() -> Vec<(&'static str, Vec<Sample>)> {
     vec![
         ("large first", first),
         ("large last", last),
-        ("large alone", vec![large("large")]),
+        ("only large", vec![large("large")]),
         ("many small", (0..40).map(small).collect()),
-        ("little after it", tail),
+        ("large, then small", tail),
     ]
 }
 
 #[test]
-fn budgets_are_spent_and_never_exceeded() {
+fn budgets_are_used_and_never_exceeded() {
     let folder = tempfile::tempdir().unwrap();
     for (name, samples) in checkpoints() {
         let checkpoint = checkpoint(folder.path(), &samples);
@@ -71,23 +71,23 @@ fn budgets_are_spent_and_never_exceeded() {
             ] {
                 let file = match compressed(&checkpoint, &encoding) {
                     Ok(file) => file,
-                    // Headers of forty small tensors alone take about one bit a weight.
+                    // The headers of forty small tensors take about one bit per weight.
                     Err(Error::InvalidArgument { .. }) if bits < 2.0 && samples.len() > 20 => {
                         continue;
                     }
                     Err(error) => panic!("{name} at {bits}: {error}"),
                 };
-                let spent = file.len() as f64 * 8.0 / checkpoint.weights() as f64;
-                assert!(spent <= bits, "{name} at {bits}: {spent}");
-                assert!(spent >= 0.995 * bits, "{name} at {bits}: {spent}");
+                let used = file.len() as f64 * 8.0 / checkpoint.weights() as f64;
+                assert!(used <= bits, "{name} at {bits}: {used}");
+                assert!(used >= 0.995 * bits, "{name} at {bits}: {used}");
             }
         }
     }
 }
 
-/// What is stored raw is aligned: how many bytes that takes depends on all that went before.
+/// Raw tensors are aligned: the length of the padding depends on all tensors before them.
 #[test]
-fn padding_at_the_end_is_foreseen() {
+fn padding_at_the_end_is_within_the_budget() {
     let folder = tempfile::tempdir().unwrap();
     let noise = |name: &str, seed| Sample::new(name, Dtype::F32, &[900], Random(seed).bytes(3600));
     let samples = [matrix("large", 1500, 256, 77), noise("y", 1), noise("z", 2)];
@@ -95,13 +95,13 @@ fn padding_at_the_end_is_foreseen() {
     for step in 0..24 {
         let bits = 2.0 + 0.01 * f64::from(step);
         let file = compressed(&checkpoint, &Encoding::bits(bits).effort(1)).unwrap();
-        let spent = file.len() as f64 * 8.0 / checkpoint.weights() as f64;
-        assert!((0.99 * bits..=bits).contains(&spent), "{spent} of {bits}");
+        let used = file.len() as f64 * 8.0 / checkpoint.weights() as f64;
+        assert!((0.99 * bits..=bits).contains(&used), "{used} of {bits}");
     }
 }
 
 #[test]
-fn rules_come_first_and_the_rest_keeps_to_the_budget() {
+fn rules_take_precedence_and_the_budget_still_holds() {
     let folder = tempfile::tempdir().unwrap();
     let samples = [
         matrix("a.weight", 300, 256, 1),
@@ -112,18 +112,18 @@ fn rules_come_first_and_the_rest_keeps_to_the_budget() {
     let checkpoint = checkpoint(folder.path(), &samples);
     let encoding = Encoding::bits(3.5).keep("keep.*").bits_for("own.*", 5.0);
     let file = compressed(&checkpoint, &encoding).unwrap();
-    let spent = file.len() as f64 * 8.0 / checkpoint.weights() as f64;
-    assert!((3.5 * 0.995..=3.5).contains(&spent), "{spent}");
+    let used = file.len() as f64 * 8.0 / checkpoint.weights() as f64;
+    assert!((3.5 * 0.995..=3.5).contains(&used), "{used}");
     let reader = Reader::new(&file).unwrap();
-    let kept = reader.tensor("keep.weight").unwrap();
-    assert!(kept.coding().unwrap().is_none() && kept.decode().unwrap() == samples[1].bytes);
+    let lossless = reader.tensor("keep.weight").unwrap();
+    assert!(lossless.coding().unwrap().is_none() && lossless.decode().unwrap() == samples[1].bytes);
     let own = reader.tensor("own.weight").unwrap();
     let bits = own.coded_bytes() as f64 * 8.0 / own.elements() as f64;
     assert!((bits - 5.0).abs() < 0.1, "{bits}");
 }
 
 #[test]
-fn impossible_budgets_are_refused_and_leave_nothing() {
+fn impossible_budgets_are_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let checkpoint = checkpoint(folder.path(), &[matrix("w", 64, 96, 1), vector("norm", 4000)]);
     for encoding in [
@@ -139,7 +139,7 @@ fn impossible_budgets_are_refused_and_leave_nothing() {
 }
 
 #[test]
-fn a_kept_plan_makes_the_same_file() {
+fn a_plan_stored_as_json_gives_the_same_file() {
     let folder = tempfile::tempdir().unwrap();
     let samples = [matrix("a", 300, 128, 1), vector("norm", 128), matrix("b", 200, 128, 2)];
     let checkpoint = checkpoint(folder.path(), &samples);
@@ -152,7 +152,7 @@ fn a_kept_plan_makes_the_same_file() {
     assert!(matches!(Plan::from_json("{}").unwrap_err(), Error::InvalidArgument { .. }));
 }
 
-/// Shards coded apart, by one plan of the whole, stay near the budget together.
+/// Shards encoded separately with the plan of the whole checkpoint use its budget together.
 #[test]
 fn shards_share_a_plan() {
     let folder = tempfile::tempdir().unwrap();
@@ -165,26 +165,26 @@ fn shards_share_a_plan() {
         let shard = checkpoint(shard.path(), std::slice::from_ref(sample));
         let file = planned(&shard, &plan).unwrap();
         let coding = Reader::new(&file).unwrap().tensor(&sample.name).unwrap().coding();
-        // The plan's own step, since nothing is steered.
+        // The step of the plan: rate control does not change it.
         let step = plan.get(&sample.name).unwrap().lossy.as_ref().unwrap().step;
         assert_eq!(coding.unwrap().unwrap().step, step);
         bytes += file.len();
     }
-    let spent = bytes as f64 * 8.0 / whole.weights() as f64;
-    assert!((spent - 3.0).abs() < 0.02, "{spent}");
+    let used = bytes as f64 * 8.0 / whole.weights() as f64;
+    assert!((used - 3.0).abs() < 0.02, "{used}");
 }
 
-/// Even where headers take half of it, and where the rate hardly falls with the step.
+/// Also if headers take half of the budget, or if the rate hardly depends on the step.
 #[test]
-fn small_files_and_low_rates_keep_to_their_budgets() {
+fn small_files_and_low_rates_stay_within_their_budgets() {
     let folder = tempfile::tempdir().unwrap();
     let small = [matrix("w", 64, 64, 5)];
-    let middling = [matrix("w", 96, 96, 5)];
+    let medium = [matrix("w", 96, 96, 5)];
     let large = [matrix("w", 256, 256, 5)];
     let mixed = [vector("a.norm", 256), matrix("b", 100, 160, 1), matrix("c", 113, 160, 2)];
     for (samples, budgets) in [
         (&small[..], &[2.0, 4.0, 8.0][..]),
-        (&middling, &[1.0, 1.5, 2.0, 6.0]),
+        (&medium, &[1.0, 1.5, 2.0, 6.0]),
         (&large, &[0.2, 0.4, 0.7, 1.0, 2.0, 4.0]),
         (&mixed, &[1.5, 2.0, 4.0]),
     ] {
@@ -192,18 +192,18 @@ fn small_files_and_low_rates_keep_to_their_budgets() {
         for bits in budgets {
             let file = compressed(&checkpoint, &Encoding::bits(*bits).effort(2)).unwrap();
             let weights = checkpoint.weights();
-            let spent = file.len() as f64 * 8.0 / weights as f64;
-            // Half a per cent of the smallest is some bytes: a step more or less.
+            let used = file.len() as f64 * 8.0 / weights as f64;
+            // Half a per cent of the smallest file is a few bytes, less than the effect of a step.
             let least = if weights < 16384 { 0.99 } else { 0.995 };
-            assert!((least * bits..=*bits).contains(&spent), "{weights} at {bits}: {spent}");
+            assert!((least * bits..=*bits).contains(&used), "{weights} at {bits}: {used}");
         }
     }
 }
 
-/// Tensors that no lattice suits, or only part of them: the others make up for it, or it is said
-/// that they cannot.
+/// Tensors that cannot be coded lossily, or only in part. The other tensors compensate for them, or
+/// the budget is rejected.
 #[test]
-fn awkward_tensors_never_break_a_budget() {
+fn unusual_tensors_never_exceed_a_budget() {
     let folder = tempfile::tempdir().unwrap();
     let values = |name: &str, value: &dyn Fn(usize, f32) -> f32| {
         let mut random = Random(9);
@@ -211,12 +211,12 @@ fn awkward_tensors_never_break_a_budget() {
         let bytes = numbers.flat_map(f32::to_le_bytes).collect();
         Sample::new(name, Dtype::F32, &[64, 96], bytes)
     };
-    let some = |i: usize, x: f32| if i % 50 == 3 { x } else { f32::NAN };
-    let awkward = [
+    let mostly_nan = |i: usize, x: f32| if i % 50 == 3 { x } else { f32::NAN };
+    let unusual = [
         values("constant", &|_, _| 0.1),
         values("zero", &|_, _| 0.0),
         values("nan", &|_, _| f32::NAN),
-        values("mostly nan", &some),
+        values("mostly nan", &mostly_nan),
         values("some nan", &|i, x| if i % 50 == 3 { f32::NAN } else { x }),
         values("sparse", &|i, x| if i % 50 == 3 { x } else { 0.0 }),
         values("huge", &|_, x| x * 1e30),
@@ -226,8 +226,8 @@ fn awkward_tensors_never_break_a_budget() {
         values("heavy tail", &|_, x| x.powi(7)),
         values("near one", &|_, x| 1.0 + x * 1e-5),
     ];
-    let mut kept = 0;
-    for tensor in awkward {
+    let mut met = 0;
+    for tensor in unusual {
         let name = tensor.name.clone();
         for samples in [
             vec![matrix("a", 256, 128, 5), tensor.clone()],
@@ -238,9 +238,9 @@ fn awkward_tensors_never_break_a_budget() {
             for bits in [0.5, 3.0, 9.0] {
                 match compressed(&checkpoint, &Encoding::bits(bits).effort(1)) {
                     Ok(file) => {
-                        let spent = file.len() as f64 * 8.0 / checkpoint.weights() as f64;
-                        assert!(spent <= bits, "{name} at {bits}: {spent}");
-                        kept += 1;
+                        let used = file.len() as f64 * 8.0 / checkpoint.weights() as f64;
+                        assert!(used <= bits, "{name} at {bits}: {used}");
+                        met += 1;
                     }
                     Err(Error::InvalidArgument { .. }) => {}
                     Err(error) => panic!("{name} at {bits}: {error}"),
@@ -248,11 +248,11 @@ fn awkward_tensors_never_break_a_budget() {
             }
         }
     }
-    assert!(kept > 70, "{kept}");
+    assert!(met > 70, "{met}");
 }
 
 #[test]
-fn tensors_from_memory_keep_to_a_budget_as_those_of_a_file() {
+fn tensors_in_memory_stay_within_a_budget() {
     let folder = tempfile::tempdir().unwrap();
     for (name, samples) in checkpoints() {
         let checkpoint = checkpoint(folder.path(), &samples);
@@ -263,9 +263,9 @@ fn tensors_from_memory_keep_to_a_budget_as_those_of_a_file() {
         let added = writer.add_all(&sources, &plan).unwrap();
         writer.finish().unwrap();
         assert_eq!(added.len(), samples.len());
-        let spent = file.len() as f64 * 8.0 / checkpoint.weights() as f64;
-        // The plan has room for the header of a safetensors file, which is not here.
-        assert!((0.99 * 3.0..=3.0).contains(&spent), "{name}: {spent}");
+        let used = file.len() as f64 * 8.0 / checkpoint.weights() as f64;
+        // The plan reserves room for the header of the safetensors file, which is absent here.
+        assert!((0.99 * 3.0..=3.0).contains(&used), "{name}: {used}");
 
         plan.bits = Some(0.001);
         let mut writer = Writer::new(std::io::sink(), WriteOptions::default()).unwrap();

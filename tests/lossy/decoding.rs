@@ -1,4 +1,5 @@
-//! Coding with loss: every way of decoding agrees, every promise holds, nothing poisons anything.
+//! Lossy coding: all ways of decoding agree, error bounds hold, and special values do not affect
+//! other elements.
 
 use crate::common::{Random, Sample, small_chunks};
 use half::{bf16, f16};
@@ -13,7 +14,7 @@ const FLOATS: [Dtype; 4] = [Dtype::F16, Dtype::Bf16, Dtype::F32, Dtype::F64];
 fn to_bytes(dtype: Dtype, values: &[f64]) -> Vec<u8> {
     let bytes = |value: &f64| -> Vec<u8> {
         match dtype {
-            // By way of F32: `half` drops the last bits of an F64 before it rounds.
+            // Through F32: `half` drops the last bits of an F64 before it rounds.
             Dtype::F16 => f16::from_f32(*value as f32).to_le_bytes().into(),
             Dtype::Bf16 => bf16::from_f32(*value as f32).to_le_bytes().into(),
             Dtype::F32 => (*value as f32).to_le_bytes().into(),
@@ -34,17 +35,19 @@ fn to_values(dtype: Dtype, bytes: &[u8]) -> Vec<f64> {
     bytes.chunks(size).map(value).collect()
 }
 
-/// Rows that share a mean and two directions, loud columns, and noise.
+/// Rows with a common mean and two common directions, columns with large RMS, and noise.
 fn weights(seed: u64, rows: usize, columns: usize) -> Vec<f64> {
     let mut random = Random(seed);
-    let axes: Vec<f64> = (0..3 * columns).map(|_| f64::from(random.weight())).collect();
+    let directions: Vec<f64> = (0..3 * columns).map(|_| f64::from(random.weight())).collect();
     let mut out = Vec::with_capacity(rows * columns);
     for _ in 0..rows {
-        let along = [1.0, f64::from(random.weight()) * 60.0, f64::from(random.weight()) * 40.0];
+        let coefficients =
+            [1.0, f64::from(random.weight()) * 60.0, f64::from(random.weight()) * 40.0];
         for column in 0..columns {
-            let common: f64 = (0..3).map(|k| along[k] * axes[k * columns + column]).sum();
-            let loud = if column % 37 == 5 { 8.0 } else { 1.0 };
-            out.push(common + loud * f64::from(random.weight()));
+            let common: f64 =
+                (0..3).map(|k| coefficients[k] * directions[k * columns + column]).sum();
+            let scale = if column % 37 == 5 { 8.0 } else { 1.0 };
+            out.push(common + scale * f64::from(random.weight()));
         }
     }
     out
@@ -56,7 +59,7 @@ fn sample(dtype: Dtype, shape: &[usize], seed: u64) -> Sample {
     Sample::new("w", dtype, shape, to_bytes(dtype, &weights(seed, rows, columns)))
 }
 
-/// A file with one tensor in it, coded as asked.
+/// A file with one tensor in this encoding.
 fn coded(sample: &Sample, encoding: &Encoding, options: WriteOptions) -> Vec<u8> {
     let plan = Plan::of(&sample.source(), encoding).unwrap();
     let mut file = Vec::new();
@@ -66,26 +69,26 @@ fn coded(sample: &Sample, encoding: &Encoding, options: WriteOptions) -> Vec<u8>
     file
 }
 
-fn assert_sound(file: &[u8]) {
+fn assert_valid(file: &[u8]) {
     let options = VerifyOptions::default().deep(true);
     let report = occ::verify(file, options).unwrap();
     assert!(report.problems.is_empty(), "{:?}", report.problems);
 }
 
-/// Sums of squares over finite elements: of the original, and of what the decoded differ by.
-fn loss(dtype: Dtype, original: &[u8], decoded: &[u8]) -> (f64, f64) {
+/// Sums of squares over finite elements: of the original values, and of the errors.
+fn signal_and_noise(dtype: Dtype, original: &[u8], decoded: &[u8]) -> (f64, f64) {
     let pairs = to_values(dtype, original).into_iter().zip(to_values(dtype, decoded));
     let finite = pairs.filter(|(original, _)| original.is_finite());
     finite.fold((0.0, 0.0), |(signal, noise), (a, b)| (signal + a * a, noise + (a - b) * (a - b)))
 }
 
-/// What the coding must be like.
+/// Whether a coding is the expected one.
 type Expected = fn(&occ::Coding) -> bool;
 
-/// Names and encodings that lead to every kind of coordinates and coding.
-fn kinds() -> Vec<(&'static str, Encoding, Expected)> {
+/// Names of tensors and encodings that together use all features of the lossy codec.
+fn cases() -> Vec<(&'static str, Encoding, Expected)> {
     let plain = |coordinates| Encoding::snr(18.0).max_rank(0).coordinates(coordinates);
-    let kinds: Vec<(Encoding, Expected)> = vec![
+    let cases: Vec<(Encoding, Expected)> = vec![
         (plain(Coordinates::Identity), |c| {
             c.transform == BlockTransform::IDENTITY && c.classes > 1
         }),
@@ -98,23 +101,23 @@ fn kinds() -> Vec<(&'static str, Encoding, Expected)> {
         (Encoding::snr(66.0), |c| c.snr_db().is_some_and(|snr| snr > 66.0)),
         (Encoding::snr(3.0), |c| c.snr_db().is_some_and(|snr| snr > 3.0)),
     ];
-    let budget = || Encoding::lossless().bits_for("*", 3.0);
+    let three_bits = || Encoding::lossless().bits_for("*", 3.0);
     let named: [(_, _, Expected); 2] = [
-        ("wte", budget(), |c| c.row_scales && !c.column_scales),
-        ("v_proj", budget(), |c| c.column_scales && !c.row_scales),
+        ("wte", three_bits(), |c| c.row_scales && !c.column_scales),
+        ("v_proj", three_bits(), |c| c.column_scales && !c.row_scales),
     ];
-    kinds.into_iter().map(|(encoding, expected)| ("w", encoding, expected)).chain(named).collect()
+    cases.into_iter().map(|(encoding, expected)| ("w", encoding, expected)).chain(named).collect()
 }
 
 #[test]
-fn every_way_of_decoding_finds_the_same() {
-    for (number, (name, encoding, expected)) in kinds().into_iter().enumerate() {
+fn all_ways_of_decoding_agree() {
+    for (number, (name, encoding, expected)) in cases().into_iter().enumerate() {
         let sample = Sample { name: name.into(), ..sample(Dtype::F32, &[1111, 100], 3) };
         let file = coded(&sample, &encoding, small_chunks(9000));
-        assert_sound(&file);
+        assert_valid(&file);
         let reader = Reader::new(&file).unwrap();
         let tensor = reader.tensor(name).unwrap();
-        let coding = tensor.coding().unwrap().expect("something was lost");
+        let coding = tensor.coding().unwrap().expect("a lossy tensor");
         assert!(expected(&coding), "{number}: {coding:?}");
         assert!(tensor.chunks() > 2);
         let whole = tensor.decode().unwrap();
@@ -145,7 +148,7 @@ fn every_way_of_decoding_finds_the_same() {
 }
 
 #[test]
-fn other_types_are_rounded_once() {
+fn other_dtypes_are_rounded_once() {
     for dtype in FLOATS {
         let sample = sample(dtype, &[64, 96], 5);
         let file = coded(&sample, &Encoding::snr(20.0), WriteOptions::default());
@@ -156,7 +159,7 @@ fn other_types_are_rounded_once() {
         assert!(tensor.decode_as(dtype).unwrap() == own);
         let wide = tensor.decode_as(Dtype::F32).unwrap();
         let values = to_values(Dtype::F32, &wide);
-        // F32 to another type and from there to a third would round twice.
+        // Conversion of F32 to one dtype and then to another would round twice.
         for other in FLOATS {
             assert!(tensor.decode_as(other).unwrap() == to_bytes(other, &values), "{other}");
         }
@@ -164,12 +167,13 @@ fn other_types_are_rounded_once() {
     }
 }
 
-/// Elements that a lattice cannot hold come back bit for bit; their neighbours do not notice.
+/// Elements that are not finite are restored bit for bit. Errors of
+/// other elements stay small in spite of them and of outliers.
 #[test]
-fn what_is_not_finite_or_far_out_poisons_nothing() {
+fn non_finite_values_and_outliers_do_not_affect_others() {
     let specials = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0, 1e-40, 5e-324, 60000.0];
     for dtype in FLOATS {
-        for (name, encoding, _) in kinds() {
+        for (name, encoding, _) in cases() {
             let plain = Sample { name: name.into(), ..sample(dtype, &[190, 90], 7) };
             let mut values = to_values(dtype, &plain.bytes);
             for (i, special) in specials.iter().cycle().take(40).enumerate() {
@@ -177,7 +181,7 @@ fn what_is_not_finite_or_far_out_poisons_nothing() {
             }
             let original = Sample { bytes: to_bytes(dtype, &values), ..plain };
             let file = coded(&original, &encoding, WriteOptions::default());
-            assert_sound(&file);
+            assert_valid(&file);
             let reader = Reader::new(&file).unwrap();
             let bytes = reader.tensor(name).unwrap().decode().unwrap();
             let size = dtype.bits() as usize / 8;
@@ -185,7 +189,7 @@ fn what_is_not_finite_or_far_out_poisons_nothing() {
                 let (x, y) = (to_values(dtype, a)[0], to_values(dtype, b)[0]);
                 if x.is_finite() {
                     assert!(y.is_finite(), "{x} became {y}");
-                    // Deviations are about 0.1: the giants among them are no excuse.
+                    // The standard deviation is about 0.1; outliers do not relax the bound.
                     assert!(
                         (x - y).abs() < 2.0 || (x - y).abs() < 0.01 * x.abs(),
                         "{dtype} {encoding:?}: {x} {y}"
@@ -198,8 +202,8 @@ fn what_is_not_finite_or_far_out_poisons_nothing() {
     }
 }
 
-/// A tensor that is hard to code, whatever for.
-fn awkward(dtype: Dtype) -> Vec<(&'static str, Vec<usize>, Vec<f64>)> {
+/// Tensors that are difficult to encode: name, shape and values.
+fn unusual_tensors(dtype: Dtype) -> Vec<(&'static str, Vec<usize>, Vec<f64>)> {
     let noise = weights(11, 64, 64);
     let mut random = Random(13);
     let scale = |magnitude: f64| noise.iter().map(|x| x * magnitude).collect::<Vec<f64>>();
@@ -212,8 +216,8 @@ fn awkward(dtype: Dtype) -> Vec<(&'static str, Vec<usize>, Vec<f64>)> {
         })
         .map(|x| if dtype == Dtype::F16 { x.clamp(-6e4, 6e4) } else { x })
         .collect();
-    let mut giant = scale(1e-3);
-    giant[777] = if dtype == Dtype::F16 { 6e4 } else { 1e30 };
+    let mut outlier = scale(1e-3);
+    outlier[777] = if dtype == Dtype::F16 { 6e4 } else { 1e30 };
     let mut sparse = vec![0.0; 4096];
     sparse[5] = 1.0;
     vec![
@@ -224,20 +228,20 @@ fn awkward(dtype: Dtype) -> Vec<(&'static str, Vec<usize>, Vec<f64>)> {
         ("huge", vec![64, 64], scale(huge)),
         ("tiny", vec![64, 64], scale(tiny)),
         ("any range", vec![64, 64], range),
-        ("one giant", vec![64, 64], giant),
+        ("one outlier", vec![64, 64], outlier),
         ("one weight", vec![64, 64], sparse),
         ("single row", vec![1, 4096], noise.clone()),
         ("single column", vec![4096, 1], noise.clone()),
-        ("taps", vec![16, 64, 4], noise.clone()),
+        ("convolution", vec![16, 64, 4], noise.clone()),
         ("experts", vec![4, 16, 64], noise.clone()),
         ("vector", vec![4096], noise),
     ]
 }
 
 #[test]
-fn awkward_tensors_keep_the_promise() {
+fn unusual_tensors_keep_the_error_bound() {
     for dtype in FLOATS {
-        for (name, shape, values) in awkward(dtype) {
+        for (name, shape, values) in unusual_tensors(dtype) {
             let original = Sample::new("w", dtype, &shape, to_bytes(dtype, &values));
             for (snr, encoding) in [
                 (20.0, Encoding::snr(20.0)),
@@ -245,10 +249,10 @@ fn awkward_tensors_keep_the_promise() {
                 (40.0, Encoding::rel_error(0.01).coordinates(Coordinates::Hadamard).effort(2)),
             ] {
                 let file = coded(&original, &encoding, WriteOptions::default());
-                assert_sound(&file);
+                assert_valid(&file);
                 let reader = Reader::new(&file).unwrap();
                 let decoded = reader.tensor("w").unwrap().decode().unwrap();
-                let (signal, noise) = loss(dtype, &original.bytes, &decoded);
+                let (signal, noise) = signal_and_noise(dtype, &original.bytes, &decoded);
                 let allowed = signal * 10f64.powf(-snr / 10.0) * (1.0 + 1e-9);
                 assert!(noise <= allowed, "{name} {dtype}: {noise} of {signal}");
             }
@@ -269,9 +273,9 @@ fn encoding() -> impl Strategy<Value = (Encoding, Option<f64>)> {
         Some(Coordinates::Klt),
     ]);
     (target, 1u8..=9, coordinates, prop::sample::select(vec![0, 1, 32]), any::<bool>()).prop_map(
-        |((encoding, promise), effort, coordinates, rank, row_scales)| {
+        |((encoding, error_bound), effort, coordinates, rank, row_scales)| {
             let encoding = encoding.effort(effort).coordinates(coordinates).max_rank(rank);
-            (encoding.row_scales(row_scales), promise)
+            (encoding.row_scales(row_scales), error_bound)
         },
     )
 }
@@ -288,14 +292,14 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn any_tensor_by_any_option_keeps_the_promise(
+    fn any_tensor_with_any_encoding_keeps_the_error_bound(
         dtype in prop_oneof![
             3 => prop::sample::select(FLOATS.to_vec()),
             1 => prop::sample::select(Dtype::ALL.to_vec()),
         ],
         shape in shape(),
         seed in any::<u64>(),
-        (encoding, promise) in encoding(),
+        (encoding, error_bound) in encoding(),
         chunk_elements in prop_oneof![1u64..4000, Just(1 << 18)],
     ) {
         let mut shape = shape;
@@ -310,7 +314,7 @@ proptest! {
             Sample::new("w", dtype, &shape, bytes)
         };
         let file = coded(&original, &encoding, small_chunks(chunk_elements));
-        assert_sound(&file);
+        assert_valid(&file);
         let reader = Reader::new(&file).unwrap();
         let tensor = reader.tensor("w").unwrap();
         let decoded = tensor.decode().unwrap();
@@ -319,11 +323,11 @@ proptest! {
             return Ok(());
         };
         prop_assert!(FLOATS.contains(&dtype));
-        let (signal, noise) = loss(dtype, &original.bytes, &decoded);
-        if let Some(promise) = promise {
-            prop_assert!(noise <= promise * signal * (1.0 + 1e-9), "{noise} of {signal}");
+        let (signal, noise) = signal_and_noise(dtype, &original.bytes, &decoded);
+        if let Some(error_bound) = error_bound {
+            prop_assert!(noise <= error_bound * signal * (1.0 + 1e-9), "{noise} of {signal}");
         }
-        // What the file tells of the loss, F64 weighed as F32.
+        // Signal and noise in the file, which are computed from F32 values also for F64.
         let near = |a: f64, b: f64| (a - b).abs() <= 1e-5 * b.abs() + 1e-12 * signal;
         prop_assert!(near(coding.signal, signal) && near(coding.noise, noise));
         let wide = to_values(Dtype::F32, &tensor.decode_as(Dtype::F32).unwrap());

@@ -1,4 +1,4 @@
-//! What coding with loss must not do, whatever the numbers and the plan.
+//! Lossy coding of special and extreme values, and with arbitrary plans.
 
 use crate::common::{Random, Sample, small_chunks};
 use occ::{
@@ -7,7 +7,7 @@ use occ::{
 };
 use proptest::prelude::*;
 
-fn singles(shape: &[usize], values: &[f32]) -> Sample {
+fn f32_sample(shape: &[usize], values: &[f32]) -> Sample {
     let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
     Sample::new("w", Dtype::F32, shape, bytes)
 }
@@ -16,7 +16,7 @@ fn values(bytes: &[u8]) -> Vec<f32> {
     bytes.chunks(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap())).collect()
 }
 
-/// Deviation 1, and as much in common to all rows.
+/// Noise of standard deviation 1, plus a mean row of similar magnitude.
 fn normal(seed: u64, count: usize) -> Vec<f32> {
     let mut random = Random(seed);
     (0..count).map(|i| 50.0 * random.weight() + (i % 64 % 3) as f32).collect()
@@ -58,17 +58,17 @@ fn encodings(snr: f64) -> Vec<Encoding> {
     ]
 }
 
-/// NaNs of any payload, infinities and giants change nothing for the others: those of the same
-/// rows are as near as those of a tensor without.
+/// NaNs with any payload, infinities and outliers are restored bit for bit, and errors of other
+/// elements in their rows stay small.
 #[test]
-fn specials_come_back_and_their_neighbours_do_not_suffer() {
+fn special_values_are_restored_and_do_not_affect_others() {
     let specials = [
         0x7f80_0001u32, // a signalling NaN
         0xffc1_2345,
         0x7f80_0000,
         0xff80_0000,
         0x7149_f2ca, // 1e30
-        0xff7f_ffff, // the largest
+        0xff7f_ffff, // the largest finite value
     ];
     let plain = normal(1, 70 * 64);
     for encoding in encodings(20.0) {
@@ -78,9 +78,9 @@ fn specials_come_back_and_their_neighbours_do_not_suffer() {
         for (place, special) in places.iter().zip(specials.iter().cycle()) {
             original[*place] = f32::from_bits(*special);
         }
-        let sample = singles(&[70, 64], &original);
+        let sample = f32_sample(&[70, 64], &original);
         let file = coded(&sample, &plan(&sample, &encoding), small_chunks(1)).unwrap();
-        assert!(is_lossy(&file), "a few specials are no reason to give up");
+        assert!(is_lossy(&file), "a few special values do not prevent lossy coding");
         let back = values(&decoded(&file));
         let (mut signal, mut noise, mut worst) = (0.0, 0.0, 0.0f64);
         for (i, (a, b)) in original.iter().zip(&back).enumerate() {
@@ -99,18 +99,18 @@ fn specials_come_back_and_their_neighbours_do_not_suffer() {
     }
 }
 
-/// A single giant is too rare to make low bits worth it: its point is the largest there is.
+/// A single outlier is too rare for low bits to pay off. It is coded as the largest lattice point.
 #[test]
-fn a_single_giant_comes_back() {
-    for giant in [1e30, -1e30, f32::MAX, 1e20] {
+fn a_single_outlier_is_restored() {
+    for outlier in [1e30, -1e30, f32::MAX, 1e20] {
         let mut original = normal(8, 4096);
-        original[1234] = giant;
-        let sample = singles(&[64, 64], &original);
+        original[1234] = outlier;
+        let sample = f32_sample(&[64, 64], &original);
         for encoding in encodings(20.0) {
             for effort in [1, 4] {
                 let mut plan = plan(&sample, &encoding.clone().effort(effort));
                 let lossy = plan.lossy.as_mut().unwrap();
-                // The giant's own energy would allow any loss of the others.
+                // A bound relative to the energy of the outlier would not limit other errors.
                 (lossy.step, lossy.max_noise) = (0.25, None);
                 let back = values(&decoded(&coded(&sample, &plan, small_chunks(1)).unwrap()));
                 for (a, b) in original.iter().zip(&back) {
@@ -122,7 +122,7 @@ fn a_single_giant_comes_back() {
 }
 
 #[test]
-fn denormals_and_negative_zeros_keep_the_promise() {
+fn subnormals_and_negative_zeros_keep_the_error_bound() {
     let tiny: Vec<f32> = normal(2, 4096).iter().map(|x| x * 1e-42).collect();
     assert!(tiny.iter().any(|x| x.is_subnormal()));
     let zeros = vec![-0.0; 4096];
@@ -130,7 +130,7 @@ fn denormals_and_negative_zeros_keep_the_promise() {
     mixed.iter_mut().step_by(3).for_each(|x| *x = -0.0);
     mixed.iter_mut().step_by(5).for_each(|x| *x *= 1e-43);
     for (values, finite) in [(tiny, true), (zeros, true), (mixed, true)] {
-        let sample = singles(&[64, 64], &values);
+        let sample = f32_sample(&[64, 64], &values);
         for encoding in encodings(15.0) {
             let file = coded(&sample, &plan(&sample, &encoding), small_chunks(1)).unwrap();
             let back = self::values(&decoded(&file));
@@ -144,14 +144,14 @@ fn denormals_and_negative_zeros_keep_the_promise() {
     }
 }
 
-/// At every magnitude that F32 has, with a mean and axes of that magnitude, too.
+/// All magnitudes in the range of F32, also of the mean and the low-rank part.
 #[test]
 fn any_magnitude_is_coded() {
     for exponent in (-44..=38).step_by(4) {
         let scale = 10f64.powi(exponent);
         let values: Vec<f32> =
             normal(4, 4096).iter().map(|&x| (f64::from(x) * scale) as f32).collect();
-        let sample = singles(&[64, 64], &values);
+        let sample = f32_sample(&[64, 64], &values);
         for snr in [8.0, 30.0, 70.0] {
             for encoding in encodings(snr) {
                 let plan = plan(&sample, &encoding);
@@ -164,10 +164,10 @@ fn any_magnitude_is_coded() {
     }
 }
 
-/// Plans come from files: whatever one says, tensors are coded soundly or the plan is refused.
+/// Plans may come from files. With any plan, the file is valid or the plan is rejected.
 #[test]
-fn plans_that_no_planner_makes_do_no_harm() {
-    let sample = singles(&[64, 64], &normal(5, 4096));
+fn arbitrary_plans_give_valid_files_or_errors() {
+    let sample = f32_sample(&[64, 64], &normal(5, 4096));
     let plan = plan(&sample, &Encoding::lossless().bits_for("*", 3.0));
     let text = |plan: &TensorPlan| {
         let mut whole = Plan::default();
@@ -175,13 +175,13 @@ fn plans_that_no_planner_makes_do_no_harm() {
         whole.to_json()
     };
     assert_eq!(Plan::from_json(&text(&plan)).unwrap().get("w"), Some(&plan));
-    let mut refused = 0;
+    let mut rejected = 0;
     let mut check = |change: &dyn Fn(&mut occ::LossyPlan)| {
         let mut plan = plan.clone();
         change(plan.lossy.as_mut().unwrap());
         match coded(&sample, &plan, small_chunks(1)) {
             Ok(file) => assert_eq!(decoded(&file).len(), sample.bytes.len()),
-            Err(Error::InvalidArgument { .. }) => refused += 1,
+            Err(Error::InvalidArgument { .. }) => rejected += 1,
             Err(error) => panic!("{error}: {plan:?}"),
         }
     };
@@ -215,31 +215,31 @@ fn plans_that_no_planner_makes_do_no_harm() {
     for gain in [f64::NAN, f64::INFINITY, -1e300] {
         check(&|plan| plan.gain = gain);
     }
-    assert!(refused > 10, "{refused}");
+    assert!(rejected > 10, "{rejected}");
 }
 
-/// A mean and axes so loud, or so quiet, that their scale is out of range.
+/// A mean and low-rank part so large or so small that their scale is out of range.
 #[test]
-fn means_and_axes_of_any_magnitude_do_no_harm() {
-    let ordinary = singles(&[64, 64], &normal(7, 4096));
+fn means_and_low_rank_parts_of_any_magnitude_are_coded() {
+    let ordinary = f32_sample(&[64, 64], &normal(7, 4096));
     let mut plan = plan(&ordinary, &Encoding::lossless().bits_for("*", 3.0));
     let lossy = plan.lossy.as_mut().unwrap();
     (lossy.mean, lossy.rank) = (true, 3);
-    let mut lost = 0;
+    let mut lossy_files = 0;
     for exponent in (-44..=38).step_by(2) {
         let scaled = |&x: &f32| (f64::from(x) * 10f64.powi(exponent)) as f32;
         let values: Vec<f32> = normal(7, 4096).iter().map(scaled).collect();
-        let sample = singles(&[64, 64], &values);
+        let sample = f32_sample(&[64, 64], &values);
         let file = coded(&sample, &plan, small_chunks(1));
         let file = file.unwrap_or_else(|error| panic!("1e{exponent}: {error}"));
-        lost += usize::from(is_lossy(&file));
+        lossy_files += usize::from(is_lossy(&file));
     }
-    assert!(lost > 10, "{lost}");
+    assert!(lossy_files > 10, "{lossy_files}");
 }
 
 #[test]
-fn files_and_memory_make_the_same() {
-    let sample = singles(&[300, 64], &normal(6, 300 * 64));
+fn sources_on_disk_and_in_memory_give_the_same_file() {
+    let sample = f32_sample(&[300, 64], &normal(6, 300 * 64));
     let mut disk = tempfile::tempfile().unwrap();
     std::io::Write::write_all(&mut disk, &[&[0; 7], sample.bytes.as_slice()].concat()).unwrap();
     let section = FileSection::new(disk, 7..7 + sample.bytes.len() as u64);
@@ -268,7 +268,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn rows_are_slices_of_the_whole(
+    fn rows_equal_slices_of_the_tensor(
         (outer, middle, columns) in (1usize..300, 1usize..6, 8usize..100),
         seed in any::<u64>(),
         coordinates in coordinates(),
@@ -278,7 +278,7 @@ proptest! {
     ) {
         let outer = outer.max(4096usize.div_ceil(middle * columns));
         let values = normal(seed, outer * middle * columns);
-        let sample = singles(&[outer, middle, columns], &values);
+        let sample = f32_sample(&[outer, middle, columns], &values);
         let plan = plan(&sample, &Encoding::snr(14.0).effort(2).coordinates(coordinates));
         let file = coded(&sample, &plan, small_chunks(chunk_elements)).unwrap();
         let whole = decoded(&file);

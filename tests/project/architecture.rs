@@ -1,16 +1,15 @@
-//! The architecture: which layer may import which, that no files import each other in a circle,
-//! where `unsafe` may be, and how long a file may be.
+//! The architecture: allowed imports between layers, no import cycles between files, the files with
+//! `unsafe`, and the length of files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Layers that every layer above them may import.
-const GROUND: &[&str] =
-    &["error", "limits", "dtype", "coordinates", "arch", "parallel", "gaussian"];
+/// The lowest layers, which every layer above them may import.
+const BASE: &[&str] = &["error", "limits", "dtype", "coordinates", "arch", "parallel", "gaussian"];
 
 /// Each layer, as a module path, and the layers that it may import besides itself and, from
-/// `format` on, the ground. The longest path that matches a module is its layer.
+/// `format` on, the base layers. The longest path that matches a module is its layer.
 const LAYERS: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("limits", &["error"]),
@@ -56,10 +55,10 @@ const UNSAFE: &[&str] = &[
     "src/read/reader.rs",
 ];
 
-/// Lines of the longest file that is allowed.
+/// The maximum number of lines of a file.
 const MAX_LINES: usize = 500;
 
-/// The folder of the command, which is a crate of its own.
+/// The folder of the command, which is a separate crate.
 const COMMAND: &str = "src/bin/occ/";
 
 /// A source file.
@@ -68,7 +67,7 @@ struct Source {
     module: String,
     /// Module paths and items that the file imports, as paths below the crate.
     imports: Vec<String>,
-    /// What the module re-exports: the name, and the path that it stands for.
+    /// Re-exports of the module: name and path.
     exports: Vec<(String, String)>,
 }
 
@@ -157,7 +156,7 @@ impl Source {
     }
 }
 
-/// What stands before the last `use` of a statement that is one, and its tree.
+/// The text before the `use` of an import statement, and its tree of paths.
 fn use_statement(statement: &str) -> Option<(&str, &str)> {
     let at = statement.rfind("use ").filter(|at| {
         let before = &statement[..*at];
@@ -207,7 +206,7 @@ fn absolute(module: &str, path: &str) -> Option<String> {
             rest = after;
         }
     } else {
-        // A child module, or another crate: the module graph tells.
+        // A child module or another crate: decided later with the list of modules.
         return rest
             .chars()
             .next()
@@ -222,7 +221,7 @@ fn last(path: &str) -> &str {
     path.rsplit("::").next().unwrap_or(path)
 }
 
-/// The module that holds what a path names: re-exports are followed.
+/// The module that defines the item of a path. Follows re-exports.
 fn module_of(path: &str, modules: &BTreeMap<String, &Source>) -> Option<String> {
     let known = path.strip_prefix('?');
     let path = known.unwrap_or(path);
@@ -248,7 +247,7 @@ fn graph(sources: &[Source]) -> BTreeMap<&str, BTreeSet<String>> {
     let edges = sources.iter().map(|source| {
         let targets = source.imports.iter().filter_map(|path| {
             let module = module_of(path, &modules)?;
-            // A relative path that leads nowhere below the module is one of another crate.
+            // A relative path that is not below the module belongs to another crate.
             let foreign = path.starts_with('?') && module == source.module;
             (module != source.module && !foreign).then_some(module)
         });
@@ -266,7 +265,7 @@ fn layer(module: &str) -> &'static str {
 }
 
 #[test]
-fn layers_import_only_what_they_may() {
+fn layers_import_only_allowed_layers() {
     let sources = sources();
     let mut seen = BTreeSet::new();
     for (module, imports) in graph(&sources) {
@@ -275,26 +274,26 @@ fn layers_import_only_what_they_may() {
         let (_, allowed) = LAYERS.iter().find(|(name, _)| *name == own).unwrap();
         for import in imports {
             let other = layer(&import);
-            let fine = own == other
+            let is_allowed = own == other
                 || allowed.contains(&other)
-                || (!GROUND.contains(&own) && GROUND.contains(&other));
-            assert!(fine, "{module} may not import {import}");
+                || (!BASE.contains(&own) && BASE.contains(&other));
+            assert!(is_allowed, "{module} may not import {import}");
         }
     }
-    assert_eq!(seen.len(), LAYERS.len(), "a layer of the list is gone");
+    assert_eq!(seen.len(), LAYERS.len(), "a listed layer has no files");
 }
 
 #[test]
-fn no_files_import_each_other_in_a_circle() {
-    check_for_circles(&sources());
+fn library_files_have_no_import_cycles() {
+    check_for_cycles(&sources());
 }
 
 #[test]
-fn no_files_of_the_command_import_each_other_in_a_circle() {
-    check_for_circles(&command_sources());
+fn command_files_have_no_import_cycles() {
+    check_for_cycles(&command_sources());
 }
 
-fn check_for_circles(sources: &[Source]) {
+fn check_for_cycles(sources: &[Source]) {
     let graph = graph(sources);
     let reach = |start: &str| {
         let (mut found, mut queue) = (BTreeSet::new(), vec![start.to_owned()]);
@@ -307,13 +306,13 @@ fn check_for_circles(sources: &[Source]) {
         }
         found
     };
-    let circular: Vec<&str> =
+    let cyclic: Vec<&str> =
         graph.keys().copied().filter(|module| reach(module).contains(*module)).collect();
-    assert!(circular.is_empty(), "files in import circles: {circular:#?}");
+    assert!(cyclic.is_empty(), "files in import cycles: {cyclic:#?}");
 }
 
 #[test]
-fn unsafe_is_where_it_may_be() {
+fn unsafe_code_is_only_in_listed_files() {
     for path in files(&root().join("src")) {
         let (file, code) = (relative(&path), code(&path));
         let uses = code.contains("unsafe ") || code.contains("allow(unsafe_code)");
@@ -331,7 +330,7 @@ fn files_are_short() {
     }
 }
 
-/// The analysis of the code itself: known answers.
+/// The analysis itself, on small examples.
 #[test]
 fn imports_are_found() {
     let a = Source::new(

@@ -5,7 +5,7 @@ use crate::codec::squared_error::SquaredError;
 use crate::codec::{Codec, planes, trellis};
 use crate::error::Result;
 
-/// Encodes the chunks of one tensor, whatever its codec.
+/// Encodes the chunks of one tensor with its codec.
 pub(crate) enum Encoder {
     Raw,
     Planes(Box<planes::PlaneEncoder>),

@@ -85,7 +85,7 @@ impl RateCurve {
         let [(x0, y0), (x1, y1), (x2, y2)] = self.points;
         let first = (y1 - y0) / (x1 - x0);
         let second = ((y2 - y1) / (x2 - x1) - first) / (x2 - x0);
-        // The rate falls with the step, whatever the noise of the estimates.
+        // The slope stays negative in spite of noise in the estimates.
         let slope = |x: f64| (first + second * (2.0 * x - x0 - x1)).min(-0.05);
         if log2_step < x0 {
             y0 + slope(x0) * (log2_step - x0)

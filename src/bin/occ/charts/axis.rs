@@ -166,8 +166,8 @@ mod tests {
     use super::*;
 
     fn labels(axis: &Axis, values: &[f64]) -> Vec<String> {
-        let fitted = axis.fit(values.iter().copied());
-        fitted.ticks.into_iter().map(|(_, label)| label).collect()
+        let axis = axis.fit(values.iter().copied());
+        axis.ticks.into_iter().map(|(_, label)| label).collect()
     }
 
     #[test]
@@ -180,8 +180,8 @@ mod tests {
         assert_eq!(labels(&fixed, &[]), ["0.5", "1.0", "1.5", "2.0", "2.5", "3.0", "3.5", "4.0"]);
         for exponent in -8..8 {
             for most in [1.0, 1.7, 3.3, 9.9] {
-                let fitted = Axis::linear("").fit([0.0, most * 10f64.powi(exponent)].into_iter());
-                assert!((4..=10).contains(&fitted.ticks.len()), "{:?}", fitted.ticks);
+                let axis = Axis::linear("").fit([0.0, most * 10f64.powi(exponent)].into_iter());
+                assert!((4..=10).contains(&axis.ticks.len()), "{:?}", axis.ticks);
             }
         }
     }
@@ -201,8 +201,8 @@ mod tests {
     #[test]
     fn an_axis_of_one_value_has_a_range_and_ticks() {
         for values in [&[][..], &[3.0], &[0.0, 0.0], &[f64::NAN]] {
-            let fitted = Axis::linear("").fit(values.iter().copied());
-            assert!(fitted.range.end > fitted.range.start && fitted.ticks.len() > 2, "{values:?}");
+            let axis = Axis::linear("").fit(values.iter().copied());
+            assert!(axis.range.end > axis.range.start && axis.ticks.len() > 2, "{values:?}");
         }
     }
 }

@@ -160,7 +160,7 @@ mod tests {
     const EVEN: Alphabet = Alphabet { coset: Coset::Even, bypass: 0 };
     const ODD: Alphabet = Alphabet { coset: Coset::Odd, bypass: 0 };
 
-    fn fitted(counts: &[u64]) -> MagnitudeDistribution {
+    fn fit(counts: &[u64]) -> MagnitudeDistribution {
         let mut all = MagnitudeCounts::default();
         all.0[..counts.len()].copy_from_slice(counts);
         MagnitudeDistribution::from_counts(&all, false, true)
@@ -176,7 +176,7 @@ mod tests {
     fn tables_are_short_and_code_near_the_entropy() {
         for sigma in [0.7, 2.0, 4.0, 9.0, 25.0] {
             let counts = gaussian(sigma, 1e6);
-            let distribution = fitted(&counts);
+            let distribution = fit(&counts);
             let mut out = BitWriter::default();
             distribution.write(&mut out);
             let bytes = out.finish();

@@ -11,7 +11,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub(crate) struct LearnedTransform {
     pub(super) choice: TransformChoice,
-    /// CRC32 of the scaled sample: tells another tensor, or another scaling, apart.
+    /// CRC-32 of the scaled sample: identifies the tensor and its scaling.
     pub(super) sample_crc: u32,
     pub(super) transform: Arc<Transform>,
     pub(super) low_rank: Option<LearnedLowRank>,
