@@ -75,7 +75,7 @@
 //!
 //! ## From `occ compress --bits 3` to the frame
 //!
-//! 1. `bin/occ/compress.rs`: `run` opens the checkpoint and creates the `Writer`.
+//! 1. `bin/occ/compress/mod.rs`: `run` opens the checkpoint and creates the `Writer`.
 //! 2. `convert/checkpoint.rs`: `Checkpoint::open` reads the headers; `sources` describes each
 //!    tensor as a `TensorSource { name, dtype, shape, data }`.
 //! 3. `convert/encode_checkpoint.rs`: `Checkpoint::plan`, then `Checkpoint::write_planned`.
@@ -109,7 +109,7 @@
 //! 9. `codec/entropy`: `RansDecoder::decode_run` decodes lattice points.
 //! 10. `codec/trellis/reconstruction.rs`: `Reconstruction` inverts the transform (`codec/transform`),
 //!     adds the low-rank part and scales.
-//! 11. `dtype/number.rs`: `from_f32` rounds to the dtype, into the caller's buffer.
+//! 11. `dtype/number/mod.rs`: `from_f32` rounds to the dtype, into the caller's buffer.
 //!
 //! The format is specified in `spec/format.md`; `spec/codec.md` gives the reasons and measurements.
 

@@ -1,4 +1,4 @@
-//! The example of the README compiles.
+//! The example of the README compiles, and what README and architecture section name exists.
 
 /// The lines between the first and the last are the example of the README.
 #[rustfmt::skip]
@@ -50,4 +50,33 @@ fn readme_contains_the_example() {
     let block = readme.split("```rust\n").nth(1).unwrap().split("```").next().unwrap();
     assert!(include_str!("readme.rs").contains(block), "{block}");
     assert!(example().is_err(), "there is no model.occ here");
+}
+
+/// Every numbered step of the architecture section names a file or folder of `src`; the names in
+/// code after the file are functions, methods or types of that layer.
+#[test]
+fn the_listed_steps_exist() {
+    let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let documentation: String = include_str!("../../src/lib.rs")
+        .lines()
+        .filter_map(|line| line.strip_prefix("//!"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let (_, lists) = documentation.split_once(" ## From").unwrap();
+    let steps: Vec<&str> = lists.split(". `").skip(1).collect();
+    assert!(steps.len() >= 25, "{}", steps.len());
+    for step in steps {
+        let (place, rest) = step.split_once('`').unwrap();
+        let path = source.join(place);
+        assert!(path.exists(), "{place}");
+        if path.is_file() {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let first = rest.split('`').nth(1).unwrap();
+            let name = first.rsplit("::").next().unwrap();
+            assert!(
+                text.contains(&format!("fn {name}")) || text.contains(&format!("struct {name}")),
+                "{name} in {place}"
+            );
+        }
+    }
 }
