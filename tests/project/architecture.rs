@@ -75,12 +75,15 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// The Rust files in a folder. Folders named `target` contain generated files of dependencies.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            found.extend(files(&path));
+            if path.file_name().is_some_and(|name| name != "target") {
+                found.extend(files(&path));
+            }
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             found.push(path);
         }
