@@ -6,3 +6,4 @@ mod common;
 mod budget;
 mod decoding;
 mod error_targets;
+mod planning;

@@ -1,0 +1,29 @@
+//! Plans of known tensors.
+
+use crate::common::{Random, Sample};
+use occ::{Coordinates, Dtype, Encoding, Plan};
+
+/// A change of the sample, the searches or the rate model of an effort level changes the files that
+/// it writes. The tensor has so few columns that the sizes of samples differ between the levels.
+/// The tolerance allows for other implementations of logarithms.
+#[test]
+fn steps_of_all_effort_levels_are_known() {
+    let mut random = Random(17);
+    let (rows, columns) = (2048, 96);
+    let values = (0..rows * columns).map(|i| {
+        let (row, column) = (i / columns, i % columns);
+        random.weight() * [1.0, 3.0, 0.5][row * row % 17 % 3] * [1.0, 6.0][column % 2]
+    });
+    let bytes = values.flat_map(f32::to_le_bytes).collect();
+    let sample = Sample::new("layers.0.mlp.up_proj.weight", Dtype::F32, &[rows, columns], bytes);
+    let steps = (1..=9).map(|effort| {
+        let encoding = Encoding::bits(3.0).effort(effort).max_rank(0);
+        let encoding = encoding.coordinates(Coordinates::Hadamard);
+        let plan = Plan::of(&sample.source(), &encoding).unwrap();
+        plan.lossy.expect("a matrix of floats").step
+    });
+    let expected = [&[0.037271284f32, 0.01980727][..], &[0.019915124; 7]].concat();
+    for (step, (expected, effort)) in steps.zip(expected.into_iter().zip(1..)) {
+        assert!((step / expected - 1.0).abs() < 1e-5, "effort {effort}: step {step:e}");
+    }
+}
