@@ -31,24 +31,20 @@ pub(super) enum Step<'s> {
     Chunk {
         /// Where it ends in the file.
         end: u64,
-        /// What was decoded, or why that failed. A failure does not end the stream.
-        result: Result<Decoded<'s>>,
+        /// The decoded bytes, or why there are none. Empty if the chunk was only checked. A failure
+        /// does not end the stream.
+        result: Result<&'s [u8]>,
     },
     FrameEnd {
         decoder: &'s FrameDecoder,
         footer: Footer,
+        /// Whether the checksum of the whole object matches; `None` if not all of its chunks were
+        /// decoded.
+        check: Option<Result<()>>,
         /// Where the last chunk ends in the file.
         payload_end: u64,
     },
     Index(Vec<u8>),
-}
-
-/// A decoded chunk.
-pub(super) struct Decoded<'s> {
-    /// Empty if the chunk was only checked.
-    pub(super) bytes: &'s [u8],
-    /// CRC32 of `bytes`; `None` if the chunk was only checked.
-    pub(super) crc: Option<u32>,
 }
 
 /// Reads `stream`, processes its chunks in parallel and calls `sink` with the parts in order.
@@ -64,7 +60,8 @@ pub(super) fn decode_stream<R: Read>(
         Extent::Frame(decoder) => (true, Some(decoder)),
         Extent::File => (false, None),
     };
-    let mut parts = Parts { stream, decoder, one_frame, work, sink, buffers: Vec::new() };
+    let (crcs, buffers) = (Vec::new(), Vec::new());
+    let mut parts = Parts { stream, decoder, one_frame, work, sink, crcs, buffers };
     let limit = DECODED_BYTES * rayon::current_num_threads() as u64;
     let run = Task::run;
     rayon::in_place_scope(|scope| {
@@ -102,6 +99,8 @@ struct Parts<'w, R> {
     one_frame: bool,
     work: Work,
     sink: &'w mut dyn FnMut(Step<'_>) -> Result<()>,
+    /// CRC-32 of the chunks of the frame being delivered that were decoded.
+    crcs: Vec<u32>,
     /// Buffers for decoded chunks that are not in use.
     buffers: Vec<Vec<u8>>,
 }
@@ -194,13 +193,22 @@ impl<R: Read> Parts<'_, R> {
         match done {
             Done::Frame(decoder, offsets) => (self.sink)(Step::Frame(&decoder, offsets)),
             Done::Chunk { end, length, crc, buffer } => {
-                let result = crc.map(|crc| Decoded { bytes: &buffer[..length], crc });
+                let result = crc.map(|crc| {
+                    self.crcs.extend(crc);
+                    &buffer[..length]
+                });
                 (self.sink)(Step::Chunk { end, result })?;
                 self.buffers.push(buffer);
                 Ok(())
             }
             Done::FrameEnd(decoder, footer, payload_end) => {
-                (self.sink)(Step::FrameEnd { decoder: &decoder, footer, payload_end })
+                let crcs = std::mem::take(&mut self.crcs);
+                let chunks = decoder.header().object.geometry.chunk_count();
+                let whole = self.work == Work::Decode
+                    && decoder.is_supported()
+                    && crcs.len() as u64 == chunks;
+                let check = whole.then(|| decoder.check_whole(footer, crcs));
+                (self.sink)(Step::FrameEnd { decoder: &decoder, footer, check, payload_end })
             }
             Done::Index(bytes) => (self.sink)(Step::Index(bytes)),
         }

@@ -10,16 +10,12 @@ pub(crate) struct FrameDecoder {
     /// `None` if codec or parameters are not supported. Chunks can be skipped and their checksums
     /// compared nevertheless.
     decoder: Option<Decoder>,
-    /// Whether a chunk is its decoded bytes, with a CRC32 of exactly these.
-    is_raw: bool,
 }
 
 impl FrameDecoder {
     pub(crate) fn new(header: FrameHeader) -> Self {
         let decoder = decoder(&header).ok();
-        let is_raw = matches!(decoder, Some(Decoder::Raw))
-            && header.object.layout == PayloadLayout::Contiguous;
-        Self { header, decoder, is_raw }
+        Self { header, decoder }
     }
 
     pub(crate) fn header(&self) -> &FrameHeader {
@@ -84,7 +80,11 @@ impl FrameDecoder {
         out: &mut [u8],
     ) -> Result<u32> {
         self.decode_into(chunk, out)?;
-        Ok(if self.is_raw { chunk.stored_crc } else { crc32fast::hash(out) })
+        Ok(match self.header.object.layout {
+            // Only raw chunks are contiguous: the stored CRC is that of the decoded bytes.
+            PayloadLayout::Contiguous => chunk.stored_crc,
+            PayloadLayout::Chunked => crc32fast::hash(out),
+        })
     }
 
     /// [`decode`](Self::decode) to F32, for a float dtype.

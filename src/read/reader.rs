@@ -329,7 +329,7 @@ impl<'a> Reader<'a> {
         let index = self.0.index();
         (0..index.len()).filter_map(move |position| match index.kind(position) {
             Ok(kind) => wanted(kind).then_some(Ok(position)),
-            Err(error) => Some(Err(error)),
+            Err(error) => Some(Err(self.0.in_file(error))),
         })
     }
 

@@ -58,7 +58,7 @@ impl<'a> StoredObject<'a> {
     }
 
     /// Adds the name and the file to an error.
-    pub(super) fn here(&self, error: Error) -> Error {
+    pub(super) fn locate(&self, error: Error) -> Error {
         self.container.in_file(error.in_tensor(&self.entry.object.name))
     }
 

@@ -87,11 +87,6 @@ impl<R: Read> StreamReader<R> {
         &self.limits
     }
 
-    /// Chunks of the current frame that have not been read.
-    pub(super) fn chunks_left(&self) -> u64 {
-        self.chunks_left
-    }
-
     /// Whether nothing more can be read.
     pub(super) fn has_failed(&self) -> bool {
         self.failed

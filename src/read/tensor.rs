@@ -217,7 +217,7 @@ impl<'a> Tensor<'a> {
 
     /// Adds the tensor and the file to an error.
     fn located<T>(&self, result: Result<T>) -> Result<T> {
-        result.map_err(|error| self.0.here(error))
+        result.map_err(|error| self.0.locate(error))
     }
 
     fn check_dtype<T: Element>(&self) -> Result<()> {

@@ -5,7 +5,7 @@ use super::frame_decoder::FrameDecoder;
 use super::stream::StreamReader;
 use crate::error::{Error, Result};
 use crate::format::{
-    Footer, FrameOffsets, Index, IndexBuilder, ObjectKind, Payload, PayloadLayout,
+    Footer, FrameOffsets, Index, IndexBuilder, Object, ObjectKind, Payload, PayloadLayout,
 };
 use crate::limits::Limits;
 use std::io::Read;
@@ -99,7 +99,7 @@ fn verify_stream<R: Read>(
 ) -> Result<()> {
     let work = if deep { Work::Decode } else { Work::Check };
     let mut verifier =
-        Verifier { report, deep, expected: IndexBuilder::default(), frame: None, index: None };
+        Verifier { report, expected: IndexBuilder::default(), frame: None, index: None };
     decode_stream(stream, Extent::File, work, &mut |step| {
         verifier.step(step);
         Ok(())
@@ -109,7 +109,6 @@ fn verify_stream<R: Read>(
 
 struct Verifier<'r> {
     report: &'r mut VerifyReport,
-    deep: bool,
     /// The index that the frames determine.
     expected: IndexBuilder,
     /// The current frame.
@@ -122,9 +121,6 @@ struct Frame {
     offsets: FrameOffsets,
     /// Where chunks end in the file.
     chunk_ends: Vec<u64>,
-    /// CRC32 of the chunks that were decoded.
-    crcs: Vec<u32>,
-    name: String,
 }
 
 impl Verifier<'_> {
@@ -135,14 +131,16 @@ impl Verifier<'_> {
                 let Some(frame) = &mut self.frame else { return };
                 self.report.chunks += 1;
                 frame.chunk_ends.push(end);
-                match result {
-                    Ok(decoded) => frame.crcs.extend(decoded.crc),
-                    Err(error) => self.report.problems.push(error.in_tensor(&frame.name)),
-                }
+                self.report.problems.extend(result.err());
             }
-            Step::FrameEnd { decoder, footer, payload_end } => {
+            Step::FrameEnd { decoder, footer, check, payload_end } => {
+                let object = &decoder.header().object;
+                if let Some(check) = check {
+                    self.report.decoded_bytes += object.geometry.decoded_len();
+                    self.report.problems.extend(check.err());
+                }
                 if let Some(frame) = self.frame.take() {
-                    self.end(frame, decoder, footer, payload_end);
+                    self.end(frame, object, footer, payload_end);
                 }
             }
             Step::Index(bytes) => self.index = Some(bytes),
@@ -156,17 +154,11 @@ impl Verifier<'_> {
             ObjectKind::SafetensorsHeader | ObjectKind::File => self.report.attachments += 1,
         }
         self.report.problems.extend(decoder.check_supported().err());
-        let (chunk_ends, crcs, name) = (Vec::new(), Vec::new(), object.name.clone());
-        self.frame = Some(Frame { offsets, chunk_ends, crcs, name });
+        self.frame = Some(Frame { offsets, chunk_ends: Vec::new() });
     }
 
-    fn end(&mut self, frame: Frame, decoder: &FrameDecoder, footer: Footer, payload_end: u64) {
-        let Frame { offsets, mut chunk_ends, crcs, .. } = frame;
-        let object = &decoder.header().object;
-        if self.deep && decoder.is_supported() && crcs.len() == chunk_ends.len() {
-            self.report.decoded_bytes += object.geometry.decoded_len();
-            self.report.problems.extend(decoder.check_whole(footer, crcs).err());
-        }
+    fn end(&mut self, frame: Frame, object: &Object, footer: Footer, payload_end: u64) {
+        let Frame { offsets, mut chunk_ends } = frame;
         if object.layout == PayloadLayout::Contiguous {
             chunk_ends.clear();
         }
