@@ -2,11 +2,10 @@
 //! requests, and receives events.
 
 use super::frame::{self, Footer, FrameHeader};
-use super::geometry::Geometry;
 use super::header::Header;
 use super::index::Index;
 use super::layout::{ChunkHead, INDEX_TAG};
-use super::object::PayloadLayout;
+use super::object::{Object, PayloadLayout};
 use super::trailer::Trailer;
 use crate::error::{Error, Result};
 use crate::limits::Limits;
@@ -237,25 +236,15 @@ impl Parser {
         };
         let header = FrameHeader::parse(bytes, &self.limits)?;
         let after = self.offset + length as u64;
-        let offset = match header.object.layout {
-            PayloadLayout::Chunked => after,
-            PayloadLayout::Contiguous => {
-                payload_offset(&header.object.geometry, after, self.alignment)?
-            }
-        };
+        let offset = payload_offset(&header.object, after, self.alignment)?;
         let offsets = FrameOffsets { frame: self.offset, payload: offset };
         self.state = State::Padding(Box::new(header.clone()));
         Ok(Step::Got(length, Event::Frame(header, offsets)))
     }
 
     fn padding<'a>(&mut self, input: &'a [u8], header: Box<FrameHeader>) -> Result<Step<'a>> {
-        let bytes = match header.object.layout {
-            PayloadLayout::Chunked => 0,
-            PayloadLayout::Contiguous => {
-                let aligned = payload_offset(&header.object.geometry, self.offset, self.alignment)?;
-                (aligned - self.offset) as usize
-            }
-        };
+        let payload = payload_offset(&header.object, self.offset, self.alignment)?;
+        let bytes = (payload - self.offset) as usize;
         let Some(padding) = input.get(..bytes) else {
             return self.need(bytes, State::Padding(header));
         };
@@ -363,8 +352,8 @@ enum Step<'a> {
 ///
 /// # Errors
 /// `Corrupt` if it overflows.
-pub(super) fn payload_offset(geometry: &Geometry, after: u64, alignment: u64) -> Result<u64> {
-    if geometry.decoded_len() == 0 {
+pub(super) fn payload_offset(object: &Object, after: u64, alignment: u64) -> Result<u64> {
+    if object.layout == PayloadLayout::Chunked || object.geometry.decoded_len() == 0 {
         return Ok(after);
     }
     after

@@ -49,12 +49,7 @@ impl<W: Write> FileWriter<W> {
         self.check_closed()?;
         let frame_offset = self.offset;
         self.write(&header.to_bytes()?)?;
-        let offset = match header.object.layout {
-            PayloadLayout::Chunked => self.offset,
-            PayloadLayout::Contiguous => {
-                payload_offset(&header.object.geometry, self.offset, self.alignment)?
-            }
-        };
+        let offset = payload_offset(&header.object, self.offset, self.alignment)?;
         let padding = vec![0; (offset - self.offset) as usize];
         self.write(&padding)?;
         let offsets = FrameOffsets { frame: frame_offset, payload: offset };

@@ -1,6 +1,5 @@
 //! Conversion between the elements of tensors and numbers in memory.
 
-#[cfg(feature = "encode")]
 #[cfg(feature = "convert")]
 mod real;
 
@@ -9,7 +8,6 @@ use crate::dtype::Dtype;
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 
-#[cfg(feature = "encode")]
 #[cfg(feature = "convert")]
 pub(crate) use real::{is_number, to_f64};
 
