@@ -189,12 +189,17 @@ impl TensorRole {
     }
 }
 
-/// Whether the columns of the matrix `name` multiply a normalised input. They do not where a matrix
+/// Whether the columns of the matrix `name`, which has this role, multiply a normalised input. They do not where a matrix
 /// is stored as inputs × outputs, as in GPT-2; then it has more columns than rows.
-pub(crate) fn has_normalised_columns(name: &str, rows: usize, columns: usize) -> bool {
+pub(crate) fn has_normalised_columns(
+    role: TensorRole,
+    name: &str,
+    rows: usize,
+    columns: usize,
+) -> bool {
     let stored_by_inputs =
         rows < columns && GPT2_MATRICES.iter().any(|part| has_components(name, part));
-    TensorRole::of(name, 2).reads_normalised_input() && !stored_by_inputs
+    role.reads_normalised_input() && !stored_by_inputs
 }
 
 /// The stack of layers in a tensor name and the index of the layer in it: the first component that

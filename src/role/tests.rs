@@ -33,7 +33,7 @@ fn vocabularies_and_normalised_inputs_are_known_by_name() {
         "backbone.layers.3.mixer.in_proj.weight",
     ] {
         assert!(Role::of(name, 2).reads_normalised_input(), "{name}");
-        assert!(has_normalised_columns(name, 576, 1536), "{name}");
+        assert!(has_normalised_columns(TensorRole::of(name, 2), name, 576, 1536), "{name}");
     }
     for name in [
         "model.layers.0.self_attn.o_proj.weight",
@@ -56,10 +56,30 @@ fn vocabularies_and_normalised_inputs_are_known_by_name() {
 /// GPT-2 stores inputs × outputs; StarCoder uses the same names for outputs × inputs.
 #[test]
 fn columns_of_transposed_matrices_are_outputs() {
-    assert!(!has_normalised_columns("h.0.attn.c_attn.weight", 768, 2304));
-    assert!(!has_normalised_columns("h.0.mlp.c_fc.weight", 768, 3072));
-    assert!(has_normalised_columns("h.0.mlp.c_fc.weight", 3072, 768));
-    assert!(has_normalised_columns("layers.0.self_attn.k_proj.weight", 192, 576));
+    assert!(!has_normalised_columns(
+        TensorRole::of("h.0.attn.c_attn.weight", 2),
+        "h.0.attn.c_attn.weight",
+        768,
+        2304
+    ));
+    assert!(!has_normalised_columns(
+        TensorRole::of("h.0.mlp.c_fc.weight", 2),
+        "h.0.mlp.c_fc.weight",
+        768,
+        3072
+    ));
+    assert!(has_normalised_columns(
+        TensorRole::of("h.0.mlp.c_fc.weight", 2),
+        "h.0.mlp.c_fc.weight",
+        3072,
+        768
+    ));
+    assert!(has_normalised_columns(
+        TensorRole::of("layers.0.self_attn.k_proj.weight", 2),
+        "layers.0.self_attn.k_proj.weight",
+        192,
+        576
+    ));
 }
 
 #[test]

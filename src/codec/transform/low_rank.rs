@@ -45,6 +45,12 @@ impl LowRank {
         self.has_mean
     }
 
+    /// The number of integers in the mean and the basis vectors.
+    #[cfg(feature = "encode")]
+    pub(crate) fn entries(&self) -> usize {
+        self.vectors.entries.len()
+    }
+
     /// Number of coefficients of a row.
     pub(crate) fn rank(&self) -> usize {
         self.vectors.rows().len() - usize::from(self.has_mean)

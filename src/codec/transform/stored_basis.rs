@@ -48,6 +48,12 @@ impl StoredBasis {
         self.block
     }
 
+    /// The number of integers in all blocks.
+    #[cfg(feature = "encode")]
+    pub(crate) fn entries(&self) -> usize {
+        self.blocks.iter().map(|block| block.entries.len()).sum()
+    }
+
     fn columns(&self) -> usize {
         self.blocks.iter().map(IntegerMatrix::columns).sum()
     }

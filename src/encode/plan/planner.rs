@@ -4,7 +4,7 @@ use super::effort::{is_valid_step, step_for_bits, step_for_noise};
 use super::tensor_plan::{Learned, LossyPlan, TensorPlan};
 use super::transform_choice::{MeasuredPlan, measured_plan};
 use crate::codec::RowScales;
-use crate::codec::trellis::Scaling;
+use crate::codec::trellis::{LearnedTransform, Scaling};
 use crate::encode::encoding::{Encoding, TensorTarget, Weighting};
 use crate::encode::matrix::Matrix;
 use crate::encode::rate_control::step_factor;
@@ -16,9 +16,12 @@ use crate::role::{TensorRole, has_normalised_columns};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 
-/// Tensors that are studied at a time: progress is told in between.
 /// Tensors that are planned at a time: progress is reported in between.
 const GROUP: usize = 8;
+
+/// The number of integers in learned bases that a plan keeps: 64 MB. The encoder learns further ones
+/// again, so that memory does not grow with the size of the checkpoint.
+const MAX_LEARNED_ENTRIES: usize = 1 << 24;
 
 /// Elements in a chunk, approximately.
 const CHUNK: u64 = 1 << 18;
@@ -39,11 +42,18 @@ pub(super) fn plan_tensors(
 ) -> Result<BTreeMap<String, TensorPlan>> {
     encoding.check()?;
     let mut planned = Vec::with_capacity(sources.len());
+    let mut learned_entries = 0;
     for group in sources.chunks(GROUP) {
         let plans: Vec<Result<PlannedTensor>> =
             group.par_iter().map(|source| plan_tensor(source, encoding)).collect();
         for (plan, source) in plans.into_iter().zip(group) {
-            planned.push(plan.map_err(|error| source.locate(error))?);
+            let mut plan = plan.map_err(|error| source.locate(error))?;
+            let learned = &mut plan.plan.learned;
+            learned_entries += learned.0.as_ref().map_or(0, LearnedTransform::entries);
+            if learned_entries > MAX_LEARNED_ENTRIES {
+                *learned = Learned::default();
+            }
+            planned.push(plan);
             observe(source.data.size())?;
         }
     }
@@ -140,8 +150,9 @@ fn scaling(encoding: &Encoding, target: TensorTarget, name: &str, matrix: &Matri
     let (rows, columns) = (matrix.rows, matrix.columns);
     let weighted = encoding.weighting == Weighting::Operator;
     let weighted = weighted && !matches!(target, TensorTarget::Noise(_));
-    let is_vocabulary = weighted && TensorRole::of(name, 2).is_vocabulary(rows, columns);
-    let has_normalised_columns = weighted && has_normalised_columns(name, rows, columns);
+    let role = TensorRole::of(name, 2);
+    let is_vocabulary = weighted && role.is_vocabulary(rows, columns);
+    let has_normalised_columns = weighted && has_normalised_columns(role, name, rows, columns);
     Scaling {
         rows: match is_vocabulary {
             _ if encoding.row_scales => RowScales::Rms,

@@ -17,6 +17,17 @@ pub(crate) struct LearnedTransform {
     pub(super) low_rank: Option<LearnedLowRank>,
 }
 
+impl LearnedTransform {
+    /// The number of integers in the basis and the low-rank part. Each takes four bytes of memory.
+    pub(crate) fn entries(&self) -> usize {
+        let basis = match &*self.transform {
+            Transform::StoredBasis(basis) => basis.entries(),
+            Transform::Identity(_) | Transform::Hadamard(_) => 0,
+        };
+        basis + self.low_rank.as_ref().map_or(0, |learned| learned.part.part.entries())
+    }
+}
+
 /// A low-rank part, and the bits of the coefficients of one row.
 #[derive(Clone, Debug)]
 pub(super) struct LearnedLowRank {
