@@ -19,7 +19,7 @@ use wildmatch::WildMatch;
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Encoding {
-    pub(crate) target: Target,
+    pub(crate) target: FileTarget,
     pub(crate) effort: u8,
     /// `None`: the coordinates that need the fewest bits, for each tensor.
     pub(crate) coordinates: Option<Coordinates>,
@@ -32,7 +32,7 @@ pub struct Encoding {
 /// The target of the whole file.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Target {
+pub(crate) enum FileTarget {
     Lossless,
     /// Bits per weight of the whole file.
     Bits(f64),
@@ -78,7 +78,7 @@ const DEFAULT_EFFORT: u8 = 5;
 const DEFAULT_MAX_RANK: usize = 32;
 
 impl Encoding {
-    fn new(target: Target) -> Self {
+    fn new(target: FileTarget) -> Self {
         Self {
             target,
             effort: DEFAULT_EFFORT,
@@ -92,24 +92,24 @@ impl Encoding {
 
     /// Lossless: decoding restores every byte.
     pub fn lossless() -> Self {
-        Self::new(Target::Lossless)
+        Self::new(FileTarget::Lossless)
     }
 
     /// A budget of the whole file in bits per weight: 8 × bytes of the file ÷ number of weights. The
     /// file does not exceed it and uses it up to within 0.5 %.
     pub fn bits(bits: f64) -> Self {
-        Self::new(Target::Bits(bits))
+        Self::new(FileTarget::Bits(bits))
     }
 
     /// The least signal-to-noise ratio of every tensor in decibels:
     /// 20 · log10(‖W‖ ÷ ‖W − Ŵ‖).
     pub fn snr(decibels: f64) -> Self {
-        Self::new(Target::Noise(10f64.powf(-decibels / 10.0)))
+        Self::new(FileTarget::Noise(10f64.powf(-decibels / 10.0)))
     }
 
     /// The largest relative error ‖W − Ŵ‖ ÷ ‖W‖ of every tensor.
     pub fn rel_error(error: f64) -> Self {
-        Self::new(Target::Noise(error * error))
+        Self::new(FileTarget::Noise(error * error))
     }
 
     /// The encoder effort, from 1 to 9: 1 is a scalar quantiser, 5 (the default) a trellis of 8
@@ -168,24 +168,26 @@ impl Encoding {
 
     /// Whether all tensors are stored losslessly.
     pub fn is_lossless(&self) -> bool {
-        self.target == Target::Lossless && self.rules.iter().all(|rule| rule.bits.is_none())
+        self.target == FileTarget::Lossless && self.rules.iter().all(|rule| rule.bits.is_none())
     }
 
     /// The budget of the whole file in bits per weight, if there is one.
     pub(crate) fn budget(&self) -> Option<f64> {
         match self.target {
-            Target::Bits(bits) => Some(bits),
-            Target::Lossless | Target::Noise(_) => None,
+            FileTarget::Bits(bits) => Some(bits),
+            FileTarget::Lossless | FileTarget::Noise(_) => None,
         }
     }
 
     /// The target of the tensor of this name.
     pub(crate) fn target_for(&self, name: &str) -> TensorTarget {
         match (self.rules.iter().rfind(|rule| rule.matches(name)), self.target) {
-            (Some(Rule { bits: None, .. }), _) | (None, Target::Lossless) => TensorTarget::Lossless,
+            (Some(Rule { bits: None, .. }), _) | (None, FileTarget::Lossless) => {
+                TensorTarget::Lossless
+            }
             (Some(Rule { bits: Some(bits), .. }), _) => TensorTarget::OwnBits(*bits),
-            (None, Target::Bits(bits)) => TensorTarget::SharedBits(bits),
-            (None, Target::Noise(share)) => TensorTarget::Noise(share),
+            (None, FileTarget::Bits(bits)) => TensorTarget::SharedBits(bits),
+            (None, FileTarget::Noise(share)) => TensorTarget::Noise(share),
         }
     }
 
@@ -198,10 +200,12 @@ impl Encoding {
             return Err(Error::invalid("the budget must be a positive number of bits per weight"));
         }
         if let Some(other) = self.coordinates.filter(|coordinates| !coordinates.is_coded()) {
-            return Err(Error::invalid(format!("{other}: not coordinates of the codec")));
+            return Err(Error::invalid(format!(
+                "{other}: the codec does not implement these coordinates"
+            )));
         }
         match self.target {
-            Target::Noise(share) if !(share.is_finite() && share > 0.0) => {
+            FileTarget::Noise(share) if !(share.is_finite() && share > 0.0) => {
                 Err(Error::invalid("the error bound must be a positive number"))
             }
             _ => Ok(()),
@@ -237,9 +241,9 @@ mod tests {
 
     #[test]
     fn error_bounds_are_equivalent() {
-        let Target::Noise(share) = Encoding::snr(20.0).target else { unreachable!() };
+        let FileTarget::Noise(share) = Encoding::snr(20.0).target else { unreachable!() };
         assert!((share - 0.01).abs() < 1e-12);
-        assert_eq!(Encoding::rel_error(0.5).target, Target::Noise(0.25));
+        assert_eq!(Encoding::rel_error(0.5).target, FileTarget::Noise(0.25));
         for bad in [Encoding::bits(0.0), Encoding::bits(f64::NAN), Encoding::rel_error(-0.0)] {
             assert!(bad.check().is_err());
         }

@@ -30,8 +30,8 @@ const SIZE_ATTEMPTS: usize = 16;
 const SIZE_TOLERANCE: f64 = 0.998;
 
 impl<'s> LossyTensor<'s> {
-    /// Learns the transform of a plan, or takes what planning learned. `None` when the tensor is to be stored losslessly: it is not
-    /// a matrix, or the transform cannot be stored.
+    /// Learns the transform of a plan, or takes what planning learned. `None` when the tensor is to
+    /// be stored losslessly: it is not a matrix, or the transform cannot be stored.
     pub(super) fn new(
         source: TensorSource<'s>,
         plan: &LossyPlan,
@@ -85,7 +85,7 @@ impl<'s> LossyTensor<'s> {
             // where nearly all of the residual is zero: each attempt has a smaller factor at most.
             let at_most = (1.0 - 0.05 * (attempt * attempt) as f64).max(0.25);
             step *= ((allowed / error.noise).sqrt() * 0.998).min(at_most) as f32;
-            if !(step.is_normal() && step > 1e-30) {
+            if !is_valid_step(step.into()) {
                 break;
             }
         }
@@ -137,7 +137,7 @@ impl<'s> LossyTensor<'s> {
         }
         match below {
             Some((step, _)) => self.job(step.exp2() as f32),
-            None => Err(Error::invalid("a budget that the last tensors cannot keep")),
+            None => Err(Error::invalid("the budget is too small for the last tensors")),
         }
     }
 }

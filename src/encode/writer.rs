@@ -73,7 +73,7 @@ impl<'w> Writer<'w> {
         options: WriteOptions,
     ) -> Result<Self> {
         if options.chunk_elements == 0 {
-            return Err(Error::invalid("chunks of no elements"));
+            return Err(Error::invalid("chunk_elements must be at least 1"));
         }
         Ok(Self { frames: FrameWriter::new(output, path, header)?, options })
     }

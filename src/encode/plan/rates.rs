@@ -5,7 +5,7 @@ use super::planner::overhead_bits;
 use super::transform_choice::{Chosen, MIN_BITS, OUTLIER_POSITION_BITS, choose};
 use crate::codec::trellis::{Rate, Scaling, TransformSearch};
 use crate::coordinates::BlockTransform;
-use crate::encode::encoding::{Encoding, Target};
+use crate::encode::encoding::{Encoding, FileTarget};
 use crate::encode::source::TensorSource;
 use crate::error::Result;
 
@@ -53,7 +53,7 @@ fn rates_of(
 ) -> Result<Option<Rated>> {
     let (effort, rms) = (planning_effort(encoding.effort), search.rms());
     let step = |share: f64| rms * step_for_noise(encoding.effort, share).clamp(1e-4, 4.0);
-    let Target::Noise(bound) = encoding.target else { return Ok(None) };
+    let FileTarget::Noise(bound) = encoding.target else { return Ok(None) };
     if !shares.iter().chain([&bound]).all(|&share| is_valid_step(step(share))) {
         return Ok(None);
     }

@@ -2,7 +2,7 @@
 
 use crate::codec::RowScales;
 use crate::codec::trellis::{LearnedTransform, Scaling, TransformChoice};
-use crate::coordinates::{BlockTransform, Coordinates};
+use crate::coordinates::BlockTransform;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -111,18 +111,12 @@ impl LossyPlan {
     /// Checks a plan that may come from a file.
     ///
     /// # Errors
-    /// `InvalidArgument` for coordinates that the codec does not have.
+    /// `InvalidArgument` for a transform or a rank that the codec does not implement.
     pub(crate) fn check(&self) -> Result<()> {
-        let BlockTransform { coordinates, block, signed } = self.transform;
-        let possible = match coordinates {
-            Coordinates::Identity => block == 1 && !signed,
-            Coordinates::Hadamard => block.is_power_of_two() && block <= 256,
-            Coordinates::Klt => (1..=2048).contains(&block) && !signed,
-            _ => false,
-        };
-        if !(possible && self.rank <= 128) {
-            return Err(Error::invalid("a plan with coordinates that the codec does not have"));
+        if self.choice().is_valid() {
+            Ok(())
+        } else {
+            Err(Error::invalid("plan: the codec does not implement this transform or rank"))
         }
-        Ok(())
     }
 }

@@ -88,7 +88,8 @@ impl PlaneStatistics {
         histogram
     }
 
-    /// PairStatistics of a plane, and how many of its bytes are in none.
+    /// The statistics of pairs of a plane, and the number of its bytes after the last whole
+    /// blocks of chunks.
     pub(super) fn pairs(&self, number: usize) -> Option<(&PairStatistics, u64)> {
         let pairs = self.pairs_of(number)?;
         Some((pairs, self.planes[number].total() - pairs.outliers))

@@ -19,6 +19,12 @@ impl Trellis {
         if self.is_scalar() { point } else { point >> 1 }
     }
 
+    /// The half of the lattice that contains a point: 1 for odd points; 0 without states.
+    #[inline]
+    pub(crate) fn half(self, point: i32) -> usize {
+        if self.is_scalar() { 0 } else { (point & 1) as usize }
+    }
+
     /// The two states with a transition to `state`: by an even `k`, and by an odd `k`. Both select the
     /// same half of the lattice, the highest bit of `state`.
     pub(super) fn predecessors(self, state: State) -> [State; 2] {

@@ -1,5 +1,6 @@
 //! Encoding chunks of a lossy tensor.
 
+use super::outliers::mask_outliers;
 use super::row_classifier::RowClassifier;
 use super::scaling::Scales;
 use super::search_input::{MAX_COORDINATE, search_columns};
@@ -103,12 +104,8 @@ impl TrellisEncoder {
         }
         let original = values.clone();
         let mut outliers = Vec::new();
-        mask_outliers_above(
-            &mut values,
-            self.settings.outlier_threshold.min(MAX_WEIGHT),
-            0,
-            &mut outliers,
-        );
+        let threshold = self.settings.outlier_threshold.min(MAX_WEIGHT);
+        mask_outliers(&mut values, threshold, |position| outliers.push(position));
         let rows = values.chunks_exact_mut(columns).zip(first_row..);
         let scales: Vec<u8> =
             rows.map(|(row, number)| self.settings.scales.divide_row(number, row)).collect();
@@ -152,7 +149,8 @@ impl TrellisEncoder {
                 let largest =
                     coordinates.iter().fold(0.0, |most: f32, value| most.max(value.abs()));
                 if largest > MAX_COORDINATE * parameters.step {
-                    mask_outliers_above(row, safe, (number * BAND + lane) * columns, outliers);
+                    let start = (number * BAND + lane) * columns;
+                    mask_outliers(row, safe, |position| outliers.push(start + position));
                 }
             }
         }
@@ -240,9 +238,9 @@ impl TrellisEncoder {
             let start = |profile: u8| self.costs.start(profile.into());
             let starts = parameters.classes.of_profiles(classes, start);
             let classes = &parameters.classes.columns;
-            let task =
+            let input =
                 SearchInput { values: &values, costs: &self.costs, starts: &starts, classes };
-            search.run(&task, &mut out);
+            search.run(&input, &mut out);
             for (points, out) in points.iter_mut().zip(&out) {
                 points[first..first + ROWS].copy_from_slice(out);
             }
@@ -274,17 +272,6 @@ impl TrellisEncoder {
         out.extend(symbols.bypass.clone().finish());
         symbols.write_stream(&self.tables, self.kernel, &mut scratch.words, &mut out)?;
         Ok(out)
-    }
-}
-
-/// Sets weights above `limit` in magnitude, and NaN, to 0 and appends their positions; the first
-/// weight has position `start`.
-fn mask_outliers_above(weights: &mut [f32], limit: f32, start: usize, positions: &mut Vec<usize>) {
-    for (position, value) in weights.iter_mut().enumerate() {
-        if value.is_nan() || value.abs() > limit {
-            positions.push(start + position);
-            *value = 0.0;
-        }
     }
 }
 

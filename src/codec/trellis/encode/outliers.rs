@@ -16,8 +16,12 @@ pub(super) fn outlier_threshold(sample: &[f32]) -> f32 {
     if *typical > 0.0 { *typical * OUTLIER_FACTOR } else { f32::MAX }
 }
 
-/// Sets outliers and NaN to 0; returns their number.
-pub(super) fn mask_outliers(weights: &mut [f32], threshold: f32) -> usize {
-    let outliers = weights.iter_mut().filter(|x| x.is_nan() || x.abs() > threshold);
-    outliers.map(|x| *x = 0.0).count()
+/// Sets outliers and NaN to 0 and calls `masked` with their positions, in order.
+pub(super) fn mask_outliers(weights: &mut [f32], threshold: f32, mut masked: impl FnMut(usize)) {
+    for (position, x) in weights.iter_mut().enumerate() {
+        if x.is_nan() || x.abs() > threshold {
+            *x = 0.0;
+            masked(position);
+        }
+    }
 }

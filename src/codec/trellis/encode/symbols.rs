@@ -92,7 +92,7 @@ impl ChunkSymbols {
                 }
             }
             for (lane, &point) in points[..lanes].iter().enumerate() {
-                let half = if trellis.is_scalar() { 0 } else { (point & 1) as usize };
+                let half = trellis.half(point.into());
                 let profile = parameters.classes.profile_of(classes[lane], class as u8);
                 let number = TableLayout::weight(profile, half as u32);
                 let profile = &parameters.profiles[usize::from(profile)];

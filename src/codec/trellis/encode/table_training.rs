@@ -91,9 +91,9 @@ fn first_counts(
         for (column, x) in row.iter().enumerate() {
             let point = (x * inverse).clamp(-MAX_COORDINATE, MAX_COORDINATE).round() as i32;
             let k = quantizer.trellis.index(point);
-            let half = if quantizer.trellis.is_scalar() { 0 } else { point & 1 };
+            let half = quantizer.trellis.half(point);
             let profile = classes.profile_of(row_class, classes.of_column(column));
-            counts[usize::from(profile)].add(alphabets[half as usize].magnitude_of(k));
+            counts[usize::from(profile)].add(alphabets[half].magnitude_of(k));
         }
     }
     counts
@@ -165,17 +165,17 @@ fn search_rows(
     let class = |row| row_classes.get(row).copied().unwrap_or(0);
     let lane_classes: [u8; ROWS] = std::array::from_fn(class);
     let starts = classes.of_profiles(&lane_classes, |profile| costs.start(profile.into()));
-    let task = SearchInput { values: &values, costs, starts: &starts, classes: &classes.columns };
+    let input = SearchInput { values: &values, costs, starts: &starts, classes: &classes.columns };
     let mut points = vec![[0; ROWS]; columns];
-    ViterbiSearch::new(quantizer.trellis, Kernel::best()).run(&task, &mut points);
+    ViterbiSearch::new(quantizer.trellis, Kernel::best()).run(&input, &mut points);
     let mut totals = SearchTotals::new(classes);
     for (column, (points, values)) in points.iter().zip(&values).enumerate() {
         for (row, &row_class) in row_classes.iter().enumerate() {
             let point = i32::from(points[row]);
-            let half = if quantizer.trellis.is_scalar() { 0 } else { point & 1 };
+            let half = quantizer.trellis.half(point);
             let k = quantizer.trellis.index(point);
             let profile = usize::from(classes.profile_of(row_class, classes.of_column(column)));
-            totals.counts[profile].add(alphabets[half as usize].magnitude_of(k));
+            totals.counts[profile].add(alphabets[half].magnitude_of(k));
             totals.bits += f64::from(costs.of(costs.start(profile), point) / quantizer.lambda);
             totals.noise += f64::from((values[row] - point as f32).powi(2));
         }
@@ -186,12 +186,11 @@ fn search_rows(
 /// The cost of lattice points with each profile: λ times their bits.
 fn profile_costs(profiles: &[MagnitudeDistribution], quantizer: QuantizerSettings) -> CostTables {
     let alphabets = quantizer.alphabets();
-    let scalar = quantizer.trellis.is_scalar();
     let bits = |profile| {
         let tables =
             alphabets.map(|alphabet| MagnitudeDistribution::frequencies(profile, alphabet));
         move |point: i32| {
-            let half = if scalar { 0 } else { (point & 1) as usize };
+            let half = quantizer.trellis.half(point);
             let k = quantizer.trellis.index(point);
             profile.bits(&tables[half], alphabets[half], k) + quantizer.bypass as f32
         }

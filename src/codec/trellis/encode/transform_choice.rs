@@ -1,11 +1,11 @@
 //! The transforms that the encoder may choose from.
 
 use crate::codec::transform::Hadamard;
-use crate::codec::trellis::parameters::MAX_BASIS;
-use crate::coordinates::BlockTransform;
+use crate::codec::trellis::parameters::{MAX_BASIS, MAX_RANK};
+use crate::coordinates::{BlockTransform, Coordinates};
 
-/// A choice of coordinates: what a plan stores. Bases and the low-rank part are learned again from
-/// the tensor.
+/// A choice of coordinates: what a plan stores in a file. Bases and the low-rank part follow from it
+/// and the tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TransformChoice {
     pub(crate) transform: BlockTransform,
@@ -13,6 +13,22 @@ pub(crate) struct TransformChoice {
     pub(crate) mean: bool,
     /// The rank of the low-rank part, the mean not counted.
     pub(crate) rank: usize,
+}
+
+impl TransformChoice {
+    /// Whether the codec implements the transform and the rank.
+    pub(crate) fn is_valid(&self) -> bool {
+        let BlockTransform { coordinates, block, signed } = self.transform;
+        let is_transform = match coordinates {
+            Coordinates::Identity => block == 1 && !signed,
+            Coordinates::Hadamard => {
+                block.is_power_of_two() && block <= 1 << Hadamard::MAX_BLOCK_LOG2
+            }
+            Coordinates::Klt => (1..=MAX_BASIS).contains(&block) && !signed,
+            _ => false,
+        };
+        is_transform && self.rank <= MAX_RANK
+    }
 }
 
 /// The transforms that are evaluated for a matrix of this size.

@@ -23,8 +23,8 @@ use zerocopy::IntoBytes;
 ///
 /// It holds a sample of the tensor's rows. [`fit`](Self::fit) makes a [`Candidate`] of each choice;
 /// the caller compares their rates. Candidates depend on the tensor, the scaling, the size of the
-/// sample and the choice only: not on earlier calls, and not on the number of threads. So the
-/// encoder learns again what planning evaluated.
+/// sample and the choice only: not on earlier calls, and not on the number of threads. So an
+/// encoder without a [`LearnedTransform`] learns the same as planning.
 pub(crate) struct TransformSearch<'r> {
     source: &'r dyn Rows,
     /// The root mean square of the sample without outliers.
@@ -32,6 +32,8 @@ pub(crate) struct TransformSearch<'r> {
     scales: Arc<Scales>,
     /// Evenly spaced rows of the tensor, divided by their scales; outliers are 0.
     sample: Vec<f32>,
+    /// CRC-32 of `sample`.
+    sample_crc: u32,
     sampled_rows: usize,
     /// Weights of larger magnitude are outliers.
     outlier_threshold: f32,
@@ -65,16 +67,19 @@ impl<'r> TransformSearch<'r> {
             sample.extend_from_slice(&row);
         }
         let outlier_threshold = outlier_threshold(&sample);
-        let outlier_share =
-            mask_outliers(&mut sample, outlier_threshold) as f64 / sample.len().max(1) as f64;
+        let mut outliers = 0u64;
+        mask_outliers(&mut sample, outlier_threshold, |_| outliers += 1);
+        let outlier_share = outliers as f64 / sample.len().max(1) as f64;
         let sum: f64 = sample.iter().map(|&x| f64::from(x).powi(2)).sum();
         let rms = (sum / sample.len().max(1) as f64).sqrt();
         let scales = Arc::new(Scales::new(scaling, rows, columns, &mut sample, position));
+        let sample_crc = crc32fast::hash(sample.as_bytes());
         Ok(Self {
             source,
             rms,
             scales,
             sample,
+            sample_crc,
             sampled_rows,
             outlier_threshold,
             outlier_share,
@@ -121,7 +126,7 @@ impl<'r> TransformSearch<'r> {
             for at in wanted * number / SHARES..wanted * (number + 1) / SHARES {
                 let start = at * pieces / wanted * piece;
                 self.source.read(start..(start + piece).min(rows), &mut buffer)?;
-                mask_outliers(&mut buffer, self.outlier_threshold);
+                mask_outliers(&mut buffer, self.outlier_threshold, |_| ());
                 for (row, number) in buffer.chunks_exact_mut(self.columns()).zip(start..) {
                     self.scales.divide_row(number, row);
                 }
@@ -203,7 +208,7 @@ impl<'r> TransformSearch<'r> {
         learned: Option<&LearnedTransform>,
     ) -> Result<Option<Candidate>> {
         let is_same = |learned: &&LearnedTransform| {
-            learned.choice == choice && learned.sample_crc == self.sample_crc()
+            learned.choice == choice && learned.sample_crc == self.sample_crc
         };
         let Some(learned) = learned.filter(is_same) else { return self.fit(choice) };
         let mut values = self.sample.clone();
@@ -226,7 +231,7 @@ impl<'r> TransformSearch<'r> {
         let weight = rows as f64 / self.sampled_rows.max(1) as f64;
         Candidate {
             choice,
-            sample_crc: self.sample_crc(),
+            sample_crc: self.sample_crc,
             transform: Arc::clone(transform.transform()),
             low_rank,
             scales: Arc::clone(&self.scales),
@@ -236,13 +241,9 @@ impl<'r> TransformSearch<'r> {
         }
     }
 
-    /// CRC32 of the scaled sample.
-    fn sample_crc(&self) -> u32 {
-        crc32fast::hash(self.sample.as_bytes())
-    }
-
     /// The number of basis vectors in the search for a low-rank part of rank `rank`: a function of
-    /// the rank and the size of the matrix only, so that planning and encoding agree.
+    /// the rank and the size of the matrix only, so that planning and encoding agree. For this,
+    /// planning searches twice if the maximum rank exceeds [`MIN_SEARCHED_VECTORS`].
     fn searched_vectors(&self, rank: usize) -> usize {
         rank.clamp(MIN_SEARCHED_VECTORS, MAX_RANK).min(self.rows().min(self.columns()) / 4)
     }
