@@ -74,7 +74,7 @@ pub struct CoordinateAnalysis {
     pub top_energy: TopEnergy,
     /// Histogram and tails of the values.
     pub distribution: Distribution,
-    /// Bit rates after quantization.
+    /// Bit rates after quantisation.
     pub rates: Rates,
 }
 

@@ -47,7 +47,7 @@ pub(super) enum Step<'s> {
 pub(super) struct Decoded<'s> {
     /// Empty if the chunk was only checked.
     pub(super) bytes: &'s [u8],
-    /// CRC32 of `bytes`; `None` if the chunk was only checked.
+    /// CRC-32 of `bytes`; `None` if the chunk was only checked.
     pub(super) crc: Option<u32>,
 }
 

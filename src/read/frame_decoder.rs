@@ -10,7 +10,7 @@ pub(crate) struct FrameDecoder {
     /// `None` if codec or parameters are not supported. Chunks can be skipped and their checksums
     /// compared nevertheless.
     decoder: Option<Decoder>,
-    /// Whether a chunk is its decoded bytes, with a CRC32 of exactly these.
+    /// Whether a chunk is its decoded bytes, with a CRC-32 of exactly these.
     is_raw: bool,
 }
 
@@ -76,7 +76,7 @@ impl FrameDecoder {
         decoded.map_err(|error| self.in_chunk(error, chunk))
     }
 
-    /// [`decode_into`](Self::decode_into), and the CRC32 of the decoded bytes, computed while they
+    /// [`decode_into`](Self::decode_into), and the CRC-32 of the decoded bytes, computed while they
     /// are in the cache.
     pub(crate) fn decode_with_crc(
         &self,

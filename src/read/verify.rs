@@ -122,7 +122,7 @@ struct Frame {
     offsets: FrameOffsets,
     /// Where chunks end in the file.
     chunk_ends: Vec<u64>,
-    /// CRC32 of the chunks that were decoded.
+    /// CRC-32 of the chunks that were decoded.
     crcs: Vec<u32>,
     name: String,
 }
