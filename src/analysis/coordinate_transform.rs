@@ -2,7 +2,7 @@
 
 use super::blocks::max_block;
 use crate::arch::Kernel;
-use crate::codec::transform::{Gram, Hadamard};
+use crate::codec::transform::{Gram, Hadamard, block_sizes};
 use crate::coordinates::Coordinates;
 use crate::error::{Error, Result};
 use crate::gaussian::standard_normal;
@@ -119,10 +119,6 @@ fn multiply(blocks: &[Mat<f32>], rows: &mut [f32], columns: usize) {
         }
         start += size;
     }
-}
-
-fn block_sizes(columns: usize, block: usize) -> impl Iterator<Item = usize> {
-    (0..columns).step_by(block.max(1)).map(move |start| block.min(columns - start))
 }
 
 /// Haar-distributed random orthogonal matrices. Blocks of the same size are equal.
