@@ -78,8 +78,7 @@ fn transform_columns(rows: &mut [f32], columns: usize) {
     if count == 0 {
         return;
     }
-    let block_log2 = count.ilog2().min(Hadamard::MAX_BLOCK_LOG2);
-    let hadamard = Hadamard::with_fixed_signs(block_log2, count);
+    let hadamard = Hadamard::with_fixed_signs(Hadamard::max_block_log2(count), count);
     let mut column = vec![0.0; count];
     for start in 0..columns {
         for (x, row) in column.iter_mut().zip(rows.chunks_exact(columns)) {
