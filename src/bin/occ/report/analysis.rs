@@ -2,7 +2,7 @@
 
 use super::glossary::{self, glossary};
 use super::labels::{file_name, label};
-use super::page::{self, MAX_ROWS};
+use super::page::{self, MAX_BARS, MAX_ROWS};
 use super::{findings, matrix};
 use crate::analyze::{tables, text};
 use crate::charts::{Axis, BarChart, BarGroup, Chart, LineChart, Series};
@@ -16,9 +16,6 @@ use std::path::Path;
 
 /// Of more matrices than this, only three are shown in detail.
 const MAX_DETAILS: usize = 6;
-
-/// Maximum number of bars in a chart.
-const MAX_BARS: usize = 40;
 
 /// Maximum number of layer stacks with charts.
 const MAX_STACKS: usize = 4;

@@ -2,7 +2,7 @@
 
 use super::glossary::{self, glossary};
 use super::labels::{file_name, label};
-use super::page::{self, MAX_ROWS};
+use super::page::{self, MAX_BARS, MAX_ROWS};
 use crate::charts::{Axis, BarChart, BarGroup, Chart, LineChart, Series};
 use crate::inspect::{storage_name, stored_bytes, tensor_table};
 use crate::numbers::{Bytes, DECIBELS_PER_BIT, bits_per_weight, grouped, ratio};
@@ -14,9 +14,6 @@ use std::path::Path;
 
 /// Rows of the table of the worst tensors.
 const WORST: usize = 10;
-
-/// Maximum number of bars in a chart.
-const MAX_BARS: usize = 40;
 
 /// A finished compression, with what the file does not contain.
 pub struct Compression<'a> {
