@@ -17,6 +17,7 @@ mod paths;
 mod progress;
 mod report;
 mod table;
+mod timing;
 mod toy;
 mod verify;
 
