@@ -182,7 +182,7 @@ fn layer_charts(layers: &[LayerSummary]) -> Vec<Chart> {
                     Some((layer.layer as f64, value(summary)?))
                 };
                 let points = stack.iter().filter_map(point).collect();
-                Series::new(tables::name(coordinates), points).with_dots()
+                Series::new(tables::words(coordinates.name()), points).with_dots()
             };
             SUMMARY_COORDINATES.into_iter().enumerate().map(line).collect()
         };
