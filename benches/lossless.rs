@@ -47,7 +47,7 @@ fn write<const THREADS: usize>(bencher: Bencher<'_, '_>, dtype: Dtype) {
 }
 
 #[divan::bench(args = DTYPES, consts = [1, 2], sample_count = 10)]
-fn read_mapped<const THREADS: usize>(bencher: Bencher<'_, '_>, dtype: Dtype) {
+fn decode<const THREADS: usize>(bencher: Bencher<'_, '_>, dtype: Dtype) {
     let bytes = weights(dtype);
     let file = written(dtype, &bytes);
     let reader = Reader::new(&file).unwrap();

@@ -77,13 +77,13 @@ pub enum Error {
         /// Where it is.
         at: Location,
     },
-    /// A stored CRC32 differs from that of the bytes that it covers.
+    /// A stored CRC-32 differs from that of the bytes that it covers.
     #[error("{}checksum mismatch: stored {stored:08x}, computed {computed:08x}{at}", PathPrefix(at.file.as_deref()))]
     #[non_exhaustive]
     ChecksumMismatch {
-        /// The CRC32 in the file.
+        /// The CRC-32 in the file.
         stored: u32,
-        /// The CRC32 of the bytes.
+        /// The CRC-32 of the bytes.
         computed: u32,
         /// The bytes that were checked.
         at: Location,
@@ -201,7 +201,7 @@ impl Error {
         Err(Self::LimitExceeded { what, requested, limit, at })
     }
 
-    /// Checks that the computed CRC32 is the stored one.
+    /// Checks that the computed CRC-32 is the stored one.
     pub(crate) fn check_crc(stored: u32, computed: u32) -> Result<()> {
         if stored == computed {
             return Ok(());

@@ -53,14 +53,15 @@
 //!
 //! # Architecture
 //!
-//! Each folder of `src` is a layer. `tests/project/architecture.rs` checks which layer imports
-//! which, and that no files import each other in a circle.
+//! Each folder or file of `src` is a layer. `tests/project/architecture.rs` checks which layer
+//! imports which, and that no files import each other in a circle.
 //!
 //! | layer | content |
 //! |---|---|
-//! | `error`, `limits`, `dtype`, `coordinates`, `arch`, `parallel` | the ground, which all layers may import |
-//! | `format` | the bytes of the container: header, frame, index, trailer, parser, builder; chunks are opaque |
+//! | `error`, `limits`, `dtype`, `coordinates`, `arch`, `parallel`, `gaussian` | the ground, which all layers may import |
+//! | `format` | the bytes of the container: header, frame, index, trailer, parser, writer; chunks are opaque |
 //! | `codec` | one chunk, encoded and decoded: `planes` (lossless) and `trellis` (lossy), made of `entropy`, `transform` and `quantizer` |
+//! | `role` | the roles of tensors, from their names |
 //! | `io` | positioned reads, memory map, atomic files |
 //! | `read` | `Reader`, `StreamReader`, `verify` |
 //! | `encode` | statistics, transform search, plan, rate control, pipeline, `Writer` |

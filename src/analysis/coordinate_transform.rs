@@ -2,7 +2,7 @@
 
 use super::blocks::max_block;
 use crate::arch::Kernel;
-use crate::codec::transform::{Gram, Hadamard};
+use crate::codec::transform::{Gram, Hadamard, block_sizes};
 use crate::coordinates::Coordinates;
 use crate::error::{Error, Result};
 use crate::gaussian::standard_normal;
@@ -78,8 +78,7 @@ fn transform_columns(rows: &mut [f32], columns: usize) {
     if count == 0 {
         return;
     }
-    let block_log2 = count.ilog2().min(Hadamard::MAX_BLOCK_LOG2);
-    let hadamard = Hadamard::with_fixed_signs(block_log2, count);
+    let hadamard = Hadamard::with_fixed_signs(Hadamard::max_block_log2(count), count);
     let mut column = vec![0.0; count];
     for start in 0..columns {
         for (x, row) in column.iter_mut().zip(rows.chunks_exact(columns)) {
@@ -119,10 +118,6 @@ fn multiply(blocks: &[Mat<f32>], rows: &mut [f32], columns: usize) {
         }
         start += size;
     }
-}
-
-fn block_sizes(columns: usize, block: usize) -> impl Iterator<Item = usize> {
-    (0..columns).step_by(block.max(1)).map(move |start| block.min(columns - start))
 }
 
 /// Haar-distributed random orthogonal matrices. Blocks of the same size are equal.

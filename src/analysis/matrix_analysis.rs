@@ -15,7 +15,7 @@ use crate::dtype::Dtype;
 use crate::error::Result;
 use crate::role::TensorRole;
 use rayon::prelude::*;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 /// Statistics of a weight matrix.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -24,7 +24,6 @@ pub struct MatrixAnalysis {
     /// The tensor's name.
     pub name: String,
     /// The dtype; in JSON its name in safetensors: `BF16`.
-    #[serde(serialize_with = "dtype_name")]
     pub dtype: Dtype,
     /// The shape of the tensor, outermost dimension first.
     pub shape: Vec<usize>,
@@ -46,10 +45,6 @@ pub struct MatrixAnalysis {
     pub coordinates: Vec<CoordinateAnalysis>,
     /// The singular values, which are the same in all coordinate systems.
     pub spectrum: Spectrum,
-}
-
-fn dtype_name<S: Serializer>(dtype: &Dtype, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(dtype.name())
 }
 
 impl MatrixAnalysis {
@@ -74,7 +69,7 @@ pub struct CoordinateAnalysis {
     pub top_energy: TopEnergy,
     /// Histogram and tails of the values.
     pub distribution: Distribution,
-    /// Bit rates after quantization.
+    /// Bit rates after quantisation.
     pub rates: Rates,
 }
 

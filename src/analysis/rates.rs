@@ -1,4 +1,4 @@
-//! Bit rates of quantized coordinates.
+//! Bit rates of quantised coordinates.
 
 use super::blocks::max_block;
 use super::marchenko_pastur::gain_of_noise;
@@ -8,13 +8,13 @@ use crate::coordinates::Coordinates;
 use serde::Serialize;
 use std::f64::consts::{E, TAU};
 
-/// Bits of the quantizers whose outermost levels are at the peak.
+/// Bits of the quantisers whose outermost levels are at the peak.
 const BITS: [u32; 5] = [2, 3, 4, 6, 8];
 
-/// Steps in σ of the quantizers with a fixed step.
+/// Steps in σ of the quantisers with a fixed step.
 const STEPS: [f64; 5] = [1.0, 0.5, 0.25, 0.125, 0.0625];
 
-/// The outermost level of quantizers with a fixed step.
+/// The outermost level of quantisers with a fixed step.
 const MAX_LEVEL: i32 = 1 << 16;
 
 /// Rates in bits per weight. Matrices with more than 2^20 weights are sampled: evenly spread rows
@@ -25,10 +25,10 @@ const MAX_LEVEL: i32 = 1 << 16;
 pub struct Rates {
     /// Number of weights in the sample.
     pub sampled_weights: u64,
-    /// Symmetric uniform quantizers of 2, 3, 4, 6 and 8 bits. Their outermost levels are at the peak
+    /// Symmetric uniform quantisers of 2, 3, 4, 6 and 8 bits. Their outermost levels are at the peak
     /// of all weights, so outliers increase the step.
     pub uniform: Vec<UniformRate>,
-    /// Uniform quantizers with steps of 1, ½, ¼, ⅛ and 1/16 σ. The error is nearly the same in all
+    /// Uniform quantisers with steps of 1, ½, ¼, ⅛ and 1/16 σ. The error is nearly the same in all
     /// coordinate systems; the rate differs.
     pub fixed_step: Vec<StepRate>,
     /// The coding gain of adapting to the variance of each coordinate, in bits per weight: ½ log₂ of
@@ -49,7 +49,7 @@ pub struct Rates {
     pub coded: Option<CodedRate>,
 }
 
-/// The rate of a uniform quantizer whose outermost levels are at the peak.
+/// The rate of a uniform quantiser whose outermost levels are at the peak.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct UniformRate {
@@ -63,7 +63,7 @@ pub struct UniformRate {
     pub snr_db: Option<f64>,
 }
 
-/// The rate of a uniform quantizer with a fixed step.
+/// The rate of a uniform quantiser with a fixed step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct StepRate {

@@ -1,11 +1,11 @@
-//! Uniform quantization as a baseline.
+//! Uniform quantisation as a baseline.
 
 use super::uniform_levels::{UniformLevels, nearest_level};
 use crate::arch::Kernel;
 use crate::codec::entropy::rans::{EncodeTables, RansEncoder};
 use crate::codec::entropy::{BitWriter, Frequencies, Histogram};
 
-/// A symmetric uniform quantizer with 2^bits − 1 levels −m … m, m = 2^(bits − 1) − 1. The outermost
+/// A symmetric uniform quantiser with 2^bits − 1 levels −m … m, m = 2^(bits − 1) − 1. The outermost
 /// levels are at ± the largest magnitude.
 ///
 /// ```
@@ -20,7 +20,7 @@ pub struct Uniform {
 }
 
 impl Uniform {
-    /// The quantizer for an array of numbers. `bits` is from 2 to 8.
+    /// The quantiser for an array of numbers. `bits` is from 2 to 8.
     ///
     /// # Panics
     /// If `bits` is out of range.
@@ -28,7 +28,7 @@ impl Uniform {
         Self::with_peak(numbers.iter().fold(0f64, |peak, &x| peak.max(f64::from(x).abs())), bits)
     }
 
-    /// The quantizer for numbers with largest magnitude `peak`. `bits` is from 2 to 8.
+    /// The quantiser for numbers with largest magnitude `peak`. `bits` is from 2 to 8.
     ///
     /// # Panics
     /// If `bits` is out of range.

@@ -11,7 +11,7 @@
 //! 2. Detect it in [`Kernel::all`] and name it in [`Kernel::name`].
 //! 3. Put kernels into files of their own that take the token, and call them where the compiler
 //!    reports a missing match arm.
-//! 4. Add these files to the list of files with `unsafe` in `tests/architecture.rs`.
+//! 4. Add these files to the list of files with `unsafe` in `tests/project/architecture.rs`.
 //!
 //! Unit tests run every kernel of [`Kernel::all`] against the portable code.
 #![allow(unsafe_code)]

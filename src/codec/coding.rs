@@ -25,14 +25,14 @@ pub struct Coding {
     pub row_scales: bool,
     /// Whether columns have scales.
     pub column_scales: bool,
-    /// States of the trellis; 1 for a scalar quantizer.
+    /// States of the trellis; 1 for a scalar quantiser.
     pub states: usize,
     /// The lattice step, in units of the tensor's elements.
     pub step: f32,
     /// Number of profiles, each with its own frequency tables.
     pub classes: usize,
-    /// The encoder's estimate of the bits a weight that the coordinates and the low-rank part save,
-    /// net of their own storage.
+    /// The encoder's estimate of the bits per weight that the coordinates and the low-rank part
+    /// save, net of their own storage.
     pub gain: f64,
     /// The sum of the original elements' squares.
     pub signal: f64,

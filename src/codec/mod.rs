@@ -46,7 +46,7 @@ pub enum Codec {
     Raw = 0,
     /// Lossless: byte planes, entropy-coded where that saves bytes.
     Planes = 1,
-    /// Lossy: rows in transform coordinates, quantized with a trellis code.
+    /// Lossy: rows in transform coordinates, quantised with a trellis code.
     Trellis = 2,
 }
 

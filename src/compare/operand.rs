@@ -60,8 +60,7 @@ impl Operand {
             let kind = OperandKind::gram(&gram, width, rounding(Dtype::F64));
             return Ok(Self { inputs, width, matrix: gram, kind });
         }
-        let mut matrix = zeros(rows, width).map_err(|error| assigned.entry.locate(error))?;
-        matrix.clear();
+        let mut matrix = reserved(rows, width).map_err(|error| assigned.entry.locate(error))?;
         each_block(assigned, progress, |block| matrix.extend_from_slice(block))?;
         let rounding = rounding(assigned.entry.dtype);
         let square = assigned.entry.shape == [width, width];
@@ -195,14 +194,20 @@ fn not_gram() -> Error {
     Error::invalid("not a Gram matrix XᵀX: it must be symmetric and positive semi-definite")
 }
 
-/// Allocates a matrix of zeros.
+/// A matrix of zeros.
 fn zeros(rows: usize, columns: usize) -> Result<Vec<f64>> {
+    let mut matrix = reserved(rows, columns)?;
+    matrix.resize(rows * columns, 0.0);
+    Ok(matrix)
+}
+
+/// Allocates a matrix without elements.
+fn reserved(rows: usize, columns: usize) -> Result<Vec<f64>> {
     let bytes = (rows as u64).saturating_mul(columns as u64).saturating_mul(8);
     Error::check_limit("a matrix of inputs", bytes, Limits::default().tensor_bytes)?;
     let mut matrix = Vec::new();
     let out_of_memory = |_| Error::from(io::Error::from(ErrorKind::OutOfMemory));
     matrix.try_reserve_exact(rows * columns).map_err(out_of_memory)?;
-    matrix.resize(rows * columns, 0.0);
     Ok(matrix)
 }
 

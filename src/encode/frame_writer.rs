@@ -14,7 +14,7 @@ pub(super) struct FrameWriter<'w> {
     /// Named in errors of writing, to tell them from those of reading a source.
     path: PathBuf,
     names: HashSet<(ObjectKind, String)>,
-    /// Of the open frame: its chunks, and the CRC32 of those written.
+    /// Of the open frame: its chunks, and the CRC-32 of those written.
     geometry: Option<Geometry>,
     crcs: Vec<u32>,
 }

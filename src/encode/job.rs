@@ -16,7 +16,7 @@ pub(super) struct EncodeJob<'s> {
     source: TensorSource<'s>,
     geometry: Geometry,
     encoder: Encoder,
-    /// CRC32 of every chunk when the statistics were collected; empty for the lossy codec.
+    /// CRC-32 of every chunk when the statistics were collected; empty for the lossy codec.
     crcs: Vec<u32>,
 }
 

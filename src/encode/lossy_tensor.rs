@@ -107,7 +107,7 @@ impl<'s> LossyTensor<'s> {
         let mut at = f64::from(plan.step).log2();
         // Binary logarithms of steps and the bytes at them: too many, and few enough.
         let (mut above, mut below) = (None, None);
-        // Twice the step saves a bit a weight at most.
+        // Twice the step saves one bit per weight at most.
         let most_saved = self.geometry.elements() as f64 / 8.0;
         let mut previous = None;
         for attempt in 0..SIZE_ATTEMPTS {

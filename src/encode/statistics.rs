@@ -7,7 +7,7 @@ use crate::io::ReadAt;
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Statistics of a tensor, and the CRC32 of every chunk. O(bytes), in parallel over chunks.
+/// Statistics of a tensor, and the CRC-32 of every chunk. O(bytes), in parallel over chunks.
 pub(crate) fn collect<S>(geometry: &Geometry, source: &S) -> Result<(Statistics, Vec<u32>)>
 where
     S: ReadAt + ?Sized,

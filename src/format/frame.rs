@@ -18,7 +18,7 @@ pub(crate) struct FrameHeader {
     pub(crate) object: Object,
     /// Codec parameters.
     pub(crate) parameters: Vec<u8>,
-    /// CRC32 of each chunk in the contiguous layout; empty in the chunked one.
+    /// CRC-32 of each chunk in the contiguous layout; empty in the chunked one.
     pub(crate) chunk_crcs: Vec<u32>,
 }
 
@@ -118,7 +118,7 @@ impl FrameHeader {
 /// The values at the end of a frame, which depend on all its chunks.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Footer {
-    /// CRC32 of the decoded bytes.
+    /// CRC-32 of the decoded bytes.
     pub(crate) decoded_crc: u32,
     /// Sum of squares of the original elements; 0 for lossless codecs.
     pub(crate) signal: f64,

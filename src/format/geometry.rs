@@ -83,7 +83,7 @@ impl Geometry {
         start..start.saturating_add(self.chunk_bytes).min(self.decoded_len)
     }
 
-    /// CRC32 of the decoded bytes, from those of all decoded chunks in order.
+    /// CRC-32 of the decoded bytes, from those of all decoded chunks in order.
     pub(crate) fn combine_crcs(&self, crcs: impl IntoIterator<Item = u32>) -> u32 {
         let mut crcs = crcs.into_iter();
         if self.chunk_count() == 1 {

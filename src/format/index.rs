@@ -20,7 +20,7 @@ pub(crate) struct Payload {
     pub(crate) offset: u64,
     /// Bytes from there to the end of the last chunk.
     pub(crate) length: u64,
-    /// CRC32 of the decoded bytes.
+    /// CRC-32 of the decoded bytes.
     pub(crate) decoded_crc: u32,
 }
 

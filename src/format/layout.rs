@@ -26,7 +26,7 @@ pub(crate) const FRAME_TAG: [u8; 4] = *b"FRAM";
 /// The first bytes of the index.
 pub(crate) const INDEX_TAG: [u8; 4] = *b"INDX";
 
-/// Bytes of a CRC32.
+/// Bytes of a CRC-32.
 pub(crate) const CRC_BYTES: usize = 4;
 
 /// The first bytes of a file. The offsets of magic, versions and CRC are the same in all versions.

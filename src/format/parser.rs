@@ -91,7 +91,7 @@ impl<'a> Chunk<&'a [u8]> {
     }
 }
 
-/// CRC32 of a chunk of the chunked layout: of its length and its bytes.
+/// CRC-32 of a chunk of the chunked layout: of its length and its bytes.
 pub(crate) fn chunk_crc(bytes: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&(bytes.len() as u32).to_le_bytes());

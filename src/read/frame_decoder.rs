@@ -72,7 +72,7 @@ impl FrameDecoder {
         decoded.map_err(|error| self.in_chunk(error, chunk))
     }
 
-    /// [`decode_into`](Self::decode_into), and the CRC32 of the decoded bytes, computed while they
+    /// [`decode_into`](Self::decode_into), and the CRC-32 of the decoded bytes, computed while they
     /// are in the cache.
     pub(crate) fn decode_with_crc(
         &self,

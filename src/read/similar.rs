@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 /// The number of suggestions, at most.
 const SUGGESTIONS: usize = 3;
 
-/// The normalized Levenshtein similarity that a suggestion has at least.
+/// The normalised Levenshtein similarity that a suggestion has at least.
 const MIN_SIMILARITY: f64 = 0.6;
 
 /// Products of name lengths that are compared, at most: a fraction of a second.

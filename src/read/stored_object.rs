@@ -270,6 +270,6 @@ struct Piece<'o> {
     /// Bytes of the decoded chunk before the part.
     skip: usize,
     out: &'o mut [u8],
-    /// CRC32 of the decoded bytes, if the whole object is decoded.
+    /// CRC-32 of the decoded bytes, if the whole object is decoded.
     crc: u32,
 }

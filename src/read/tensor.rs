@@ -96,7 +96,7 @@ impl<'a> Tensor<'a> {
         self.0.object().geometry.chunk_count()
     }
 
-    /// The stored CRC32 of the decoded bytes.
+    /// The stored CRC-32 of the decoded bytes.
     pub fn decoded_crc(&self) -> u32 {
         self.0.payload().decoded_crc
     }

@@ -46,6 +46,13 @@ impl From<occ::Error> for Failure {
     }
 }
 
+/// The system does not allow that many threads.
+impl From<rayon::ThreadPoolBuildError> for Failure {
+    fn from(error: rayon::ThreadPoolBuildError) -> Self {
+        Self::Data(std::io::Error::other(error).into())
+    }
+}
+
 impl Failure {
     /// Prints the message to standard error; returns the exit code.
     pub fn report(self) -> ExitCode {

@@ -17,6 +17,7 @@ mod paths;
 mod progress;
 mod report;
 mod table;
+mod timing;
 mod toy;
 mod verify;
 
@@ -78,7 +79,5 @@ fn run(args: &Args) -> Result<(), Failure> {
 
 /// Sets the size of rayon's global thread pool, which runs all work.
 fn set_thread_count(threads: u16) -> Result<(), Failure> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.into());
-    // Fails if the system does not allow that many threads.
-    pool.build_global().map_err(|error| occ::Error::from(std::io::Error::other(error)).into())
+    Ok(rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global()?)
 }

@@ -22,6 +22,8 @@ pub(crate) use forward::{ForwardTransform, Gram, LowRankProjector, Subspace};
 pub(crate) use hadamard::Hadamard;
 pub(crate) use low_rank::LowRank;
 pub(crate) use stored_basis::StoredBasis;
+#[cfg(feature = "analysis")]
+pub(crate) use stored_basis::block_sizes;
 pub(crate) use transpose::{transpose_i16, transpose_i32};
 
 /// Rows that are decoded together, one in each lane.

@@ -83,7 +83,7 @@ impl OrthogonalTransform for StoredBasis {
 }
 
 /// The sizes of the blocks into which `columns` columns are divided.
-pub(super) fn block_sizes(columns: usize, block: usize) -> impl Iterator<Item = usize> {
+pub(crate) fn block_sizes(columns: usize, block: usize) -> impl Iterator<Item = usize> {
     let block = block.max(1);
     (0..columns).step_by(block).map(move |start| block.min(columns - start))
 }

@@ -1,4 +1,4 @@
-//! The lossy codec: matrix rows in transform coordinates, less a low-rank part, quantized with a
+//! The lossy codec: matrix rows in transform coordinates, less a low-rank part, quantised with a
 //! trellis code and entropy-coded.
 //!
 //! A weight is `step · (inverse transform of lattice points) + scale · (mean + θ J)`, times the

@@ -50,8 +50,8 @@ pub(super) struct Parameters {
     pub(super) column_scales: Option<Vec<u8>>,
     pub(super) classes: Classes,
     pub(super) profiles: Vec<MagnitudeDistribution>,
-    /// Estimated gain of the coordinates over the identity, in 1/256 bits a weight; not needed for
-    /// decoding.
+    /// Estimated gain of the coordinates over the identity, in 1/256 bits per weight; not needed
+    /// for decoding.
     pub(super) gain: i16,
 }
 

@@ -21,7 +21,7 @@ pub fn coordinates(summaries: &[CoordinateSummary]) -> Table {
     ]);
     for summary in summaries {
         table.row([
-            name(summary.coordinates),
+            words(summary.coordinates.name()),
             short(summary.median_peak_to_rms),
             short(summary.worst_peak_to_rms),
             short(summary.median_kurtosis),
@@ -33,19 +33,20 @@ pub fn coordinates(summaries: &[CoordinateSummary]) -> Table {
     table
 }
 
-/// The name of a coordinate system.
-pub fn name(coordinates: Coordinates) -> String {
-    coordinates.name().replace('_', " ")
+/// The name of a coordinate system or a role as words.
+pub fn words(name: &str) -> String {
+    name.replace('_', " ")
 }
 
-/// A table that compares the coordinate systems of the codec; `first` are the columns that identify a row.
+/// A table that compares the coordinate systems of the codec; `first` are the columns that identify
+/// a row.
 fn comparison_table(first: &[(&'static str, Align)]) -> Table {
     let compared = ["peak/RMS", "Hadamard", "KLT", "kurtosis", "bits", "Hadamard", "KLT"];
     let compared = compared.map(|title| (title, Align::Right));
     Table::new(&[first, &compared].concat())
 }
 
-/// Its cells, for several matrices.
+/// Cells of a row of [`comparison_table`] that summarises several matrices.
 fn comparison_cells(summaries: &[CoordinateSummary]) -> impl Iterator<Item = String> {
     let peaks = summaries.iter().map(|summary| short(summary.worst_peak_to_rms));
     let kurtosis = summaries.first().map(|summary| short(summary.worst_kurtosis));
@@ -55,8 +56,7 @@ fn comparison_cells(summaries: &[CoordinateSummary]) -> impl Iterator<Item = Str
 /// A row per role of matrices.
 pub fn roles(roles: &[RoleSummary]) -> Table {
     let row = |role: &RoleSummary| {
-        let name = role.role.name().replace('_', " ");
-        group_row(name, role.matrices, role.weights, &role.coordinates)
+        group_row(words(role.role.name()), role.matrices, role.weights, &role.coordinates)
     };
     groups("role", roles.iter().map(row))
 }
@@ -136,7 +136,7 @@ pub fn all_coordinates(matrix: &MatrixAnalysis) -> Table {
         let four = rates.uniform.iter().find(|rate| rate.bits == 4);
         let quarter = rates.fixed_step.iter().find(|rate| rate.step == 0.25);
         table.row([
-            name(result.coordinates),
+            words(result.coordinates.name()),
             result.block.to_string(),
             short(result.outliers.peak_to_rms),
             short(result.outliers.kurtosis),

@@ -87,7 +87,7 @@ pub fn size_and_role(matrix: &MatrixAnalysis) -> String {
         "{} × {}, {}",
         grouped(matrix.rows as u64),
         grouped(matrix.columns as u64),
-        matrix.role.name().replace('_', " "),
+        tables::words(matrix.role.name()),
     )
 }
 

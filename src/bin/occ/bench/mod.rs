@@ -61,8 +61,7 @@ fn thread_pools() -> Result<Vec<ThreadPool>, Failure> {
     let mut counts = vec![1, rayon::current_num_threads()];
     counts.dedup();
     let pool = |threads| ThreadPoolBuilder::new().num_threads(threads).build();
-    let pools = counts.into_iter().map(pool).collect::<Result<_, _>>();
-    pools.map_err(|error| occ::Error::from(std::io::Error::other(error)).into())
+    Ok(counts.into_iter().map(pool).collect::<Result<_, _>>()?)
 }
 
 /// The baselines with one thread, and the codecs of this crate with each pool.

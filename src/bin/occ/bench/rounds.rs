@@ -3,8 +3,8 @@
 use super::task::{BenchTask, Buffers};
 use crate::numbers::{median, ratio};
 use crate::progress::Progress;
+use crate::timing::timed;
 use occ::Result;
-use std::time::Instant;
 
 /// The measurements of a task.
 pub struct TaskResult<'d> {
@@ -30,7 +30,7 @@ pub fn measure<'d>(
     for round in 0..=rounds {
         for result in &mut results {
             let task = result.task;
-            let seconds = task.pool.install(|| timed(|| task.run(buffers)))?;
+            let ((), seconds) = task.pool.install(|| timed(|| task.run(buffers)))?;
             result.coded_bytes = task.has_ratio.then_some(buffers.coded.len() as u64);
             if round > 0 {
                 result.seconds.push(seconds);
@@ -40,13 +40,6 @@ pub fn measure<'d>(
         }
     }
     Ok(results)
-}
-
-/// Duration of work in seconds.
-fn timed(work: impl FnOnce() -> Result<()>) -> Result<f64> {
-    let start = Instant::now();
-    work()?;
-    Ok(start.elapsed().as_secs_f64())
 }
 
 impl TaskResult<'_> {

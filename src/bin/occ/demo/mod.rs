@@ -8,13 +8,13 @@ use crate::numbers::{Bytes, bits_per_weight, counted, grouped, ratio};
 use crate::output::print;
 use crate::progress::{Progress, watch_for_interrupts};
 use crate::table::{Align, Table};
+use crate::timing::timed;
 use clap::Args;
 use occ::convert::{self, Checkpoint, Target};
-use occ::{Encoding, Reader, VerifyOptions, WriteOptions, Writer};
+use occ::{Encoding, Plan, Reader, VerifyOptions, WriteOptions, Writer};
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 /// Compress and decompress a random model, or another one, and print sizes, speeds and errors.
 ///
@@ -41,9 +41,9 @@ pub fn run(args: &DemoArgs) -> Result<(), Failure> {
     let coded = folder.path().join("demo.occ");
     let back = folder.path().join("back");
 
-    let compressed = timed(|| compress(&checkpoint, &coded))?;
-    let verified = timed(|| verify(&coded))?;
-    let restored = timed(|| restore(&checkpoint, &coded, &back))?;
+    let (_, compressed) = timed(|| compress(&checkpoint, &coded, &Plan::default()))?;
+    let ((), verified) = timed(|| verify(&coded))?;
+    let ((), restored) = timed(|| restore(&checkpoint, &coded, &back))?;
     let identical = identical(&checkpoint, &back).map_err(occ::Error::from)?;
 
     let original = checkpoint.file_bytes();
@@ -82,12 +82,9 @@ fn lossy_table(checkpoint: &Checkpoint, folder: &Path) -> Result<Table, Failure>
     let mut table = Table::new(&columns);
     for bits in BUDGETS {
         let coded = folder.join("lossy.occ");
-        let mut snr = None;
-        let compressed = timed(|| {
-            snr = compress_to(checkpoint, &coded, &Encoding::bits(bits))?;
-            Ok(())
-        });
-        let seconds = match compressed {
+        let encoding = Encoding::bits(bits);
+        let compressed = timed(|| compress(checkpoint, &coded, &plan(checkpoint, &encoding)?));
+        let (snr, seconds) = match compressed {
             // Lossless tensors and headers exceed the budget of a model without large matrices.
             Err(Failure::Usage(_)) => {
                 let none = String::new;
@@ -117,20 +114,17 @@ fn lossy_table(checkpoint: &Checkpoint, folder: &Path) -> Result<Table, Failure>
     Ok(table)
 }
 
-/// Compresses lossily; returns the SNR in decibels, if a tensor is lossy.
-fn compress_to(
-    checkpoint: &Checkpoint,
-    output: &Path,
-    encoding: &Encoding,
-) -> Result<Option<f64>, Failure> {
-    let options = WriteOptions::default();
-    let mut writer = Writer::create(output, options)?;
+fn plan(checkpoint: &Checkpoint, encoding: &Encoding) -> Result<Plan, Failure> {
     let progress = Progress::bytes("planning", Some(checkpoint.tensor_bytes()));
-    let plan = checkpoint.plan(encoding, Some(&mut |bytes| progress.advance(bytes)))?;
-    drop(progress);
+    Ok(checkpoint.plan(encoding, Some(&mut |bytes| progress.advance(bytes)))?)
+}
+
+/// Compresses; returns the SNR in decibels, if a tensor is lossy.
+fn compress(checkpoint: &Checkpoint, output: &Path, plan: &Plan) -> Result<Option<f64>, Failure> {
     let progress = Progress::bytes("compressing", Some(checkpoint.tensor_bytes()));
+    let mut writer = Writer::create(output, WriteOptions::default())?;
     let encoded =
-        checkpoint.write_planned(&mut writer, &plan, Some(&mut |bytes| progress.advance(bytes)))?;
+        checkpoint.write_planned(&mut writer, plan, Some(&mut |bytes| progress.advance(bytes)))?;
     writer.finish()?;
     Ok(encoded.snr_db())
 }
@@ -145,21 +139,6 @@ fn speeds(original_bytes: u64, tasks: &[(&str, f64)]) -> String {
         table.row([task.into(), format!("{seconds:.2}"), format!("{speed}/s")]);
     }
     format!("{}{threads}, from file to file; bytes of the original per second\n", table.render())
-}
-
-/// Duration of a task in seconds.
-fn timed(task: impl FnOnce() -> Result<(), Failure>) -> Result<f64, Failure> {
-    let start = Instant::now();
-    task()?;
-    Ok(start.elapsed().as_secs_f64())
-}
-
-fn compress(checkpoint: &Checkpoint, output: &Path) -> Result<(), Failure> {
-    let progress = Progress::bytes("compressing", Some(checkpoint.tensor_bytes()));
-    let mut writer = Writer::create(output, WriteOptions::default())?;
-    checkpoint.write_to(&mut writer, Some(&mut |bytes| progress.advance(bytes)))?;
-    writer.finish()?;
-    Ok(())
 }
 
 fn verify(file: &Path) -> Result<(), Failure> {

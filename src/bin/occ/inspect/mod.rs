@@ -4,7 +4,7 @@ mod contents;
 mod json;
 mod table;
 
-pub use contents::{storage_name, stored_bytes};
+pub use contents::{Contents, storage_name, stored_bytes};
 pub use table::tensor_table;
 
 use crate::failure::{Failure, usage};
@@ -12,7 +12,7 @@ use crate::numbers::{Bytes, bits_per_weight, counted, grouped, ratio};
 use crate::output::{print, print_json};
 use crate::paths::is_dash;
 use clap::Args;
-use contents::{Contents, kind_name};
+use contents::kind_name;
 use json::FileJson;
 use occ::Reader;
 use std::path::PathBuf;

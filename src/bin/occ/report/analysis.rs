@@ -2,7 +2,7 @@
 
 use super::glossary::{self, glossary};
 use super::labels::{file_name, label};
-use super::page::{self, MAX_ROWS};
+use super::page::{self, MAX_BARS, MAX_ROWS};
 use super::{findings, matrix};
 use crate::analyze::{tables, text};
 use crate::charts::{Axis, BarChart, BarGroup, Chart, LineChart, Series};
@@ -16,9 +16,6 @@ use std::path::Path;
 
 /// Of more matrices than this, only three are shown in detail.
 const MAX_DETAILS: usize = 6;
-
-/// Maximum number of bars in a chart.
-const MAX_BARS: usize = 40;
 
 /// Maximum number of layer stacks with charts.
 const MAX_STACKS: usize = 4;
@@ -185,7 +182,7 @@ fn layer_charts(layers: &[LayerSummary]) -> Vec<Chart> {
                     Some((layer.layer as f64, value(summary)?))
                 };
                 let points = stack.iter().filter_map(point).collect();
-                Series::new(tables::name(coordinates), points).with_dots()
+                Series::new(tables::words(coordinates.name()), points).with_dots()
             };
             SUMMARY_COORDINATES.into_iter().enumerate().map(line).collect()
         };

@@ -2,9 +2,9 @@
 
 use super::glossary::{self, glossary};
 use super::labels::{file_name, label};
-use super::page::{self, MAX_ROWS};
+use super::page::{self, MAX_BARS, MAX_ROWS};
 use crate::charts::{Axis, BarChart, BarGroup, Chart, LineChart, Series};
-use crate::inspect::{storage_name, stored_bytes, tensor_table};
+use crate::inspect::{Contents, storage_name, stored_bytes, tensor_table};
 use crate::numbers::{Bytes, DECIBELS_PER_BIT, bits_per_weight, grouped, ratio};
 use crate::table::{Align, Table};
 use maud::{Markup, html};
@@ -14,9 +14,6 @@ use std::path::Path;
 
 /// Rows of the table of the worst tensors.
 const WORST: usize = 10;
-
-/// Maximum number of bars in a chart.
-const MAX_BARS: usize = 40;
 
 /// A finished compression, with what the file does not contain.
 pub struct Compression<'a> {
@@ -32,31 +29,32 @@ pub struct Compression<'a> {
 /// The report of a compression as an HTML page. Reads the finished file.
 pub fn compression(done: &Compression<'_>) -> Result<String> {
     let file = Reader::open(done.output)?;
-    let tensors = file.tensors().collect::<Result<Vec<_>>>()?;
-    let coded = tensors.iter().map(StoredTensor::of).collect::<Result<Vec<_>>>()?;
+    let contents = Contents::read(&file)?;
+    let coded: Vec<_> = contents.tensors().map(StoredTensor::new).collect();
+    let lossy = contents.is_lossy();
     let title = format!("Compression of {}", file_name(done.input));
     let body = html! {
-        (sizes(done, &file, &coded)?)
+        (sizes(done, &contents, &coded))
         (storage(&coded))
         (rates(&coded))
-        (worst(&coded))
-        (by_tensor(&coded))
-        (all(&coded))
+        (worst(&coded, lossy))
+        (by_tensor(&coded, lossy))
+        (all(&coded, lossy))
         (glossary(glossary::COMPRESSION))
     };
-    Ok(page::page(&title, &summary(done, &file, &coded), &body))
+    Ok(page::page(&title, &summary(done, &contents), &body))
 }
 
 /// A tensor and its size and error in the file.
 struct StoredTensor<'t, 'f> {
     tensor: &'t Tensor<'f>,
-    coding: Option<Coding>,
+    coding: Option<&'t Coding>,
     bytes: u64,
 }
 
 impl<'t, 'f> StoredTensor<'t, 'f> {
-    fn of(tensor: &'t Tensor<'f>) -> Result<Self> {
-        Ok(Self { tensor, coding: tensor.coding()?, bytes: stored_bytes(tensor) })
+    fn new((tensor, coding): (&'t Tensor<'f>, Option<&'t Coding>)) -> Self {
+        Self { tensor, coding, bytes: stored_bytes(tensor) }
     }
 
     fn bits(&self) -> f64 {
@@ -64,12 +62,8 @@ impl<'t, 'f> StoredTensor<'t, 'f> {
     }
 
     fn snr_db(&self) -> Option<f64> {
-        self.coding.as_ref()?.snr_db()
+        self.coding?.snr_db()
     }
-}
-
-fn is_lossy(coded: &[StoredTensor<'_, '_>]) -> bool {
-    coded.iter().any(|tensor| tensor.coding.is_some())
 }
 
 /// The table of `occ inspect`.
@@ -77,12 +71,12 @@ fn stored_table<'c, 't: 'c, 'f: 't>(
     coded: impl IntoIterator<Item = &'c StoredTensor<'t, 'f>>,
     lossy: bool,
 ) -> Table {
-    let rows = coded.into_iter().map(|tensor| (tensor.tensor, tensor.coding.as_ref()));
+    let rows = coded.into_iter().map(|tensor| (tensor.tensor, tensor.coding));
     tensor_table(rows, lossy)
 }
 
-fn summary(done: &Compression<'_>, file: &Reader<'_>, coded: &[StoredTensor<'_, '_>]) -> String {
-    let weights = coded.iter().map(|tensor| tensor.tensor.elements()).sum();
+fn summary(done: &Compression<'_>, contents: &Contents<'_>) -> String {
+    let file_bytes = contents.file.file_bytes();
     let snr = done.snr_db.map_or_else(
         || "all tensors are lossless".to_owned(),
         |snr| format!("SNR {snr:.2} dB over all lossy tensors"),
@@ -93,18 +87,18 @@ fn summary(done: &Compression<'_>, file: &Reader<'_>, coded: &[StoredTensor<'_, 
         file_name(done.output),
         done.target,
         Bytes(done.input_bytes),
-        Bytes(file.file_bytes()),
-        ratio(file.file_bytes(), done.input_bytes),
-        bits_per_weight(file.file_bytes(), weights),
+        Bytes(file_bytes),
+        ratio(file_bytes, done.input_bytes),
+        bits_per_weight(file_bytes, contents.weights()),
     )
 }
 
 /// Sizes of the parts of the file.
 fn sizes(
     done: &Compression<'_>,
-    file: &Reader<'_>,
+    contents: &Contents<'_>,
     coded: &[StoredTensor<'_, '_>],
-) -> Result<Markup> {
+) -> Markup {
     let mut table = Table::new(&[
         ("part", Align::Left),
         ("tensors", Align::Right),
@@ -125,7 +119,8 @@ fn sizes(
             format!("{:.3}", bits_per_weight(after, weights)),
         ]
     };
-    let mut rest = file.file_bytes();
+    let file_bytes = contents.file.file_bytes();
+    let mut rest = file_bytes;
     for (part, lossy) in [("lossy tensors", true), ("lossless tensors", false)] {
         let members = || coded.iter().filter(|tensor| tensor.coding.is_some() == lossy);
         let sum = |size: fn(&StoredTensor<'_, '_>) -> u64| members().map(size).sum::<u64>();
@@ -136,7 +131,7 @@ fn sizes(
             table.row(line(part, members().count(), weights, before, after));
         }
     }
-    let attachments = file.attachments().collect::<Result<Vec<_>>>()?;
+    let attachments = &contents.attachments;
     let before = attachments.iter().map(Attachment::decoded_bytes).sum();
     let after = attachments.iter().map(Attachment::coded_bytes).sum();
     let other = |part: &str, before: String, after: u64| {
@@ -145,9 +140,8 @@ fn sizes(
     };
     table.row(other("headers and files of the original", grouped(before), after));
     table.row(other("frames and index", String::new(), rest.saturating_sub(after)));
-    let weights = coded.iter().map(|tensor| tensor.tensor.elements()).sum();
-    table.row(line("total", coded.len(), weights, done.input_bytes, file.file_bytes()));
-    Ok(page::section("Sizes in bytes", &page::table(&table)))
+    table.row(line("total", coded.len(), contents.weights(), done.input_bytes, file_bytes));
+    page::section("Sizes in bytes", &page::table(&table))
 }
 
 /// How tensors are stored, in descending order of bytes.
@@ -160,7 +154,7 @@ fn storage(coded: &[StoredTensor<'_, '_>]) -> Markup {
     }
     let mut groups: Vec<Storage> = Vec::new();
     for tensor in coded {
-        let name = storage_name(tensor.tensor, tensor.coding.as_ref());
+        let name = storage_name(tensor.tensor, tensor.coding);
         let at = groups.iter().position(|group| group.name == name).unwrap_or(groups.len());
         if at == groups.len() {
             groups.push(Storage { name, tensors: 0, weights: 0, bytes: 0 });
@@ -194,7 +188,7 @@ fn rates(coded: &[StoredTensor<'_, '_>]) -> Markup {
     let coded_systems = Coordinates::ALL.into_iter().filter(|system| system.is_coded());
     for (colour, system) in coded_systems.enumerate() {
         let is_here = |coding: &Coding| coding.transform.coordinates == system;
-        let here = coded.iter().filter(|tensor| tensor.coding.as_ref().is_some_and(is_here));
+        let here = coded.iter().filter(|tensor| tensor.coding.is_some_and(is_here));
         let dots: Vec<_> = here.filter_map(|t| Some((t.bits(), t.snr_db()?))).collect();
         if !dots.is_empty() {
             series.push(Series::new(system.name(), dots).only_dots().coloured(colour));
@@ -212,8 +206,7 @@ fn rates(coded: &[StoredTensor<'_, '_>]) -> Markup {
 }
 
 /// The tensors with the lowest SNR or, if all are lossless, with the highest ratio.
-fn worst(coded: &[StoredTensor<'_, '_>]) -> Markup {
-    let lossy = is_lossy(coded);
+fn worst(coded: &[StoredTensor<'_, '_>], lossy: bool) -> Markup {
     let mut order: Vec<&StoredTensor<'_, '_>> = coded.iter().collect();
     let title = if lossy {
         order.retain(|tensor| tensor.snr_db().is_some());
@@ -232,8 +225,7 @@ fn worst(coded: &[StoredTensor<'_, '_>]) -> Markup {
 }
 
 /// Rate and SNR of the largest tensors.
-fn by_tensor(coded: &[StoredTensor<'_, '_>]) -> Markup {
-    let lossy = is_lossy(coded);
+fn by_tensor(coded: &[StoredTensor<'_, '_>], lossy: bool) -> Markup {
     let mut largest: Vec<&StoredTensor<'_, '_>> = coded.iter().collect();
     largest.retain(|tensor| tensor.coding.is_some() == lossy);
     largest.sort_by_key(|tensor| Reverse(tensor.bytes));
@@ -276,12 +268,12 @@ fn bars<'t, 'f>(
     chart.draw()
 }
 
-fn all(coded: &[StoredTensor<'_, '_>]) -> Markup {
+fn all(coded: &[StoredTensor<'_, '_>], lossy: bool) -> Markup {
     let rest = coded.len().saturating_sub(MAX_ROWS);
     let title = match rest {
         0 => "All tensors".to_owned(),
         _ => format!("The first {MAX_ROWS} tensors"),
     };
-    let rows = stored_table(coded.iter().take(MAX_ROWS), is_lossy(coded));
+    let rows = stored_table(coded.iter().take(MAX_ROWS), lossy);
     page::listing(&title, &rows, rest, "occ inspect lists them all")
 }

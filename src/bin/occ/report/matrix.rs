@@ -1,7 +1,7 @@
 //! One matrix in all coordinate systems.
 
 use super::page;
-use crate::analyze::tables::{self, name};
+use crate::analyze::tables::{self, words};
 use crate::analyze::text;
 use crate::charts::{Axis, Bins, Chart, Histogram, LineChart, Outline, Series};
 use crate::gaussian::{probability, tail_probability};
@@ -66,7 +66,7 @@ fn histogram(title: &str, matrix: &MatrixAnalysis, systems: &[Coordinates]) -> C
         let total = counted.counts.iter().sum::<u64>() + counted.below + counted.above;
         let bins = Bins::counted(&counted.counts, total, range.clone());
         outlines.push(Outline {
-            name: name(result.coordinates),
+            name: words(result.coordinates.name()),
             bins,
             colour: colour(result.coordinates),
         });
@@ -86,7 +86,7 @@ fn tails(matrix: &MatrixAnalysis) -> Chart {
     for result in results(matrix, &[&SUMMARY_COORDINATES[..], &OTHERS[..]].concat()) {
         let tails = result.distribution.tails.iter();
         let points = tails.filter(|tail| tail.share > 0.0).map(|tail| (tail.sigmas, tail.share));
-        let line = Series::new(name(result.coordinates), points.collect());
+        let line = Series::new(words(result.coordinates.name()), points.collect());
         let line = line.coloured(colour(result.coordinates));
         series.push(if result.coordinates == Coordinates::KltBlocks {
             line.dashed()

@@ -57,6 +57,9 @@ pub fn details(title: &str, body: &Markup) -> Markup {
 /// Maximum number of rows of a table.
 pub const MAX_ROWS: usize = 500;
 
+/// Maximum number of bars in a chart.
+pub const MAX_BARS: usize = 40;
+
 /// A collapsed table; `rest` rows are left out, and available from `source`.
 pub fn listing(title: &str, rows: &Table, rest: usize, source: &str) -> Markup {
     details(

@@ -3,7 +3,7 @@
 use super::conclusions::{decibels, sentences};
 use super::experiment::{CaseResult, Experiment};
 use super::representation::{BITS, RatePoint, Representation};
-use crate::numbers::grouped;
+use crate::numbers::{grouped, percent};
 use crate::table::{Align, Table};
 
 /// Description of the experiment.
@@ -118,7 +118,6 @@ fn outliers(experiment: &Experiment) -> String {
             table.rule();
         }
         for weights in case.networks.iter().flat_map(|network| [&network.plain, &network.rotated]) {
-            let percent = |share: f64| format!("{:.2} %", 100.0 * share);
             let outliers = &weights.outliers;
             table.row([
                 format!("{:?} {}", case.case, weights.coded.name),

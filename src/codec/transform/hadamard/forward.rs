@@ -6,6 +6,11 @@ use super::{Hadamard, SCALES};
 use crate::arch::Kernel;
 
 impl Hadamard {
+    /// Binary logarithm of the largest block that so many columns can have.
+    pub(crate) fn max_block_log2(columns: usize) -> u32 {
+        columns.max(1).ilog2().min(Self::MAX_BLOCK_LOG2)
+    }
+
     /// With fixed pseudo-random sign flips: a counter passed through the mixing function of
     /// SplitMix64 (Steele, Lea and Flood, 2014).
     pub(crate) fn with_fixed_signs(block_log2: u32, columns: usize) -> Self {

@@ -24,11 +24,11 @@ use std::sync::Arc;
 /// A rate and the mean squared error at that rate.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Rate {
-    /// Bits a weight, side information and container included.
+    /// Bits per weight, side information and container included.
     pub(crate) bits: f64,
     /// Mean squared error.
     pub(crate) noise: f64,
-    /// Bits a weight that are not those of lattice points.
+    /// Bits per weight that are not those of lattice points.
     pub(crate) side: f64,
 }
 
@@ -43,7 +43,7 @@ struct TrainedTables {
 /// A candidate transform: its data, and a sample of the tensor in its coordinates.
 pub(crate) struct Candidate {
     pub(super) choice: TransformChoice,
-    /// CRC32 of the sample before the transform.
+    /// CRC-32 of the sample before the transform.
     pub(super) sample_crc: u32,
     pub(super) transform: Arc<Transform>,
     pub(super) low_rank: Option<CodedLowRank>,
@@ -72,7 +72,7 @@ impl Candidate {
         classify(&self.sample, trellis.subset_step(step))
     }
 
-    /// An estimate of the bits a weight at a step, corrected to equal distortion, for comparing
+    /// An estimate of the bits per weight at a step, corrected to equal distortion, for comparing
     /// candidates: rounding instead of a lattice search. O(sample).
     pub(crate) fn estimate(&self, step: f32, effort: Effort) -> f64 {
         let trellis = effort.trellis();
@@ -95,7 +95,7 @@ impl Candidate {
         self.rows as f64 * self.sample.columns as f64
     }
 
-    /// Bits a weight of the transform and the low-rank part.
+    /// Bits per weight of the transform and the low-rank part.
     fn side_bits(&self) -> f64 {
         let mut out = BitWriter::default();
         write_transform(&self.transform, &mut out);
@@ -140,7 +140,7 @@ impl Candidate {
     }
 
     /// The encoder of the tensor at a step. `gain` is the estimated gain of the coordinates over the
-    /// identity, in bits a weight.
+    /// identity, in bits per weight.
     pub(crate) fn encoder(
         &self,
         dtype: Dtype,

@@ -20,7 +20,7 @@ impl Effort {
 }
 
 /// The Lagrange multiplier λ of the lattice search, in squared lattice steps: the squared error
-/// that equals one bit. It is near the slope −dD/dR of the quantizer (Shoham and Gersho, 1988).
+/// that equals one bit. It is near the slope −dD/dR of the quantiser (Shoham and Gersho, 1988).
 pub(super) fn lambda(trellis: Trellis) -> f32 {
     if trellis.is_scalar() { 0.115 } else { 0.4 }
 }

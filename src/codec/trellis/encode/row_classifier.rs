@@ -2,7 +2,7 @@
 
 use crate::codec::trellis::classes::MAX_CLASS;
 
-/// Classifies rows by the logarithm of their RMS, with columns normalized.
+/// Classifies rows by the logarithm of their RMS, with columns normalised.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RowClassifier {
     /// One over each column's mean square; empty when all rows have class 0.

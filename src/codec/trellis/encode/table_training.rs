@@ -11,7 +11,7 @@ use crate::codec::trellis::classes::Classes;
 use crate::codec::trellis::reconstruction::{Reconstruction, alphabets};
 use rayon::prelude::*;
 
-/// Parameters of the quantizer.
+/// Parameters of the quantiser.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct QuantizerSettings {
     pub(super) trellis: Trellis,

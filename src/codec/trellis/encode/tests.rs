@@ -57,7 +57,7 @@ fn effort(states_log2: u32) -> Effort {
     Effort { states_log2, passes: 4, sample: 1 << 17 }
 }
 
-/// Bits a weight, parameters included, and mean squared error of a matrix of `f32` after a round
+/// Bits per weight, parameters included, and mean squared error of a matrix of `f32` after a round
 /// trip.
 fn round_trip(
     matrix: &MatrixInMemory,

@@ -34,7 +34,7 @@ impl TransformChoice {
 /// The transforms that are evaluated for a matrix of this size.
 pub(crate) fn candidate_transforms(rows: usize, columns: usize) -> Vec<BlockTransform> {
     let mut transforms = vec![BlockTransform::IDENTITY];
-    let block_log2 = columns.max(1).ilog2().min(Hadamard::MAX_BLOCK_LOG2);
+    let block_log2 = Hadamard::max_block_log2(columns);
     if block_log2 > 0 {
         transforms.push(BlockTransform::hadamard(1 << block_log2, false));
         transforms.push(BlockTransform::hadamard(1 << block_log2, true));

@@ -144,7 +144,7 @@ impl<'r> TransformSearch<'r> {
     pub(crate) fn worthwhile(&self, max_rank: usize) -> Result<(bool, usize)> {
         let (m, n) = (self.source.rows() as f64, self.source.columns() as f64);
         let subspace = self.subspace(self.searched_vectors(max_rank))?;
-        // A direction with a share f of the energy saves about f ÷ (2 ln 2) bits a weight.
+        // A direction with a share f of the energy saves about f ÷ (2 ln 2) bits per weight.
         let saved = |share: f64| share / (2.0 * std::f64::consts::LN_2) * m * n;
         let mean = saved(subspace.mean_energy_fraction()) > LOW_RANK_ENTRY_BITS * n;
         let rank = (0..subspace.rank().min(max_rank))
@@ -309,7 +309,7 @@ const SUBSPACE_ITERATIONS: usize = 4;
 const SUBSPACE_ROWS: usize = 1 << 14;
 
 /// The largest number of rows that a basis is learned from: 64 for each column of a block, which is
-/// within 0.01 bits a weight of all rows, and at most about 10^11 multiplications.
+/// within 0.01 bits per weight of all rows, and at most about 10^11 multiplications.
 fn rows_for_basis(block: usize) -> usize {
     (64 * block).min(50_000_000_000 / (block * block).max(1)).max(16 * block)
 }
