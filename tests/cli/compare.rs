@@ -1,28 +1,25 @@
 //! `occ compare`.
 
 use super::*;
+use crate::common::f32_sample;
 
 /// `a.safetensors` and a `b.occ` with tensors that are equal, similar, different and missing.
 fn two_models() -> Folder {
     let folder = Folder::new();
-    let single = |name: &str, shape: &[usize], values: &[f32]| {
-        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        common::Sample::new(name, occ::Dtype::F32, shape, bytes)
-    };
-    let same = single("same", &[2], &[1.0, 2.0]);
+    let same = f32_sample("same", &[2], &[1.0, 2.0]);
     let a = [
-        single("near", &[2], &[3.0, 4.0]),
+        f32_sample("near", &[2], &[3.0, 4.0]),
         same.clone(),
-        single("broken", &[1], &[1.0]),
-        single("turned", &[2, 1], &[1.0, 2.0]),
-        single("lo\nst", &[], &[1.0]),
+        f32_sample("broken", &[1], &[1.0]),
+        f32_sample("turned", &[2, 1], &[1.0, 2.0]),
+        f32_sample("lo\nst", &[], &[1.0]),
     ];
     let b = [
         same,
-        single("near", &[2], &[3.0, 4.5]),
-        single("broken", &[1], &[f32::NAN]),
-        single("turned", &[1, 2], &[1.0, 2.0]),
-        single("new", &[], &[1.0]),
+        f32_sample("near", &[2], &[3.0, 4.5]),
+        f32_sample("broken", &[1], &[f32::NAN]),
+        f32_sample("turned", &[1, 2], &[1.0, 2.0]),
+        f32_sample("new", &[], &[1.0]),
     ];
     fs::write(folder.path("a.safetensors"), safetensors(&a)).unwrap();
     fs::write(folder.path("b.occ"), common::written(&b, occ::WriteOptions::default())).unwrap();
@@ -97,22 +94,18 @@ fn text_lists_differences_and_the_exit_code_is_0() {
 
 /// Two models of three matrices, the last one inputs × outputs, and inputs for them.
 fn two_models_and_inputs() -> Folder {
-    let single = |name: &str, shape: &[usize], values: &[f32]| {
-        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        common::Sample::new(name, Dtype::F32, shape, bytes)
-    };
     let model = |last: f32| {
         [
-            single("blind", &[2, 2], &[1.0, 2.0, 3.0, last]),
-            single("plain", &[2, 2], &[1.0, 2.0, 3.0, last]),
-            single("turned", &[1, 2], &[3.0, last]),
+            f32_sample("blind", &[2, 2], &[1.0, 2.0, 3.0, last]),
+            f32_sample("plain", &[2, 2], &[1.0, 2.0, 3.0, last]),
+            f32_sample("turned", &[1, 2], &[3.0, last]),
         ]
     };
     let inputs = [
-        single("blind.inputs", &[1, 2], &[1.0, 0.0]),
-        single("plain", &[2, 2], &[1.0, 0.0, 0.0, 1.0]),
-        single("turned", &[3, 1], &[1.0, 2.0, 2.0]),
-        single("lo\nst", &[1, 1], &[1.0]),
+        f32_sample("blind.inputs", &[1, 2], &[1.0, 0.0]),
+        f32_sample("plain", &[2, 2], &[1.0, 0.0, 0.0, 1.0]),
+        f32_sample("turned", &[3, 1], &[1.0, 2.0, 2.0]),
+        f32_sample("lo\nst", &[1, 1], &[1.0]),
     ];
     let folder = Folder(tempfile::tempdir().unwrap());
     fs::write(folder.path("a.safetensors"), safetensors(&model(4.0))).unwrap();

@@ -1,8 +1,10 @@
 //! Small tensors that each exercise one part of the lossy codec, and the layout of their frames.
 
-use super::{Random, Sample};
+use super::{Random, Sample, f32_sample};
 use half::bf16;
-use occ::{BlockTransform, Dtype, Encoding, Plan, RowScales, TensorPlan, WriteOptions, Writer};
+use occ::{
+    BlockTransform, Dtype, Encoding, Plan, Result, RowScales, TensorPlan, WriteOptions, Writer,
+};
 
 /// A tensor, and the plan with which it exercises the part of the codec in its name.
 pub struct LossySample {
@@ -28,11 +30,6 @@ fn values(
 ) -> Vec<f32> {
     let mut random = Random(seed);
     (0..rows * columns).map(|i| value(i / columns, i % columns, 50.0 * random.weight())).collect()
-}
-
-fn f32_sample(name: &str, shape: &[usize], values: &[f32]) -> Sample {
-    let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-    Sample::new(name, Dtype::F32, shape, bytes)
 }
 
 fn bf16_sample(name: &str, shape: &[usize], values: &[f32]) -> Sample {
@@ -114,6 +111,21 @@ pub fn written(samples: &[LossySample], options: WriteOptions) -> Vec<u8> {
     }
     writer.finish().unwrap();
     file
+}
+
+/// A file with only this tensor, encoded by this plan.
+pub fn planned(sample: &Sample, plan: &TensorPlan, options: WriteOptions) -> Result<Vec<u8>> {
+    let mut file = Vec::new();
+    let mut writer = Writer::new(&mut file, options)?;
+    writer.add_planned(&sample.source(), plan)?;
+    writer.finish()?;
+    Ok(file)
+}
+
+/// A file with only this tensor in this encoding.
+pub fn coded(sample: &Sample, encoding: &Encoding, options: WriteOptions) -> Vec<u8> {
+    let plan = Plan::of(&sample.source(), encoding).unwrap();
+    planned(sample, &plan, options).unwrap()
 }
 
 /// Byte ranges in the only frame of a file, by the tables of the specification.

@@ -1,5 +1,4 @@
 //! Comparison of outputs: known results, a reference implementation, and invalid inputs.
-#![cfg(feature = "convert")]
 
 use crate::common::{Random, Sample, safetensors, small_chunks, written};
 use half::bf16;

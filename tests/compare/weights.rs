@@ -1,8 +1,8 @@
 //! Comparison of weights: known results, a reference implementation, special values and errors.
-#![cfg(feature = "convert")]
 
 use crate::common::{
-    Random, Sample, bf16_weights, safetensors, small_chunks, small_samples, varied_samples, written,
+    self, Random, Sample, bf16_weights, safetensors, small_chunks, small_samples, varied_samples,
+    written,
 };
 use half::{bf16, f16};
 use occ::{
@@ -37,8 +37,7 @@ fn tensors(a: Sample, b: Sample) -> TensorComparison {
 }
 
 fn f32_sample(values: &[f32]) -> Sample {
-    let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-    Sample::new("w", Dtype::F32, &[values.len()], bytes)
+    common::f32_sample("w", &[values.len()], values)
 }
 
 fn f64_sample(values: &[f64]) -> Sample {
