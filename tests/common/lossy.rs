@@ -38,6 +38,7 @@ fn bf16_sample(name: &str, shape: &[usize], values: &[f32]) -> Sample {
 }
 
 /// Tensors whose encoding uses no linear algebra. The encoded bytes are the same on every machine.
+/// The names are part of the golden files.
 pub fn portable_samples() -> Vec<LossySample> {
     let noise = |seed, rows| values(seed, rows, 64, |_, _, x| x);
     let lossy_sample = |sample: Sample, transform, step, effort| {
@@ -46,13 +47,13 @@ pub fn portable_samples() -> Vec<LossySample> {
     };
     let scaled =
         values(1, 64, 64, |row, column, x| x * [1.0, 4.0][row % 2] * [1.0, 6.0][column % 2]);
-    // Two outliers in 6144 values: too few for the encoder to store low bits separately.
-    let mut outliers = noise(4, 96);
-    outliers[777] = 700.0;
-    outliers[3000] = -900.0;
-    let mut with_exceptions = noise(5, 64);
+    // Two large values in 6144: too few for the encoder to store low bits separately.
+    let mut with_escapes = noise(4, 96);
+    with_escapes[777] = 700.0;
+    with_escapes[3000] = -900.0;
+    let mut with_outliers = noise(5, 64);
     for (at, value) in [(0, f32::NAN), (70, f32::INFINITY), (4095, f32::NEG_INFINITY), (9, 1e20)] {
-        with_exceptions[at] = value;
+        with_outliers[at] = value;
     }
     let scaled_rows = values(6, 64, 64, |row, _, x| x * [0.5, 0.7, 1.0, 1.4, 2.0][row % 5]);
     let signed = BlockTransform::hadamard(16, true);
@@ -66,8 +67,13 @@ pub fn portable_samples() -> Vec<LossySample> {
             3,
         ),
         lossy_sample(f32_sample("signed hadamard", &[8, 8, 64], &noise(3, 64)), signed, 0.9, 9),
-        lossy_sample(f32_sample("escapes", &[96, 64], &outliers), BlockTransform::IDENTITY, 1.0, 5),
-        lossy_sample(bf16_sample("exceptions", &[64, 64], &with_exceptions), signed, 0.8, 2),
+        lossy_sample(
+            f32_sample("escapes", &[96, 64], &with_escapes),
+            BlockTransform::IDENTITY,
+            1.0,
+            5,
+        ),
+        lossy_sample(bf16_sample("exceptions", &[64, 64], &with_outliers), signed, 0.8, 2),
         lossy_sample(
             f32_sample("row scales", &[64, 64], &scaled_rows),
             BlockTransform::IDENTITY,
@@ -159,7 +165,7 @@ impl FrameLayout {
         file[self.parameters.start + 6] >> 4
     }
 
-    /// Numbers of escaped integers and of exceptions in the first chunk.
+    /// Numbers of escaped integers and of outliers in the first chunk.
     pub fn counts(&self, file: &[u8]) -> [usize; 2] {
         [8, 12].map(|at| number(file, self.chunk.start + at, 4))
     }

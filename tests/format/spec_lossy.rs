@@ -76,7 +76,7 @@ struct CodingProperties {
     coding: Coding,
     bypass: u8,
     escapes: usize,
-    exceptions: usize,
+    outliers: usize,
 }
 
 impl CodingProperties {
@@ -88,7 +88,7 @@ impl CodingProperties {
             coding,
             bypass: file[parameters(file).start + 6] >> 4,
             escapes: number(file, chunk, 4),
-            exceptions: number(file, chunk + 4, 4),
+            outliers: number(file, chunk + 4, 4),
         }
     }
 }
@@ -193,7 +193,7 @@ fn decodes_to_the_same_bits() {
 }
 
 #[test]
-fn decodes_escapes_and_exceptions() {
+fn decodes_escapes_and_outliers() {
     let specials = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0, 1e-40, 5e-324, 60.0, 1e300];
     for dtype in FLOATS {
         let (mut escapes, mut outliers) = (0, 0);
@@ -201,9 +201,9 @@ fn decodes_escapes_and_exceptions() {
             let original = sample(dtype, rows, columns, &specials);
             let file = coded(&original, &encoding);
             let properties = CodingProperties::read(&file, name);
-            assert!(properties.exceptions >= 4, "{name} {dtype}: {properties:?}");
+            assert!(properties.outliers >= 4, "{name} {dtype}: {properties:?}");
             escapes += properties.escapes;
-            outliers += properties.exceptions - 4;
+            outliers += properties.outliers - 4;
             assert_same(&file, &original, name);
         }
         assert!(escapes > 0 && outliers > 0, "{dtype}: {escapes} {outliers}");
@@ -308,7 +308,7 @@ fn agrees_on_the_rules() {
         });
     }
 
-    let exceptions = |positions: &'static [u8]| {
+    let outliers = |positions: &'static [u8]| {
         move |object: &mut ObjectFile| {
             let chunk = &mut object.chunks[0];
             chunk[4] = positions.len() as u8;
@@ -316,12 +316,12 @@ fn agrees_on_the_rules() {
             chunk.splice(10..18, all);
         }
     };
-    check("no exception", true, &exceptions(&[]));
-    check("exceptions at both ends", true, &exceptions(&[0, 11]));
-    check("exceptions everywhere", true, &exceptions(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]));
-    check("an exception outside the chunk", false, &exceptions(&[12]));
-    check("exceptions in descending order", false, &exceptions(&[4, 3]));
-    check("an exception twice", false, &exceptions(&[3, 3]));
+    check("no outlier", true, &outliers(&[]));
+    check("outliers at both ends", true, &outliers(&[0, 11]));
+    check("outliers everywhere", true, &outliers(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]));
+    check("an outlier outside the chunk", false, &outliers(&[12]));
+    check("outliers in descending order", false, &outliers(&[4, 3]));
+    check("an outlier twice", false, &outliers(&[3, 3]));
 
     check("an extra escape", false, &|object| {
         object.chunks[0][0] = 2;
@@ -390,8 +390,8 @@ fn assert_agreed(damaged: &mut [u8], what: &str) -> bool {
         fix_checksums(damaged, &all);
     }
     let found = problems(damaged, true);
-    let broken = |e: &Error| !matches!(e, Error::ChecksumMismatch { .. });
-    let agreed = if decoded.is_ok() { found.is_empty() } else { found.iter().any(broken) };
+    let is_structural = |e: &Error| !matches!(e, Error::ChecksumMismatch { .. });
+    let agreed = if decoded.is_ok() { found.is_empty() } else { found.iter().any(is_structural) };
     assert!(agreed, "{what}: {:?}, {found:?}", decoded.err());
     decoded.is_ok()
 }
