@@ -137,7 +137,7 @@ fn plan(bytes: &mut Bytes<'_>) -> TensorPlan {
         "rate":{{"min_bits":0.0,"points":[[0.0,3.0],[1.0,2.0],[2.0,1.0]]}}}}}}}}}}"#,
         options & 1 == 1,
         options / 8 % 4,
-        ["none", "loudness", "rank"][usize::from(options / 2 % 2 + options / 64 % 2)],
+        ["none", "rms", "rank"][usize::from(options / 2 % 2 + options / 64 % 2)],
         options & 32 == 32,
     );
     let mut plan = Plan::from_json(&plan).expect("a valid plan");

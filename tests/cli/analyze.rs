@@ -149,6 +149,6 @@ fn text_lists_coordinates_roles_and_matrices() {
     );
     failed(&folder.run(&["analyze", "none"]), 1, "none: ");
     failed(&folder.run(&["analyze", "-"]), 2, "cannot read a pipe");
-    fs::write(folder.path("bad"), "not a model at all, whatever one tries").unwrap();
+    fs::write(folder.path("bad"), "this file is not a model file").unwrap();
     failed(&folder.run(&["analyze", "bad"]), 1, "bad: ");
 }

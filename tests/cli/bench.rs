@@ -76,7 +76,7 @@ fn bench_accepts_files_without_matrices() {
     assert_eq!(names, tasks(&["lossless encode".into(), "lossless decode".into()]));
     save("0", &[common::Sample::new("nothing", Dtype::Bf16, &[4, 0], Vec::new())]);
     failed(&folder.run(&["bench", "0"]), 2, "0 holds no weights");
-    fs::write(folder.path("bad"), "not a model at all, whatever one tries").unwrap();
+    fs::write(folder.path("bad"), "this file is not a model file").unwrap();
     failed(&folder.run(&["bench", "bad"]), 1, "bad: ");
     failed(&folder.run(&["bench", "none"]), 1, "none: ");
     failed(&folder.run(&["bench", "i", "--rounds", "0"]), 2, "--rounds");

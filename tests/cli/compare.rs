@@ -1,28 +1,25 @@
 //! `occ compare`.
 
 use super::*;
+use crate::common::f32_sample;
 
 /// `a.safetensors` and a `b.occ` with tensors that are equal, similar, different and missing.
 fn two_models() -> Folder {
     let folder = Folder::new();
-    let single = |name: &str, shape: &[usize], values: &[f32]| {
-        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        common::Sample::new(name, occ::Dtype::F32, shape, bytes)
-    };
-    let same = single("same", &[2], &[1.0, 2.0]);
+    let same = f32_sample("same", &[2], &[1.0, 2.0]);
     let a = [
-        single("near", &[2], &[3.0, 4.0]),
+        f32_sample("near", &[2], &[3.0, 4.0]),
         same.clone(),
-        single("broken", &[1], &[1.0]),
-        single("turned", &[2, 1], &[1.0, 2.0]),
-        single("lo\nst", &[], &[1.0]),
+        f32_sample("nan", &[1], &[1.0]),
+        f32_sample("transposed", &[2, 1], &[1.0, 2.0]),
+        f32_sample("lo\nst", &[], &[1.0]),
     ];
     let b = [
         same,
-        single("near", &[2], &[3.0, 4.5]),
-        single("broken", &[1], &[f32::NAN]),
-        single("turned", &[1, 2], &[1.0, 2.0]),
-        single("new", &[], &[1.0]),
+        f32_sample("near", &[2], &[3.0, 4.5]),
+        f32_sample("nan", &[1], &[f32::NAN]),
+        f32_sample("transposed", &[1, 2], &[1.0, 2.0]),
+        f32_sample("new", &[], &[1.0]),
     ];
     fs::write(folder.path("a.safetensors"), safetensors(&a)).unwrap();
     fs::write(folder.path("b.occ"), common::written(&b, occ::WriteOptions::default())).unwrap();
@@ -53,8 +50,8 @@ fn json_has_all_errors() {
     };
     let tensors = report["tensors"].as_array().unwrap();
     assert_eq!(fields(&tensors[1]), json!(["same", true, true, 0.0, null, 0.0]));
-    assert_eq!(fields(&tensors[2]), json!(["broken", true, false, null, null, null]));
-    assert_eq!(fields(&tensors[3]), json!(["turned", false, false, null, null, null]));
+    assert_eq!(fields(&tensors[2]), json!(["nan", true, false, null, null, null]));
+    assert_eq!(fields(&tensors[3]), json!(["transposed", false, false, null, null, null]));
     assert_eq!((&tensors[3]["shape"], &tensors[3]["shape_b"]), (&json!([2, 1]), &json!([1, 2])));
     assert_eq!(tensors.len(), 4);
     let total = &report["total"];
@@ -73,7 +70,7 @@ fn text_lists_differences_and_the_exit_code_is_0() {
     let text = String::from_utf8(succeeded(&output).to_vec()).unwrap();
     let starts: Vec<_> = text.lines().filter_map(|line| line.split_whitespace().next()).collect();
     let rule = starts[1];
-    let names = ["tensor", rule, "near", "same", "broken", "turned", rule, "total"];
+    let names = ["tensor", rule, "near", "same", "nan", "transposed", rule, "total"];
     assert_eq!(starts[..8], names, "in the order of A:\n{text}");
     for needed in [
         "1.00e-1",
@@ -81,7 +78,7 @@ fn text_lists_differences_and_the_exit_code_is_0() {
         "identical",
         "∞",
         "shape differs",
-        "turned: [2, 1] → [1, 2]",
+        "transposed: [2, 1] → [1, 2]",
         "4 tensors, 5 weights; 1 identical",
         "only in a.safetensors:\n  lo\\nst\n",
         "only in b.occ:\n  new",
@@ -97,22 +94,18 @@ fn text_lists_differences_and_the_exit_code_is_0() {
 
 /// Two models of three matrices, the last one inputs × outputs, and inputs for them.
 fn two_models_and_inputs() -> Folder {
-    let single = |name: &str, shape: &[usize], values: &[f32]| {
-        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        common::Sample::new(name, Dtype::F32, shape, bytes)
-    };
     let model = |last: f32| {
         [
-            single("blind", &[2, 2], &[1.0, 2.0, 3.0, last]),
-            single("plain", &[2, 2], &[1.0, 2.0, 3.0, last]),
-            single("turned", &[1, 2], &[3.0, last]),
+            f32_sample("batch", &[2, 2], &[1.0, 2.0, 3.0, last]),
+            f32_sample("gram", &[2, 2], &[1.0, 2.0, 3.0, last]),
+            f32_sample("transposed", &[1, 2], &[3.0, last]),
         ]
     };
     let inputs = [
-        single("blind.inputs", &[1, 2], &[1.0, 0.0]),
-        single("plain", &[2, 2], &[1.0, 0.0, 0.0, 1.0]),
-        single("turned", &[3, 1], &[1.0, 2.0, 2.0]),
-        single("lo\nst", &[1, 1], &[1.0]),
+        f32_sample("batch.inputs", &[1, 2], &[1.0, 0.0]),
+        f32_sample("gram", &[2, 2], &[1.0, 0.0, 0.0, 1.0]),
+        f32_sample("transposed", &[3, 1], &[1.0, 2.0, 2.0]),
+        f32_sample("lo\nst", &[1, 1], &[1.0]),
     ];
     let folder = Folder(tempfile::tempdir().unwrap());
     fs::write(folder.path("a.safetensors"), safetensors(&model(4.0))).unwrap();
@@ -130,8 +123,8 @@ fn outputs_are_compared_with_inputs() {
     for needed in [
         " op. error  op. SNR dB",
         "operator error (op.): 3 tensors, 10 weights; 2 batches, 1 Gram matrices",
-        "transposed: the inputs fit only inputs × outputs:\n  turned\n",
-        "square, interpreted as outputs × inputs:\n  blind\n  plain\n",
+        "transposed: the inputs fit only inputs × outputs:\n  transposed\n",
+        "square, interpreted as outputs × inputs:\n  batch\n  gram\n",
         "unused inputs:\n  lo\\nst",
     ] {
         assert!(text.contains(needed), "{needed} in\n{text}");
@@ -162,5 +155,5 @@ fn outputs_are_compared_with_inputs() {
     failed(&run(&["a.safetensors", "--bad"]), 2, "Usage");
     let wide =
         folder.run(&["compare", "x.safetensors", "x.safetensors", "--inputs", "a.safetensors"]);
-    failed(&wide, 2, "tensor `turned`");
+    failed(&wide, 2, "tensor `transposed`");
 }

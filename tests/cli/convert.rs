@@ -33,9 +33,9 @@ fn pipes_give_the_same_bytes_as_files() {
 #[test]
 fn files_are_replaced_only_with_force() {
     let folder = Folder::new();
-    fs::write(folder.path("m.occ"), "precious").unwrap();
+    fs::write(folder.path("m.occ"), "existing").unwrap();
     failed(&folder.run(&["compress", "m.safetensors"]), 2, "--force");
-    assert_eq!(folder.read("m.occ"), b"precious");
+    assert_eq!(folder.read("m.occ"), b"existing");
     succeeded(&folder.run(&["compress", "m.safetensors", "--force"]));
     failed(&folder.run(&["decompress", "m.occ"]), 2, "--force");
     succeeded(&folder.run(&["decompress", "m.occ", "--force"]));
@@ -79,7 +79,7 @@ fn errors_name_the_file() {
 #[test]
 fn exit_code_is_1_for_bad_data_and_2_for_wrong_usage() {
     let folder = Folder::new();
-    fs::write(folder.path("bad"), "not a model at all, whatever one tries").unwrap();
+    fs::write(folder.path("bad"), "this file is not a model file").unwrap();
     failed(&folder.run(&["compress", "bad"]), 1, "safetensors");
     failed(&folder.run(&["decompress", "bad", "-o", "x"]), 1, "not an .occ file");
     failed(&folder.run(&["inspect", "bad"]), 1, "not an .occ file");

@@ -93,7 +93,7 @@ fn failed(output: &Output, code: i32, message: &str) {
     assert!(stderr.contains(message), "{stderr}");
 }
 
-/// A folder with an `l.safetensors` of two matrices and a vector, 24 896 weights.
+/// A folder with an `l.safetensors` of two matrices and a vector, 24,896 weights.
 fn lossy_folder() -> Folder {
     let folder = Folder::new();
     let samples = [

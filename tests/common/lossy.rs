@@ -1,8 +1,10 @@
 //! Small tensors that each exercise one part of the lossy codec, and the layout of their frames.
 
-use super::{Random, Sample};
+use super::{Random, Sample, f32_sample};
 use half::bf16;
-use occ::{BlockTransform, Dtype, Encoding, Plan, RowScales, TensorPlan, WriteOptions, Writer};
+use occ::{
+    BlockTransform, Dtype, Encoding, Plan, Result, RowScales, TensorPlan, WriteOptions, Writer,
+};
 
 /// A tensor, and the plan with which it exercises the part of the codec in its name.
 pub struct LossySample {
@@ -30,17 +32,13 @@ fn values(
     (0..rows * columns).map(|i| value(i / columns, i % columns, 50.0 * random.weight())).collect()
 }
 
-fn f32_sample(name: &str, shape: &[usize], values: &[f32]) -> Sample {
-    let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-    Sample::new(name, Dtype::F32, shape, bytes)
-}
-
 fn bf16_sample(name: &str, shape: &[usize], values: &[f32]) -> Sample {
     let bytes = values.iter().flat_map(|&value| bf16::from_f32(value).to_le_bytes()).collect();
     Sample::new(name, Dtype::Bf16, shape, bytes)
 }
 
 /// Tensors whose encoding uses no linear algebra. The encoded bytes are the same on every machine.
+/// The names are part of the golden files.
 pub fn portable_samples() -> Vec<LossySample> {
     let noise = |seed, rows| values(seed, rows, 64, |_, _, x| x);
     let lossy_sample = |sample: Sample, transform, step, effort| {
@@ -49,13 +47,13 @@ pub fn portable_samples() -> Vec<LossySample> {
     };
     let scaled =
         values(1, 64, 64, |row, column, x| x * [1.0, 4.0][row % 2] * [1.0, 6.0][column % 2]);
-    // Two outliers in 6144 values: too few for the encoder to store low bits separately.
-    let mut outliers = noise(4, 96);
-    outliers[777] = 700.0;
-    outliers[3000] = -900.0;
-    let mut with_exceptions = noise(5, 64);
+    // Two large values in 6144: too few for the encoder to store low bits separately.
+    let mut with_escapes = noise(4, 96);
+    with_escapes[777] = 700.0;
+    with_escapes[3000] = -900.0;
+    let mut with_outliers = noise(5, 64);
     for (at, value) in [(0, f32::NAN), (70, f32::INFINITY), (4095, f32::NEG_INFINITY), (9, 1e20)] {
-        with_exceptions[at] = value;
+        with_outliers[at] = value;
     }
     let scaled_rows = values(6, 64, 64, |row, _, x| x * [0.5, 0.7, 1.0, 1.4, 2.0][row % 5]);
     let signed = BlockTransform::hadamard(16, true);
@@ -69,8 +67,13 @@ pub fn portable_samples() -> Vec<LossySample> {
             3,
         ),
         lossy_sample(f32_sample("signed hadamard", &[8, 8, 64], &noise(3, 64)), signed, 0.9, 9),
-        lossy_sample(f32_sample("escapes", &[96, 64], &outliers), BlockTransform::IDENTITY, 1.0, 5),
-        lossy_sample(bf16_sample("exceptions", &[64, 64], &with_exceptions), signed, 0.8, 2),
+        lossy_sample(
+            f32_sample("escapes", &[96, 64], &with_escapes),
+            BlockTransform::IDENTITY,
+            1.0,
+            5,
+        ),
+        lossy_sample(bf16_sample("exceptions", &[64, 64], &with_outliers), signed, 0.8, 2),
         lossy_sample(
             f32_sample("row scales", &[64, 64], &scaled_rows),
             BlockTransform::IDENTITY,
@@ -116,6 +119,21 @@ pub fn written(samples: &[LossySample], options: WriteOptions) -> Vec<u8> {
     file
 }
 
+/// A file with only this tensor, encoded by this plan.
+pub fn planned(sample: &Sample, plan: &TensorPlan, options: WriteOptions) -> Result<Vec<u8>> {
+    let mut file = Vec::new();
+    let mut writer = Writer::new(&mut file, options)?;
+    writer.add_planned(&sample.source(), plan)?;
+    writer.finish()?;
+    Ok(file)
+}
+
+/// A file with only this tensor in this encoding.
+pub fn coded(sample: &Sample, encoding: &Encoding, options: WriteOptions) -> Vec<u8> {
+    let plan = Plan::of(&sample.source(), encoding).unwrap();
+    planned(sample, &plan, options).unwrap()
+}
+
 /// Byte ranges in the only frame of a file, by the tables of the specification.
 pub struct FrameLayout {
     pub parameters: std::ops::Range<usize>,
@@ -147,7 +165,7 @@ impl FrameLayout {
         file[self.parameters.start + 6] >> 4
     }
 
-    /// Numbers of escaped integers and of exceptions in the first chunk.
+    /// Numbers of escaped integers and of outliers in the first chunk.
     pub fn counts(&self, file: &[u8]) -> [usize; 2] {
         [8, 12].map(|at| number(file, self.chunk.start + at, 4))
     }

@@ -3,7 +3,7 @@
 
 pub mod lossy;
 
-use occ::{Dtype, TensorSource, WriteOptions, Writer};
+use occ::{Dtype, Error, TensorSource, VerifyOptions, WriteOptions, Writer};
 
 /// A tensor before encoding.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +60,11 @@ pub fn f16_weights(seed: u64, count: usize) -> Vec<u8> {
 pub fn f32_weights(seed: u64, count: usize) -> Vec<u8> {
     let mut random = Random(seed);
     (0..count).flat_map(|_| random.weight().to_le_bytes()).collect()
+}
+
+pub fn f32_sample(name: &str, shape: &[usize], values: &[f32]) -> Sample {
+    let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    Sample::new(name, Dtype::F32, shape, bytes)
 }
 
 /// Small tensors of every dtype, coded and raw, with unusual shapes and names.
@@ -121,6 +126,18 @@ pub fn written(samples: &[Sample], options: WriteOptions) -> Vec<u8> {
     let length = writer.finish().unwrap();
     assert_eq!(length, file.len() as u64);
     file
+}
+
+/// The problems that a verification reports; a deep one decodes all tensors.
+pub fn problems(file: &[u8], deep: bool) -> Vec<Error> {
+    let options = VerifyOptions::default().deep(deep);
+    occ::verify(file, options).unwrap().problems
+}
+
+/// Asserts that a deep verification reports no problem.
+pub fn assert_valid(file: &[u8]) {
+    let problems = problems(file, true);
+    assert!(problems.is_empty(), "{problems:?}");
 }
 
 /// Options with which small tensors have several chunks.

@@ -1,5 +1,4 @@
 //! Comparison of outputs: known results, a reference implementation, and invalid inputs.
-#![cfg(feature = "convert")]
 
 use crate::common::{Random, Sample, safetensors, small_chunks, written};
 use half::bf16;
@@ -210,14 +209,14 @@ fn unused_inputs_are_listed() {
     let weights = [
         f32_sample("w", TWO, NEAR[0]),
         f32_sample("norm", &[2], &[1.0, 2.0]),
-        f32_sample("gone", TWO, NEAR[0]),
+        f32_sample("missing", TWO, NEAR[0]),
     ];
-    let names = ["x", "w.input", "norm", "gone", "w.gram", "norm.gram"];
+    let names = ["x", "w.input", "norm", "missing", "w.gram", "norm.gram"];
     let inputs = names.map(|name| f32_sample(name, TWO, &[f64::NAN, 0.0, 0.0, 1.0]));
     let mut inputs = inputs.to_vec();
     inputs[4] = f32_sample("w.gram", TWO, &[1.0, 0.0, 0.0, 1.0]);
     let comparison = compared(&weights, &weights[..2], &inputs).unwrap();
-    assert_eq!(comparison.unused_inputs, ["x", "w.input", "norm", "gone", "norm.gram"]);
+    assert_eq!(comparison.unused_inputs, ["x", "w.input", "norm", "missing", "norm.gram"]);
     let operators: Vec<_> = comparison.tensors.iter().map(|t| t.operator.is_some()).collect();
     assert_eq!(operators, [true, false]);
     // An entry with the exact name of a weight takes precedence.
@@ -314,11 +313,14 @@ fn threads_do_not_change_results() {
     let mut noise = |name: &str, shape: &[usize]| {
         Sample::new(name, Dtype::I8, shape, random.bytes(shape.iter().product()))
     };
-    let shapes = [("upright", [500, 300]), ("turned", [300, 4500]), ("narrow", [13000, 90])];
+    let shapes = [("normal", [500, 300]), ("transposed", [300, 4500]), ("narrow", [13000, 90])];
     let a = shapes.map(|(name, shape)| noise(name, &shape));
     let b = shapes.map(|(name, shape)| noise(name, &shape));
-    let inputs =
-        [noise("upright", &[3900, 300]), noise("turned", &[41, 300]), noise("narrow", &[90, 90])];
+    let inputs = [
+        noise("normal", &[3900, 300]),
+        noise("transposed", &[41, 300]),
+        noise("narrow", &[90, 90]),
+    ];
     let on = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| compared(&a, &b, &inputs).unwrap())

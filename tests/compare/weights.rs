@@ -1,8 +1,8 @@
 //! Comparison of weights: known results, a reference implementation, special values and errors.
-#![cfg(feature = "convert")]
 
 use crate::common::{
-    Random, Sample, bf16_weights, safetensors, small_chunks, small_samples, varied_samples, written,
+    self, Random, Sample, bf16_weights, safetensors, small_chunks, small_samples, varied_samples,
+    written,
 };
 use half::{bf16, f16};
 use occ::{
@@ -37,8 +37,7 @@ fn tensors(a: Sample, b: Sample) -> TensorComparison {
 }
 
 fn f32_sample(values: &[f32]) -> Sample {
-    let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-    Sample::new("w", Dtype::F32, &[values.len()], bytes)
+    common::f32_sample("w", &[values.len()], values)
 }
 
 fn f64_sample(values: &[f64]) -> Sample {
@@ -200,14 +199,14 @@ fn different_names_and_shapes_are_reported() {
     let named = |name: &str, sample: &Sample| Sample { name: name.into(), ..sample.clone() };
     let sample = f32_sample(&[3.0, 4.0]);
     let column = Sample { shape: vec![2, 1], ..sample.clone() };
-    let a = ["z", "gone", "y", "a"].map(|name| named(name, &sample));
+    let a = ["z", "missing", "y", "a"].map(|name| named(name, &sample));
     let b = [named("a", &sample), named("new", &sample), named("y", &column), named("z", &sample)];
     let comparison = compared(&a, &b);
     let names: Vec<_> = comparison.tensors.iter().map(|tensor| &tensor.name[..]).collect();
     assert_eq!(names, ["z", "y", "a"]);
     assert_eq!(
         (comparison.only_in_a, comparison.only_in_b),
-        (vec!["gone".into()], vec!["new".into()])
+        (vec!["missing".into()], vec!["new".into()])
     );
     let y = &comparison.tensors[1];
     assert_eq!((&y.shape[..], &y.shape_b[..], y.weights), (&[2][..], &[2, 1][..], 2));
@@ -348,7 +347,7 @@ fn errors_name_file_and_tensor() {
     let middle = damaged.len() / 2; // within the only chunk
     damaged[middle] ^= 1;
     fs::write(path("damaged"), damaged).unwrap();
-    fs::write(path("text"), "neither this nor that, but longer than the length").unwrap();
+    fs::write(path("text"), "text, longer than the length field of safetensors").unwrap();
     let error = failure(&good, &path("damaged"));
     assert!(matches!(error, Error::ChecksumMismatch { .. }), "{error}");
     let at = error.location().unwrap();

@@ -1,8 +1,10 @@
 //! Corruption is an error or has no effect: no panic, and no different data.
 
-use crate::common::{Sample, bf16_weights, safetensors, small_chunks, small_samples, written};
+use crate::common::{
+    Sample, bf16_weights, problems, safetensors, small_chunks, small_samples, written,
+};
 use occ::convert::{self, Checkpoint, Target};
-use occ::{Dtype, Error, Limits, Reader, StreamReader, VerifyOptions, Writer};
+use occ::{Dtype, Error, Limits, Reader, StreamReader, Writer};
 
 /// Every tensor that still decodes equals the one that was written.
 fn assert_no_other_data(file: &[u8], samples: &[Sample], what: &str) {
@@ -25,11 +27,6 @@ fn assert_no_other_data(file: &[u8], samples: &[Sample], what: &str) {
             assert!(samples.contains(&read), "{what}: {} differs in the stream", tensor.name);
         }
     }
-}
-
-fn problems(file: &[u8], deep: bool) -> Vec<Error> {
-    let options = VerifyOptions::default().deep(deep);
-    occ::verify(file, options).unwrap().problems
 }
 
 #[test]

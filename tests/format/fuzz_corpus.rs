@@ -277,20 +277,20 @@ fn corruptions() -> Seeds {
     let four = &FOUR[..34];
     let seed = |input: &[u8], changes: &[u8]| [input, changes].concat();
     vec![
-        ("unharmed", seed(&coded, &[0, 0, 0, 0, 0, 0x8f])),
+        ("unchanged", seed(&coded, &[0, 0, 0, 0, 0, 0x8f])),
         ("overwritten", seed(&coded, &[0, 0, 0, 1, 44, 9])),
         ("flipped_parameters", seed(&coded, &[0, 1, 0, 0, 112, 3])),
         ("flipped_padding", seed(four, &[0, 1, 0, 3, 232, 3])),
         ("truncated", seed(four, &[0, 2, 0, 1, 0])),
         ("repeated_run", seed(four, &[1, 0, 0, 0, 0, 64, 99])),
         ("inserted_run", seed(&coded, &[1, 0, 1, 0, 1, 0, 3, 7, 7, 7, 7])),
-        ("mended_parameters", seed(&coded, &[2, 0, 3, 1, 0, 0, 112, 5])),
-        ("mended_chunk", seed(&coded, &[2, 0, 3, 1, 0, 1, 44, 5])),
-        ("mended_shape", seed(four, &[3, 1, 3, 1, 0, 0, 104, 5, 3, 1, 0, 0, 96, 5])),
-        ("mended_dtype", seed(four, &[3, 0, 2, 0, 0, 0, 73, 9])),
+        ("fixed_parameters", seed(&coded, &[2, 0, 3, 1, 0, 0, 112, 5])),
+        ("fixed_chunk", seed(&coded, &[2, 0, 3, 1, 0, 1, 44, 5])),
+        ("fixed_shape", seed(four, &[3, 1, 3, 1, 0, 0, 104, 5, 3, 1, 0, 0, 96, 5])),
+        ("fixed_dtype", seed(four, &[3, 0, 2, 0, 0, 0, 73, 9])),
         ("lossy_chunk", seed(&LOSSY[1].1, &[0, 1, 0, 2, 88, 3])),
-        ("mended_lossy_parameters", seed(&LOSSY[4].1, &[2, 0, 3, 1, 0, 0, 70, 5])),
-        ("mended_lossy_chunk", seed(&LOSSY[1].1, &[2, 0, 3, 1, 0, 3, 44, 5])),
-        ("mended_features", seed(four, &[3, 0, 2, 0, 0, 0, 24, 9])),
+        ("fixed_lossy_parameters", seed(&LOSSY[4].1, &[2, 0, 3, 1, 0, 0, 70, 5])),
+        ("fixed_lossy_chunk", seed(&LOSSY[1].1, &[2, 0, 3, 1, 0, 3, 44, 5])),
+        ("fixed_features", seed(four, &[3, 0, 2, 0, 0, 0, 24, 9])),
     ]
 }

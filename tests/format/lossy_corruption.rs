@@ -38,7 +38,7 @@ fn streamed(file: &[u8]) -> Result<Vec<u8>, Error> {
 
 /// Whether corruption may cause this error, and the error names the tensor.
 fn names(error: &Error, name: &str) -> bool {
-    let damage = matches!(
+    let is_format_error = matches!(
         error,
         Error::Corrupt { .. }
             | Error::ChecksumMismatch { .. }
@@ -46,7 +46,7 @@ fn names(error: &Error, name: &str) -> bool {
             | Error::LimitExceeded { .. }
             | Error::Unsupported { .. }
     );
-    damage && error.location().is_some_and(|at| at.tensor.as_deref() == Some(name))
+    is_format_error && error.location().is_some_and(|at| at.tensor.as_deref() == Some(name))
 }
 
 #[test]
@@ -56,15 +56,15 @@ fn samples_exercise_the_parts_in_their_names() {
         let reader = Reader::new(&file).unwrap();
         let coding = reader.tensor(&sample.name).unwrap().coding().unwrap().expect("lossy");
         let layout = FrameLayout::of(&file);
-        let ([escapes, exceptions], bypass) = (layout.counts(&file), layout.bypass(&file));
+        let ([escapes, outliers], bypass) = (layout.counts(&file), layout.bypass(&file));
         let holds = match sample.name.as_str() {
             "classes" => coding.classes > 1,
             "hadamard" => coding.transform == BlockTransform::hadamard(64, false),
             "signed hadamard" => {
                 coding.transform == BlockTransform::hadamard(16, true) && coding.states == 256
             }
-            "escapes" => escapes >= 2 && exceptions == 0,
-            "exceptions" => exceptions >= 4,
+            "escapes" => escapes >= 2 && outliers == 0,
+            "exceptions" => outliers >= 4,
             "row scales" => coding.row_scales && coding.states == 1,
             "column scales" => coding.column_scales && !coding.row_scales,
             "bypass" => bypass > 0,
@@ -72,7 +72,7 @@ fn samples_exercise_the_parts_in_their_names() {
             "low rank" => coding.mean && coding.rank == 2,
             other => panic!("{other}"),
         };
-        assert!(holds, "{}: {coding:?}, {escapes}, {exceptions}, {bypass}", sample.name);
+        assert!(holds, "{}: {coding:?}, {escapes}, {outliers}, {bypass}", sample.name);
         assert!(problems(&file, true).is_empty());
         seen.push(sample.name);
     }
@@ -138,8 +138,8 @@ fn chunks_of_another_length_are_rejected() {
             fix_checksums(&mut changed);
             let error = streamed(&changed).unwrap_err();
             assert!(names(&error, &name), "{change:?}: {error:?}");
-            let wrong = matches!(error, Error::Corrupt { .. } | Error::Truncated { .. });
-            assert!(wrong, "detected only by a checksum: {error:?}");
+            let is_structural = matches!(error, Error::Corrupt { .. } | Error::Truncated { .. });
+            assert!(is_structural, "detected only by a checksum: {error:?}");
         }
     }
 }
@@ -174,9 +174,9 @@ fn check_tensor(tensor: &Tensor<'_>) -> Option<Vec<u8>> {
 }
 
 /// Changes a file, fixes all checksums, and checks all tensors. Returns whether the file is valid.
-fn check_changed(file: &[u8], damage: impl Fn(&mut [u8])) -> bool {
+fn check_changed(file: &[u8], change: impl Fn(&mut [u8])) -> bool {
     let mut damaged = file.to_vec();
-    damage(&mut damaged);
+    change(&mut damaged);
     fix_checksums(&mut damaged);
     let valid = problems(&damaged, true).is_empty();
     if let Ok(reader) = Reader::new_with(&damaged, Limits::tight()) {

@@ -1,12 +1,11 @@
 //! Conversion of safetensors files and checkpoint folders to `.occ` and back, byte for byte.
-#![cfg(feature = "convert")]
 
 use crate::common::{
-    Sample, bf16_weights, f32_weights, safetensors, safetensors_with_header, small_chunks,
-    varied_samples,
+    Sample, assert_valid, bf16_weights, f32_weights, safetensors, safetensors_with_header,
+    small_chunks, varied_samples,
 };
 use occ::convert::{self, Checkpoint, Target};
-use occ::{Dtype, Error, Reader, Result, StreamReader, VerifyOptions, WriteOptions, Writer};
+use occ::{Dtype, Error, Reader, Result, StreamReader, WriteOptions, Writer};
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -16,9 +15,7 @@ fn compressed(input: &Path) -> Result<Vec<u8>> {
     let mut writer = Writer::new(&mut file, small_chunks(500)).unwrap();
     Checkpoint::open(input)?.write_to(&mut writer, None)?;
     writer.finish()?;
-    let options = VerifyOptions::default().deep(true);
-    let report = occ::verify(file.as_slice(), options)?;
-    assert!(report.problems.is_empty(), "{:?}", report.problems);
+    assert_valid(&file);
     Ok(file)
 }
 

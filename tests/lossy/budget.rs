@@ -222,7 +222,7 @@ fn unusual_tensors_never_exceed_a_budget() {
         values("huge", &|_, x| x * 1e30),
         values("large", &|_, x| x * 1e17),
         values("tiny", &|_, x| x * 1e-29),
-        values("giants", &|i, x| if i % 1000 == 3 { x * 1e25 } else { x }),
+        values("outliers", &|i, x| if i % 1000 == 3 { x * 1e25 } else { x }),
         values("heavy tail", &|_, x| x.powi(7)),
         values("near one", &|_, x| 1.0 + x * 1e-5),
     ];

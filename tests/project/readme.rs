@@ -1,4 +1,9 @@
-//! The example of the README compiles, and what README and architecture section name exists.
+//! The example of the README compiles; files linked in the README and steps listed in the crate
+//! documentation exist.
+
+use super::architecture::files;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 /// The lines between the first and the last are the example of the README.
 #[rustfmt::skip]
@@ -39,7 +44,7 @@ fn linked_files_exist() {
         readme.split("](").skip(1).map(|after| after.split(')').next().unwrap()).collect();
     assert!(links.len() > 2);
     for link in links {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(link);
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(link);
         assert!(path.exists(), "{link}");
     }
 }
@@ -52,11 +57,14 @@ fn readme_contains_the_example() {
     assert!(example().is_err(), "there is no model.occ here");
 }
 
-/// Every numbered step of the architecture section names a file or folder of `src`; the names in
-/// code after the file are functions, methods or types of that layer.
+/// Every numbered step of the architecture section starts with a file or folder of `src`. The first
+/// name in code after it is defined there. Other names are defined in `src`: functions and modules
+/// without a type in the same layer, paths as files or folders.
 #[test]
 fn the_listed_steps_exist() {
-    let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let read = |path: PathBuf| (fs::read_to_string(&path).unwrap(), path);
+    let texts: Vec<(String, PathBuf)> = files(&source).into_iter().map(read).collect();
     let documentation: String = include_str!("../../src/lib.rs")
         .lines()
         .filter_map(|line| line.strip_prefix("//!"))
@@ -66,17 +74,42 @@ fn the_listed_steps_exist() {
     let steps: Vec<&str> = lists.split(". `").skip(1).collect();
     assert!(steps.len() >= 25, "{}", steps.len());
     for step in steps {
+        // The text after the last step of a list is not part of it.
+        let step = step.split("\n\n").next().unwrap();
         let (place, rest) = step.split_once('`').unwrap();
-        let path = source.join(place);
-        assert!(path.exists(), "{place}");
-        if path.is_file() {
-            let text = std::fs::read_to_string(&path).unwrap();
-            let first = rest.split('`').nth(1).unwrap();
-            let name = first.rsplit("::").next().unwrap();
-            assert!(
-                text.contains(&format!("fn {name}")) || text.contains(&format!("struct {name}")),
-                "{name} in {place}"
-            );
+        assert!(source.join(place).exists(), "{place}");
+        let layer = place.split('/').next().unwrap();
+        let names: Vec<&str> = rest.split('`').skip(1).step_by(2).collect();
+        assert!(!names.is_empty(), "{place}");
+        for (number, name) in names.into_iter().enumerate() {
+            if name.contains('/') {
+                assert!(source.join(name).exists(), "{name} in {place}");
+                continue;
+            }
+            // Without the fields of a type.
+            let name = name.split(" {").next().unwrap();
+            let folder = match number {
+                0 => source.join(place),
+                _ if name.starts_with(char::is_lowercase) => source.join(layer),
+                _ => source.clone(),
+            };
+            let mut below = texts.iter().filter(|(_, path)| path.starts_with(&folder));
+            assert!(below.any(|(text, _)| defines(text, name)), "{name} in {place}");
         }
     }
+}
+
+/// Whether a file defines the function, method, type or module `name` or `Type::name`.
+fn defines(text: &str, name: &str) -> bool {
+    let (owner, name) = name.rsplit_once("::").unwrap_or(("", name));
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    let implements = |line: &str| {
+        line.starts_with("impl") && line.split(|c: char| !is_part(c)).any(|word| word == owner)
+    };
+    let is_defined_as = |kind: &str| {
+        let definition = format!("{kind} {name}");
+        text.split(definition.as_str()).skip(1).any(|after| !after.starts_with(is_part))
+    };
+    (owner.is_empty() || text.lines().any(implements))
+        && ["fn", "struct", "enum", "mod"].into_iter().any(is_defined_as)
 }

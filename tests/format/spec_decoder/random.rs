@@ -91,7 +91,7 @@ impl BitWriter {
         self.put(bits, 32);
     }
 
-    fn rotation(&mut self, columns: usize, random: &mut RandomSource) {
+    fn transform(&mut self, columns: usize, random: &mut RandomSource) {
         match random.below(3) {
             0 => self.put(0, 2),
             1 => {
@@ -238,7 +238,7 @@ pub fn random_params(random: &mut RandomSource) -> (Vec<u8>, usize) {
     let bypass = random.below(2) * random.below(9);
     writer.put(bypass, 4);
     writer.put(random.below(1 << 16), 16);
-    writer.rotation(columns, random);
+    writer.transform(columns, random);
     let low_rank = random.below(2);
     writer.put(low_rank, 1);
     if low_rank == 1 {

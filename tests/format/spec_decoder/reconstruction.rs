@@ -47,7 +47,7 @@ impl Transform {
                     integers.push((to_i32(*point)?, 1.0));
                 }
             }
-            Transform::Hadamard { blocks, flips } => {
+            Transform::Hadamard { blocks, sign_changes } => {
                 for block in blocks {
                     let first = integers.len();
                     let u = [
@@ -64,7 +64,7 @@ impl Transform {
                     for c in 0..*block {
                         let sign = |j: usize| if (j & c).count_ones() % 2 == 1 { -1 } else { 1 };
                         let sum: i64 = (0..*block).map(|j| sign(j) * points[first + j]).sum();
-                        let v = if flips[first + c] { -sum } else { sum };
+                        let v = if sign_changes[first + c] { -sum } else { sum };
                         integers.push((to_i32(v)?, u));
                     }
                 }

@@ -26,10 +26,10 @@ pub struct Params {
 /// The transform of rows.
 pub enum Transform {
     Identity,
-    /// `flips` states which columns change their sign.
+    /// `sign_changes` states which columns change their sign.
     Hadamard {
         blocks: Vec<usize>,
-        flips: Vec<bool>,
+        sign_changes: Vec<bool>,
     },
     /// The rows of the bases of all blocks, block by block.
     Klt {
@@ -124,8 +124,8 @@ impl Transform {
                 let log = bits.take(4)?;
                 ensure(log <= 8, "a Hadamard block exceeds 256 columns")?;
                 let signs = bits.flag()?;
-                let flip = |_| if signs { bits.flag() } else { Ok(false) };
-                let flips = (0..columns).map(flip).collect::<Res<_>>()?;
+                let sign_change = |_| if signs { bits.flag() } else { Ok(false) };
+                let sign_changes = (0..columns).map(sign_change).collect::<Res<_>>()?;
                 let mut blocks = Vec::new();
                 let mut left = columns;
                 while left > 0 {
@@ -133,7 +133,7 @@ impl Transform {
                     blocks.push(fits.unwrap());
                     left -= fits.unwrap();
                 }
-                Ok(Transform::Hadamard { blocks, flips })
+                Ok(Transform::Hadamard { blocks, sign_changes })
             }
             2 => {
                 let width = bits.take(16)? as usize + 1;
