@@ -88,6 +88,16 @@ mod quantizer {
     fn viterbi_search_256_states(bencher: Bencher<'_, '_>, kernel: &str) {
         measure(bencher, bench_internals::viterbi_search(kernel, 8));
     }
+
+    #[divan::bench(args = kernels())]
+    fn feedback_search_576_columns(bencher: Bencher<'_, '_>, kernel: &str) {
+        measure(bencher, bench_internals::feedback_search(kernel, 3, 576));
+    }
+
+    #[divan::bench(args = kernels(), sample_count = 3)]
+    fn feedback_search_4096_columns(bencher: Bencher<'_, '_>, kernel: &str) {
+        measure(bencher, bench_internals::feedback_search(kernel, 3, 4096));
+    }
 }
 
 #[divan::bench_group(sample_count = 100)]

@@ -9,7 +9,9 @@ use crate::codec::entropy::rans::{
 };
 use crate::codec::entropy::{CENTRE, Frequencies, Histogram};
 use crate::codec::planes::split::Split;
-use crate::codec::quantizer::{CostTables, ROWS, SearchInput, Trellis, ViterbiSearch};
+use crate::codec::quantizer::{
+    CostTables, Feedback, FeedbackSearch, ROWS, RowGroup, SearchInput, Trellis, ViterbiSearch,
+};
 use crate::codec::transform::{BAND, Hadamard, OrthogonalTransform, StoredBasis, transpose_i16};
 use crate::dtype::Dtype;
 use crate::gaussian::gaussian_noise;
@@ -255,6 +257,32 @@ pub fn viterbi_search(kernel_name: &str, states_log2: u32) -> Benchmark {
         let input =
             SearchInput { values: &values, costs: &costs, starts: &starts, classes: &classes };
         search.run(black_box(&input), black_box(&mut out));
+    })
+}
+
+/// Lattice search of 64 rows with feedback of errors.
+pub fn feedback_search(kernel_name: &str, states_log2: u32, columns: usize) -> Benchmark {
+    let trellis = Trellis::new(states_log2).expect("a valid number of states");
+    // Inputs with a correlation of 0.9 between neighbours.
+    let moment = |i: usize, j: usize| 0.9f64.powi(i.abs_diff(j) as i32);
+    let moment = faer::Mat::from_fn(columns, columns, moment);
+    let feedback = Feedback::new(moment.as_ref()).expect("a positive definite matrix");
+    let kernel = kernel(kernel_name);
+    let costs = CostTables::new(260, [|n: i32| 1.0 + 1.2 * (n as f32).sqrt()], 0.4);
+    let mut values = gaussian_noise(1).map(|x| 3.0 * x);
+    let groups: usize = 4;
+    let values: Vec<Vec<[f32; ROWS]>> = (0..groups)
+        .map(|_| {
+            let column = |_| array::from_fn(|_| values.next().unwrap_or_default());
+            (0..columns).map(column).collect()
+        })
+        .collect();
+    Benchmark::new(groups * columns * ROWS, move || {
+        let group = |values: &Vec<_>| RowGroup::new(values.clone(), vec![[0; ROWS]], ROWS);
+        let mut groups: Vec<RowGroup> = values.iter().map(group).collect();
+        let mut search = FeedbackSearch::new(&feedback, trellis, kernel);
+        search.run(&mut groups, &costs, &[]);
+        black_box(&groups);
     })
 }
 

@@ -45,6 +45,7 @@ const UNSAFE: &[&str] = &[
     "src/codec/entropy/rans/avx512.rs",
     "src/codec/entropy/rans/encode/avx2.rs",
     "src/codec/entropy/rans/neon.rs",
+    "src/codec/quantizer/feedback/avx2.rs",
     "src/codec/quantizer/viterbi/avx2.rs",
     "src/codec/transform/hadamard/avx2/forward.rs",
     "src/codec/transform/hadamard/avx2/inverse.rs",

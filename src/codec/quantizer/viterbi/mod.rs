@@ -12,8 +12,19 @@ use crate::arch::Kernel;
 /// Rows that are searched together.
 pub(crate) const ROWS: usize = 16;
 
+/// A bit for each row. Shifts by different amounts are not vectorised on all targets.
+pub(super) const ROW_BITS: [u32; ROWS] = {
+    let mut bits = [0; ROWS];
+    let mut row = 0;
+    while row < ROWS {
+        bits[row] = 1 << row;
+        row += 1;
+    }
+    bits
+};
+
 /// The metric of a state that no path has reached.
-const UNREACHED: f32 = 1e30;
+pub(super) const UNREACHED: f32 = 1e30;
 
 /// Columns after which path metrics are reduced, to keep precision.
 const REBASE: usize = 256;
@@ -22,8 +33,8 @@ const REBASE: usize = 256;
 /// magnitudes have the cost of the last entry.
 #[derive(Clone, Debug)]
 pub(crate) struct CostTables {
-    length: usize,
-    all: Vec<f32>,
+    pub(super) length: usize,
+    pub(super) all: Vec<f32>,
 }
 
 impl CostTables {
@@ -47,6 +58,23 @@ impl CostTables {
     #[inline]
     pub(crate) fn of(&self, start: u32, point: i32) -> f32 {
         self.all[start as usize + (point.unsigned_abs() as usize).min(self.length - 1)]
+    }
+
+    /// The costs of a point of each row.
+    #[inline(always)]
+    pub(super) fn of_rows(&self, starts: &[u32; ROWS], points: &[i32; ROWS]) -> [f32; ROWS] {
+        let last = self.length as u32 - 1;
+        let mut at = [0u32; ROWS];
+        for row in 0..ROWS {
+            at[row] = starts[row].wrapping_add(points[row].unsigned_abs().min(last));
+        }
+        let mut costs = [f32::INFINITY; ROWS];
+        for row in 0..ROWS {
+            if let Some(&cost) = self.all.get(at[row] as usize) {
+                costs[row] = cost;
+            }
+        }
+        costs
     }
 }
 

@@ -1,6 +1,6 @@
 //! Portable search. All kernels must produce the same results.
 
-use super::{CosetMinima, ROWS, SearchInput, ViterbiSearch};
+use super::{CosetMinima, ROW_BITS, ROWS, SearchInput, ViterbiSearch};
 use std::ops::Range;
 
 /// Extends all paths by a range of columns.
@@ -11,17 +11,6 @@ pub(super) fn advance(search: &mut ViterbiSearch, input: &SearchInput<'_>, colum
         step(search, column, &nearest.costs);
     }
 }
-
-/// A bit for each row. Shifts by different amounts are not vectorised on all targets.
-const BITS: [u32; ROWS] = {
-    let mut bits = [0; ROWS];
-    let mut row = 0;
-    while row < ROWS {
-        bits[row] = 1 << row;
-        row += 1;
-    }
-    bits
-};
 
 /// Add, compare, select: the better transition to each state.
 fn step(search: &mut ViterbiSearch, column: usize, costs: &[[f32; ROWS]; 4]) {
@@ -38,7 +27,7 @@ fn step(search: &mut ViterbiSearch, column: usize, costs: &[[f32; ROWS]; 4]) {
             let a = even[row] + costs[z0][row];
             let b = odd[row] + costs[z0 + 2][row];
             next[row] = if b < a { b } else { a };
-            bits[row] = if b < a { BITS[row] } else { 0 };
+            bits[row] = if b < a { ROW_BITS[row] } else { 0 };
         }
         *decisions = bits.into_iter().fold(0, |all, bit| all | bit) as u16;
     }

@@ -27,7 +27,7 @@ impl Trellis {
 
     /// The two states with a transition to `state`: by an even `k`, and by an odd `k`. Both select the
     /// same half of the lattice, the highest bit of `state`.
-    pub(super) fn predecessors(self, state: State) -> [State; 2] {
+    pub(in crate::codec::quantizer) fn predecessors(self, state: State) -> [State; 2] {
         let [h0, h1] = self.generators().map(State::from);
         let z0 = state >> (self.states_log2() - 1);
         let even = state ^ (h0 & z0.wrapping_neg());

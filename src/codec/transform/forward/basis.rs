@@ -91,6 +91,16 @@ impl StoredBasis {
         self.unit
     }
 
+    /// The matrices along the diagonal: basis vectors in rows.
+    pub(crate) fn matrices(&self) -> impl Iterator<Item = Mat<f64>> {
+        self.blocks.iter().map(|block| self.matrix(block))
+    }
+
+    fn matrix(&self, block: &IntegerMatrix) -> Mat<f64> {
+        let (size, unit) = (block.columns(), f64::from(self.unit));
+        Mat::from_fn(size, size, |i, j| block.entry(i, j) * unit)
+    }
+
     /// The rows of all blocks, in order.
     pub(crate) fn rows(&self) -> impl Iterator<Item = &[i16]> {
         self.blocks.iter().flat_map(IntegerMatrix::rows)
@@ -107,10 +117,8 @@ impl InverseBasis {
     /// O(n · block²) for n columns.
     pub(super) fn new(basis: &StoredBasis) -> Self {
         let inverse = |block: &IntegerMatrix| {
-            let (size, unit) = (block.columns(), f64::from(basis.unit));
-            let matrix = Mat::from_fn(size, size, |i, j| block.entry(i, j) * unit);
-            let inverse = matrix.partial_piv_lu().inverse();
-            Mat::from_fn(size, size, |i, j| inverse[(i, j)] as f32)
+            let inverse = basis.matrix(block).partial_piv_lu().inverse();
+            Mat::from_fn(inverse.nrows(), inverse.ncols(), |i, j| inverse[(i, j)] as f32)
         };
         let blocks: Vec<_> = basis.blocks.iter().map(inverse).collect();
         Self { columns: blocks.iter().map(Mat::nrows).sum(), blocks }
