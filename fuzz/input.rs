@@ -130,15 +130,15 @@ fn plan(bytes: &mut Bytes<'_>) -> TensorPlan {
     let (effort, step) = (bytes.byte() % 10, 2f32.powi(i32::from(bytes.byte() % 24) - 20));
     let max_noise = if options & 4 == 0 { "null" } else { "0.03" };
     let plan = format!(
-        r#"{{"version":1,"tensors":{{"":{{"weights":0,"bytes":0,"lossy":{{"step":{step},
+        r#"{{"version":2,"tensors":{{"":{{"weights":0,"bytes":0,"lossy":{{"step":{step},
         "transform":{{"coordinates":"{coordinates}","block":{block},"signed":{signed}}},
-        "mean":{},"rank":{},"row_scales":"{}","column_scales":{},"effort":{effort},"gain":0.0,
-        "max_noise":{max_noise},"shares_budget":false,
+        "mean":{},"rank":{},"row_scales":"{}","column_scales":"{}","effort":{effort},"gain":0.0,
+        "max_noise":{max_noise},"max_output_noise":null,"shares_budget":false,
         "rate":{{"min_bits":0.0,"points":[[0.0,3.0],[1.0,2.0],[2.0,1.0]]}}}}}}}}}}"#,
         options & 1 == 1,
         options / 8 % 4,
         ["none", "rms", "rank"][usize::from(options / 2 % 2 + options / 64 % 2)],
-        options & 32 == 32,
+        ["none", "rms"][usize::from(options / 32 % 2)],
     );
     let mut plan = Plan::from_json(&plan).expect("a valid plan");
     plan.tensors.remove("").expect("the plan has one tensor")

@@ -44,7 +44,7 @@
 //! | feature | adds | dependencies |
 //! |---|---|---|
 //! | none | [`Reader`], [`StreamReader`], [`verify()`] | memmap2, zerocopy, crc32fast, half, rayon, thiserror; wildmatch and strsim, which have no dependencies, for names |
-//! | `encode` | `Writer`, `Encoding`, `Plan` | faer, constriction, serde, serde_json, tempfile |
+//! | `encode` | `Writer`, `Encoding`, `Calibration`, `Plan` | faer, constriction, serde, serde_json, tempfile |
 //! | `convert` | `convert`, `compare()` | safetensors |
 //! | `analysis` | `analysis` | fastrand, rustdct |
 //! | `cli` (default) | the command | clap and others |
@@ -64,8 +64,8 @@
 //! | `role` | the roles of tensors, from their names |
 //! | `io` | positioned reads, memory map, atomic files |
 //! | `read` | `Reader`, `StreamReader`, `verify` |
-//! | `encode` | statistics, transform search, plan, rate control, pipeline, `Writer` |
-//! | `convert`, `compare`, `analysis` | safetensors, comparison and analysis of models |
+//! | `encode` | calibration, statistics, transform search, plan, rate control, pipeline, `Writer` |
+//! | `convert`, `compare`, `analysis` | safetensors and importance matrices, comparison and analysis of models |
 //! | `bin/occ` | the command; it uses the public API only |
 //!
 //! `format` and `codec` do not import each other, nor do `entropy`, `transform` and `quantizer`,
@@ -140,7 +140,7 @@ mod read;
 #[cfg(feature = "encode")]
 mod role;
 
-pub use codec::{Codec, Coding, RowScales};
+pub use codec::{Codec, Coding, ColumnScales, RowScales};
 #[cfg(feature = "convert")]
 pub use compare::{
     CompareOptions, Comparison, Distortion, Inputs, OperatorDistortion, TensorComparison,
@@ -150,8 +150,8 @@ pub use coordinates::{BlockTransform, Coordinates};
 pub use dtype::Dtype;
 #[cfg(feature = "encode")]
 pub use encode::{
-    Encoding, LossyPlan, Plan, RateCurve, TensorPlan, TensorSource, TensorStats, Weighting,
-    WriteOptions, Writer,
+    Calibration, Encoding, LossyPlan, Plan, RateCurve, TensorPlan, TensorSource, TensorStats,
+    Weighting, WriteOptions, Writer,
 };
 pub use error::{Error, Location, Result};
 pub use io::{FileSection, ReadAt};

@@ -29,7 +29,7 @@ pub(crate) use decoder::Decoder;
 pub(crate) use encode::{EncodedChunk, Encoder, Scratch, Statistics};
 #[cfg(feature = "encode")]
 pub(crate) use squared_error::SquaredError;
-pub use trellis::RowScales;
+pub use trellis::{ColumnScales, RowScales};
 
 /// How a tensor is stored.
 ///

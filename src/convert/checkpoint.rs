@@ -3,16 +3,20 @@
 use super::progress::{Progress, Reporter};
 use super::safetensors_header::{self, HeaderEntry, LENGTH_BYTES};
 use super::{INDEX_NAME, SINGLE_FILE_NAME};
+use crate::dtype::Dtype;
 use crate::encode::Plan;
 use crate::encode::{TensorSource, Writer};
 use crate::error::{Error, Result};
 use crate::format::{ObjectKind, check_file_name};
 use crate::io::FileSection;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// The key of the metadata with a JSON object: for each weight the one whose inputs it shares.
+const SHARE: &str = "share";
 
 /// An open safetensors file, or an open checkpoint folder (shards and their index).
 ///
@@ -163,6 +167,11 @@ impl Checkpoint {
         self.tensors().map(|tensor| tensor.shape.iter().map(|&n| n as u64).product::<u64>()).sum()
     }
 
+    /// The names of all tensors, in file order.
+    pub fn tensor_names(&self) -> impl Iterator<Item = &str> {
+        self.tensors().map(|tensor| tensor.name.as_str())
+    }
+
     /// Number of tensors.
     pub fn tensor_count(&self) -> usize {
         self.tensors().count()
@@ -175,6 +184,39 @@ impl Checkpoint {
     /// All tensors, shard by shard in the order of their bytes.
     pub(crate) fn sources(&self) -> impl Iterator<Item = TensorSource<'_>> {
         self.shards.iter().flat_map(Shard::sources)
+    }
+
+    /// All tensors: file, name, dtype and shape, and bytes.
+    pub(super) fn sections(
+        &self,
+    ) -> impl Iterator<Item = (&Path, &str, (Dtype, &[usize]), &FileSection)> {
+        let tensors = self
+            .shards
+            .iter()
+            .flat_map(|shard| shard.tensors.iter().map(|tensor| (shard.path.as_path(), tensor)));
+        tensors.map(|(path, ShardTensor { entry, data })| {
+            (path, entry.name.as_str(), (entry.dtype, &entry.shape[..]), data)
+        })
+    }
+
+    /// The weights that share the inputs of another one: from the metadata entry `share` of files
+    /// with statistics.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if the entry is not a JSON object of names.
+    pub(super) fn shared_inputs(&self) -> Result<BTreeMap<String, String>> {
+        let mut owners = BTreeMap::new();
+        for shard in &self.shards {
+            let parse = || {
+                let Some(text) = safetensors_header::metadata(&shard.header, SHARE)? else {
+                    return Ok(BTreeMap::new());
+                };
+                serde_json::from_str(&text)
+                    .map_err(|error| Error::invalid(format!("metadata entry {SHARE:?}: {error}")))
+            };
+            owners.append(&mut parse().map_err(|error: Error| error.in_file(&shard.path))?);
+        }
+        Ok(owners)
     }
 
     /// Writes the checkpoint losslessly: the index, then for each shard its header and its tensors

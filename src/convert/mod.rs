@@ -4,9 +4,11 @@
 //! file holds its header. A checkpoint folder consists of `model.safetensors.index.json` and the
 //! shards that this index lists. Other files in the folder are ignored.
 
+mod calibration_files;
 mod checkpoint;
 mod decompress;
 mod encode_checkpoint;
+mod imatrix;
 mod model_file;
 mod progress;
 mod safetensors_header;

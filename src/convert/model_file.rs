@@ -5,6 +5,7 @@ use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::io::ReadAt;
 use crate::read::{Reader, Tensor};
+use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -46,6 +47,17 @@ impl ModelFile {
                 });
                 Ok(tensors.collect())
             }
+        }
+    }
+
+    /// The weights that share the inputs of another one, in a file with statistics.
+    ///
+    /// # Errors
+    /// Those of [`Checkpoint::shared_inputs`].
+    pub(crate) fn shared_inputs(&self) -> Result<BTreeMap<String, String>> {
+        match self {
+            Self::Occ(..) => Ok(BTreeMap::new()),
+            Self::Safetensors(checkpoint) => checkpoint.shared_inputs(),
         }
     }
 }

@@ -73,6 +73,16 @@ pub(super) fn parse_header(header: &[u8]) -> Result<Vec<HeaderEntry>> {
     Ok(tensors)
 }
 
+/// The value of a key of the metadata in a header.
+///
+/// # Errors
+/// As [`parse_header`].
+pub(super) fn metadata(header: &[u8], key: &str) -> Result<Option<String>> {
+    let metadata: Metadata = serde_json::from_slice(header)
+        .map_err(|error| Error::corrupt(format!("bad safetensors header: {error}")))?;
+    Ok(metadata.metadata().as_ref().and_then(|metadata| metadata.get(key)).cloned())
+}
+
 /// Writes a header for contiguous tensors (name, dtype, shape, bytes) in this order.
 pub(super) fn write_header<'t>(
     tensors: impl Iterator<Item = (&'t str, Dtype, &'t [usize], u64)>,

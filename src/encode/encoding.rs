@@ -1,8 +1,10 @@
 //! The encoding that a user requests.
 
+use super::calibration::Calibration;
 use crate::coordinates::Coordinates;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use wildmatch::WildMatch;
 
 /// How tensors are encoded: losslessly, to a bit rate, or to an error bound.
@@ -27,6 +29,22 @@ pub struct Encoding {
     pub(crate) row_scales: bool,
     pub(crate) weighting: Weighting,
     pub(crate) rules: Vec<Rule>,
+    #[serde(skip)]
+    pub(crate) calibration: SharedCalibration,
+}
+
+/// Statistics that are not part of the JSON form of an encoding. Two are equal if they are the same.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SharedCalibration(pub(crate) Option<Arc<Calibration>>);
+
+impl PartialEq for SharedCalibration {
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (None, None) => true,
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        }
+    }
 }
 
 /// The target of the whole file.
@@ -38,6 +56,9 @@ pub(crate) enum FileTarget {
     Bits(f64),
     /// The largest squared error of every tensor, as a share of its sum of squares.
     Noise(f64),
+    /// The largest squared error of the outputs of every tensor with statistics, as a share of
+    /// their energy.
+    OutputNoise(f64),
 }
 
 /// The weights of errors when a budget is distributed over tensors, and within them.
@@ -87,6 +108,7 @@ impl Encoding {
             row_scales: false,
             weighting: Weighting::default(),
             rules: Vec::new(),
+            calibration: SharedCalibration::default(),
         }
     }
 
@@ -110,6 +132,13 @@ impl Encoding {
     /// The largest relative error ‖W − Ŵ‖ ÷ ‖W‖ of every tensor.
     pub fn rel_error(error: f64) -> Self {
         Self::new(FileTarget::Noise(error * error))
+    }
+
+    /// The largest relative error of the outputs ‖(W − Ŵ) x‖ ÷ ‖W x‖ of every tensor with
+    /// [`calibration`](Self::calibration), in the root mean square over its inputs. Tensors without
+    /// statistics keep to this bound as the relative error ‖W − Ŵ‖ ÷ ‖W‖ of their weights.
+    pub fn output_error(error: f64) -> Self {
+        Self::new(FileTarget::OutputNoise(error * error))
     }
 
     /// The encoder effort, from 1 to 9: 1 is a scalar quantiser, 5 (the default) a trellis of 8
@@ -139,6 +168,18 @@ impl Encoding {
     #[must_use]
     pub fn row_scales(self, row_scales: bool) -> Self {
         Self { row_scales, ..self }
+    }
+
+    /// Counts errors in outputs, with statistics of the inputs and outputs of weights. They cannot be
+    /// used with a bound on the error of weights, with [`row_scales`](Self::row_scales) or for
+    /// lossless coding. The JSON form of an encoding does not contain them.
+    #[must_use]
+    pub fn calibration(self, calibration: impl Into<Arc<Calibration>>) -> Self {
+        Self { calibration: SharedCalibration(Some(calibration.into())), ..self }
+    }
+
+    pub(crate) fn without_calibration(self) -> Self {
+        Self { calibration: SharedCalibration::default(), ..self }
     }
 
     /// The weights of errors when a budget is distributed.
@@ -175,7 +216,7 @@ impl Encoding {
     pub(crate) fn budget(&self) -> Option<f64> {
         match self.target {
             FileTarget::Bits(bits) => Some(bits),
-            FileTarget::Lossless | FileTarget::Noise(_) => None,
+            FileTarget::Lossless | FileTarget::Noise(_) | FileTarget::OutputNoise(_) => None,
         }
     }
 
@@ -188,6 +229,7 @@ impl Encoding {
             (Some(Rule { bits: Some(bits), .. }), _) => TensorTarget::OwnBits(*bits),
             (None, FileTarget::Bits(bits)) => TensorTarget::SharedBits(bits),
             (None, FileTarget::Noise(share)) => TensorTarget::Noise(share),
+            (None, FileTarget::OutputNoise(share)) => TensorTarget::OutputNoise(share),
         }
     }
 
@@ -204,8 +246,24 @@ impl Encoding {
                 "{other}: the codec does not implement these coordinates"
             )));
         }
+        if self.calibration.0.is_some() {
+            let problem = match self.target {
+                FileTarget::Noise(_) => "with a bound on the error of weights",
+                _ if self.row_scales => "with row scales by RMS",
+                _ if self.is_lossless() => "for lossless coding",
+                _ => "",
+            };
+            if !problem.is_empty() {
+                return Err(Error::invalid(format!("statistics cannot be used {problem}")));
+            }
+        }
         match self.target {
-            FileTarget::Noise(share) if !(share.is_finite() && share > 0.0) => {
+            FileTarget::OutputNoise(_) if self.calibration.0.is_none() => {
+                Err(Error::invalid("a bound on the error of outputs needs statistics"))
+            }
+            FileTarget::Noise(share) | FileTarget::OutputNoise(share)
+                if !(share.is_finite() && share > 0.0) =>
+            {
                 Err(Error::invalid("the error bound must be a positive number"))
             }
             _ => Ok(()),
@@ -222,6 +280,7 @@ pub(crate) enum TensorTarget {
     /// A budget of the tensor.
     OwnBits(f64),
     Noise(f64),
+    OutputNoise(f64),
 }
 
 #[cfg(test)]

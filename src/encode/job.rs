@@ -20,6 +20,15 @@ pub(super) struct EncodeJob<'s> {
     crcs: Vec<u32>,
 }
 
+/// The result of encoding all chunks.
+pub(super) struct Measured {
+    /// Bytes of the frame and of its index entry.
+    pub(super) bytes: u64,
+    pub(super) error: SquaredError,
+    /// The error of outputs, if the encoder measures it.
+    pub(super) output_error: SquaredError,
+}
+
 impl<'s> EncodeJob<'s> {
     /// The lossless codec that needs the fewest bytes: reads the whole tensor once.
     pub(super) fn lossless(source: TensorSource<'s>, options: &WriteOptions) -> Result<Self> {
@@ -92,12 +101,11 @@ impl<'s> EncodeJob<'s> {
         encoded
     }
 
-    /// Encodes all chunks without keeping them. Returns the bytes of the frame and of its index
-    /// entry, and the error.
-    pub(super) fn measure(&self, buffers: &BufferPool) -> Result<(u64, SquaredError)> {
+    /// Encodes all chunks without keeping them.
+    pub(super) fn measure(&self, buffers: &BufferPool) -> Result<Measured> {
         let frame = object_overhead(self.source.shape.len(), self.source.name.len());
         let mut bytes = frame + self.encoder.parameters().len() as u64;
-        let mut error = SquaredError::default();
+        let (mut error, mut output_error) = (SquaredError::default(), SquaredError::default());
         let chunks = (0..self.geometry.chunk_count()).map(Ok);
         parallel::ordered(
             chunks,
@@ -105,10 +113,11 @@ impl<'s> EncodeJob<'s> {
             |encoded| {
                 bytes += encoded.bytes.len() as u64 + CHUNK_OVERHEAD;
                 error.add(encoded.squared_error);
+                output_error.add(encoded.output_error);
                 buffers.recycle(encoded);
                 Ok(())
             },
         )?;
-        Ok((bytes, error))
+        Ok(Measured { bytes, error, output_error })
     }
 }

@@ -2,14 +2,15 @@
 
 use super::buffers::BufferPool;
 use super::chunk_size;
-use super::job::EncodeJob;
+use super::job::{EncodeJob, Measured};
 use super::options::WriteOptions;
-use super::plan::{LossyPlan, encoder_effort, is_valid_step};
+use super::plan::{Learned, LossyPlan, encoder_effort, is_valid_step};
 use super::source::TensorSource;
 use crate::codec::Encoder;
-use crate::codec::trellis::{Candidate, Effort, LearnedTransform, TransformSearch};
+use crate::codec::trellis::{Candidate, Effort, Sensitivity, TransformSearch};
 use crate::error::{Error, Result};
 use crate::format::Geometry;
+use std::sync::Arc;
 
 /// A tensor in the coordinates of its plan. Encoders differ in their step only.
 pub(super) struct LossyTensor<'s> {
@@ -18,10 +19,15 @@ pub(super) struct LossyTensor<'s> {
     candidate: Candidate,
     effort: Effort,
     gain: f64,
+    /// Measures errors of outputs.
+    outputs: Option<Arc<Sensitivity>>,
 }
 
 /// Steps tried for an error bound before the tensor is stored losslessly.
 const ERROR_BOUND_ATTEMPTS: usize = 10;
+
+/// The least share of the allowed error of outputs that a search accepts.
+const OUTPUT_TOLERANCE: f64 = 0.96;
 
 /// Steps tried for a number of bytes.
 const SIZE_ATTEMPTS: usize = 16;
@@ -35,7 +41,7 @@ impl<'s> LossyTensor<'s> {
     pub(super) fn new(
         source: TensorSource<'s>,
         plan: &LossyPlan,
-        learned: Option<&LearnedTransform>,
+        learned: &Learned,
         options: &WriteOptions,
     ) -> Result<Option<Self>> {
         let Some(matrix) = source.matrix() else { return Ok(None) };
@@ -43,9 +49,18 @@ impl<'s> LossyTensor<'s> {
         let chunk = chunk_size::lossy(source.dtype, matrix.columns, options.chunk_elements);
         let geometry = source.geometry(chunk)?;
         let (effort, gain) = (encoder_effort(plan.effort), plan.gain);
-        let search = TransformSearch::new(&matrix, plan.scaling(), effort.sample)?;
-        let candidate = search.fit_learned(plan.choice(), learned)?;
-        Ok(candidate.map(|candidate| Self { source, geometry, candidate, effort, gain }))
+        let sensitivity = match (&learned.calibration, plan.is_calibrated()) {
+            (Some(calibration), true) => calibration.resolve(&source, &matrix)?,
+            _ => None,
+        };
+        if sensitivity.is_none() && plan.is_calibrated() {
+            return Err(Error::invalid("the plan was made with statistics, which are missing"));
+        }
+        let sensitivity = sensitivity.map(|calibrated| calibrated.sensitivity);
+        let outputs = sensitivity.clone().filter(|_| plan.max_output_noise.is_some());
+        let search = TransformSearch::new(&matrix, plan.scaling(), sensitivity, effort.sample)?;
+        let candidate = search.fit_learned(plan.choice(), learned.transform.as_ref())?;
+        Ok(candidate.map(|candidate| Self { source, geometry, candidate, effort, gain, outputs }))
     }
 
     pub(super) fn source(&self) -> TensorSource<'s> {
@@ -60,7 +75,9 @@ impl<'s> LossyTensor<'s> {
         if !is_valid_step(step.into()) {
             return Err(Error::invalid("a step out of range"));
         }
-        let encoder = self.candidate.encoder(self.source.dtype, step, self.effort, self.gain)?;
+        let outputs = self.outputs.clone();
+        let (dtype, effort) = (self.source.dtype, self.effort);
+        let encoder = self.candidate.encoder(dtype, step, effort, self.gain, outputs)?;
         let encoder = Encoder::Trellis(Box::new(encoder));
         Ok(EncodeJob::lossy(self.source, self.geometry.clone(), encoder))
     }
@@ -72,11 +89,14 @@ impl<'s> LossyTensor<'s> {
         plan: &LossyPlan,
         buffers: &BufferPool,
     ) -> Result<Option<EncodeJob<'s>>> {
+        if let Some(share) = plan.max_output_noise {
+            return self.job_with_output_noise(plan.step, share, buffers);
+        }
         let mut step = plan.step;
         let Some(share) = plan.max_noise else { return self.job(step).map(Some) };
         for attempt in 0..ERROR_BOUND_ATTEMPTS {
             let job = self.job(step)?;
-            let (_, error) = job.measure(buffers)?;
+            let Measured { error, .. } = job.measure(buffers)?;
             let allowed = share * error.signal;
             if error.noise <= allowed {
                 return Ok(Some(job));
@@ -90,6 +110,47 @@ impl<'s> LossyTensor<'s> {
             }
         }
         Ok(None)
+    }
+
+    /// The tensor at the largest step found, from `step` on, at which the squared error of outputs is
+    /// at most a share of their energy. `None` when there is none.
+    fn job_with_output_noise(
+        &self,
+        mut step: f32,
+        share: f64,
+        buffers: &BufferPool,
+    ) -> Result<Option<EncodeJob<'s>>> {
+        let (mut within, mut beyond) = (None, None);
+        for _ in 0..ERROR_BOUND_ATTEMPTS {
+            let job = self.job(step)?;
+            let Measured { output_error, .. } = job.measure(buffers)?;
+            let ratio = output_error.noise / (share * output_error.signal);
+            if !ratio.is_finite() {
+                break;
+            }
+            if ratio <= 1.0 {
+                within = Some((step, job));
+                if ratio >= OUTPUT_TOLERANCE {
+                    break;
+                }
+            } else {
+                beyond = Some(step);
+            }
+            // The error is nearly proportional to the square of the step, but not where most of the
+            // residual is zero.
+            let aim = (1.0 + OUTPUT_TOLERANCE) / 2.0;
+            let next = step * (aim / ratio).sqrt().clamp(0.25, 4.0) as f32;
+            step = match (&within, beyond) {
+                (Some((low, _)), Some(high)) if !(*low..high).contains(&next) || next == *low => {
+                    (low * high).sqrt()
+                }
+                _ => next,
+            };
+            if !is_valid_step(step.into()) {
+                break;
+            }
+        }
+        Ok(within.map(|(_, job)| job))
     }
 
     /// The tensor at a step at which it takes at most `allowed` bytes and not much less: false
@@ -111,7 +172,7 @@ impl<'s> LossyTensor<'s> {
         let most_saved = self.geometry.elements() as f64 / 8.0;
         let mut previous = None;
         for attempt in 0..SIZE_ATTEMPTS {
-            let (bytes, _) = self.job(at.exp2() as f32)?.measure(buffers)?;
+            let Measured { bytes, .. } = self.job(at.exp2() as f32)?.measure(buffers)?;
             let point = (at, bytes as f64);
             if bytes > allowed {
                 above = Some(point);

@@ -1,12 +1,14 @@
 //! From tensor sources to an `.occ` file: statistics, transform search, plan, rate control,
 //! pipeline, writer.
 //!
-//! [`Encoding`] is what a user asks for, [`Plan`] how each tensor is encoded, [`Writer`] writes the
-//! file. The pipeline connects them: start reading in `pipeline.rs`.
+//! [`Encoding`] is what a user asks for, [`Calibration`] what is known about inputs, [`Plan`] how each
+//! tensor is encoded, [`Writer`] writes the file. The pipeline connects them: start reading in
+//! `pipeline.rs`.
 //!
 //! The layer may import codec, format, io and the ground. It does not read `.occ` files.
 
 mod buffers;
+mod calibration;
 mod chunk_size;
 mod encoding;
 mod frame_writer;
@@ -22,6 +24,9 @@ mod statistics;
 mod tensor_stats;
 mod writer;
 
+pub use calibration::Calibration;
+#[cfg(feature = "convert")]
+pub(crate) use calibration::{Diagonals, WeightShape};
 pub use encoding::{Encoding, Weighting};
 #[cfg(feature = "analysis")]
 pub(crate) use matrix::matrix_shape;

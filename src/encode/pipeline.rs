@@ -12,12 +12,11 @@ use super::frame_writer::FrameWriter;
 use super::job::EncodeJob;
 use super::lossy_tensor::LossyTensor;
 use super::options::WriteOptions;
-use super::plan::{LossyPlan, Plan};
+use super::plan::{Learned, LossyPlan, Plan};
 use super::rate_control::{BitBudget, RateController};
 use super::source::TensorSource;
 use super::tensor_stats::TensorStats;
 
-use crate::codec::trellis::LearnedTransform;
 use crate::codec::{EncodedChunk, SquaredError};
 use crate::error::{Error, Result};
 use crate::parallel::{OrderedQueue, Window, tasks_in_flight};
@@ -76,7 +75,8 @@ pub(super) fn write_sources<'s>(
     let mut decisions = Decisions::new(sources, plan, budget);
     let buffers = &BufferPool::default();
     let prepare = |(source, mode): (TensorSource<'s>, EncodeMode)| {
-        let learned = plan.get(source.name).and_then(|tensor| tensor.learned.0.as_ref());
+        let nothing = Learned::default();
+        let learned = plan.get(source.name).map_or(&nothing, |tensor| &tensor.learned);
         let prepared = prepare(source, mode, learned, options, buffers);
         prepared.map_err(|error| source.locate(error))
     };
@@ -141,7 +141,7 @@ fn too_small(bytes: u64) -> Error {
 fn prepare<'s>(
     source: TensorSource<'s>,
     mode: EncodeMode,
-    learned: Option<&LearnedTransform>,
+    learned: &Learned,
     options: &WriteOptions,
     buffers: &BufferPool,
 ) -> Result<Prepared<'s>> {

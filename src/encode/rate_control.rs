@@ -111,9 +111,9 @@ impl RateController {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::trellis::RowScales;
+    use crate::codec::{ColumnScales, RowScales};
     use crate::coordinates::BlockTransform;
-    use crate::encode::plan::RateCurve;
+    use crate::encode::plan::{Learned, RateCurve};
 
     /// A tensor of variance 1 with the rate of a Gaussian source at high resolution.
     fn gaussian(weights: u64) -> TensorPlan {
@@ -124,14 +124,15 @@ mod tests {
             mean: false,
             rank: 0,
             row_scales: RowScales::None,
-            column_scales: false,
+            column_scales: ColumnScales::None,
             effort: 5,
             gain: 0.0,
             max_noise: None,
+            max_output_noise: None,
             shares_budget: true,
             rate: RateCurve { min_bits: 0.0, points },
         };
-        TensorPlan { weights, bytes: weights / 4, lossy: Some(lossy), learned: Default::default() }
+        TensorPlan { weights, bytes: weights / 4, lossy: Some(lossy), learned: Learned::default() }
     }
 
     #[test]
@@ -145,7 +146,7 @@ mod tests {
 
     #[test]
     fn later_tensors_compensate_for_earlier_ones() {
-        let small = TensorPlan { weights: 10, bytes: 40, lossy: None, learned: Default::default() };
+        let small = TensorPlan { weights: 10, bytes: 40, lossy: None, learned: Learned::default() };
         let tensors = [gaussian(8000), small, gaussian(80_000), gaussian(800)];
         let mut controller = RateController::new(22_240, tensors.into_iter());
         let first = controller.next(0).unwrap().unwrap();

@@ -1,6 +1,7 @@
 //! Lossy compression.
 
 use super::*;
+use crate::common::f32_sample;
 
 #[test]
 fn portable_code_and_kernels_give_the_same_bytes() {
@@ -127,6 +128,40 @@ fn a_saved_plan_makes_the_same_file() {
 }
 
 #[test]
+fn statistics_count_errors_in_outputs() {
+    let folder = lossy_folder();
+    let entry = |name: &str, length| {
+        let numbers: Vec<f32> = (0..length).map(|i| if i % 8 == 0 { 900.0 } else { 1.0 }).collect();
+        f32_sample(name, &[length], &numbers)
+    };
+    let entries = [entry("a.weight.diag", 96), entry("c.weight.diag", 128)];
+    fs::write(folder.path("x.safetensors"), safetensors(&entries)).unwrap();
+    let run = |options: &[&str]| {
+        let common = ["compress", "l.safetensors", "--force", "--statistics", "x.safetensors"];
+        folder.run(&[&common[..], options].concat())
+    };
+    let output = run(&["--bits", "10", "--save-plan", "plan.json"]);
+    succeeded(&output);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("c.weight.diag") && stderr.contains("b.weight"), "{stderr}");
+    let file = folder.read("l.occ");
+    succeeded(&run(&["--plan", "plan.json"]));
+    assert!(folder.read("l.occ") == file);
+    let without = ["compress", "l.safetensors", "--force", "--plan", "plan.json"];
+    failed(&folder.run(&without), 2, "statistics");
+    succeeded(&run(&["--output-error", "0.1"]));
+    let compared = ["compare", "l.safetensors", "l.occ", "--inputs", "x.safetensors", "--json"];
+    let report = json(&folder.run(&compared));
+    let error = report["tensors"][0]["operator_rel_error"].as_f64().unwrap();
+    assert!((0.09..=0.1).contains(&error), "{error}");
+    fs::write(folder.path("bad.safetensors"), safetensors(&[entry("a.weight.diag", 95)])).unwrap();
+    let options = ["--bits", "10", "--statistics", "bad.safetensors", "--force"];
+    let output = folder.run(&[&["compress", "l.safetensors"], &options[..]].concat());
+    failed(&output, 2, "bad.safetensors");
+    failed(&output, 2, "a.weight.diag");
+}
+
+#[test]
 fn contradictory_and_invalid_options_are_wrong_usage() {
     let folder = lossy_folder();
     let names = folder.names();
@@ -156,6 +191,9 @@ fn contradictory_and_invalid_options_are_wrong_usage() {
         &["--bits", "3", "--coordinates", "polar"],
         &["--bits", "3", "--weighting", "none"],
         &["--bits", "3", "--keep", "*"],
+        &["--output-error", "0.1"],
+        &["--statistics", "l.safetensors"],
+        &["--snr", "20", "--statistics", "l.safetensors"],
     ] {
         let output = folder.run(&[&["compress", "l.safetensors"], options].concat());
         let stderr = String::from_utf8_lossy(&output.stderr);

@@ -3,7 +3,8 @@
 use super::{Random, Sample, f32_sample};
 use half::bf16;
 use occ::{
-    BlockTransform, Dtype, Encoding, Plan, Result, RowScales, TensorPlan, WriteOptions, Writer,
+    BlockTransform, ColumnScales, Dtype, Encoding, Plan, Result, RowScales, TensorPlan,
+    WriteOptions, Writer,
 };
 
 /// A tensor, and the plan with which it exercises the part of the codec in its name.
@@ -89,7 +90,7 @@ pub fn portable_samples() -> Vec<LossySample> {
         lossy_sample(bf16_sample("column scales", &[64, 64], &scaled), signed, 1.0, 4),
     ];
     samples[5].plan.lossy.as_mut().unwrap().row_scales = RowScales::Rms;
-    samples[7].plan.lossy.as_mut().unwrap().column_scales = true;
+    samples[7].plan.lossy.as_mut().unwrap().column_scales = ColumnScales::Rms;
     samples
 }
 

@@ -7,7 +7,7 @@ use crate::spec_decoder::object_file::ObjectFile;
 use crate::spec_decoder::random::{RandomSource, random_chunk, random_params};
 use crate::spec_decoder::{crc32, decode_first, decode_indexed, decode_stream};
 use half::{bf16, f16};
-use occ::{BlockTransform, Coding, Coordinates, Dtype, Encoding, Error, Reader};
+use occ::{BlockTransform, Calibration, Coding, Coordinates, Dtype, Encoding, Error, Reader};
 use std::ops::Range;
 
 const FLOATS: [Dtype; 4] = [Dtype::F16, Dtype::Bf16, Dtype::F32, Dtype::F64];
@@ -129,10 +129,36 @@ fn cases(dtype: Dtype) -> Vec<Case> {
         ("fine, mixed", Encoding::snr(fine).coordinates(hadamard).effort(1), 70, 90, |t| {
             t.bypass > 0 && t.coding.states == 1
         }),
+        ("feedback", three_bits().calibration(statistics(90, 90)), 90, 90, |t| {
+            t.coding.column_scales && t.coding.row_scales
+        }),
+        (
+            "feedback, klt",
+            three_bits().calibration(statistics(900, 40)).coordinates(klt),
+            900,
+            40,
+            |t| t.coding.column_scales && t.coding.row_scales && is_klt(&t.coding),
+        ),
         ("coarse", Encoding::lossless().bits_for("*", 1.0), 300, 90, |t| {
             t.coding.snr_db().is_some_and(|snr| snr < 12.0)
         }),
     ]
+}
+
+/// Statistics with correlated inputs of different sizes and with weights of rows.
+fn statistics(rows: usize, columns: usize) -> Calibration {
+    let size = |column: usize| 1.0 + (column * 7 % 5) as f32;
+    let moment = |i: usize, j: usize| 0.9f32.powi(i.abs_diff(j) as i32) * size(i) * size(j);
+    let gram = (0..columns * columns).map(|at| moment(at / columns, at % columns));
+    let weights = (0..rows).map(|row| 1e-3 * (1 + row * 11 % 7) as f32);
+    let bytes =
+        |numbers: Vec<f32>| numbers.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>();
+    let (gram, weights) = (bytes(gram.collect()), bytes(weights.collect()));
+    let mut all = Calibration::default();
+    let name = name(rows, columns);
+    all.add(&format!("{name}.gram"), Dtype::F32, &[columns, columns], gram).unwrap();
+    all.add(&format!("{name}.rows"), Dtype::F32, &[rows], weights).unwrap();
+    all
 }
 
 fn is_hadamard(coding: &Coding) -> bool {

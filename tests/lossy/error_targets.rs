@@ -3,8 +3,8 @@
 use crate::common::lossy::planned;
 use crate::common::{Random, Sample, assert_valid, f32_sample, small_chunks};
 use occ::{
-    BlockTransform, Coordinates, Dtype, Encoding, Error, FileSection, Plan, Reader, RowScales,
-    StreamReader, TensorPlan, TensorSource, WriteOptions, Writer,
+    BlockTransform, ColumnScales, Coordinates, Dtype, Encoding, Error, FileSection, Plan, Reader,
+    RowScales, StreamReader, TensorPlan, TensorSource, WriteOptions, Writer,
 };
 use proptest::prelude::*;
 
@@ -197,7 +197,7 @@ fn arbitrary_plans_give_valid_files_or_errors() {
         for mean in [false, true] {
             check(&|plan| {
                 (plan.rank, plan.mean, plan.row_scales, plan.column_scales) =
-                    (rank, mean, RowScales::Rms, true);
+                    (rank, mean, RowScales::Rms, ColumnScales::Rms);
             });
         }
     }

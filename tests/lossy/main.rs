@@ -4,6 +4,7 @@
 mod common;
 
 mod budget;
+mod calibration;
 mod decoding;
 mod error_targets;
 mod planning;

@@ -10,6 +10,8 @@ pub(crate) struct EncodedChunk {
     pub(crate) decoded_crc: u32,
     /// Zero for a lossless codec.
     pub(crate) squared_error: SquaredError,
+    /// The sum of the mean squares of outputs and of their errors, if the encoder measures them.
+    pub(crate) output_error: SquaredError,
 }
 
 /// Buffers of an encoder that are reused from chunk to chunk: allocating them for each chunk takes

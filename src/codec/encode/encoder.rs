@@ -50,6 +50,7 @@ impl Encoder {
             }
         };
         let (decoded_crc, squared_error) = (crc32fast::hash(chunk), SquaredError::default());
-        Ok(EncodedChunk { bytes, decoded_crc, squared_error })
+        let output_error = SquaredError::default();
+        Ok(EncodedChunk { bytes, decoded_crc, squared_error, output_error })
     }
 }

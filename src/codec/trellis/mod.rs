@@ -21,12 +21,12 @@ mod row_table;
 mod scales;
 
 pub(crate) use decoder::TrellisDecoder;
-pub use scales::RowScales;
+pub use scales::{ColumnScales, RowScales};
 
 #[cfg(feature = "analysis")]
 pub(crate) use encode::Rate;
 #[cfg(feature = "encode")]
 pub(crate) use encode::{
-    Candidate, Effort, LearnedTransform, MAX_COLUMNS, ROW_GROUP, Rows, Scaling, TransformChoice,
-    TransformSearch, TrellisEncoder, candidate_transforms,
+    Candidate, Effort, InputMoment, LearnedTransform, MAX_COLUMNS, ROW_GROUP, Rows, Scaling,
+    Sensitivity, TransformChoice, TransformSearch, TrellisEncoder, candidate_transforms,
 };

@@ -32,6 +32,25 @@ pub enum RowScales {
     /// The fourth root of the row's rank: for vocabularies, whose first rows are the most
     /// frequent.
     Rank,
+    /// A power of the weight that statistics give the errors of each output.
+    Statistics,
+}
+
+/// What columns are scaled by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "encode", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "encode", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum ColumnScales {
+    /// No scales: the absolute error is the same in all columns.
+    #[default]
+    None,
+    /// A power of the root mean square of each column: an estimate of the size of its inputs, for
+    /// matrices that multiply a normalised input.
+    Rms,
+    /// The reciprocal of the size of each column's inputs in statistics. The loss is the same in
+    /// all columns.
+    Statistics,
 }
 
 #[cfg(test)]

@@ -3,7 +3,9 @@
 //! A [`Plan`] is made from all tensors of a checkpoint, so that a budget spans them. It can be
 //! stored as JSON and used again.
 
+mod calibrated_steps;
 mod effort;
+mod planned_tensor;
 mod planner;
 #[cfg(feature = "analysis")]
 mod rates;
@@ -13,16 +15,19 @@ mod transform_choice;
 pub(crate) use effort::{encoder_effort, is_valid_step};
 #[cfg(feature = "analysis")]
 pub(crate) use rates::{Rated, rates};
+pub(crate) use tensor_plan::Learned;
 pub use tensor_plan::{LossyPlan, RateCurve, TensorPlan};
 
+use super::calibration::Calibration;
 use super::encoding::Encoding;
 use super::source::TensorSource;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The version of the JSON of a plan.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// How each tensor of a checkpoint is encoded.
 ///
@@ -38,7 +43,7 @@ const VERSION: u32 = 1;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Plan {
-    /// The version of the JSON form: 1.
+    /// The version of the JSON form: 2.
     version: u32,
     /// The budget of the whole file in bits per weight, if there is one.
     pub bits: Option<f64>,
@@ -99,6 +104,13 @@ impl Plan {
                 Err(Error::unsupported(format!("plan version {version}")))
             }
             _ => serde_json::from_value(value).map_err(invalid),
+        }
+    }
+
+    /// Adds statistics to a plan from JSON that was made with them: encoding needs them, too.
+    pub fn set_calibration(&mut self, calibration: &Arc<Calibration>) {
+        for tensor in self.tensors.values_mut() {
+            tensor.learned.calibration = Some(Arc::clone(calibration));
         }
     }
 

@@ -1,10 +1,13 @@
 //! Planning: every tensor on its own, then the budget over all of them.
 
+use super::calibrated_steps;
 use super::effort::{is_valid_step, step_for_bits, step_for_noise};
+use super::planned_tensor::{CHUNK, LossWeight, PlannedTensor, overhead_bits};
 use super::tensor_plan::{Learned, LossyPlan, TensorPlan};
 use super::transform_choice::{MeasuredPlan, measured_plan};
-use crate::codec::RowScales;
 use crate::codec::trellis::{LearnedTransform, Scaling};
+use crate::codec::{ColumnScales, RowScales};
+use crate::encode::calibration::{Calibrated, LossUnit};
 use crate::encode::encoding::{Encoding, TensorTarget, Weighting};
 use crate::encode::matrix::Matrix;
 use crate::encode::rate_control::step_factor;
@@ -15,6 +18,7 @@ use crate::format::{CHUNK_OVERHEAD, object_overhead};
 use crate::role::{TensorRole, has_normalised_columns};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Tensors that are planned at a time: progress is reported in between.
 const GROUP: usize = 8;
@@ -22,12 +26,6 @@ const GROUP: usize = 8;
 /// The number of integers in learned bases that a plan keeps: 64 MB. The encoder learns further ones
 /// again, so that memory does not grow with the size of the checkpoint.
 const MAX_LEARNED_ENTRIES: usize = 1 << 24;
-
-/// Elements in a chunk, approximately.
-const CHUNK: u64 = 1 << 18;
-
-/// Bytes of an encoded lossy chunk without information: half of the initial states, and two counts.
-const STREAM_BYTES: u64 = 72;
 
 /// The least rate of a tensor with a budget of its own, in bits per weight above its minimum.
 const MIN_OWN_BITS: f64 = 0.1;
@@ -41,6 +39,30 @@ pub(super) fn plan_tensors(
     observe: &mut dyn FnMut(u64) -> Result<()>,
 ) -> Result<BTreeMap<String, TensorPlan>> {
     encoding.check()?;
+    let mut planned = plan_each(sources, encoding, observe)?;
+    if let Some(bits) = encoding.budget() {
+        if calibrated_steps::is_needed(&planned) {
+            let uncalibrated = match calibrated_steps::has_several_units(&planned) {
+                true => Some(uncalibrated_bytes(sources, encoding, bits, other_bytes)?),
+                false => None,
+            };
+            calibrated_steps::set(&mut planned, uncalibrated.as_deref());
+            share_budget(&mut planned, bits, other_bytes)?;
+            calibrated_steps::measure_again(&mut planned, sources, encoding)?;
+            calibrated_steps::set(&mut planned, uncalibrated.as_deref());
+        }
+        share_budget(&mut planned, bits, other_bytes)?;
+    }
+    let tensors = sources.iter().zip(planned);
+    Ok(tensors.map(|(source, planned)| (source.name.to_owned(), planned.plan)).collect())
+}
+
+/// Plans each tensor on its own.
+fn plan_each(
+    sources: &[TensorSource<'_>],
+    encoding: &Encoding,
+    observe: &mut dyn FnMut(u64) -> Result<()>,
+) -> Result<Vec<PlannedTensor>> {
     let mut planned = Vec::with_capacity(sources.len());
     let mut learned_entries = 0;
     for group in sources.chunks(GROUP) {
@@ -49,25 +71,28 @@ pub(super) fn plan_tensors(
         for (plan, source) in plans.into_iter().zip(group) {
             let mut plan = plan.map_err(|error| source.locate(error))?;
             let learned = &mut plan.plan.learned;
-            learned_entries += learned.0.as_ref().map_or(0, LearnedTransform::entries);
+            learned_entries += learned.transform.as_ref().map_or(0, LearnedTransform::entries);
             if learned_entries > MAX_LEARNED_ENTRIES {
-                *learned = Learned::default();
+                learned.transform = None;
             }
             planned.push(plan);
             observe(source.data.size())?;
         }
     }
-    if let Some(bits) = encoding.budget() {
-        share_budget(&mut planned, bits, other_bytes)?;
-    }
-    let tensors = sources.iter().zip(planned);
-    Ok(tensors.map(|(source, planned)| (source.name.to_owned(), planned.plan)).collect())
+    Ok(planned)
 }
 
-/// The plan of a tensor, and its size with a lossless codec.
-struct PlannedTensor {
-    plan: TensorPlan,
-    lossless_bytes: u64,
+/// The bytes that each tensor would take without statistics, at this budget.
+fn uncalibrated_bytes(
+    sources: &[TensorSource<'_>],
+    encoding: &Encoding,
+    bits: f64,
+    other_bytes: u64,
+) -> Result<Vec<u64>> {
+    let encoding = encoding.clone().without_calibration();
+    let mut planned = plan_each(sources, &encoding, &mut |_| Ok(()))?;
+    share_budget(&mut planned, bits, other_bytes)?;
+    Ok(planned.iter().map(|tensor| tensor.plan.bytes).collect())
 }
 
 /// Plans one tensor; a step that shares a budget is provisional.
@@ -80,38 +105,59 @@ fn plan_tensor(source: &TensorSource<'_>, encoding: &Encoding) -> Result<Planned
         Some(matrix) => lossy_plan(source, &matrix, encoding)?,
         None => None,
     };
-    let (lossy, learned) = lossy.unzip();
-    let learned = learned.unwrap_or_default();
+    let (lossy, learned, loss) = match lossy {
+        Some(LossyTensorPlan { plan, learned, loss }) => (Some(plan), learned, loss),
+        None => (None, Learned::default(), None),
+    };
     let (weights, bytes) = (geometry.elements(), lossless_bytes);
     let mut plan = TensorPlan { weights, bytes, lossy, learned };
     change_step(&mut plan, lossless_bytes, 0.0);
-    Ok(PlannedTensor { plan, lossless_bytes })
+    Ok(PlannedTensor { plan, lossless_bytes, loss })
 }
 
-/// Bits of a lossy tensor besides the streams of its chunks and its parameters.
-pub(super) fn overhead_bits(source: &TensorSource<'_>) -> f64 {
-    let chunks = source.elements().div_ceil(CHUNK) * (CHUNK_OVERHEAD + STREAM_BYTES);
-    (object_overhead(source.shape.len(), source.name.len()) + chunks) as f64 * 8.0
+/// The plan of a lossy tensor, and what is not part of it.
+struct LossyTensorPlan {
+    plan: LossyPlan,
+    learned: Learned,
+    loss: Option<LossWeight>,
 }
 
 fn lossy_plan(
     source: &TensorSource<'_>,
     matrix: &Matrix<'_>,
     encoding: &Encoding,
-) -> Result<Option<(LossyPlan, Learned)>> {
+) -> Result<Option<LossyTensorPlan>> {
     let target = encoding.target_for(source.name);
     let relative_step = match target {
         TensorTarget::Lossless => return Ok(None),
         TensorTarget::SharedBits(bits) | TensorTarget::OwnBits(bits) => {
             step_for_bits(encoding.effort, bits)
         }
-        TensorTarget::Noise(share) => step_for_noise(encoding.effort, share),
+        TensorTarget::Noise(share) | TensorTarget::OutputNoise(share) => {
+            step_for_noise(encoding.effort, share)
+        }
     };
     let relative_step = relative_step.clamp(1e-4, 4.0);
-    let scaling = scaling(encoding, target, source.name, matrix);
+    let calibration = encoding.calibration.0.as_ref();
+    let calibrated = calibration.map_or(Ok(None), |all| all.resolve(source, matrix))?;
+    let scaling = scaling(encoding, target, source.name, matrix, calibrated.as_ref());
     let overhead = overhead_bits(source);
-    let measured = measured_plan(matrix, encoding, scaling, relative_step, overhead)?;
-    let Some(MeasuredPlan { mut plan, learned, rms, noise }) = measured else { return Ok(None) };
+    let sensitivity = calibrated.as_ref().map(|calibrated| Arc::clone(&calibrated.sensitivity));
+    let measured = measured_plan(matrix, encoding, scaling, sensitivity, relative_step, overhead)?;
+    let Some(MeasuredPlan { mut plan, learned, sensitivity, outputs, rms, noise }) = measured
+    else {
+        return Ok(None);
+    };
+    let learned = Learned {
+        transform: learned,
+        calibration: calibrated.as_ref().and(calibration).map(Arc::clone),
+    };
+    let unit = calibrated.as_ref().map(|calibrated| calibrated.unit);
+    let weight = relative_loss(TensorRole::of(source.name, 2));
+    let loss = sensitivity.zip(unit).map(|(sensitivity, unit)| match unit {
+        LossUnit::Model => LossWeight { sensitivity, unit },
+        _ => LossWeight { sensitivity: sensitivity * weight, unit },
+    });
     match target {
         TensorTarget::Lossless => return Ok(None),
         TensorTarget::SharedBits(_) => {
@@ -125,12 +171,30 @@ fn lossy_plan(
             let factor = step_factor(&std::iter::once((&plan, 1)), bits).unwrap_or(0.0);
             plan.step = (f64::from(plan.step).log2() + factor).exp2() as f32;
         }
-        TensorTarget::Noise(share) => {
+        TensorTarget::OutputNoise(share) if let Some((energy, weight)) = outputs => {
+            if calibrated.is_some_and(|calibrated| calibrated.is_stored_by_inputs) {
+                return Err(Error::unsupported(
+                    "a bound on the error of outputs of a matrix that is stored as inputs × outputs",
+                ));
+            }
+            plan.max_output_noise = Some(share);
+            plan.step = step_for(noise, (share * energy / weight).log2()).exp2() as f32;
+        }
+        TensorTarget::Noise(share) | TensorTarget::OutputNoise(share) => {
             plan.max_noise = Some(share);
             plan.step = step_for(noise, (share * 0.995 * rms * rms).log2()).exp2() as f32;
         }
     }
-    Ok(Some((plan, learned)))
+    Ok(Some(LossyTensorPlan { plan, learned, loss }))
+}
+
+/// The effect of errors relative to the energy of outputs on the loss of a model, by role.
+fn relative_loss(role: TensorRole) -> f64 {
+    match role {
+        TensorRole::Query | TensorRole::Key => 0.25,
+        TensorRole::AttentionOutput => 0.5,
+        _ => 1.0,
+    }
 }
 
 /// The binary logarithm of the step at a noise, interpolated between the measured points.
@@ -146,10 +210,27 @@ fn step_for([(x0, y0), (x1, y1), (x2, y2)]: [(f64, f64); 3], noise: f64) -> f64 
 
 /// The scales of rows and columns. They move errors within a tensor, so they are not used with a
 /// bound on its error.
-fn scaling(encoding: &Encoding, target: TensorTarget, name: &str, matrix: &Matrix<'_>) -> Scaling {
+fn scaling(
+    encoding: &Encoding,
+    target: TensorTarget,
+    name: &str,
+    matrix: &Matrix<'_>,
+    calibrated: Option<&Calibrated>,
+) -> Scaling {
     let (rows, columns) = (matrix.rows, matrix.columns);
+    if let Some(calibrated) = calibrated {
+        // The bound is on the sum over all outputs.
+        let rows = match calibrated.unit {
+            _ if matches!(target, TensorTarget::OutputNoise(_)) => RowScales::None,
+            _ if calibrated.has_row_weights => RowScales::Statistics,
+            LossUnit::VocabularyOutputs => RowScales::Rank,
+            LossUnit::Model | LossUnit::Outputs => RowScales::None,
+        };
+        return Scaling { rows, columns: ColumnScales::Statistics };
+    }
     let weighted = encoding.weighting == Weighting::Operator;
-    let weighted = weighted && !matches!(target, TensorTarget::Noise(_));
+    let is_bounded = matches!(target, TensorTarget::Noise(_) | TensorTarget::OutputNoise(_));
+    let weighted = weighted && !is_bounded;
     let role = TensorRole::of(name, 2);
     let is_vocabulary = weighted && role.is_vocabulary(rows, columns);
     let has_normalised_columns = weighted && has_normalised_columns(role, name, rows, columns);
@@ -159,7 +240,10 @@ fn scaling(encoding: &Encoding, target: TensorTarget, name: &str, matrix: &Matri
             true => RowScales::Rank,
             false => RowScales::None,
         },
-        columns: has_normalised_columns && rows >= ROWS_FOR_COLUMN_SCALES,
+        columns: match has_normalised_columns && rows >= ROWS_FOR_COLUMN_SCALES {
+            true => ColumnScales::Rms,
+            false => ColumnScales::None,
+        },
     }
 }
 

@@ -1,7 +1,7 @@
 //! Estimated rates of a tensor at given errors, for the analysis.
 
 use super::effort::{is_valid_step, planning_effort, step_for_noise};
-use super::planner::overhead_bits;
+use super::planned_tensor::overhead_bits;
 use super::transform_choice::{Chosen, MIN_BITS, OUTLIER_POSITION_BITS, choose};
 use crate::codec::trellis::{Rate, Scaling, TransformSearch};
 use crate::coordinates::BlockTransform;
@@ -29,7 +29,8 @@ pub(crate) fn rates(
     let Some(matrix) = source.matrix() else { return Ok(vec![None; requests.len()]) };
     let rate = || -> Result<Vec<Option<Rated>>> {
         let samples = requests.iter().map(|(encoding, _)| planning_effort(encoding.effort).sample);
-        let search = TransformSearch::new(&matrix, Scaling::default(), samples.max().unwrap_or(0))?;
+        let search =
+            TransformSearch::new(&matrix, Scaling::default(), None, samples.max().unwrap_or(0))?;
         let outlier_bits =
             search.outliers() * f64::from(OUTLIER_POSITION_BITS + source.dtype.bits());
         let overhead_bits = overhead_bits(source) + outlier_bits;

@@ -1,10 +1,12 @@
 //! The plan of one tensor.
 
-use crate::codec::RowScales;
 use crate::codec::trellis::{LearnedTransform, Scaling, TransformChoice};
+use crate::codec::{ColumnScales, RowScales};
 use crate::coordinates::BlockTransform;
+use crate::encode::calibration::Calibration;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// The plan of one tensor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,9 +24,14 @@ pub struct TensorPlan {
     pub(crate) learned: Learned,
 }
 
-/// A learned transform that is not part of the plan's value: it follows from plan and tensor.
+/// What is not part of the plan's value.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Learned(pub(crate) Option<LearnedTransform>);
+pub(crate) struct Learned {
+    /// It follows from plan and tensor.
+    pub(crate) transform: Option<LearnedTransform>,
+    /// The statistics that the tensor was planned with.
+    pub(crate) calibration: Option<Arc<Calibration>>,
+}
 
 impl PartialEq for Learned {
     fn eq(&self, _: &Self) -> bool {
@@ -54,14 +61,16 @@ pub struct LossyPlan {
     pub rank: usize,
     /// The scales of rows.
     pub row_scales: RowScales,
-    /// Whether columns are scaled by a power of their RMS.
-    pub column_scales: bool,
+    /// The scales of columns.
+    pub column_scales: ColumnScales,
     /// The encoder effort, from 1 to 9.
     pub effort: u8,
     /// Estimated bits per weight that the transform saves over the identity.
     pub gain: f64,
     /// The largest squared error, as a share of the sum of squares of the tensor.
     pub max_noise: Option<f64>,
+    /// The largest squared error of the outputs, as a share of their energy.
+    pub max_output_noise: Option<f64>,
     /// Whether the step may be changed to keep to the budget of the file.
     pub shares_budget: bool,
     /// The estimated rate as a function of the step.
@@ -102,6 +111,11 @@ impl RateCurve {
 impl LossyPlan {
     pub(crate) fn choice(&self) -> TransformChoice {
         TransformChoice { transform: self.transform, mean: self.mean, rank: self.rank }
+    }
+
+    /// Whether the encoder needs the statistics that the plan was made with.
+    pub fn is_calibrated(&self) -> bool {
+        self.column_scales == ColumnScales::Statistics || self.row_scales == RowScales::Statistics
     }
 
     pub(crate) fn scaling(&self) -> Scaling {

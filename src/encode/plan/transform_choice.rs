@@ -1,14 +1,16 @@
 //! The choice of the transform of a tensor, and its rates.
 
 use super::effort::{is_valid_step, planning_effort};
-use super::tensor_plan::{Learned, LossyPlan, RateCurve};
+use super::tensor_plan::{LossyPlan, RateCurve};
+use crate::codec::trellis::LearnedTransform;
 use crate::codec::trellis::{
-    Candidate, Scaling, TransformChoice, TransformSearch, candidate_transforms,
+    Candidate, Effort, Scaling, Sensitivity, TransformChoice, TransformSearch, candidate_transforms,
 };
 use crate::coordinates::{BlockTransform, Coordinates};
 use crate::encode::encoding::Encoding;
 use crate::encode::matrix::Matrix;
 use crate::error::Result;
+use std::sync::Arc;
 
 /// Binary logarithms of the steps at which rates are measured, relative to the expected one.
 const OFFSETS: [f64; 3] = [-0.6, 0.0, 0.6];
@@ -22,9 +24,13 @@ pub(super) const MIN_BITS: f64 = 0.02;
 /// The plan of a tensor at an approximate step, and its measured error.
 pub(super) struct MeasuredPlan {
     pub(super) plan: LossyPlan,
-    pub(super) learned: Learned,
+    pub(super) learned: Option<LearnedTransform>,
+    /// The loss of a unit error in lattice coordinates, if statistics are known.
+    pub(super) sensitivity: Option<f64>,
     /// The RMS of the weights.
     pub(super) rms: f64,
+    /// The energy of outputs per weight, and that at a squared error of 1 per coordinate.
+    pub(super) outputs: Option<(f64, f64)>,
     /// Binary logarithms of steps and of the mean squared errors at them.
     pub(super) noise: [(f64, f64); 3],
 }
@@ -36,13 +42,15 @@ pub(super) fn measured_plan(
     matrix: &Matrix<'_>,
     encoding: &Encoding,
     scaling: Scaling,
+    sensitivity: Option<Arc<Sensitivity>>,
     relative_step: f64,
     overhead_bits: f64,
 ) -> Result<Option<MeasuredPlan>> {
     let effort = planning_effort(encoding.effort);
-    let search = TransformSearch::new(matrix, scaling, effort.sample)?;
+    let is_calibrated = sensitivity.is_some();
+    let search = TransformSearch::new(matrix, scaling, sensitivity, effort.sample)?;
     let rms = search.rms();
-    let expected = rms * relative_step;
+    let expected = if is_calibrated { search.scaled_rms() } else { rms } * relative_step;
     if !is_valid_step(expected) {
         return Ok(None);
     }
@@ -50,10 +58,7 @@ pub(super) fn measured_plan(
     let Some(Chosen { choice, candidate, gain }) = chosen else { return Ok(None) };
     let outlier_bits = search.outliers() * f64::from(OUTLIER_POSITION_BITS + matrix.dtype.bits());
     let overhead_bits = overhead_bits + outlier_bits;
-    let steps = OFFSETS.map(|offset| expected.log2() + offset);
-    let rates = steps.map(|step| candidate.rate(step.exp2() as f32, effort, overhead_bits));
-    let points = [0, 1, 2].map(|i| (steps[i], rates[i].bits));
-    let noise = [0, 1, 2].map(|i| (steps[i], rates[i].noise.max(f64::MIN_POSITIVE).log2()));
+    let (rate, noise) = measured_rates(&candidate, expected, effort, overhead_bits);
     let plan = LossyPlan {
         step: expected as f32,
         transform: choice.transform,
@@ -64,11 +69,46 @@ pub(super) fn measured_plan(
         effort: encoding.effort,
         gain,
         max_noise: None,
+        max_output_noise: None,
         shares_budget: false,
-        rate: RateCurve { min_bits: rates[2].side + MIN_BITS, points },
+        rate,
     };
-    let learned = Learned(candidate.learned());
-    Ok(Some(MeasuredPlan { plan, learned, rms, noise }))
+    let (learned, sensitivity) = (candidate.learned(), candidate.sensitivity());
+    let outputs = candidate.loss_weight().map(|weight| (search.output_energy(), weight));
+    Ok(Some(MeasuredPlan { plan, learned, sensitivity, outputs, rms, noise }))
+}
+
+/// Points of a curve by the binary logarithm of the step.
+type Points = [(f64, f64); 3];
+
+/// The rates around a step, and the binary logarithms of the mean squared errors.
+fn measured_rates(
+    candidate: &Candidate,
+    step: f64,
+    effort: Effort,
+    overhead_bits: f64,
+) -> (RateCurve, Points) {
+    let steps = OFFSETS.map(|offset| step.log2() + offset);
+    let rates = steps.map(|step| candidate.rate(step.exp2() as f32, effort, overhead_bits));
+    let points = [0, 1, 2].map(|i| (steps[i], rates[i].bits));
+    let noise = [0, 1, 2].map(|i| (steps[i], rates[i].noise.max(f64::MIN_POSITIVE).log2()));
+    (RateCurve { min_bits: rates[2].side + MIN_BITS, points }, noise)
+}
+
+/// The rates of a plan around its step, which budgets have moved far from where they were measured.
+pub(super) fn rates_at_step(
+    matrix: &Matrix<'_>,
+    plan: &LossyPlan,
+    learned: Option<&LearnedTransform>,
+    sensitivity: Option<Arc<Sensitivity>>,
+    overhead_bits: f64,
+) -> Result<Option<RateCurve>> {
+    let effort = planning_effort(plan.effort);
+    let search = TransformSearch::new(matrix, plan.scaling(), sensitivity, effort.sample)?;
+    let Some(candidate) = search.fit_learned(plan.choice(), learned)? else { return Ok(None) };
+    let outlier_bits = search.outliers() * f64::from(OUTLIER_POSITION_BITS + matrix.dtype.bits());
+    let overhead_bits = overhead_bits + outlier_bits;
+    Ok(Some(measured_rates(&candidate, plan.step.into(), effort, overhead_bits).0))
 }
 
 /// The transform with the fewest bits.
@@ -126,6 +166,10 @@ pub(super) fn choose(
 /// The candidates in the coordinates that an encoding allows.
 fn allowed(search: &TransformSearch<'_>, coordinates: Option<Coordinates>) -> Vec<BlockTransform> {
     let mut all = candidate_transforms(search.rows(), search.columns());
+    // A rotation loses what the order of columns gains under feedback.
+    if search.has_feedback() && coordinates != Some(Coordinates::Hadamard) {
+        all.retain(|transform| transform.coordinates != Coordinates::Hadamard);
+    }
     let Some(coordinates) = coordinates else { return all };
     all.retain(|transform| transform.coordinates == coordinates);
     if all.is_empty() && coordinates == Coordinates::Klt {

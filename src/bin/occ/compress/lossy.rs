@@ -4,8 +4,9 @@ use crate::failure::{Failure, in_file};
 use crate::progress::Progress;
 use clap::{Args, ValueEnum};
 use occ::convert::Checkpoint;
-use occ::{Coordinates, Encoding, Plan, Weighting};
+use occ::{Calibration, Coordinates, Encoding, Plan, Weighting};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 const HEADING: &str = "Lossy compression";
 
@@ -22,6 +23,11 @@ pub struct LossyArgs {
     /// Maximum relative error ‖W−Ŵ‖/‖W‖ of every matrix
     #[arg(long, value_name = "E", group = "target", help_heading = HEADING)]
     rel_error: Option<f64>,
+
+    /// Maximum relative error of outputs ‖(W−Ŵ)x‖/‖Wx‖ of every matrix, for inputs x with the
+    /// statistics
+    #[arg(long, value_name = "E", group = "target", requires = "statistics", help_heading = HEADING)]
+    output_error: Option<f64>,
 
     /// Keep tensors lossless whose names match (* and ?); can be repeated
     #[arg(long, value_name = "GLOB", help_heading = HEADING)]
@@ -48,6 +54,16 @@ pub struct LossyArgs {
     /// Scale each row by its RMS, so that rows with small RMS have the same relative error
     #[arg(long, help_heading = HEADING)]
     row_scales: bool,
+
+    /// Statistics of inputs and outputs of weights, with which errors are counted in outputs; can be
+    /// repeated
+    ///
+    /// A safetensors file, a folder of them or an .occ file. For the weight W it has some of W.gram
+    /// (second moment of the inputs), W.inputs (input vectors), W.diag (diagonal of the second
+    /// moment), W.rows (weight of each output) and W.counts (reads of each row). Or an importance
+    /// matrix of llama.cpp (.gguf; .dat or .imatrix for the older format).
+    #[arg(long, value_name = "FILE", help_heading = HEADING)]
+    statistics: Vec<PathBuf>,
 
     /// Weighting of errors when the bit budget is distributed
     #[arg(long, value_name = "WEIGHTING", default_value = "operator", help_heading = HEADING)]
@@ -96,17 +112,25 @@ impl LossyArgs {
         let plan = match &self.plan {
             Some(path) => {
                 let json = std::fs::read_to_string(path).map_err(|error| in_file(path, error))?;
-                Plan::from_json(&json)?
+                let mut plan = Plan::from_json(&json)?;
+                if let Some(calibration) = self.calibration(checkpoint)? {
+                    plan.set_calibration(&calibration);
+                }
+                plan
             }
             None => {
-                let encoding = self.encoding();
-                if encoding.is_lossless() {
+                let mut encoding = self.encoding();
+                if let Some(calibration) = self.calibration(checkpoint)? {
+                    encoding = encoding.calibration(calibration);
+                }
+                if encoding.is_lossless() && self.statistics.is_empty() {
                     return Ok(Plan::default());
                 }
                 let progress = Progress::bytes("planning", Some(checkpoint.tensor_bytes()));
                 checkpoint.plan(&encoding, Some(&mut |bytes| progress.advance(bytes)))?
             }
         };
+        self.warn_of_missing_statistics(&plan);
         if let Some(path) = &self.save_plan {
             std::fs::write(path, plan.to_json()).map_err(|error| in_file(path, error))?;
         }
@@ -118,7 +142,7 @@ impl LossyArgs {
             (Some(bits), ..) => Encoding::bits(bits),
             (_, Some(snr), _) => Encoding::snr(snr),
             (.., Some(error)) => Encoding::rel_error(error),
-            _ => Encoding::lossless(),
+            _ => self.output_error.map_or(Encoding::lossless(), Encoding::output_error),
         };
         encoding = encoding
             .effort(self.effort)
@@ -141,6 +165,32 @@ impl LossyArgs {
         self.keep.iter().fold(encoding, |encoding, pattern| encoding.keep(pattern))
     }
 
+    /// The statistics; warns of those that match no tensor.
+    fn calibration(&self, checkpoint: &Checkpoint) -> Result<Option<Arc<Calibration>>, Failure> {
+        if self.statistics.is_empty() {
+            return Ok(None);
+        }
+        let calibration = Calibration::open(&self.statistics)?;
+        let unused = calibration.unused(checkpoint.tensor_names());
+        if let Some(first) = unused.first() {
+            let count = unused.len();
+            eprintln!("warning: statistics without a tensor: {count}, for example {first}");
+        }
+        Ok(Some(Arc::new(calibration)))
+    }
+
+    /// Warns of lossy tensors without statistics, if there are statistics.
+    fn warn_of_missing_statistics(&self, plan: &Plan) {
+        let lossy = plan.tensors.iter().filter_map(|(name, tensor)| {
+            tensor.lossy.as_ref().filter(|lossy| !lossy.is_calibrated()).map(|_| name)
+        });
+        let missing: Vec<&String> = lossy.filter(|_| !self.statistics.is_empty()).collect();
+        if let Some(first) = missing.first() {
+            let count = missing.len();
+            eprintln!("warning: lossy tensors without statistics: {count}, for example {first}");
+        }
+    }
+
     /// The target in words.
     pub fn target(&self) -> String {
         match (&self.plan, self.bits, self.snr, self.rel_error) {
@@ -148,6 +198,9 @@ impl LossyArgs {
             (_, Some(bits), ..) => format!("at most {bits} bits per weight"),
             (_, _, Some(snr), _) => format!("an SNR of at least {snr} dB in every matrix"),
             (.., Some(error)) => format!("a relative error of at most {error} in every matrix"),
+            _ if let Some(error) = self.output_error => {
+                format!("a relative error of outputs of at most {error} in every matrix")
+            }
             _ if !self.bits_for.is_empty() => "some tensors lossy".into(),
             _ => "lossless".into(),
         }

@@ -9,6 +9,7 @@ use super::parameter_writer::{put_i16s, write_column_scales, write_transform};
 use super::row_classifier::RowClassifier;
 use super::sample::Sample;
 use super::scaling::Scales;
+use super::sensitivity::Sensitivity;
 use super::table_training::{QuantizerSettings, TrainedProfiles, train};
 use super::transform_choice::TransformChoice;
 use crate::codec::entropy::BitWriter;
@@ -26,7 +27,7 @@ use std::sync::Arc;
 pub(crate) struct Rate {
     /// Bits per weight, side information and container included.
     pub(crate) bits: f64,
-    /// Mean squared error.
+    /// Mean squared error; with feedback, that of outputs, relative to the mean weight of columns.
     pub(crate) noise: f64,
     /// Bits per weight that are not those of lattice points.
     pub(crate) side: f64,
@@ -51,6 +52,10 @@ pub(crate) struct Candidate {
     pub(super) sample: Sample,
     pub(super) rows: usize,
     pub(super) outlier_threshold: f32,
+    /// The mean over columns of the loss of a unit error, if the inputs are known.
+    pub(super) loss_weight: Option<f64>,
+    /// The mean over rows of the weight of the loss.
+    pub(super) row_weight: f64,
 }
 
 impl Candidate {
@@ -72,9 +77,24 @@ impl Candidate {
         classify(&self.sample, trellis.subset_step(step))
     }
 
+    /// The loss of a unit error in coordinates, as a mean over rows and columns, if statistics
+    /// are known: a common step divided by its root makes the slopes of all tensors equal.
+    pub(crate) fn sensitivity(&self) -> Option<f64> {
+        self.loss_weight.map(|weight| weight * self.row_weight)
+    }
+
+    /// The energy of the outputs per weight at a squared error of 1 per coordinate.
+    pub(crate) fn loss_weight(&self) -> Option<f64> {
+        self.loss_weight
+    }
+
     /// An estimate of the bits per weight at a step, corrected to equal distortion, for comparing
-    /// candidates: rounding instead of a lattice search. O(sample).
+    /// candidates: rounding instead of a lattice search, unless errors are fed back. O(sample).
     pub(crate) fn estimate(&self, step: f32, effort: Effort) -> f64 {
+        if let Some(loss_weight) = self.loss_weight.filter(|_| self.sample.feedback.is_some()) {
+            let Rate { bits, noise, .. } = self.rate(step, Effort { passes: 1, ..effort }, 0.0);
+            return bits + 0.5 * (loss_weight * noise).max(f64::MIN_POSITIVE).log2();
+        }
         let trellis = effort.trellis();
         let subset_step = f64::from(trellis.subset_step(step));
         let (_, _, bits) = self.classes(step, trellis);
@@ -140,13 +160,14 @@ impl Candidate {
     }
 
     /// The encoder of the tensor at a step. `gain` is the estimated gain of the coordinates over the
-    /// identity, in bits per weight.
+    /// identity, in bits per weight. With `outputs`, errors of outputs are measured.
     pub(crate) fn encoder(
         &self,
         dtype: Dtype,
         step: f32,
         effort: Effort,
         gain: f64,
+        outputs: Option<Arc<Sensitivity>>,
     ) -> Result<TrellisEncoder> {
         let TrainedTables { classes, classifier, quantizer, trained } = self.tables(step, effort);
         let parameters = Parameters {
@@ -168,6 +189,8 @@ impl Candidate {
             scales,
             lambda: quantizer.lambda,
             outlier_threshold: self.outlier_threshold,
+            feedback: self.sample.feedback.clone(),
+            outputs,
         };
         TrellisEncoder::new(dtype, &Reconstruction::new(parameters), settings)
     }

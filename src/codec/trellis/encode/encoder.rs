@@ -4,15 +4,19 @@ use super::outliers::mask_outliers;
 use super::row_classifier::RowClassifier;
 use super::scaling::Scales;
 use super::search_input::{MAX_COORDINATE, search_columns};
+use super::sensitivity::Sensitivity;
 use super::symbols::ChunkSymbols;
 use super::table_training::costs;
 use crate::arch::Kernel;
 use crate::codec::encode::{EncodedChunk, Scratch};
 use crate::codec::entropy::rans::EncodeTables;
 use crate::codec::entropy::{Alphabet, Coset};
-use crate::codec::quantizer::{CostTables, ROWS, SearchInput, ViterbiSearch};
+use crate::codec::quantizer::{
+    CostTables, Feedback, FeedbackSearch, ROWS, RowGroup, SearchInput, ViterbiSearch,
+};
 use crate::codec::squared_error::SquaredError;
-use crate::codec::transform::{BAND, ForwardTransform, LowRankProjector};
+use crate::codec::transform::{BAND, ForwardTransform, LowRankProjector, Transform};
+use crate::codec::trellis::classes::COLUMN_CLASSES;
 use crate::codec::trellis::decoder::TrellisDecoder;
 use crate::codec::trellis::reconstruction::Reconstruction;
 use crate::dtype::{Dtype, number};
@@ -40,6 +44,20 @@ pub(super) struct EncoderSettings {
     pub(super) lambda: f32,
     /// Weights of larger magnitude are outliers: they are stored unchanged.
     pub(super) outlier_threshold: f32,
+    /// The feedback of errors in the search.
+    pub(super) feedback: Option<Arc<Feedback>>,
+    /// Measures errors of outputs.
+    pub(super) outputs: Option<Arc<Sensitivity>>,
+}
+
+/// Up to 32 rows in coordinates, with what is coded beside their lattice points.
+struct Band<'r> {
+    rows: &'r [f32],
+    scales: &'r [u8],
+    /// The classes of rows.
+    classes: [u8; BAND],
+    /// The low-rank coefficients of each row.
+    coefficients: Vec<Vec<i16>>,
 }
 
 impl TrellisEncoder {
@@ -111,7 +129,7 @@ impl TrellisEncoder {
             rows.map(|(row, number)| self.settings.scales.divide_row(number, row)).collect();
         self.mask_out_of_range_rows(&mut values, &mut outliers);
         outliers.sort_unstable();
-        let symbols = self.symbols(&mut values, &scales)?;
+        let symbols = self.symbols(&mut values, &scales, &mut outliers)?;
         let mut decoded = vec![0; chunk.len()];
         let mut back = Vec::new();
         loop {
@@ -123,10 +141,23 @@ impl TrellisEncoder {
             if more.is_empty() {
                 let squared_error = squared_error(&original, &back);
                 let decoded_crc = crc32fast::hash(&decoded);
-                return Ok(EncodedChunk { bytes, decoded_crc, squared_error });
+                let output_error = self.output_error(&original, &back);
+                return Ok(EncodedChunk { bytes, decoded_crc, squared_error, output_error });
             }
             outliers.extend(more);
             outliers.sort_unstable();
+        }
+    }
+
+    /// Zero if errors of outputs are not measured. Elements that are not finite do not count.
+    fn output_error(&self, original: &[f32], back: &[f32]) -> SquaredError {
+        let Some(outputs) = &self.settings.outputs else { return SquaredError::default() };
+        let finite = |x: f32| if x.is_finite() { x } else { 0.0 };
+        let signal: Vec<f32> = original.iter().map(|&x| finite(x)).collect();
+        let noise: Vec<f32> = original.iter().zip(back).map(|(a, b)| finite(a - b)).collect();
+        SquaredError {
+            signal: outputs.undamped_energy(&signal),
+            noise: outputs.undamped_energy(&noise),
         }
     }
 
@@ -156,42 +187,67 @@ impl TrellisEncoder {
         }
     }
 
-    /// Searches the lattice points of all rows; returns their symbols.
-    fn symbols(&self, rows: &mut [f32], scales: &[u8]) -> Result<ChunkSymbols> {
+    /// Searches the lattice points of all rows; returns their symbols. Adds weights to `outliers`
+    /// that the feedback of errors made too large for the lattice.
+    fn symbols(
+        &self,
+        rows: &mut [f32],
+        scales: &[u8],
+        outliers: &mut Vec<usize>,
+    ) -> Result<ChunkSymbols> {
         let columns = self.reconstruction().parameters.columns;
         let mut symbols = ChunkSymbols::new(rows.len() + rows.len() / columns * 4);
-        let mut search = ViterbiSearch::new(self.reconstruction().parameters.trellis, self.kernel);
-        for (band, scales) in rows.chunks_mut(BAND * columns).zip(scales.chunks(BAND)) {
-            self.encode_band(band, scales, &mut search, &mut symbols)?;
+        let bands = rows.chunks_mut(BAND * columns).zip(scales.chunks(BAND));
+        let bands = bands.map(|(rows, scales)| self.band(rows, scales));
+        if let Some(feedback) = &self.settings.feedback {
+            let bands: Vec<Band<'_>> = bands.collect();
+            let points = self.points_with_feedback(feedback, &bands, outliers);
+            for (band, points) in bands.iter().zip(&points) {
+                self.put_band(band, points, &mut symbols)?;
+            }
+        } else {
+            let trellis = self.reconstruction().parameters.trellis;
+            let mut search = ViterbiSearch::new(trellis, self.kernel);
+            for band in bands {
+                let points = self.points(&band, &mut search);
+                self.put_band(&band, &points, &mut symbols)?;
+            }
         }
         Ok(symbols)
     }
 
-    /// Encodes up to 32 rows.
-    fn encode_band(
+    /// Transforms up to 32 rows, divided by their scales, to coordinates, and classifies them.
+    fn band<'r>(&self, rows: &'r mut [f32], scales: &'r [u8]) -> Band<'r> {
+        let parameters = &self.reconstruction().parameters;
+        let coefficients = self.to_coordinates(rows);
+        let mut classes = [0; BAND];
+        if let Some(table) = &parameters.classes.rows {
+            for (class, row) in classes.iter_mut().zip(rows.chunks_exact(parameters.columns)) {
+                *class = table.nearest(self.settings.classifier.class(row));
+            }
+        }
+        Band { rows, scales, classes, coefficients }
+    }
+
+    /// Appends the symbols of a band.
+    fn put_band(
         &self,
-        rows: &mut [f32],
-        scales: &[u8],
-        search: &mut ViterbiSearch,
+        band: &Band<'_>,
+        points: &[[i16; BAND]],
         symbols: &mut ChunkSymbols,
     ) -> Result<()> {
         let reconstruction = self.reconstruction();
         let (parameters, layout) = (&reconstruction.parameters, reconstruction.table_layout());
-        let (columns, lanes) = (parameters.columns, scales.len());
-        let coefficients = self.to_coordinates(rows);
+        let lanes = band.scales.len();
         if let Some(table) = &parameters.row_scales {
-            symbols.put_row_bytes(table, layout.row_scale(), scales);
+            symbols.put_row_bytes(table, layout.row_scale(), band.scales);
         }
-        let mut classes = [0; BAND];
         if let Some(table) = &parameters.classes.rows {
-            for (class, row) in classes.iter_mut().zip(rows.chunks_exact(columns)) {
-                *class = table.nearest(self.settings.classifier.class(row));
-            }
-            symbols.put_row_bytes(table, layout.row_class(), &classes[..lanes]);
+            symbols.put_row_bytes(table, layout.row_class(), &band.classes[..lanes]);
         }
         for (vector, (bypass, profile)) in reconstruction.coefficients().iter().enumerate() {
             let alphabet = Alphabet { coset: Coset::Whole, bypass: *bypass };
-            for row in &coefficients {
+            for row in &band.coefficients {
                 symbols.put_integer(
                     layout.coefficient(vector),
                     alphabet,
@@ -200,8 +256,7 @@ impl TrellisEncoder {
                 )?;
             }
         }
-        let points = self.points(rows, &classes, search);
-        symbols.put_lattice(reconstruction, &points, &classes, lanes, self.kernel)?;
+        symbols.put_lattice(reconstruction, points, &band.classes, lanes, self.kernel)?;
         symbols.end_band(lanes);
         Ok(())
     }
@@ -218,34 +273,76 @@ impl TrellisEncoder {
         coefficients
     }
 
-    /// The lattice points of up to 32 rows, by column.
-    fn points(
-        &self,
-        rows: &[f32],
-        classes: &[u8; BAND],
-        search: &mut ViterbiSearch,
-    ) -> Vec<[i16; BAND]> {
+    /// The lattice points of a band, by column.
+    fn points(&self, band: &Band<'_>, search: &mut ViterbiSearch) -> Vec<[i16; BAND]> {
         let parameters = &self.reconstruction().parameters;
         let (columns, inverse) = (parameters.columns, 1.0 / parameters.step);
         let mut points = vec![[0; BAND]; columns];
-        for (part, first) in rows.chunks(ROWS * columns).zip([0, ROWS]) {
+        for (part, first) in band.rows.chunks(ROWS * columns).zip([0, ROWS]) {
             let values = search_columns(part, columns, inverse);
             let mut out = vec![[0; ROWS]; columns];
-            let classes: &[u8; ROWS] = match classes[first..].first_chunk() {
-                Some(classes) => classes,
-                None => unreachable!("a band has the rows of two searches"),
-            };
-            let start = |profile: u8| self.costs.start(profile.into());
-            let starts = parameters.classes.of_profiles(classes, start);
+            let starts = self.starts(band, first);
             let classes = &parameters.classes.columns;
             let input =
                 SearchInput { values: &values, costs: &self.costs, starts: &starts, classes };
             search.run(&input, &mut out);
-            for (points, out) in points.iter_mut().zip(&out) {
-                points[first..first + ROWS].copy_from_slice(out);
-            }
+            copy_lanes(&out, first, &mut points);
         }
         points
+    }
+
+    /// By class of column and row: the starts of the cost tables of 16 rows of a band.
+    fn starts(&self, band: &Band<'_>, first: usize) -> [[u32; ROWS]; COLUMN_CLASSES] {
+        let classes: &[u8; ROWS] = match band.classes[first..].first_chunk() {
+            Some(classes) => classes,
+            None => unreachable!("a band has the rows of two searches"),
+        };
+        let start = |profile: u8| self.costs.start(profile.into());
+        self.reconstruction().parameters.classes.of_profiles(classes, start)
+    }
+
+    /// The lattice points of all bands of a chunk, by column, with feedback of errors. The weights
+    /// at `outliers` are coded with any point.
+    fn points_with_feedback(
+        &self,
+        feedback: &Feedback,
+        bands: &[Band<'_>],
+        outliers: &mut Vec<usize>,
+    ) -> Vec<Vec<[i16; BAND]>> {
+        let parameters = &self.reconstruction().parameters;
+        let (columns, inverse) = (parameters.columns, 1.0 / parameters.step);
+        // In other coordinates an error cannot be attributed to one weight.
+        let by_weight = matches!(*parameters.transform, Transform::Identity(_));
+        let mut groups = Vec::with_capacity(2 * bands.len());
+        let mut rest = outliers.iter().copied().filter(|_| by_weight).peekable();
+        for (number, band) in bands.iter().enumerate() {
+            for (part, first) in band.rows.chunks(ROWS * columns).zip([0, ROWS]) {
+                let mut values = search_columns(part, columns, inverse);
+                let start = (number * BAND + first) * columns;
+                while let Some(at) = rest.next_if(|&at| at < start + part.len()) {
+                    values[(at - start) % columns][(at - start) / columns] = f32::NAN;
+                }
+                let starts = self.starts(band, first).to_vec();
+                groups.push(RowGroup::new(values, starts, part.len() / columns));
+            }
+        }
+        drop(rest);
+        let mut search = FeedbackSearch::new(feedback, parameters.trellis, self.kernel);
+        search.run(&mut groups, &self.costs, &parameters.classes.columns);
+        let mut found = vec![vec![[0; BAND]; columns]; bands.len()];
+        let mut groups = groups.iter();
+        for (number, (band, points)) in bands.iter().zip(&mut found).enumerate() {
+            for first in [0, ROWS].into_iter().take(band.scales.len().div_ceil(ROWS)) {
+                let Some(group) = groups.next() else { break };
+                copy_lanes(&group.points, first, points);
+                let position = |&(column, row): &(usize, usize)| {
+                    (number * BAND + first + row) * columns + column
+                };
+                outliers.extend(group.outliers.iter().filter(|_| by_weight).map(position));
+            }
+        }
+        outliers.sort_unstable();
+        found
     }
 
     /// The bytes of a chunk: counts, escapes, outliers, bypass bits, stream.
@@ -272,6 +369,13 @@ impl TrellisEncoder {
         out.extend(symbols.bypass.clone().finish());
         symbols.write_stream(&self.tables, self.kernel, &mut scratch.words, &mut out)?;
         Ok(out)
+    }
+}
+
+/// Copies the points of 16 rows into a band.
+fn copy_lanes(points: &[[i16; ROWS]], first: usize, band: &mut [[i16; BAND]]) {
+    for (band, points) in band.iter_mut().zip(points) {
+        band[first..first + ROWS].copy_from_slice(points);
     }
 }
 

@@ -24,6 +24,7 @@ mod rows;
 mod sample;
 mod scaling;
 mod search_input;
+mod sensitivity;
 mod symbols;
 mod table_training;
 mod transform_choice;
@@ -37,6 +38,7 @@ pub(crate) use encoder::TrellisEncoder;
 pub(crate) use learned_transform::LearnedTransform;
 pub(crate) use rows::{MAX_COLUMNS, ROW_GROUP, Rows};
 pub(crate) use scaling::Scaling;
+pub(crate) use sensitivity::{InputMoment, Sensitivity};
 pub(crate) use transform_choice::{TransformChoice, candidate_transforms};
 pub(crate) use transform_search::TransformSearch;
 

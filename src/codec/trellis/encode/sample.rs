@@ -1,5 +1,8 @@
 //! A sample of rows that tables are trained with.
 
+use crate::codec::quantizer::Feedback;
+use std::sync::Arc;
+
 /// A sample of a tensor's rows, in transform coordinates.
 pub(super) struct Sample {
     pub(super) columns: usize,
@@ -7,6 +10,8 @@ pub(super) struct Sample {
     pub(super) values: Vec<f32>,
     /// Rows of the tensor for each row of the sample.
     pub(super) weight: f64,
+    /// The feedback of errors in the search.
+    pub(super) feedback: Option<Arc<Feedback>>,
 }
 
 impl Sample {
@@ -19,7 +24,8 @@ impl Sample {
         let rows = self.rows().skip(first).step_by(stride);
         let values: Vec<f32> = rows.flatten().copied().collect();
         let weight = self.weight * self.values.len() as f64 / values.len().max(1) as f64;
-        Self { columns: self.columns, values, weight }
+        let feedback = self.feedback.clone();
+        Self { columns: self.columns, values, weight, feedback }
     }
 
     /// Evenly spaced rows of about `weights` weights in total.

@@ -6,7 +6,9 @@ use super::sample::Sample;
 use super::search_input::{MAX_COORDINATE, search_columns};
 use crate::arch::Kernel;
 use crate::codec::entropy::{Alphabet, MagnitudeCounts, MagnitudeDistribution};
-use crate::codec::quantizer::{CostTables, ROWS, SearchInput, Trellis, ViterbiSearch};
+use crate::codec::quantizer::{
+    CostTables, Feedback, FeedbackSearch, ROWS, RowGroup, SearchInput, Trellis, ViterbiSearch,
+};
 use crate::codec::trellis::classes::Classes;
 use crate::codec::trellis::reconstruction::{Reconstruction, alphabets};
 use rayon::prelude::*;
@@ -124,9 +126,34 @@ impl SearchTotals {
         let counts = vec![MagnitudeCounts::default(); classes.profile_count()];
         Self { counts, bits: 0.0, noise: 0.0 }
     }
+
+    /// Adds the points of up to 16 rows.
+    fn count(
+        &mut self,
+        points: &[[i16; ROWS]],
+        classes: &Classes,
+        row_classes: &[u8],
+        quantizer: QuantizerSettings,
+        costs: &CostTables,
+    ) {
+        let alphabets = quantizer.alphabets();
+        for (column, points) in points.iter().enumerate() {
+            for (&point, &row_class) in points.iter().zip(row_classes) {
+                let point = i32::from(point);
+                let half = quantizer.trellis.half(point);
+                let k = quantizer.trellis.index(point);
+                let profile = usize::from(classes.profile_of(row_class, classes.of_column(column)));
+                self.counts[profile].add(alphabets[half].magnitude_of(k));
+                self.bits += f64::from(costs.of(costs.start(profile), point) / quantizer.lambda);
+            }
+        }
+    }
 }
 
-/// Searches a sample, 16 rows at a time, in parallel. Totals are added in the order of rows: the
+/// Rows that are searched together with feedback: its factors are read from memory for them once.
+const FEEDBACK_ROWS: usize = 4 * ROWS;
+
+/// Searches a sample, a few rows at a time, in parallel. Totals are added in the order of rows: the
 /// result does not depend on the number of threads.
 fn search_sample(
     sample: &Sample,
@@ -135,10 +162,16 @@ fn search_sample(
     quantizer: QuantizerSettings,
     costs: &CostTables,
 ) -> SearchTotals {
-    let rows = sample.values.par_chunks(ROWS * sample.columns).zip(row_classes.par_chunks(ROWS));
-    let parts: Vec<SearchTotals> = rows
-        .map(|(rows, row_classes)| search_rows(rows, classes, row_classes, quantizer, costs))
-        .collect();
+    let feedback = sample.feedback.as_deref();
+    let together = if feedback.is_some() { FEEDBACK_ROWS } else { ROWS };
+    let rows = sample.values.par_chunks(together * sample.columns);
+    let search = |(rows, row_classes): (&[f32], &[u8])| match feedback {
+        Some(feedback) => {
+            search_with_feedback(rows, feedback, classes, row_classes, quantizer, costs)
+        }
+        None => search_rows(rows, classes, row_classes, quantizer, costs),
+    };
+    let parts: Vec<SearchTotals> = rows.zip(row_classes.par_chunks(together)).map(search).collect();
     let mut total = SearchTotals::new(classes);
     for part in parts {
         total.bits += part.bits;
@@ -159,28 +192,54 @@ fn search_rows(
     quantizer: QuantizerSettings,
     costs: &CostTables,
 ) -> SearchTotals {
-    let (columns, alphabets) = (rows.len() / row_classes.len(), quantizer.alphabets());
+    let columns = rows.len() / row_classes.len();
     let values = search_columns(rows, columns, 1.0 / quantizer.step);
-    // Missing rows are 0 and have class 0.
-    let class = |row| row_classes.get(row).copied().unwrap_or(0);
-    let lane_classes: [u8; ROWS] = std::array::from_fn(class);
-    let starts = classes.of_profiles(&lane_classes, |profile| costs.start(profile.into()));
+    let starts = starts(classes, row_classes, costs);
     let input = SearchInput { values: &values, costs, starts: &starts, classes: &classes.columns };
     let mut points = vec![[0; ROWS]; columns];
     ViterbiSearch::new(quantizer.trellis, Kernel::best()).run(&input, &mut points);
     let mut totals = SearchTotals::new(classes);
-    for (column, (points, values)) in points.iter().zip(&values).enumerate() {
-        for (row, &row_class) in row_classes.iter().enumerate() {
-            let point = i32::from(points[row]);
-            let half = quantizer.trellis.half(point);
-            let k = quantizer.trellis.index(point);
-            let profile = usize::from(classes.profile_of(row_class, classes.of_column(column)));
-            totals.counts[profile].add(alphabets[half].magnitude_of(k));
-            totals.bits += f64::from(costs.of(costs.start(profile), point) / quantizer.lambda);
-            totals.noise += f64::from((values[row] - point as f32).powi(2));
+    totals.count(&points, classes, row_classes, quantizer, costs);
+    for (points, values) in points.iter().zip(&values) {
+        for (&point, value) in points.iter().zip(values).take(row_classes.len()) {
+            totals.noise += f64::from((value - f32::from(point)).powi(2));
         }
     }
     totals
+}
+
+/// Searches rows with feedback of errors; the squared error is that of outputs, in squared steps.
+fn search_with_feedback(
+    rows: &[f32],
+    feedback: &Feedback,
+    classes: &Classes,
+    row_classes: &[u8],
+    quantizer: QuantizerSettings,
+    costs: &CostTables,
+) -> SearchTotals {
+    let columns = rows.len() / row_classes.len();
+    let parts = rows.chunks(ROWS * columns).zip(row_classes.chunks(ROWS));
+    let group = |(rows, row_classes): (&[f32], &[u8])| {
+        let values = search_columns(rows, columns, 1.0 / quantizer.step);
+        RowGroup::new(values, starts(classes, row_classes, costs), row_classes.len())
+    };
+    let mut groups: Vec<RowGroup> = parts.map(group).collect();
+    let mut search = FeedbackSearch::new(feedback, quantizer.trellis, Kernel::best());
+    search.run(&mut groups, costs, &classes.columns);
+    let mut totals = SearchTotals::new(classes);
+    for (group, row_classes) in groups.iter().zip(row_classes.chunks(ROWS)) {
+        totals.count(&group.points, classes, row_classes, quantizer, costs);
+        totals.noise += group.cost;
+    }
+    totals.noise -= f64::from(quantizer.lambda) * totals.bits;
+    totals
+}
+
+/// By class of column and row: the start of the cost table. Missing rows have class 0.
+fn starts(classes: &Classes, row_classes: &[u8], costs: &CostTables) -> Vec<[u32; ROWS]> {
+    let class = |row| row_classes.get(row).copied().unwrap_or(0);
+    let lane_classes: [u8; ROWS] = std::array::from_fn(class);
+    classes.of_profiles(&lane_classes, |profile| costs.start(profile.into())).to_vec()
 }
 
 /// The cost of lattice points with each profile: λ times their bits.

@@ -7,6 +7,7 @@ use super::outliers::{mask_outliers, outlier_threshold};
 use super::rows::Rows;
 use super::sample::Sample;
 use super::scaling::{Scales, Scaling};
+use super::sensitivity::Sensitivity;
 use super::transform_choice::TransformChoice;
 use crate::arch::Kernel;
 use crate::codec::transform::{
@@ -27,6 +28,7 @@ use zerocopy::IntoBytes;
 /// encoder without a [`LearnedTransform`] learns the same as planning.
 pub(crate) struct TransformSearch<'r> {
     source: &'r dyn Rows,
+    sensitivity: Option<Arc<Sensitivity>>,
     /// The root mean square of the sample without outliers.
     rms: f64,
     scales: Arc<Scales>,
@@ -39,6 +41,11 @@ pub(crate) struct TransformSearch<'r> {
     outlier_threshold: f32,
     /// The share of outliers, NaN included, in the sample.
     outlier_share: f64,
+    /// The energy of outputs per weight; 0 without statistics.
+    output_energy: f64,
+    /// The weight of a squared error in scaled coordinates, as a mean over rows and relative to the
+    /// energy of outputs where rows have no weights.
+    row_weight: f64,
     /// Results of subspace searches, each with its number of basis vectors.
     subspaces: Mutex<Vec<(usize, Arc<Subspace>)>>,
 }
@@ -48,11 +55,17 @@ pub(crate) struct TransformSearch<'r> {
 const SHARES: usize = 4;
 
 impl<'r> TransformSearch<'r> {
-    /// Reads a sample of about `weights` weights.
+    /// Reads a sample of about `weights` weights. With a sensitivity, errors are fed back and
+    /// weighted by it.
     ///
     /// # Errors
     /// Those of the source.
-    pub(crate) fn new(source: &'r dyn Rows, scaling: Scaling, weights: usize) -> Result<Self> {
+    pub(crate) fn new(
+        source: &'r dyn Rows,
+        scaling: Scaling,
+        sensitivity: Option<Arc<Sensitivity>>,
+        weights: usize,
+    ) -> Result<Self> {
         let (rows, columns) = (source.rows(), source.columns());
         let min_rows = MIN_SAMPLED_ROWS.min(MAX_SAMPLE / columns);
         let sampled_rows = weights.div_ceil(columns).max(min_rows).next_multiple_of(BAND).min(rows);
@@ -72,10 +85,27 @@ impl<'r> TransformSearch<'r> {
         let outlier_share = outliers as f64 / sample.len().max(1) as f64;
         let sum: f64 = sample.iter().map(|&x| f64::from(x).powi(2)).sum();
         let rms = (sum / sample.len().max(1) as f64).sqrt();
-        let scales = Arc::new(Scales::new(scaling, rows, columns, &mut sample, position));
+        let energy = sensitivity.as_deref().map_or(0.0, |sensitivity| {
+            let parts = sample.par_chunks(BAND * columns);
+            let parts: Vec<f64> = parts.map(|rows| sensitivity.output_energy(rows)).collect();
+            let sum: f64 = parts.iter().sum();
+            sum * rows as f64 / sampled_rows.max(1) as f64
+        });
+        let given = sensitivity.as_deref();
+        let typical_share = given.map_or(1.0, |given| given.typical_share(&sample));
+        let scales = Arc::new(Scales::new(scaling, given, rows, columns, &mut sample, position));
+        let row_weight = match given.map(Sensitivity::rows) {
+            Some(weights) if !weights.is_empty() => {
+                let loss =
+                    |(number, weight): (usize, &f64)| weight * scales.row_scale(number).powi(2);
+                weights.iter().enumerate().map(loss).sum::<f64>() / rows.max(1) as f64
+            }
+            _ => 1.0 / (energy * typical_share).max(f64::MIN_POSITIVE),
+        };
         let sample_crc = crc32fast::hash(sample.as_bytes());
         Ok(Self {
             source,
+            sensitivity,
             rms,
             scales,
             sample,
@@ -83,6 +113,8 @@ impl<'r> TransformSearch<'r> {
             sampled_rows,
             outlier_threshold,
             outlier_share,
+            output_energy: energy / (rows as f64 * columns as f64),
+            row_weight,
             subspaces: Mutex::default(),
         })
     }
@@ -102,6 +134,22 @@ impl<'r> TransformSearch<'r> {
     /// The estimated number of outliers in the tensor.
     pub(crate) fn outliers(&self) -> f64 {
         self.outlier_share * self.weights()
+    }
+
+    /// Whether errors are fed back.
+    pub(crate) fn has_feedback(&self) -> bool {
+        self.sensitivity.as_deref().is_some_and(Sensitivity::has_feedback)
+    }
+
+    /// The estimated energy of the outputs per weight; 0 without statistics.
+    pub(crate) fn output_energy(&self) -> f64 {
+        self.output_energy
+    }
+
+    /// The root mean square of the sample divided by its scales.
+    pub(crate) fn scaled_rms(&self) -> f64 {
+        let sum: f64 = self.sample.iter().map(|&x| f64::from(x).powi(2)).sum();
+        (sum / self.sample.len().max(1) as f64).sqrt()
     }
 
     /// The estimated root mean square of the tensor, outliers excluded.
@@ -229,13 +277,21 @@ impl<'r> TransformSearch<'r> {
         let bands = values.par_chunks_mut(BAND * columns);
         bands.for_each(|rows| transform.apply(Kernel::best(), rows));
         let weight = rows as f64 / self.sampled_rows.max(1) as f64;
+        let weights = self
+            .sensitivity
+            .as_deref()
+            .map(|sensitivity| sensitivity.feedback(self.scales.columns(), transform));
+        let loss_weight = weights.as_ref().map(|weights| weights.mean);
+        let feedback = weights.and_then(|weights| weights.feedback).map(Arc::new);
         Candidate {
             choice,
             sample_crc: self.sample_crc,
             transform: Arc::clone(transform.transform()),
             low_rank,
             scales: Arc::clone(&self.scales),
-            sample: Sample { columns, values, weight },
+            sample: Sample { columns, values, weight, feedback },
+            loss_weight,
+            row_weight: self.row_weight,
             rows,
             outlier_threshold: self.outlier_threshold,
         }

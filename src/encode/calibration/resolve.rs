@@ -1,0 +1,290 @@
+//! From the entries of a weight matrix to its sensitivity.
+
+use super::diagonals::{Diagonals, WeightShape};
+use super::entry::Entry;
+use super::{Calibration, Kind};
+use crate::codec::trellis::{InputMoment, Sensitivity};
+use crate::encode::matrix::Matrix;
+use crate::encode::source::TensorSource;
+use crate::error::{Error, Result};
+use crate::role::TensorRole;
+use faer::linalg::matmul::matmul;
+use faer::{Accum, Mat, MatRef, Par};
+use std::sync::Arc;
+
+/// The share of the mean second moment that is added to each diagonal element, so that the moment
+/// of a few thousand inputs is not fitted too closely. On SmolLM2, 0.03 was worse.
+const DAMPING: f64 = 0.1;
+
+/// The damping for vocabularies: inputs of a head vary more from text to text.
+const VOCABULARY_DAMPING: f64 = 0.3;
+
+/// What the weights of the rows of a vocabulary get in addition, as a share of their sum,
+/// distributed by one over the rank: so that a word that the statistics miss still counts.
+const RANK_SHARE: f64 = 0.1;
+
+/// The rank of the first row: the first rows are often control tokens.
+const FIRST_RANK: f64 = 32.0;
+
+/// The least weight of a row as a share of the mean.
+const LEAST_WEIGHT: f64 = 1e-3;
+
+/// Rows of inputs that are multiplied at once.
+const INPUT_ROWS: usize = 1024;
+
+/// The sensitivity of a matrix, and what it can be compared with.
+#[derive(Clone, Debug)]
+pub(crate) struct Calibrated {
+    pub(crate) sensitivity: Arc<Sensitivity>,
+    pub(crate) has_row_weights: bool,
+    /// Whether the matrix is stored as inputs × outputs.
+    pub(crate) is_stored_by_inputs: bool,
+    pub(crate) unit: LossUnit,
+}
+
+/// The unit of the loss of a tensor. Losses in the same unit can be compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LossUnit {
+    /// The loss of the model: statistics give the weights of outputs.
+    Model,
+    /// The energy of the outputs of a matrix.
+    Outputs,
+    /// The energy of the outputs of a vocabulary. It says little about the loss of the model
+    /// compared with that of matrices which are much smaller and used for every token.
+    VocabularyOutputs,
+}
+
+impl LossUnit {
+    pub(crate) const ALL: [Self; 3] = [Self::Model, Self::Outputs, Self::VocabularyOutputs];
+}
+
+impl Calibration {
+    /// The sensitivity of a matrix; `None` without entries for it.
+    ///
+    /// # Errors
+    /// `Io`; `InvalidArgument` for entries of a wrong shape, numbers that are not finite or
+    /// negative, and a second moment that is not symmetric and positive semi-definite.
+    pub(crate) fn resolve(
+        &self,
+        source: &TensorSource<'_>,
+        matrix: &Matrix<'_>,
+    ) -> Result<Option<Calibrated>> {
+        let (outputs, width) = match *source.shape {
+            [rows, columns] if self.is_transposed(source.name, rows, columns) => (columns, rows),
+            [outputs, ref rest @ ..] => (outputs, rest.iter().product()),
+            [] => return Ok(None),
+        };
+        let is_stored_by_inputs =
+            (outputs, width) == (matrix.columns, matrix.rows) && outputs != width;
+        if !is_stored_by_inputs && (outputs, width) != (matrix.rows, matrix.columns) {
+            // The codec's rows are parts of the rows of inputs, or several of them.
+            return self.resolve_others(source, matrix);
+        }
+        let is_vocabulary = TensorRole::of(source.name, 2).is_vocabulary(outputs, width);
+        let damping = if is_vocabulary { VOCABULARY_DAMPING } else { DAMPING };
+        let mut inputs = self.inputs(source.name, width)?;
+        if inputs.is_none() && !is_stored_by_inputs {
+            let weight = weight_shape(source, matrix);
+            let diagonal = self.other_numbers(|other| other.columns(weight))?;
+            inputs = diagonal.map(InputMoment::Diagonal);
+        }
+        let (mut weights, is_comparable) =
+            self.row_weights(source.name, outputs)?.unwrap_or_default();
+        if inputs.is_none() && weights.is_empty() {
+            return self.resolve_others(source, matrix);
+        }
+        if is_vocabulary {
+            add_rank_share(&mut weights);
+        }
+        let unit = match (is_comparable, is_vocabulary) {
+            (true, _) => LossUnit::Model,
+            (false, false) => LossUnit::Outputs,
+            (false, true) => LossUnit::VocabularyOutputs,
+        };
+        if is_stored_by_inputs {
+            // The rows of the matrix are inputs: only the diagonal of their moment can be used.
+            let columns = if weights.is_empty() { vec![1.0; outputs] } else { weights };
+            let rows = inputs.map_or_else(|| vec![1.0; width], InputMoment::into_diagonal);
+            let calibrated = calibrated(InputMoment::Diagonal(columns), rows, damping, unit);
+            let calibrated = calibrated.map_err(|error| source.locate(error))?;
+            return Ok(Some(Calibrated { is_stored_by_inputs, ..calibrated }));
+        }
+        let inputs = inputs.unwrap_or_else(|| InputMoment::Diagonal(vec![1.0; width]));
+        let calibrated = calibrated(inputs, weights, damping, unit);
+        calibrated.map(Some).map_err(|error| source.locate(error))
+    }
+
+    /// The sensitivity by statistics with other names.
+    fn resolve_others(
+        &self,
+        source: &TensorSource<'_>,
+        matrix: &Matrix<'_>,
+    ) -> Result<Option<Calibrated>> {
+        let (weight, columns) = (weight_shape(source, matrix), matrix.columns);
+        let is_vocabulary = TensorRole::of(source.name, 2).is_vocabulary(matrix.rows, columns);
+        let (damping, unit) = match is_vocabulary {
+            true => (VOCABULARY_DAMPING, LossUnit::VocabularyOutputs),
+            false => (DAMPING, LossUnit::Outputs),
+        };
+        if let Some(diagonal) = self.other_numbers(|other| other.columns(weight))? {
+            let moment = InputMoment::Diagonal(diagonal);
+            return calibrated(moment, Vec::new(), damping, unit).map(Some);
+        }
+        let Some(rows) = self.other_numbers(|other| other.rows(weight))? else { return Ok(None) };
+        let moment = InputMoment::Diagonal(vec![1.0; columns]);
+        let calibrated = calibrated(moment, rows, damping, unit)?;
+        Ok(Some(Calibrated { is_stored_by_inputs: true, ..calibrated }))
+    }
+
+    /// Whether a weight is stored as inputs × outputs: its inputs have as many elements as it has
+    /// rows, and it has another number of columns.
+    fn is_transposed(&self, name: &str, rows: usize, columns: usize) -> bool {
+        let kinds = [Kind::Gram, Kind::Inputs, Kind::Diagonal];
+        let entry = kinds.into_iter().find_map(|kind| self.entry(name, kind));
+        let width = entry.and_then(|(_, entry)| entry.shape.last());
+        rows != columns && width == Some(&rows)
+    }
+
+    /// The second moment of the inputs of a weight.
+    fn inputs(&self, name: &str, columns: usize) -> Result<Option<InputMoment>> {
+        if let Some((name, entry)) = self.entry(name, Kind::Gram) {
+            let gram = gram(entry, columns).map_err(|error| entry.locate(&name, error))?;
+            return Ok(Some(InputMoment::Full(gram)));
+        }
+        if let Some((name, entry)) = self.entry(name, Kind::Inputs) {
+            let moment = second_moment(entry, columns);
+            return Ok(Some(InputMoment::Full(
+                moment.map_err(|error| entry.locate(&name, error))?,
+            )));
+        }
+        let Some((name, entry)) = self.entry(name, Kind::Diagonal) else { return Ok(None) };
+        let diagonal = entry.weights(columns).map_err(|error| entry.locate(&name, error))?;
+        Ok(Some(InputMoment::Diagonal(diagonal)))
+    }
+
+    /// The first result of statistics with other names.
+    fn other_numbers(
+        &self,
+        find: impl Fn(&dyn Diagonals) -> Result<Option<Vec<f64>>>,
+    ) -> Result<Option<Vec<f64>>> {
+        self.others.iter().find_map(|other| find(&**other).transpose()).transpose()
+    }
+
+    /// The weights of output rows, and whether they are absolute.
+    fn row_weights(&self, name: &str, rows: usize) -> Result<Option<(Vec<f64>, bool)>> {
+        for (kind, is_comparable) in [(Kind::Rows, true), (Kind::Counts, false)] {
+            if let Some((name, entry)) = self.entry(name, kind) {
+                let weights = entry.weights(rows).map_err(|error| entry.locate(&name, error))?;
+                return Ok(Some((weights, is_comparable)));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn weight_shape<'s>(source: &TensorSource<'s>, matrix: &Matrix<'_>) -> WeightShape<'s> {
+    let (rows, columns) = (matrix.rows, matrix.columns);
+    WeightShape { name: source.name, shape: source.shape, rows, columns }
+}
+
+/// The sensitivity for a second moment without damping and the weights of rows, which may be empty.
+fn calibrated(
+    mut inputs: InputMoment,
+    mut weights: Vec<f64>,
+    damping: f64,
+    unit: LossUnit,
+) -> Result<Calibrated> {
+    let added = match &mut inputs {
+        InputMoment::Diagonal(diagonal) => {
+            let added = added(diagonal.iter().sum(), diagonal.len(), damping);
+            diagonal.iter_mut().for_each(|d| *d += added);
+            added
+        }
+        InputMoment::Full(moment) => {
+            let n = moment.nrows();
+            let added = added((0..n).map(|i| moment[(i, i)]).sum(), n, damping);
+            (0..n).for_each(|i| moment[(i, i)] += added);
+            added
+        }
+    };
+    if !weights.iter().all(|&weight| weight > 0.0) {
+        // No row is without any weight.
+        let least = weights.iter().sum::<f64>() / weights.len() as f64 * LEAST_WEIGHT;
+        let least = if least > 0.0 { least } else { 1.0 };
+        weights.iter_mut().for_each(|weight| *weight = weight.max(least));
+    }
+    let has_row_weights = !weights.is_empty();
+    let sensitivity = Sensitivity::new(inputs, added, weights).ok_or_else(|| {
+        Error::invalid("the second moment of the inputs is not positive semi-definite")
+    })?;
+    let sensitivity = Arc::new(sensitivity);
+    Ok(Calibrated { sensitivity, has_row_weights, is_stored_by_inputs: false, unit })
+}
+
+/// A share of the mean diagonal element, to be added to each. All zeros become the identity.
+fn added(trace: f64, n: usize, damping: f64) -> f64 {
+    match trace > 0.0 {
+        true => damping * trace / n as f64,
+        false => 1.0,
+    }
+}
+
+/// Adds [`RANK_SHARE`].
+fn add_rank_share(weights: &mut [f64]) {
+    let share = |number: usize| 1.0 / (number as f64 + FIRST_RANK);
+    let sum: f64 = (0..weights.len()).map(share).sum();
+    let total = RANK_SHARE * weights.iter().sum::<f64>();
+    for (number, weight) in weights.iter_mut().enumerate() {
+        *weight += total * share(number) / sum;
+    }
+}
+
+/// The tolerance for the symmetry of a matrix: F32 sums over many inputs.
+const TOLERANCE: f64 = 1e-3;
+
+/// A symmetric matrix.
+fn gram(entry: &Entry, columns: usize) -> Result<Mat<f64>> {
+    if entry.shape != [columns, columns] {
+        return Err(wrong_width(entry, columns));
+    }
+    let mut numbers = Vec::new();
+    entry.rows(0..columns, &mut numbers)?;
+    let at = |i: usize, j: usize| f64::from(numbers[i * columns + j]);
+    for i in 0..columns {
+        for j in 0..=i {
+            let most = at(i, i).max(at(j, j));
+            let is_symmetric = (at(i, j) - at(j, i)).abs() <= TOLERANCE * most;
+            if !is_symmetric || at(i, j).abs() > (1.0 + TOLERANCE) * most {
+                return Err(Error::invalid(
+                    "not a second moment: it must be symmetric and positive semi-definite",
+                ));
+            }
+        }
+    }
+    Ok(Mat::from_fn(columns, columns, |i, j| 0.5 * (at(i, j) + at(j, i))))
+}
+
+/// `E[x xᵀ]` of input vectors. O(rows · columns²).
+fn second_moment(entry: &Entry, columns: usize) -> Result<Mat<f64>> {
+    if entry.shape.last() != Some(&columns) {
+        return Err(wrong_width(entry, columns));
+    }
+    let count = entry.leading();
+    let mut sum = Mat::zeros(columns, columns);
+    let mut numbers = Vec::new();
+    for start in (0..count).step_by(INPUT_ROWS) {
+        entry.rows(start..count.min(start + INPUT_ROWS), &mut numbers)?;
+        let wide: Vec<f64> = numbers.iter().map(|&x| x.into()).collect();
+        let rows = MatRef::from_row_major_slice(&wide, wide.len() / columns, columns);
+        matmul(sum.as_mut(), Accum::Add, rows.transpose(), rows, 1.0, Par::Seq);
+    }
+    let scale = 1.0 / count.max(1) as f64;
+    Ok(Mat::from_fn(columns, columns, |i, j| 0.5 * scale * (sum[(i, j)] + sum[(j, i)])))
+}
+
+fn wrong_width(entry: &Entry, columns: usize) -> Error {
+    Error::invalid(format!(
+        "statistics of shape {:?} for a matrix with {columns} columns",
+        entry.shape
+    ))
+}
