@@ -4,16 +4,21 @@ use super::tensor_pair::TensorPair;
 use crate::convert::ModelTensor;
 use crate::dtype::number::is_number;
 use crate::error::{Error, Result};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Suffixes of entry names that determine the form of the inputs.
-const SUFFIXES: [(&str, InputForm); 2] =
-    [(".gram", InputForm::Gram), (".inputs", InputForm::Batch)];
+const SUFFIXES: [(&str, InputForm); 3] =
+    [(".gram", InputForm::Gram), (".inputs", InputForm::Batch), (".diag", InputForm::Diagonal)];
+
+/// Suffixes of statistics of outputs.
+const OUTPUT_SUFFIXES: [&str; 2] = [".rows", ".counts"];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum InputForm {
     Batch,
     Gram,
+    /// The diagonal of a Gram matrix.
+    Diagonal,
 }
 
 /// A weight as a linear map from `width` inputs to `outputs` outputs.
@@ -47,7 +52,8 @@ pub(super) struct AssignedInputs<'m> {
     pub(super) layout: MatrixLayout,
 }
 
-/// Returns the inputs of each pair and the names of entries without a pair.
+/// Returns the inputs of each pair and the names of entries without a pair. `owners` names, for a
+/// weight, another one with the same inputs.
 ///
 /// # Errors
 /// `InvalidArgument` if a width does not match, a Gram matrix is not square or a weight has two
@@ -55,33 +61,72 @@ pub(super) struct AssignedInputs<'m> {
 pub(super) fn assign<'m>(
     pairs: &[TensorPair<'_>],
     entries: &'m [ModelTensor<'m>],
+    owners: &BTreeMap<String, String>,
 ) -> Result<(Vec<Option<AssignedInputs<'m>>>, Vec<String>)> {
-    let operators = pairs.iter().enumerate().filter(|(_, pair)| pair.is_operator());
-    let operators: HashMap<&str, usize> =
-        operators.map(|(at, pair)| (pair.a.name.as_str(), at)).collect();
+    let weights = Weights::new(pairs, owners);
     let (mut assigned, mut unused) = (vec![None; pairs.len()], Vec::new());
     for entry in entries {
-        let Some((at, form)) = weight_of(&entry.name, &operators) else {
-            unused.push(entry.name.clone());
+        let Some((served, form)) = weights.served_by(&entry.name) else {
+            if !weights.describes_outputs(&entry.name) {
+                unused.push(entry.name.clone());
+            }
             continue;
         };
-        let inputs = AssignedInputs::new(entry, form, &pairs[at].a.shape);
-        if assigned[at].replace(inputs.map_err(|error| entry.locate(error))?).is_some() {
-            return Err(entry.locate(Error::invalid("second entry of inputs for the same weight")));
+        for &Served { at, is_own } in served {
+            let inputs = AssignedInputs::new(entry, form, &pairs[at].a.shape);
+            let inputs = inputs.map_err(|error| entry.locate(error))?;
+            let rank = (form == Some(InputForm::Diagonal), !is_own);
+            match &assigned[at] {
+                Some((other, _)) if *other < rank => {}
+                Some((other, _)) if *other == rank => {
+                    let what = "second entry of inputs for the same weight";
+                    return Err(entry.locate(Error::invalid(what)));
+                }
+                _ => assigned[at] = Some((rank, inputs)),
+            }
         }
     }
-    Ok((assigned, unused))
+    let assigned = assigned.into_iter().map(|inputs| inputs.map(|(_, inputs)| inputs));
+    Ok((assigned.collect(), unused))
 }
 
-/// The weight of an entry: the one with the same name, or with the name without a suffix.
-fn weight_of(entry: &str, operators: &HashMap<&str, usize>) -> Option<(usize, Option<InputForm>)> {
-    if let Some(&at) = operators.get(entry) {
-        return Some((at, None));
+/// A pair that inputs serve, and whether they have the name of its weight.
+struct Served {
+    at: usize,
+    is_own: bool,
+}
+
+/// The compared matrices, by the names of their inputs.
+struct Weights<'p>(HashMap<&'p str, Vec<Served>>);
+
+impl<'p> Weights<'p> {
+    fn new(pairs: &[TensorPair<'p>], owners: &'p BTreeMap<String, String>) -> Self {
+        let mut served: HashMap<&str, Vec<Served>> = HashMap::new();
+        for (at, pair) in pairs.iter().enumerate().filter(|(_, pair)| pair.is_operator()) {
+            served.entry(&pair.a.name).or_default().push(Served { at, is_own: true });
+            if let Some(owner) = owners.get(&pair.a.name) {
+                served.entry(owner).or_default().push(Served { at, is_own: false });
+            }
+        }
+        Self(served)
     }
-    SUFFIXES.iter().find_map(|&(suffix, form)| {
-        let &at = operators.get(entry.strip_suffix(suffix)?)?;
-        Some((at, Some(form)))
-    })
+
+    /// The pairs that an entry serves: those of the same name, or of the name without a suffix.
+    fn served_by(&self, entry: &str) -> Option<(&[Served], Option<InputForm>)> {
+        if let Some(served) = self.0.get(entry) {
+            return Some((served, None));
+        }
+        SUFFIXES.iter().find_map(|&(suffix, form)| {
+            let served = self.0.get(entry.strip_suffix(suffix)?)?;
+            Some((&served[..], Some(form)))
+        })
+    }
+
+    /// Whether an entry describes the outputs of a compared matrix.
+    fn describes_outputs(&self, entry: &str) -> bool {
+        let mut names = OUTPUT_SUFFIXES.iter().filter_map(|suffix| entry.strip_suffix(suffix));
+        names.any(|name| self.0.contains_key(name))
+    }
 }
 
 impl<'m> AssignedInputs<'m> {
@@ -95,6 +140,12 @@ impl<'m> AssignedInputs<'m> {
         if form == Some(InputForm::Gram) && entry.shape != [width, width] {
             return Err(Error::invalid(format!(
                 "Gram matrix is not square: shape {:?}",
+                entry.shape
+            )));
+        }
+        if form == Some(InputForm::Diagonal) && entry.shape != [width] {
+            return Err(Error::invalid(format!(
+                "the diagonal of a Gram matrix is not a vector: shape {:?}",
                 entry.shape
             )));
         }

@@ -17,7 +17,7 @@ use crate::parallel;
 use error_sums::ErrorSums;
 use inputs::AssignedInputs;
 use operator::OutputEnergy;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use tensor_pair::TensorPair;
 
@@ -65,12 +65,12 @@ impl CompareOptions {
 /// # Inputs
 ///
 /// With [`CompareOptions::inputs`], the outputs of weight matrices are compared as well. The file
-/// of inputs is a model file with tensors of any numeric dtype. For the weight `name` it contains
-/// one of:
+/// of inputs is a model file with tensors of any numeric dtype. Entries have the names that
+/// [`Calibration`](crate::Calibration) describes, and weights may share inputs. The scale of
+/// `name.gram` and `name.diag` weighs a tensor in the total; in `name.inputs`, all dimensions but
+/// the last count rows. `name.diag` serves where there are no other inputs. `name.rows` and
+/// `name.counts` do not describe inputs and are ignored. In addition, an entry may be called
 ///
-/// - `name.inputs`: a batch X, rows × width, one input vector per row. With more than two
-///   dimensions, all but the last count rows.
-/// - `name.gram`: the Gram matrix XᵀX of a batch, width × width.
 /// - `name`: a batch or a Gram matrix. A square, symmetric matrix in which no entry exceeds the
 ///   larger of the two diagonal entries in its row and column, up to rounding, is taken as a Gram
 ///   matrix. A batch with all of these properties needs the suffix `.inputs`.
@@ -115,8 +115,8 @@ impl CompareOptions {
 /// Those of [`Reader::open`](crate::Reader::open), [`Checkpoint::open`](crate::convert::Checkpoint)
 /// and decoding; `Cancelled`. Differences between models are not errors. For inputs,
 /// `InvalidArgument` with the name of the entry if its width does not match the weight, an element
-/// is not finite, a Gram matrix is not symmetric and positive semi-definite, outputs overflow F64,
-/// or a weight has two entries; `Unsupported` for inputs of F4, F6 and C64. Entries without a
+/// is not finite, a Gram matrix is not symmetric and positive semi-definite, a diagonal is
+/// negative, outputs overflow F64, or a weight has two entries other than a diagonal; `Unsupported` for inputs of F4, F6 and C64. Entries without a
 /// matching weight are listed in [`unused_inputs`](Comparison::unused_inputs).
 pub fn compare(
     a: impl AsRef<Path>,
@@ -148,7 +148,8 @@ fn compare_files(
     let only_in_b: Vec<String> = only_in_b.cloned().collect();
     let inputs = inputs.map(ModelFile::open).transpose()?;
     let entries = inputs.as_ref().map_or(Ok(Vec::new()), ModelFile::tensors)?;
-    let (assigned, unused_inputs) = inputs::assign(&pairs, &entries)?;
+    let owners = inputs.as_ref().map_or(Ok(BTreeMap::new()), ModelFile::shared_inputs)?;
+    let (assigned, unused_inputs) = inputs::assign(&pairs, &entries, &owners)?;
     let sums = sum_errors(&pairs, &assigned, progress)?;
     let mut tensors: Vec<_> =
         pairs.iter().zip(&sums).map(|(pair, sums)| pair.comparison(sums)).collect();

@@ -12,11 +12,12 @@ use faer::{Accum, Mat, MatMut, MatRef, Par};
 use rayon::prelude::*;
 use std::io::{self, ErrorKind};
 
-/// Inputs X, one vector per row, or their Gram matrix, which determines the energy of outputs.
+/// Inputs X, one vector per row, or their Gram matrix, which determines the energy of outputs, or
+/// its diagonal.
 pub(super) struct Operand {
     inputs: Inputs,
     width: usize,
-    /// X or XᵀX, whichever is smaller, in row-major order.
+    /// X or XᵀX, whichever is smaller, in row-major order; or the diagonal.
     matrix: Vec<f64>,
     kind: OperandKind,
 }
@@ -28,6 +29,7 @@ enum OperandKind {
         /// Rounding can make the output energy of weights of norm 1 as low as `-slack`.
         slack: f64,
     },
+    Diagonal,
 }
 
 /// Elements of X that are read at once, and the least number of rows: products of fewer rows are
@@ -45,14 +47,15 @@ impl Operand {
     /// O(rows · width²) if there are more rows than columns, else O(rows · width).
     ///
     /// # Errors
-    /// `InvalidArgument` for elements that are not finite and for entries `.gram` that are not Gram
-    /// matrices; `LimitExceeded`; those of reading.
+    /// `InvalidArgument` for elements that are not finite, for entries `.gram` that are not Gram
+    /// matrices and for negative numbers in entries `.diag`; `LimitExceeded`; those of reading.
     pub(super) fn load(
         assigned: &AssignedInputs<'_>,
         progress: &mut Reporter<'_, '_>,
     ) -> Result<Self> {
         let (rows, width) = (assigned.rows(), assigned.layout.width);
-        if rows > width {
+        let is_diagonal = assigned.form == Some(InputForm::Diagonal);
+        if rows > width && !is_diagonal {
             let mut gram = zeros(width, width).map_err(|error| assigned.entry.locate(error))?;
             each_block(assigned, progress, |block| accumulate(&mut gram, block, width))?;
             mirror(&mut gram, width);
@@ -63,6 +66,14 @@ impl Operand {
         let mut matrix = reserved(rows, width).map_err(|error| assigned.entry.locate(error))?;
         each_block(assigned, progress, |block| matrix.extend_from_slice(block))?;
         let rounding = rounding(assigned.entry.dtype);
+        if is_diagonal {
+            if !matrix.iter().all(|&square| square >= 0.0) {
+                let what = "the diagonal of a Gram matrix must not be negative";
+                return Err(assigned.entry.locate(Error::invalid(what)));
+            }
+            let (inputs, kind) = (Inputs::Diagonal, OperandKind::Diagonal);
+            return Ok(Self { inputs, width, matrix, kind });
+        }
         let square = assigned.entry.shape == [width, width];
         let gram =
             assigned.form != Some(InputForm::Batch) && square && may_be_gram(&matrix, rounding);
@@ -95,6 +106,11 @@ impl Operand {
     }
 
     fn band_energy(&self, weights: MatRef<'_, f64>) -> Result<f64> {
+        if let OperandKind::Diagonal = self.kind {
+            let columns = weights.col_iter().zip(&self.matrix);
+            let energy = columns.map(|(column, square)| square * column.squared_norm_l2());
+            return Ok(energy.sum());
+        }
         let rows = self.matrix.len() / self.width.max(1);
         let matrix = MatRef::from_row_major_slice(&self.matrix, rows, self.width).transpose();
         let mut product = Mat::<f64>::zeros(weights.nrows(), rows);

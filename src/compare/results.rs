@@ -103,7 +103,8 @@ pub struct OperatorDistortion {
     /// √(Σ‖(W − Ŵ)x‖² ÷ Σ‖Wx‖²) = √(tr(E G Eᵀ) ÷ tr(W G Wᵀ)), where E = W − Ŵ and G = Σxxᵀ is the
     /// Gram matrix of the inputs. 0 without errors; infinite if only the outputs of W are zero.
     ///
-    /// If it is computed from a Gram matrix, output errors below about 10⁻⁸ of the largest that
+    /// From the diagonal of G, the errors of outputs are those for uncorrelated inputs. If it is
+    /// computed from a Gram matrix, output errors below about 10⁻⁸ of the largest that
     /// inputs of the same norm can cause are lost in rounding.
     pub rel_error: f64,
     /// The signal-to-noise ratio −20 log₁₀ `rel_error` in decibels. ∞ without errors; −∞ if
@@ -122,4 +123,6 @@ pub enum Inputs {
     },
     /// Their Gram matrix XᵀX.
     Gram,
+    /// The diagonal of their Gram matrix.
+    Diagonal,
 }

@@ -157,3 +157,24 @@ fn outputs_are_compared_with_inputs() {
         folder.run(&["compare", "x.safetensors", "x.safetensors", "--inputs", "a.safetensors"]);
     failed(&wide, 2, "tensor `transposed`");
 }
+
+/// Files of statistics for `compress` are inputs, too.
+#[test]
+fn diagonals_are_counted() {
+    let folder = two_models_and_inputs();
+    let inputs = [
+        f32_sample("batch.inputs", &[1, 2], &[1.0, 0.0]),
+        f32_sample("gram.diag", &[2], &[1.0, 1.0]),
+        f32_sample("gram.rows", &[2], &[1.0, 1.0]),
+    ];
+    fs::write(folder.path("x.safetensors"), safetensors(&inputs)).unwrap();
+    let models = ["compare", "a.safetensors", "b.safetensors", "--inputs", "x.safetensors"];
+    let text = String::from_utf8(succeeded(&folder.run(&models)).to_vec()).unwrap();
+    let needed = "2 tensors, 8 weights; 1 batches, 0 Gram matrices, 1 diagonals\n";
+    assert!(text.contains(needed) && !text.contains("unused"), "{text}");
+    let report = folder.run(&[&models[..], &["--json"]].concat());
+    let report: Value = serde_json::from_slice(succeeded(&report)).unwrap();
+    assert_eq!(report["tensors"][1]["inputs"], "diagonal");
+    assert_eq!(report["tensors"][1]["input_vectors"], Value::Null);
+    assert_eq!(report["tensors"][1]["operator_rel_error"], report["tensors"][1]["rel_error"]);
+}

@@ -5,4 +5,5 @@ mod common;
 
 mod analysis;
 mod outputs;
+mod statistics;
 mod weights;

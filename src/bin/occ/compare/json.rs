@@ -75,6 +75,7 @@ impl<'c> ComparedTensorJson<'c> {
         let (inputs, input_vectors) = match tensor.inputs {
             None => (None, None),
             Some(Inputs::Gram) => (Some("gram"), None),
+            Some(Inputs::Diagonal) => (Some("diagonal"), None),
             Some(Inputs::Batch { vectors }) => (Some("batch"), Some(vectors)),
             Some(_) => (Some("batch"), None),
         };

@@ -31,8 +31,9 @@ pub struct CompareArgs {
     ///
     /// An input has the name of its weight. It is a batch (one input vector per row) or the Gram
     /// matrix XᵀX of a batch X. A square symmetric input is a Gram matrix. The names NAME.inputs
-    /// and NAME.gram select batch and Gram matrix explicitly. Weights are outputs × inputs, unless
-    /// the inputs fit only inputs × outputs.
+    /// and NAME.gram select batch and Gram matrix explicitly; NAME.diag is the diagonal of the Gram
+    /// matrix. The file may be one with statistics for compress. Weights are outputs × inputs,
+    /// unless the inputs fit only inputs × outputs.
     #[arg(long, value_name = "X")]
     inputs: Option<PathBuf>,
 

@@ -104,12 +104,17 @@ fn operator_notes(comparison: &Comparison, with_inputs: bool) -> String {
     });
     let weights: u64 = operators.iter().map(|tensor| tensor.weights).sum();
     let grams = names(&|tensor| tensor.inputs == Some(Inputs::Gram)).len();
+    let diagonals = names(&|tensor| tensor.inputs == Some(Inputs::Diagonal)).len();
+    let diagonal = match diagonals {
+        0 => String::new(),
+        count => format!(", {} diagonals", grouped(count as u64)),
+    };
     let unused = comparison.unused_inputs.iter().map(|name| name.escape_debug().to_string());
     format!(
-        "operator error (op.): {}, {} weights; {} batches, {} Gram matrices\n{}{}{}",
+        "operator error (op.): {}, {} weights; {} batches, {} Gram matrices{diagonal}\n{}{}{}",
         counted(operators.len() as u64, "tensor"),
         grouped(weights),
-        grouped((operators.len() - grams) as u64),
+        grouped((operators.len() - grams - diagonals) as u64),
         grouped(grams as u64),
         list("transposed: the inputs fit only inputs × outputs", transposed.into_iter()),
         list("square, interpreted as outputs × inputs", square.into_iter()),
