@@ -1,5 +1,5 @@
 //! The checks of the fuzz targets, as functions that tests run on the seeds.
-#![allow(dead_code)] // each binary uses one of the four targets
+#![allow(dead_code)] // each binary uses one of the five targets
 
 pub mod checksums;
 pub mod input;
@@ -7,7 +7,8 @@ pub mod input;
 use checksums::fix_checksums;
 use input::{ArbitraryInput, Bytes, Tensor};
 use occ::{
-    Attachment, AttachmentKind, Error, Limits, Reader, StreamReader, VerifyOptions, VerifyReport,
+    Attachment, AttachmentKind, Calibration, Error, Limits, Reader, StreamReader, VerifyOptions,
+    VerifyReport,
 };
 use std::io::{self, Read};
 
@@ -71,6 +72,18 @@ pub fn decode_corrupt(data: &[u8]) {
     check_reader(&file);
     check_pieces(&file);
     check_agreement(&file);
+}
+
+/// Importance matrices: arbitrary bytes, and the same as a file with one entry of the older kind.
+pub fn imatrix(data: &[u8]) {
+    let name = b"blk.0.attn_q.weight";
+    let header = [1, name.len() as u32].map(u32::to_le_bytes);
+    for file in [data.to_vec(), [header.as_flattened(), name, data].concat()] {
+        let Ok(calibration) = Calibration::from_imatrix(file) else { continue };
+        let entries = calibration.unused([]);
+        assert!(!calibration.is_empty() && !entries.is_empty());
+        assert!(calibration.unused(entries.iter().copied()).is_empty(), "an entry serves its name");
+    }
 }
 
 /// Changes one byte or truncates the file. CRCs detect both.

@@ -40,6 +40,11 @@ fn decode_corrupt() {
 }
 
 #[test]
+fn imatrix() {
+    run("imatrix", targets::imatrix);
+}
+
+#[test]
 #[ignore = "rewrites fuzz/seeds"]
 fn write_seeds() {
     let files = files();
@@ -47,6 +52,7 @@ fn write_seeds() {
     save("stream_arbitrary", &files);
     save("roundtrip", &inputs());
     save("decode_corrupt", &corruptions());
+    save("imatrix", &importance_matrices());
 }
 
 type Seeds = Vec<(&'static str, Vec<u8>)>;
@@ -293,4 +299,65 @@ fn corruptions() -> Seeds {
         ("fixed_lossy_chunk", seed(&LOSSY[1].1, &[2, 0, 3, 1, 0, 3, 44, 5])),
         ("fixed_features", seed(four, &[3, 0, 2, 0, 0, 0, 24, 9])),
     ]
+}
+
+/// Importance matrices: GGUF files and files of the older kind.
+fn importance_matrices() -> Seeds {
+    let (dense, experts) = ("blk.0.attn_q.weight", "blk.0.ffn_up_exps.weight");
+    let two: [(&str, &[f32], &[f32]); 2] =
+        [(dense, &[1.0, 2.0, 0.5], &[4.0]), (experts, &[1.0, 2.0, 3.0, 4.0], &[7.0, 0.0])];
+    let bad: [(&str, &[f32], &[f32]); 1] = [(dense, &[-1.0, f32::NAN], &[f32::INFINITY])];
+    let (gguf, legacy) = (gguf(&two), legacy(&two));
+    vec![
+        ("gguf_bad", self::gguf(&bad)),
+        ("gguf_truncated", gguf[..gguf.len() / 2].to_vec()),
+        ("gguf", gguf),
+        ("legacy_described", [&legacy[..], &[3, 0, 0, 0, 1, 0, 0, 0, b'x']].concat()),
+        ("legacy_truncated", legacy[..legacy.len() - 3].to_vec()),
+        ("legacy", legacy),
+        ("nothing", vec![]),
+    ]
+}
+
+fn gguf_text(text: &str) -> Vec<u8> {
+    [&(text.len() as u64).to_le_bytes(), text.as_bytes()].concat()
+}
+
+fn f32_bytes(numbers: &[f32]) -> Vec<u8> {
+    numbers.iter().flat_map(|x| x.to_le_bytes()).collect()
+}
+
+/// Each entry has a name, sums and counts.
+fn gguf(entries: &[(&str, &[f32], &[f32])]) -> Vec<u8> {
+    let mut file = [b"GGUF\x03\0\0\0".to_vec(), vec![2 * entries.len() as u8]].concat();
+    file.extend([0; 7].into_iter().chain(2u64.to_le_bytes()));
+    // A text, and an array of two texts.
+    file.extend([gguf_text("general.type"), vec![8, 0, 0, 0], gguf_text("imatrix")].concat());
+    file.extend([gguf_text("imatrix.datasets"), vec![9, 0, 0, 0, 8, 0, 0, 0]].concat());
+    file.extend([&2u64.to_le_bytes()[..], &gguf_text("a"), &gguf_text("")].concat());
+    let mut data = Vec::new();
+    for (name, sums, counts) in entries {
+        for (part, width, numbers) in
+            [("in_sum2", sums.len() / counts.len(), sums), ("counts", 1, counts)]
+        {
+            data.resize(data.len().next_multiple_of(32), 0);
+            file.extend(gguf_text(&format!("{name}.{part}")));
+            file.extend([2, 0, 0, 0]);
+            let numbers_of = [width, counts.len()].map(|size| (size as u64).to_le_bytes());
+            file.extend(numbers_of.as_flattened());
+            file.extend([0; 4].into_iter().chain((data.len() as u64).to_le_bytes()));
+            data.extend(f32_bytes(numbers));
+        }
+    }
+    file.resize(file.len().next_multiple_of(32), 0);
+    [file, data].concat()
+}
+
+fn legacy(entries: &[(&str, &[f32], &[f32])]) -> Vec<u8> {
+    let mut file = (entries.len() as u32).to_le_bytes().to_vec();
+    for (name, sums, _) in entries {
+        let head = [(name.len() as u32).to_le_bytes().to_vec(), name.as_bytes().to_vec()].concat();
+        file.extend([head, vec![5, 0, 0, 0, sums.len() as u8, 0, 0, 0], f32_bytes(sums)].concat());
+    }
+    file
 }
