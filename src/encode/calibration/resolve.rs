@@ -214,7 +214,8 @@ fn calibrated(
         weights.iter_mut().for_each(|weight| *weight = weight.max(least));
     }
     let has_row_weights = !weights.is_empty();
-    let sensitivity = Sensitivity::new(inputs, added, weights).ok_or_else(|| {
+    let is_relative = unit != LossUnit::Model;
+    let sensitivity = Sensitivity::new(inputs, added, weights, is_relative).ok_or_else(|| {
         Error::invalid("the second moment of the inputs is not positive semi-definite")
     })?;
     let sensitivity = Arc::new(sensitivity);

@@ -24,8 +24,7 @@ pub struct LossyArgs {
     #[arg(long, value_name = "E", group = "target", help_heading = HEADING)]
     rel_error: Option<f64>,
 
-    /// Maximum relative error of outputs ‖(W−Ŵ)x‖/‖Wx‖ of every matrix, for inputs x with the
-    /// statistics
+    /// Maximum relative error of outputs ‖(W−Ŵ)x‖/‖Wx‖ of every matrix, with --statistics of x
     #[arg(long, value_name = "E", group = "target", requires = "statistics", help_heading = HEADING)]
     output_error: Option<f64>,
 
@@ -55,8 +54,7 @@ pub struct LossyArgs {
     #[arg(long, help_heading = HEADING)]
     row_scales: bool,
 
-    /// Statistics of inputs and outputs of weights, with which errors are counted in outputs; can be
-    /// repeated
+    /// Count errors in outputs, with statistics of inputs and outputs from this file; can be repeated
     ///
     /// A safetensors file, a folder of them or an .occ file. For the weight W it has some of W.gram
     /// (second moment of the inputs), W.inputs (input vectors), W.diag (diagonal of the second

@@ -38,18 +38,25 @@ pub(crate) struct Sensitivity {
     columns: Vec<f64>,
     /// Empty if all rows have the same weight.
     rows: Vec<f64>,
+    /// Whether the loss is relative to that of `Ŵ = 0`, since the weights have no scale.
+    is_relative: bool,
 }
 
 impl Sensitivity {
     /// `damping` was added to the diagonal of the second moment. `None` when it is not positive
     /// definite. O(n³) for n columns.
-    pub(crate) fn new(inputs: InputMoment, damping: f64, rows: Vec<f64>) -> Option<Self> {
+    pub(crate) fn new(
+        inputs: InputMoment,
+        damping: f64,
+        rows: Vec<f64>,
+        is_relative: bool,
+    ) -> Option<Self> {
         let columns = match &inputs {
             InputMoment::Full(moment) => unit_upper_factor(moment.as_ref())?.1,
             InputMoment::Diagonal(diagonal) => diagonal.clone(),
         };
         let is_positive = columns.iter().all(|&d| d.is_finite() && d > 0.0);
-        is_positive.then_some(Self { inputs, damping, columns, rows })
+        is_positive.then_some(Self { inputs, damping, columns, rows, is_relative })
     }
 
     /// The binary logarithms of column scales that make the loss of a unit error the same in all
@@ -66,6 +73,33 @@ impl Sensitivity {
     /// The weights of output rows; empty if all are the same.
     pub(super) fn rows(&self) -> &[f64] {
         &self.rows
+    }
+
+    /// The mean over all rows of the weight of an error that is 1 after division by the scale of its
+    /// row. `sample` has the rows of these numbers, without outliers; `share` is the number of rows
+    /// of the matrix for each of them.
+    pub(super) fn row_weight(
+        &self,
+        sample: &[f32],
+        numbers: impl Iterator<Item = usize>,
+        share: f64,
+        row_scale: impl Fn(usize) -> f64,
+    ) -> f64 {
+        let loss = |(number, weight): (usize, &f64)| weight * row_scale(number).powi(2);
+        let mean = match self.rows.len() {
+            0 => 1.0,
+            count => self.rows.iter().enumerate().map(loss).sum::<f64>() / count as f64,
+        };
+        if !self.is_relative {
+            return mean;
+        }
+        let mut weighted = sample.to_vec();
+        for (row, number) in weighted.chunks_exact_mut(self.columns.len()).zip(numbers) {
+            let root = self.rows.get(number).map_or(1.0, |weight| weight.sqrt() as f32);
+            row.iter_mut().for_each(|w| *w *= root);
+        }
+        let energy = self.output_energy(&weighted) * self.typical_share(&weighted) * share;
+        mean / energy.max(f64::MIN_POSITIVE)
     }
 
     /// `Σ w H wᵀ` over rows, the sum of the mean squares of their outputs. O(columns²) for each row.
@@ -94,7 +128,7 @@ impl Sensitivity {
     /// activations of attention sinks (Sun et al., 2024), may have nearly all of it, although the
     /// outputs of other inputs matter as much. The energy of a column counts up to a multiple of the
     /// median.
-    pub(super) fn typical_share(&self, rows: &[f32]) -> f64 {
+    fn typical_share(&self, rows: &[f32]) -> f64 {
         let mut energies = vec![0.0f64; self.columns.len()];
         for row in rows.chunks_exact(energies.len()) {
             energies.iter_mut().zip(row).for_each(|(sum, &w)| *sum += f64::from(w).powi(2));

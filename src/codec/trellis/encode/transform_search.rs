@@ -43,8 +43,7 @@ pub(crate) struct TransformSearch<'r> {
     outlier_share: f64,
     /// The energy of outputs per weight; 0 without statistics.
     output_energy: f64,
-    /// The weight of a squared error in scaled coordinates, as a mean over rows and relative to the
-    /// energy of outputs where rows have no weights.
+    /// The mean over rows of the weight of a squared error in scaled coordinates.
     row_weight: f64,
     /// Results of subspace searches, each with its number of basis vectors.
     subspaces: Mutex<Vec<(usize, Arc<Subspace>)>>,
@@ -85,23 +84,16 @@ impl<'r> TransformSearch<'r> {
         let outlier_share = outliers as f64 / sample.len().max(1) as f64;
         let sum: f64 = sample.iter().map(|&x| f64::from(x).powi(2)).sum();
         let rms = (sum / sample.len().max(1) as f64).sqrt();
-        let energy = sensitivity.as_deref().map_or(0.0, |sensitivity| {
-            let parts = sample.par_chunks(BAND * columns);
-            let parts: Vec<f64> = parts.map(|rows| sensitivity.output_energy(rows)).collect();
-            let sum: f64 = parts.iter().sum();
-            sum * rows as f64 / sampled_rows.max(1) as f64
-        });
         let given = sensitivity.as_deref();
-        let typical_share = given.map_or(1.0, |given| given.typical_share(&sample));
+        let energy = given.map_or(0.0, |given| given.output_energy(&sample));
+        // The scales change the sample.
+        let unscaled = given.map(|_| sample.clone());
         let scales = Arc::new(Scales::new(scaling, given, rows, columns, &mut sample, position));
-        let row_weight = match given.map(Sensitivity::rows) {
-            Some(weights) if !weights.is_empty() => {
-                let loss =
-                    |(number, weight): (usize, &f64)| weight * scales.row_scale(number).powi(2);
-                weights.iter().enumerate().map(loss).sum::<f64>() / rows.max(1) as f64
-            }
-            _ => 1.0 / (energy * typical_share).max(f64::MIN_POSITIVE),
-        };
+        let row_weight = given.zip(unscaled).map_or(1.0, |(given, unscaled)| {
+            let share = rows as f64 / sampled_rows.max(1) as f64;
+            let numbers = (0..sampled_rows).map(position);
+            given.row_weight(&unscaled, numbers, share, |number| scales.row_scale(number))
+        });
         let sample_crc = crc32fast::hash(sample.as_bytes());
         Ok(Self {
             source,
@@ -113,7 +105,7 @@ impl<'r> TransformSearch<'r> {
             sampled_rows,
             outlier_threshold,
             outlier_share,
-            output_energy: energy / (rows as f64 * columns as f64),
+            output_energy: energy / (sampled_rows.max(1) as f64 * columns as f64),
             row_weight,
             subspaces: Mutex::default(),
         })
