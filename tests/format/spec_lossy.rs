@@ -134,8 +134,8 @@ fn cases(dtype: Dtype) -> Vec<Case> {
         }),
         (
             "feedback, klt",
-            three_bits().calibration(statistics(900, 40)).coordinates(klt),
-            900,
+            three_bits().calibration(statistics(420, 40)).coordinates(klt),
+            420,
             40,
             |t| t.coding.column_scales && t.coding.row_scales && is_klt(&t.coding),
         ),
