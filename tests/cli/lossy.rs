@@ -161,6 +161,37 @@ fn statistics_count_errors_in_outputs() {
     failed(&output, 2, "a.weight.diag");
 }
 
+/// No output of a compression replaces one of its inputs or another output, even with --force.
+#[test]
+fn outputs_replace_neither_inputs_nor_each_other() {
+    let folder = lossy_folder();
+    folder.lossy(&["--bits", "9", "--save-plan", "plan.json"]);
+    let (original, plan) = (folder.read("l.safetensors"), folder.read("plan.json"));
+    let names = folder.names();
+    for options in [
+        &["--bits", "9", "--save-plan", "l.safetensors"][..],
+        &["--bits", "9", "--save-plan", "./l.safetensors"],
+        &["--bits", "9", "--report", "l.safetensors"],
+        &["--bits", "9", "-o", "l.safetensors"],
+        &["--plan", "plan.json", "-o", "plan.json"],
+        &["--plan", "plan.json", "--report", "plan.json"],
+        &["--bits", "9", "--statistics", "l.occ", "-o", "l.occ"],
+        &["--bits", "9", "--save-plan", "x", "--report", "x"],
+        &["--bits", "9", "--save-plan", "x", "-o", "x"],
+    ] {
+        let output = folder.run(&[&["compress", "l.safetensors", "--force"], options].concat());
+        failed(&output, 2, "error: ");
+        assert_eq!(folder.names(), names, "{options:?}");
+        assert!(folder.read("l.safetensors") == original && folder.read("plan.json") == plan);
+    }
+    let again = ["compress", "l.safetensors", "-o", "y.occ", "--save-plan", "plan.json"];
+    failed(&folder.run(&again), 2, "plan.json");
+    // A lossless plan is saved, too.
+    folder.lossy(&["--save-plan", "lossless.json"]);
+    let plan: Value = serde_json::from_slice(&folder.read("lossless.json")).unwrap();
+    assert_eq!(plan["tensors"], serde_json::json!({}));
+}
+
 #[test]
 fn contradictory_and_invalid_options_are_wrong_usage() {
     let folder = lossy_folder();

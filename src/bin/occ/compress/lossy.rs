@@ -5,7 +5,7 @@ use crate::progress::Progress;
 use clap::{Args, ValueEnum};
 use occ::convert::Checkpoint;
 use occ::{Calibration, Coordinates, Encoding, Plan, Weighting};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const HEADING: &str = "Lossy compression";
@@ -105,6 +105,16 @@ fn glob_and_bits(text: &str) -> Result<(String, f64), String> {
 }
 
 impl LossyArgs {
+    /// The files that are read besides the checkpoint.
+    pub fn inputs(&self) -> impl Iterator<Item = &Path> {
+        self.statistics.iter().chain(&self.plan).map(PathBuf::as_path)
+    }
+
+    /// The file that the plan is written to.
+    pub fn plan_output(&self) -> Option<&Path> {
+        self.save_plan.as_deref()
+    }
+
     /// The plan for a checkpoint: computed, or read from a file.
     pub fn plan(&self, checkpoint: &Checkpoint) -> Result<Plan, Failure> {
         let plan = match &self.plan {
@@ -122,10 +132,11 @@ impl LossyArgs {
                     encoding = encoding.calibration(calibration);
                 }
                 if encoding.is_lossless() && self.statistics.is_empty() {
-                    return Ok(Plan::default());
+                    Plan::default()
+                } else {
+                    let progress = Progress::bytes("planning", Some(checkpoint.tensor_bytes()));
+                    checkpoint.plan(&encoding, Some(&mut |bytes| progress.advance(bytes)))?
                 }
-                let progress = Progress::bytes("planning", Some(checkpoint.tensor_bytes()));
-                checkpoint.plan(&encoding, Some(&mut |bytes| progress.advance(bytes)))?
             }
         };
         self.warn_of_missing_statistics(&plan);

@@ -50,7 +50,11 @@ pub fn run(args: &CompressArgs) -> Result<(), Failure> {
     let output = output_path(args.output.as_ref(), &args.input, default_output)?;
     check_outputs(args, &output)?;
     let checkpoint = open(&args.input, &output)?;
-    check_distinct(checkpoint.paths(), &output)?;
+    let inputs: Vec<&Path> = checkpoint.paths().chain(args.lossy.inputs()).collect();
+    let further = [args.report.as_deref(), args.lossy.plan_output()];
+    for path in std::iter::once(&*output).chain(further.into_iter().flatten()) {
+        check_distinct(inputs.iter().copied(), path)?;
+    }
     let options = WriteOptions::default().overwrite(args.conversion.force);
     let mut writer = if is_dash(&output) {
         Writer::new(BufWriter::with_capacity(1 << 20, stdout()), options)?
@@ -86,14 +90,22 @@ fn check_outputs(args: &CompressArgs, output: &Path) -> Result<(), Failure> {
     if !args.conversion.force && output.is_file() {
         return exists(output);
     }
-    let Some(path) = &args.report else { return Ok(()) };
-    if is_dash(output) {
+    let (report, plan) = (args.report.as_deref(), args.lossy.plan_output());
+    if report.is_some() && is_dash(output) {
         return usage("a report is made from the finished file: it needs -o OUT");
     }
-    if std::path::absolute(path).ok() == std::path::absolute(output).ok() {
-        return usage("output and report are the same file");
+    let outputs = [Some(output), report, plan].into_iter().flatten();
+    let mut absolute: Vec<_> = outputs.filter_map(|path| std::path::absolute(path).ok()).collect();
+    let count = absolute.len();
+    absolute.sort_unstable();
+    absolute.dedup();
+    if absolute.len() < count {
+        return usage("two outputs are the same file");
     }
-    report::check(path, args.conversion.force)
+    if let Some(plan) = plan.filter(|plan| !args.conversion.force && plan.is_file()) {
+        return exists(plan);
+    }
+    report.map_or(Ok(()), |path| crate::report::check(path, args.conversion.force))
 }
 
 fn open(input: &Path, output: &Path) -> Result<Checkpoint, Failure> {
