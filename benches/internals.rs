@@ -95,8 +95,8 @@ mod quantizer {
     }
 
     #[divan::bench(args = kernels(), sample_count = 3)]
-    fn feedback_search_4096_columns(bencher: Bencher<'_, '_>, kernel: &str) {
-        measure(bencher, bench_internals::feedback_search(kernel, 3, 4096));
+    fn feedback_search_2048_columns(bencher: Bencher<'_, '_>, kernel: &str) {
+        measure(bencher, bench_internals::feedback_search(kernel, 3, 2048));
     }
 }
 
