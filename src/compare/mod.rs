@@ -116,8 +116,8 @@ impl CompareOptions {
 /// and decoding; `Cancelled`. Differences between models are not errors. For inputs,
 /// `InvalidArgument` with the name of the entry if its width does not match the weight, an element
 /// is not finite, a Gram matrix is not symmetric and positive semi-definite, a diagonal is
-/// negative, outputs overflow F64, or a weight has two entries other than a diagonal; `Unsupported` for inputs of F4, F6 and C64. Entries without a
-/// matching weight are listed in [`unused_inputs`](Comparison::unused_inputs).
+/// negative, outputs overflow F64, or a weight has two entries other than a diagonal; `Unsupported`
+/// for inputs of F4, F6 and C64. Entries without a matching weight are listed in [`unused_inputs`](Comparison::unused_inputs).
 pub fn compare(
     a: impl AsRef<Path>,
     b: impl AsRef<Path>,

@@ -50,16 +50,19 @@ fn truncated() -> Error {
     Error::corrupt("not a safetensors file: it ends within the header")
 }
 
+/// The library checks that the byte ranges are contiguous and match dtypes and shapes.
+fn parse(header: &[u8]) -> Result<Metadata> {
+    serde_json::from_slice(header)
+        .map_err(|error| Error::corrupt(format!("bad safetensors header: {error}")))
+}
+
 /// Parses a header. Returns its tensors in the order of their bytes, which fill the rest of the
 /// file without gaps.
 ///
 /// # Errors
 /// `Corrupt` if the safetensors library rejects the header; `Unsupported` for an unknown dtype.
 pub(super) fn parse_header(header: &[u8]) -> Result<Vec<HeaderEntry>> {
-    // The library checks that the byte ranges are contiguous and match dtypes and shapes.
-    let metadata: Metadata = serde_json::from_slice(header)
-        .map_err(|error| Error::corrupt(format!("bad safetensors header: {error}")))?;
-    let mut tensors = metadata
+    let mut tensors = parse(header)?
         .tensors()
         .into_iter()
         .map(|(name, info)| {
@@ -78,9 +81,7 @@ pub(super) fn parse_header(header: &[u8]) -> Result<Vec<HeaderEntry>> {
 /// # Errors
 /// As [`parse_header`].
 pub(super) fn metadata(header: &[u8], key: &str) -> Result<Option<String>> {
-    let metadata: Metadata = serde_json::from_slice(header)
-        .map_err(|error| Error::corrupt(format!("bad safetensors header: {error}")))?;
-    Ok(metadata.metadata().as_ref().and_then(|metadata| metadata.get(key)).cloned())
+    Ok(parse(header)?.metadata().as_ref().and_then(|metadata| metadata.get(key)).cloned())
 }
 
 /// Writes a header for contiguous tensors (name, dtype, shape, bytes) in this order.

@@ -3,7 +3,7 @@
 use super::diagonals::{Diagonals, WeightShape};
 use super::entry::Entry;
 use super::{Calibration, Kind};
-use crate::codec::trellis::{InputMoment, Sensitivity};
+use crate::codec::trellis::{FIRST_RANK, InputMoment, Sensitivity};
 use crate::encode::matrix::Matrix;
 use crate::encode::source::TensorSource;
 use crate::error::{Error, Result};
@@ -23,9 +23,6 @@ const VOCABULARY_DAMPING: f64 = 0.3;
 /// distributed by one over the rank: so that a word that the statistics miss still counts.
 const RANK_SHARE: f64 = 0.1;
 
-/// The rank of the first row: the first rows are often control tokens.
-const FIRST_RANK: f64 = 32.0;
-
 /// The least weight of a row as a share of the mean.
 const LEAST_WEIGHT: f64 = 1e-3;
 
@@ -38,7 +35,7 @@ pub(crate) struct Calibrated {
     pub(crate) sensitivity: Arc<Sensitivity>,
     pub(crate) has_row_weights: bool,
     /// Whether the matrix is stored as inputs × outputs.
-    pub(crate) is_stored_by_inputs: bool,
+    pub(crate) is_transposed: bool,
     pub(crate) unit: LossUnit,
 }
 
@@ -74,16 +71,15 @@ impl Calibration {
             [outputs, ref rest @ ..] => (outputs, rest.iter().product()),
             [] => return Ok(None),
         };
-        let is_stored_by_inputs =
-            (outputs, width) == (matrix.columns, matrix.rows) && outputs != width;
-        if !is_stored_by_inputs && (outputs, width) != (matrix.rows, matrix.columns) {
+        let is_transposed = (outputs, width) == (matrix.columns, matrix.rows) && outputs != width;
+        if !is_transposed && (outputs, width) != (matrix.rows, matrix.columns) {
             // The codec's rows are parts of the rows of inputs, or several of them.
             return self.resolve_others(source, matrix);
         }
         let is_vocabulary = TensorRole::of(source.name, 2).is_vocabulary(outputs, width);
         let damping = if is_vocabulary { VOCABULARY_DAMPING } else { DAMPING };
         let mut inputs = self.inputs(source.name, width)?;
-        if inputs.is_none() && !is_stored_by_inputs {
+        if inputs.is_none() && !is_transposed {
             let weight = weight_shape(source, matrix);
             let diagonal = self.other_numbers(|other| other.columns(weight))?;
             inputs = diagonal.map(InputMoment::Diagonal);
@@ -101,13 +97,13 @@ impl Calibration {
             (false, false) => LossUnit::Outputs,
             (false, true) => LossUnit::VocabularyOutputs,
         };
-        if is_stored_by_inputs {
+        if is_transposed {
             // The rows of the matrix are inputs: only the diagonal of their moment can be used.
             let columns = if weights.is_empty() { vec![1.0; outputs] } else { weights };
             let rows = inputs.map_or_else(|| vec![1.0; width], InputMoment::into_diagonal);
             let calibrated = calibrated(InputMoment::Diagonal(columns), rows, damping, unit);
             let calibrated = calibrated.map_err(|error| source.locate(error))?;
-            return Ok(Some(Calibrated { is_stored_by_inputs, ..calibrated }));
+            return Ok(Some(Calibrated { is_transposed, ..calibrated }));
         }
         let inputs = inputs.unwrap_or_else(|| InputMoment::Diagonal(vec![1.0; width]));
         let calibrated = calibrated(inputs, weights, damping, unit);
@@ -133,7 +129,7 @@ impl Calibration {
         let Some(rows) = self.other_numbers(|other| other.rows(weight))? else { return Ok(None) };
         let moment = InputMoment::Diagonal(vec![1.0; columns]);
         let calibrated = calibrated(moment, rows, damping, unit)?;
-        Ok(Some(Calibrated { is_stored_by_inputs: true, ..calibrated }))
+        Ok(Some(Calibrated { is_transposed: true, ..calibrated }))
     }
 
     /// Whether a weight is stored as inputs × outputs: its inputs have as many elements as it has
@@ -219,7 +215,7 @@ fn calibrated(
         Error::invalid("the second moment of the inputs is not positive semi-definite")
     })?;
     let sensitivity = Arc::new(sensitivity);
-    Ok(Calibrated { sensitivity, has_row_weights, is_stored_by_inputs: false, unit })
+    Ok(Calibrated { sensitivity, has_row_weights, is_transposed: false, unit })
 }
 
 /// A share of the mean diagonal element, to be added to each. All zeros become the identity.

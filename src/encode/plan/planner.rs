@@ -172,7 +172,7 @@ fn lossy_plan(
             plan.step = (f64::from(plan.step).log2() + factor).exp2() as f32;
         }
         TensorTarget::OutputNoise(share) if let Some((energy, weight)) = outputs => {
-            if calibrated.is_some_and(|calibrated| calibrated.is_stored_by_inputs) {
+            if calibrated.is_some_and(|calibrated| calibrated.is_transposed) {
                 return Err(Error::unsupported(
                     "a bound on the error of outputs of a matrix that is stored as inputs × outputs",
                 ));

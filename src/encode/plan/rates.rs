@@ -2,7 +2,7 @@
 
 use super::effort::{is_valid_step, planning_effort, step_for_noise};
 use super::planned_tensor::overhead_bits;
-use super::transform_choice::{Chosen, MIN_BITS, OUTLIER_POSITION_BITS, choose};
+use super::transform_choice::{Chosen, MIN_BITS, choose, outlier_bits};
 use crate::codec::trellis::{Rate, Scaling, TransformSearch};
 use crate::coordinates::BlockTransform;
 use crate::encode::encoding::{Encoding, FileTarget};
@@ -31,9 +31,7 @@ pub(crate) fn rates(
         let samples = requests.iter().map(|(encoding, _)| planning_effort(encoding.effort).sample);
         let search =
             TransformSearch::new(&matrix, Scaling::default(), None, samples.max().unwrap_or(0))?;
-        let outlier_bits =
-            search.outliers() * f64::from(OUTLIER_POSITION_BITS + source.dtype.bits());
-        let overhead_bits = overhead_bits(source) + outlier_bits;
+        let overhead_bits = overhead_bits(source) + outlier_bits(&search, source.dtype);
         let rate = |(encoding, shares): &(Encoding, &[f64])| {
             rates_of(&search, encoding, shares, overhead_bits)
         };

@@ -2,11 +2,12 @@
 
 use super::effort::{is_valid_step, planning_effort};
 use super::tensor_plan::{LossyPlan, RateCurve};
-use crate::codec::trellis::LearnedTransform;
 use crate::codec::trellis::{
-    Candidate, Effort, Scaling, Sensitivity, TransformChoice, TransformSearch, candidate_transforms,
+    Candidate, Effort, LearnedTransform, Scaling, Sensitivity, TransformChoice, TransformSearch,
+    candidate_transforms,
 };
 use crate::coordinates::{BlockTransform, Coordinates};
+use crate::dtype::Dtype;
 use crate::encode::encoding::Encoding;
 use crate::encode::matrix::Matrix;
 use crate::error::Result;
@@ -16,7 +17,12 @@ use std::sync::Arc;
 const OFFSETS: [f64; 3] = [-0.6, 0.0, 0.6];
 
 /// Bits of the position of an outlier.
-pub(super) const OUTLIER_POSITION_BITS: u32 = 32;
+const OUTLIER_POSITION_BITS: u32 = 32;
+
+/// The estimated bits of all outliers of a tensor.
+pub(super) fn outlier_bits(search: &TransformSearch<'_>, dtype: Dtype) -> f64 {
+    search.outliers() * f64::from(OUTLIER_POSITION_BITS + dtype.bits())
+}
 
 /// The rate of a lattice of zeros, in bits per weight.
 pub(super) const MIN_BITS: f64 = 0.02;
@@ -56,8 +62,7 @@ pub(super) fn measured_plan(
     }
     let chosen = choose(&search, encoding, expected as f32)?;
     let Some(Chosen { choice, candidate, gain }) = chosen else { return Ok(None) };
-    let outlier_bits = search.outliers() * f64::from(OUTLIER_POSITION_BITS + matrix.dtype.bits());
-    let overhead_bits = overhead_bits + outlier_bits;
+    let overhead_bits = overhead_bits + outlier_bits(&search, matrix.dtype);
     let (rate, noise) = measured_rates(&candidate, expected, effort, overhead_bits);
     let plan = LossyPlan {
         step: expected as f32,
@@ -106,8 +111,7 @@ pub(super) fn rates_at_step(
     let effort = planning_effort(plan.effort);
     let search = TransformSearch::new(matrix, plan.scaling(), sensitivity, effort.sample)?;
     let Some(candidate) = search.fit_learned(plan.choice(), learned)? else { return Ok(None) };
-    let outlier_bits = search.outliers() * f64::from(OUTLIER_POSITION_BITS + matrix.dtype.bits());
-    let overhead_bits = overhead_bits + outlier_bits;
+    let overhead_bits = overhead_bits + outlier_bits(&search, matrix.dtype);
     Ok(Some(measured_rates(&candidate, plan.step.into(), effort, overhead_bits).0))
 }
 

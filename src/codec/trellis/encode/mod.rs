@@ -37,7 +37,7 @@ pub(crate) use effort::Effort;
 pub(crate) use encoder::TrellisEncoder;
 pub(crate) use learned_transform::LearnedTransform;
 pub(crate) use rows::{MAX_COLUMNS, ROW_GROUP, Rows};
-pub(crate) use scaling::Scaling;
+pub(crate) use scaling::{FIRST_RANK, Scaling};
 pub(crate) use sensitivity::{InputMoment, Sensitivity};
 pub(crate) use transform_choice::{TransformChoice, candidate_transforms};
 pub(crate) use transform_search::TransformSearch;

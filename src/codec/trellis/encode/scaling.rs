@@ -39,7 +39,7 @@ const OUTLIER_ROW: f64 = 1e4;
 const RANK_EXPONENT: f64 = 0.25;
 
 /// The rank of the first row: the first rows are often control tokens, so small ranks do not count.
-const FIRST_RANK: f64 = 32.0;
+pub(crate) const FIRST_RANK: f64 = 32.0;
 
 impl RowScaler {
     fn by_rank(rows: usize) -> Self {

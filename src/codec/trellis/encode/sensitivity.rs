@@ -76,11 +76,12 @@ impl Sensitivity {
     }
 
     /// The mean over all rows of the weight of an error that is 1 after division by the scale of its
-    /// row. `sample` has the rows of these numbers, without outliers; `share` is the number of rows
-    /// of the matrix for each of them.
+    /// row. `sample` has the rows of these numbers, without outliers; `energy` is that of their outputs,
+    /// and `share` the number of rows of the matrix for each of them.
     pub(super) fn row_weight(
         &self,
-        sample: &[f32],
+        mut sample: Vec<f32>,
+        energy: f64,
         numbers: impl Iterator<Item = usize>,
         share: f64,
         row_scale: impl Fn(usize) -> f64,
@@ -93,12 +94,15 @@ impl Sensitivity {
         if !self.is_relative {
             return mean;
         }
-        let mut weighted = sample.to_vec();
-        for (row, number) in weighted.chunks_exact_mut(self.columns.len()).zip(numbers) {
-            let root = self.rows.get(number).map_or(1.0, |weight| weight.sqrt() as f32);
-            row.iter_mut().for_each(|w| *w *= root);
+        let mut energy = energy;
+        if !self.rows.is_empty() {
+            for (row, number) in sample.chunks_exact_mut(self.columns.len()).zip(numbers) {
+                let root = self.rows.get(number).map_or(1.0, |weight| weight.sqrt() as f32);
+                row.iter_mut().for_each(|w| *w *= root);
+            }
+            energy = self.output_energy(&sample);
         }
-        let energy = self.output_energy(&weighted) * self.typical_share(&weighted) * share;
+        let energy = energy * self.typical_share(&sample) * share;
         mean / energy.max(f64::MIN_POSITIVE)
     }
 

@@ -92,7 +92,7 @@ impl<'r> TransformSearch<'r> {
         let row_weight = given.zip(unscaled).map_or(1.0, |(given, unscaled)| {
             let share = rows as f64 / sampled_rows.max(1) as f64;
             let numbers = (0..sampled_rows).map(position);
-            given.row_weight(&unscaled, numbers, share, |number| scales.row_scale(number))
+            given.row_weight(unscaled, energy, numbers, share, |number| scales.row_scale(number))
         });
         let sample_crc = crc32fast::hash(sample.as_bytes());
         Ok(Self {
