@@ -37,6 +37,8 @@ pub enum TensorRole {
     Down,
     /// Output head: one row per token.
     Head,
+    /// Projection of the inputs of a model: of the patches of an image or the frames of a recording.
+    InputProjection,
     /// Kernel of a convolution.
     Convolution,
     /// Any other tensor.
@@ -61,6 +63,10 @@ const NAMES: &[(Role, &[&str])] = &[
             "embed_in",
             "wte",
             "shared.weight",
+            "embedding.weight",
+            "embeddings.weight",
+            "embed.weight",
+            "emb.weight",
         ],
     ),
     (
@@ -125,7 +131,21 @@ const NAMES: &[(Role, &[&str])] = &[
         ],
     ),
     (Role::Head, &["lm_head", "embed_out", "proj_out"]),
+    (
+        Role::InputProjection,
+        &[
+            "patch_embed",
+            "patch_embed.proj",
+            "patch_embedding",
+            "patch_embeddings",
+            "patch_embeddings.projection",
+            "conv_proj",
+        ],
+    ),
 ];
+
+/// Parts of names of convolutions that project the inputs of a model, outside of numbered layers.
+const INPUT_CONVOLUTIONS: [&str; 5] = ["conv1", "conv_in", "conv_stem", "_conv_stem", "stem.conv"];
 
 /// Components of matrices that GPT-2 stores as inputs × outputs.
 const GPT2_MATRICES: [&str; 2] = ["c_attn", "c_fc"];
@@ -142,7 +162,10 @@ impl TensorRole {
             }
         }
         match found {
-            (0, _) if dimensions > 2 && name.contains("conv") => Self::Convolution,
+            (0, _) if dimensions > 2 && name.contains("conv") => match is_input_convolution(name) {
+                true => Self::InputProjection,
+                false => Self::Convolution,
+            },
             (_, role) => role,
         }
     }
@@ -162,6 +185,7 @@ impl TensorRole {
             Self::GateUp => "gate_up",
             Self::Down => "down",
             Self::Head => "head",
+            Self::InputProjection => "input_projection",
             Self::Convolution => "convolution",
             Self::Other => "other",
         }
@@ -214,6 +238,11 @@ pub(crate) fn layer(name: &str) -> Option<(&str, u64)> {
         start += component.len() + 1;
     }
     None
+}
+
+fn is_input_convolution(name: &str) -> bool {
+    let is_in_layer = name.split('.').any(|component| component.parse::<u64>().is_ok());
+    !is_in_layer && INPUT_CONVOLUTIONS.iter().any(|part| has_components(name, part))
 }
 
 /// Whether `name` contains `part` as whole components between dots.

@@ -129,6 +129,7 @@ mod tests {
             gain: 0.0,
             max_noise: None,
             max_output_noise: None,
+            statistics: Vec::new(),
             shares_budget: true,
             rate: RateCurve { min_bits: 0.0, points },
         };

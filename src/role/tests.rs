@@ -101,6 +101,8 @@ fn names_determine_roles() {
         ("gpt_neox.layers.1.mlp.dense_4h_to_h.weight", Role::Down),
         ("embed_out.weight", Role::Head),
         ("wte.weight", Role::Embedding),
+        ("embedding.weight", Role::Embedding),
+        ("encoder.embeddings.weight", Role::Embedding),
         ("wpe.weight", Role::PositionEmbedding),
         ("h.11.attn.c_attn.weight", Role::QueryKeyValue),
         ("transformer.h.11.attn.c_proj.weight", Role::AttentionOutput),
@@ -116,12 +118,16 @@ fn names_determine_roles() {
         ("decoder.blocks.2.mlp.2.weight", Role::Down),
         ("decoder.blocks.2.cross_attn.out.weight", Role::AttentionOutput),
         ("backbone.layers.3.mixer.in_proj.weight", Role::GateUp),
+        ("vit.embeddings.patch_embeddings.projection.weight", Role::InputProjection),
+        ("visual.patch_embed.proj.weight", Role::InputProjection),
         ("0.weight", Role::Other),
     ] {
         assert_eq!(Role::of(name, 2), role, "{name}");
         assert_eq!(serde_json::to_value(role).unwrap(), role.name());
     }
-    assert_eq!(Role::of("model.encoder.conv1.weight", 3), Role::Convolution);
+    assert_eq!(Role::of("model.encoder.conv1.weight", 3), Role::InputProjection);
+    assert_eq!(Role::of("model.encoder.conv2.weight", 3), Role::Convolution);
+    assert_eq!(Role::of("layer1.0.conv1.weight", 4), Role::Convolution);
     assert_eq!(Role::of("model.encoder.conv1.weight", 2), Role::Other);
 }
 

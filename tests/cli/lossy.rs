@@ -140,8 +140,10 @@ fn statistics_count_errors_in_outputs() {
         let common = ["compress", "l.safetensors", "--force", "--statistics", "x.safetensors"];
         folder.run(&[&common[..], options].concat())
     };
-    let output = run(&["--bits", "10", "--save-plan", "plan.json"]);
+    let output = run(&["--bits", "10", "--save-plan", "plan.json", "--report", "r.html"]);
     succeeded(&output);
+    let report = String::from_utf8(folder.read("r.html")).unwrap();
+    assert!(report.contains("Statistics of inputs and outputs") && report.contains(">diag<"));
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(stderr.contains("c.weight.diag") && stderr.contains("b.weight"), "{stderr}");
     let file = folder.read("l.occ");

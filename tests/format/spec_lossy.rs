@@ -139,7 +139,7 @@ fn cases(dtype: Dtype) -> Vec<Case> {
             40,
             |t| t.coding.column_scales && t.coding.row_scales && is_klt(&t.coding),
         ),
-        ("coarse", Encoding::lossless().bits_for("*", 1.0), 300, 90, |t| {
+        ("coarse", Encoding::lossless().bits_for("*", 0.5), 300, 90, |t| {
             t.coding.snr_db().is_some_and(|snr| snr < 12.0)
         }),
     ]

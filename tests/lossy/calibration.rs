@@ -4,7 +4,7 @@ use crate::common::{Random, Sample, assert_valid, f32_sample, lossy, safetensors
 use occ::convert::Checkpoint;
 use occ::{
     Calibration, ColumnScales, CompareOptions, Dtype, Encoding, Error, Plan, Reader, RowScales,
-    WriteOptions, Writer,
+    StatisticsKind, WriteOptions, Writer,
 };
 use std::fs;
 use std::path::Path;
@@ -207,6 +207,11 @@ fn plans_say_which_tensors_are_calibrated() {
         let lossy = plan.get(name).unwrap().lossy.as_ref().unwrap();
         (lossy.row_scales, lossy.column_scales, lossy.is_calibrated())
     };
+    let kinds = |name: &str| plan.get(name).unwrap().lossy.as_ref().unwrap().statistics.clone();
+    assert_eq!(kinds("embed_tokens.weight"), [StatisticsKind::Counts]);
+    assert_eq!(kinds("a.q_proj.weight"), [StatisticsKind::Gram, StatisticsKind::Rows]);
+    assert_eq!(kinds("a.k_proj.weight"), [StatisticsKind::Gram]);
+    assert!(kinds("b.weight").is_empty());
     let (rows, columns) = (RowScales::Statistics, ColumnScales::Statistics);
     assert_eq!(scales("embed_tokens.weight"), (rows, columns, true));
     assert_eq!(scales("a.q_proj.weight"), (rows, columns, true));
@@ -218,6 +223,37 @@ fn plans_say_which_tensors_are_calibrated() {
     assert_eq!(error.location().unwrap().tensor.as_deref(), Some("embed_tokens.weight"));
     again.set_calibration(&calibration);
     assert_eq!(encoded(&checkpoint, &again).unwrap(), encoded(&checkpoint, &plan).unwrap());
+}
+
+/// What statistics save in other tensors is shared with a tensor that has none: at the same budget
+/// its error is smaller than without any statistics.
+#[test]
+fn tensors_without_statistics_gain_from_those_of_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let samples = vec![
+        weights("a.q_proj.weight", 4 * ROWS, COLUMNS, 50),
+        weights("a.k_proj.weight", 4 * ROWS, COLUMNS, 51),
+        weights("embed_positions.weight", ROWS, COLUMNS, 52),
+    ];
+    let checkpoint = checkpoint(folder.path(), &samples);
+    let moment = gram(&inputs(600, COLUMNS, 53), COLUMNS);
+    let mut calibration = Calibration::default();
+    let square = [COLUMNS, COLUMNS];
+    calibration.add("a.q_proj.weight.gram", Dtype::F32, &square, bytes(&moment)).unwrap();
+    calibration.share("a.k_proj.weight", "a.q_proj.weight");
+    for bits in [3.0, 5.0] {
+        let encoding = Encoding::bits(bits);
+        let errors =
+            [encoding.clone(), encoding.calibration(calibration.clone())].map(|encoding| {
+                let plan = checkpoint.plan(&encoding, None).unwrap();
+                let file = encoded(&checkpoint, &plan).unwrap();
+                let reader = Reader::new(&*file).unwrap();
+                let tensor = reader.get("embed_positions.weight").unwrap().unwrap();
+                tensor.coding().unwrap().unwrap().rel_error()
+            });
+        let gain = (errors[0] / errors[1]).log2();
+        assert!((0.3..1.2).contains(&gain), "{bits} bits: {gain}");
+    }
 }
 
 #[test]

@@ -29,9 +29,10 @@ pub enum RowScales {
     /// The root mean square of each row: the relative error is the same in all rows.
     #[cfg_attr(feature = "encode", serde(alias = "loudness"))]
     Rms,
-    /// The fourth root of the row's rank: for vocabularies, whose first rows are the most
-    /// frequent.
-    Rank,
+    /// The fourth root of the row's rank and the square root of its root mean square: for
+    /// vocabularies, whose first rows are the most frequent.
+    #[cfg_attr(feature = "encode", serde(alias = "rank"))]
+    Vocabulary,
     /// A power of the weight that statistics give the errors of each output.
     Statistics,
 }

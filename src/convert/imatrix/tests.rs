@@ -1,6 +1,6 @@
 use super::*;
 use crate::dtype::Dtype;
-use crate::encode::{Encoding, Plan, TensorSource};
+use crate::encode::{Encoding, Plan, StatisticsKind, TensorPlan, TensorSource};
 use proptest::prelude::*;
 use std::fs;
 
@@ -295,8 +295,13 @@ fn plans_use_the_numbers() {
     let halves: Vec<f32> = sums.iter().map(|sum| sum / 2.0).collect();
     let mut same = Calibration::default();
     same.add(&format!("{Q}.diag"), Dtype::F32, &[64], bytes(&halves)).unwrap();
-    let found = plan(&[96, 64], imatrix());
-    assert_eq!(found, plan(&[96, 64], same));
+    let mut found = plan(&[96, 64], imatrix());
+    let mut expected = plan(&[96, 64], same);
+    let statistics =
+        |plan: &mut TensorPlan| std::mem::take(&mut plan.lossy.as_mut().unwrap().statistics);
+    assert_eq!(statistics(&mut found), [StatisticsKind::ImportanceMatrix]);
+    assert_eq!(statistics(&mut expected), [StatisticsKind::Diag]);
+    assert_eq!(found, expected);
     assert_ne!(found, plan(&[96, 64], Calibration::default()));
     // Rows of a weight that is stored as inputs × outputs.
     assert_ne!(plan(&[64, 96], imatrix()), plan(&[64, 96], Calibration::default()));

@@ -16,6 +16,7 @@ pub(crate) use diagonals::Diagonals;
 pub(crate) use diagonals::WeightShape;
 use entry::Entry;
 pub(super) use resolve::{Calibrated, LossUnit};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 #[cfg(feature = "convert")]
@@ -68,38 +69,47 @@ impl fmt::Debug for Calibration {
     }
 }
 
-/// The last component of the name of an entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+/// A kind of statistics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum StatisticsKind {
+    /// The second moment of the inputs: `gram`.
     Gram,
+    /// Input vectors: `inputs`.
     Inputs,
-    Diagonal,
+    /// The diagonal of the second moment: `diag`.
+    Diag,
+    /// The weight of each output: `rows`.
     Rows,
+    /// How often each row was read: `counts`.
     Counts,
+    /// The diagonal of the second moment, in an importance matrix.
+    ImportanceMatrix,
 }
 
-impl Kind {
-    const ALL: [(&str, Self); 5] = [
-        (".gram", Self::Gram),
-        (".inputs", Self::Inputs),
-        (".diag", Self::Diagonal),
-        (".rows", Self::Rows),
-        (".counts", Self::Counts),
-    ];
+use StatisticsKind as Kind;
 
-    const fn suffix(self) -> &'static str {
+impl StatisticsKind {
+    /// The kinds with entries of their own.
+    const OF_ENTRIES: [Self; 5] = [Self::Gram, Self::Inputs, Self::Diag, Self::Rows, Self::Counts];
+
+    /// The name: the last component of the names of entries, and the one in JSON.
+    pub const fn name(self) -> &'static str {
         match self {
-            Self::Gram => ".gram",
-            Self::Inputs => ".inputs",
-            Self::Diagonal => ".diag",
-            Self::Rows => ".rows",
-            Self::Counts => ".counts",
+            Self::Gram => "gram",
+            Self::Inputs => "inputs",
+            Self::Diag => "diag",
+            Self::Rows => "rows",
+            Self::Counts => "counts",
+            Self::ImportanceMatrix => "importance_matrix",
         }
     }
 
     /// The weight and the kind of an entry.
     fn split(name: &str) -> Option<(&str, Self)> {
-        Self::ALL.iter().find_map(|&(suffix, kind)| Some((name.strip_suffix(suffix)?, kind)))
+        let (weight, last) = name.rsplit_once('.')?;
+        Some((weight, Self::OF_ENTRIES.into_iter().find(|kind| kind.name() == last)?))
     }
 }
 
@@ -136,7 +146,7 @@ impl Calibration {
 
     fn insert(&mut self, name: &str, entry: Entry) -> Result<()> {
         if Kind::split(name).is_none() {
-            let suffixes: Vec<&str> = Kind::ALL.iter().map(|&(suffix, _)| suffix).collect();
+            let suffixes = Kind::OF_ENTRIES.map(|kind| format!(".{}", kind.name()));
             return Err(Error::invalid(format!(
                 "the name of statistics must end in one of {}",
                 suffixes.join(", ")
@@ -179,13 +189,13 @@ impl Calibration {
 
     /// The entry of a kind for a weight. Inputs may be those of another weight.
     fn entry(&self, name: &str, kind: Kind) -> Option<(String, &Entry)> {
-        let own = format!("{name}{}", kind.suffix());
+        let own = format!("{name}.{}", kind.name());
         if let Some(entry) = self.entries.get(&own) {
             return Some((own, entry));
         }
-        let is_shared = matches!(kind, Kind::Gram | Kind::Inputs | Kind::Diagonal);
+        let is_shared = matches!(kind, Kind::Gram | Kind::Inputs | Kind::Diag);
         let owner = self.owners.get(name).filter(|_| is_shared)?;
-        let shared = format!("{owner}{}", kind.suffix());
+        let shared = format!("{owner}.{}", kind.name());
         let entry = self.entries.get(&shared)?;
         Some((shared, entry))
     }

@@ -2,7 +2,7 @@
 
 use super::diagonals::{Diagonals, WeightShape};
 use super::entry::Entry;
-use super::{Calibration, Kind};
+use super::{Calibration, StatisticsKind as Kind};
 use crate::codec::trellis::{FIRST_RANK, InputMoment, Sensitivity};
 use crate::encode::matrix::Matrix;
 use crate::encode::source::TensorSource;
@@ -37,6 +37,8 @@ pub(crate) struct Calibrated {
     /// Whether the matrix is stored as inputs × outputs.
     pub(crate) is_transposed: bool,
     pub(crate) unit: LossUnit,
+    /// The statistics that it is from.
+    pub(crate) kinds: Vec<Kind>,
 }
 
 /// The unit of the loss of a tensor. Losses in the same unit can be compared.
@@ -78,14 +80,16 @@ impl Calibration {
         }
         let is_vocabulary = TensorRole::of(source.name, 2).is_vocabulary(outputs, width);
         let damping = if is_vocabulary { VOCABULARY_DAMPING } else { DAMPING };
-        let mut inputs = self.inputs(source.name, width)?;
+        let mut kinds = Vec::new();
+        let mut inputs = self.inputs(source.name, width, &mut kinds)?;
         if inputs.is_none() && !is_transposed {
             let weight = weight_shape(source, matrix);
             let diagonal = self.other_numbers(|other| other.columns(weight))?;
+            kinds.extend(diagonal.as_ref().map(|_| Kind::ImportanceMatrix));
             inputs = diagonal.map(InputMoment::Diagonal);
         }
-        let (mut weights, is_comparable) =
-            self.row_weights(source.name, outputs)?.unwrap_or_default();
+        let mut weights = self.row_weights(source.name, outputs, &mut kinds)?;
+        let is_comparable = kinds.contains(&Kind::Rows);
         if inputs.is_none() && weights.is_empty() {
             return self.resolve_others(source, matrix);
         }
@@ -103,11 +107,12 @@ impl Calibration {
             let rows = inputs.map_or_else(|| vec![1.0; width], InputMoment::into_diagonal);
             let calibrated = calibrated(InputMoment::Diagonal(columns), rows, damping, unit);
             let calibrated = calibrated.map_err(|error| source.locate(error))?;
-            return Ok(Some(Calibrated { is_transposed, ..calibrated }));
+            return Ok(Some(Calibrated { is_transposed, kinds, ..calibrated }));
         }
         let inputs = inputs.unwrap_or_else(|| InputMoment::Diagonal(vec![1.0; width]));
-        let calibrated = calibrated(inputs, weights, damping, unit);
-        calibrated.map(Some).map_err(|error| source.locate(error))
+        let calibrated =
+            calibrated(inputs, weights, damping, unit).map_err(|error| source.locate(error))?;
+        Ok(Some(Calibrated { kinds, ..calibrated }))
     }
 
     /// The sensitivity by statistics with other names.
@@ -124,38 +129,43 @@ impl Calibration {
         };
         if let Some(diagonal) = self.other_numbers(|other| other.columns(weight))? {
             let moment = InputMoment::Diagonal(diagonal);
-            return calibrated(moment, Vec::new(), damping, unit).map(Some);
+            let calibrated = calibrated(moment, Vec::new(), damping, unit)?;
+            return Ok(Some(Calibrated { kinds: vec![Kind::ImportanceMatrix], ..calibrated }));
         }
         let Some(rows) = self.other_numbers(|other| other.rows(weight))? else { return Ok(None) };
         let moment = InputMoment::Diagonal(vec![1.0; columns]);
         let calibrated = calibrated(moment, rows, damping, unit)?;
-        Ok(Some(Calibrated { is_transposed: true, ..calibrated }))
+        let kinds = vec![Kind::ImportanceMatrix];
+        Ok(Some(Calibrated { is_transposed: true, kinds, ..calibrated }))
     }
 
     /// Whether a weight is stored as inputs × outputs: its inputs have as many elements as it has
     /// rows, and it has another number of columns.
     fn is_transposed(&self, name: &str, rows: usize, columns: usize) -> bool {
-        let kinds = [Kind::Gram, Kind::Inputs, Kind::Diagonal];
+        let kinds = [Kind::Gram, Kind::Inputs, Kind::Diag];
         let entry = kinds.into_iter().find_map(|kind| self.entry(name, kind));
         let width = entry.and_then(|(_, entry)| entry.shape.last());
         rows != columns && width == Some(&rows)
     }
 
-    /// The second moment of the inputs of a weight.
-    fn inputs(&self, name: &str, columns: usize) -> Result<Option<InputMoment>> {
-        if let Some((name, entry)) = self.entry(name, Kind::Gram) {
-            let gram = gram(entry, columns).map_err(|error| entry.locate(&name, error))?;
-            return Ok(Some(InputMoment::Full(gram)));
+    /// The second moment of the inputs of a weight. Adds the kind of the entry to `kinds`.
+    fn inputs(
+        &self,
+        name: &str,
+        columns: usize,
+        kinds: &mut Vec<Kind>,
+    ) -> Result<Option<InputMoment>> {
+        for kind in [Kind::Gram, Kind::Inputs, Kind::Diag] {
+            let Some((name, entry)) = self.entry(name, kind) else { continue };
+            let moment = match kind {
+                Kind::Gram => gram(entry, columns).map(InputMoment::Full),
+                Kind::Inputs => second_moment(entry, columns).map(InputMoment::Full),
+                _ => entry.weights(columns).map(InputMoment::Diagonal),
+            };
+            kinds.push(kind);
+            return moment.map(Some).map_err(|error| entry.locate(&name, error));
         }
-        if let Some((name, entry)) = self.entry(name, Kind::Inputs) {
-            let moment = second_moment(entry, columns);
-            return Ok(Some(InputMoment::Full(
-                moment.map_err(|error| entry.locate(&name, error))?,
-            )));
-        }
-        let Some((name, entry)) = self.entry(name, Kind::Diagonal) else { return Ok(None) };
-        let diagonal = entry.weights(columns).map_err(|error| entry.locate(&name, error))?;
-        Ok(Some(InputMoment::Diagonal(diagonal)))
+        Ok(None)
     }
 
     /// The first result of statistics with other names.
@@ -166,15 +176,15 @@ impl Calibration {
         self.others.iter().find_map(|other| find(&**other).transpose()).transpose()
     }
 
-    /// The weights of output rows, and whether they are absolute.
-    fn row_weights(&self, name: &str, rows: usize) -> Result<Option<(Vec<f64>, bool)>> {
-        for (kind, is_comparable) in [(Kind::Rows, true), (Kind::Counts, false)] {
+    /// The weights of output rows; none without an entry. Adds the kind of the entry to `kinds`.
+    fn row_weights(&self, name: &str, rows: usize, kinds: &mut Vec<Kind>) -> Result<Vec<f64>> {
+        for kind in [Kind::Rows, Kind::Counts] {
             if let Some((name, entry)) = self.entry(name, kind) {
-                let weights = entry.weights(rows).map_err(|error| entry.locate(&name, error))?;
-                return Ok(Some((weights, is_comparable)));
+                kinds.push(kind);
+                return entry.weights(rows).map_err(|error| entry.locate(&name, error));
             }
         }
-        Ok(None)
+        Ok(Vec::new())
     }
 }
 
@@ -215,7 +225,7 @@ fn calibrated(
         Error::invalid("the second moment of the inputs is not positive semi-definite")
     })?;
     let sensitivity = Arc::new(sensitivity);
-    Ok(Calibrated { sensitivity, has_row_weights, is_transposed: false, unit })
+    Ok(Calibrated { sensitivity, has_row_weights, is_transposed: false, unit, kinds: Vec::new() })
 }
 
 /// A share of the mean diagonal element, to be added to each. All zeros become the identity.

@@ -140,7 +140,7 @@ fn lossy_plan(
     let relative_step = relative_step.clamp(1e-4, 4.0);
     let calibration = encoding.calibration.0.as_ref();
     let calibrated = calibration.map_or(Ok(None), |all| all.resolve(source, matrix))?;
-    let scaling = scaling(encoding, target, source.name, matrix, calibrated.as_ref());
+    let scaling = scaling(encoding, target, source, matrix, calibrated.as_ref());
     let overhead = overhead_bits(source);
     let sensitivity = calibrated.as_ref().map(|calibrated| Arc::clone(&calibrated.sensitivity));
     let measured = measured_plan(matrix, encoding, scaling, sensitivity, relative_step, overhead)?;
@@ -148,6 +148,7 @@ fn lossy_plan(
     else {
         return Ok(None);
     };
+    plan.statistics = calibrated.as_ref().map_or_else(Vec::new, |found| found.kinds.clone());
     let learned = Learned {
         transform: learned,
         calibration: calibrated.as_ref().and(calibration).map(Arc::clone),
@@ -162,7 +163,7 @@ fn lossy_plan(
         TensorTarget::Lossless => return Ok(None),
         TensorTarget::SharedBits(_) => {
             plan.shares_budget = true;
-            let factor = relative_weight(encoding.weighting, source.elements() as f64);
+            let factor = relative_step_of(encoding.weighting, source);
             plan.step = (f64::from(plan.step) * factor) as f32;
         }
         TensorTarget::OwnBits(bits) => {
@@ -213,17 +214,18 @@ fn step_for([(x0, y0), (x1, y1), (x2, y2)]: [(f64, f64); 3], noise: f64) -> f64 
 fn scaling(
     encoding: &Encoding,
     target: TensorTarget,
-    name: &str,
+    source: &TensorSource<'_>,
     matrix: &Matrix<'_>,
     calibrated: Option<&Calibrated>,
 ) -> Scaling {
+    let (name, dimensions) = (source.name, source.shape.len());
     let (rows, columns) = (matrix.rows, matrix.columns);
     if let Some(calibrated) = calibrated {
         // The bound is on the sum over all outputs.
         let rows = match calibrated.unit {
             _ if matches!(target, TensorTarget::OutputNoise(_)) => RowScales::None,
             _ if calibrated.has_row_weights => RowScales::Statistics,
-            LossUnit::VocabularyOutputs => RowScales::Rank,
+            LossUnit::VocabularyOutputs => RowScales::Vocabulary,
             LossUnit::Model | LossUnit::Outputs => RowScales::None,
         };
         return Scaling { rows, columns: ColumnScales::Statistics };
@@ -231,13 +233,15 @@ fn scaling(
     let weighted = encoding.weighting == Weighting::Operator;
     let is_bounded = matches!(target, TensorTarget::Noise(_) | TensorTarget::OutputNoise(_));
     let weighted = weighted && !is_bounded;
-    let role = TensorRole::of(name, 2);
+    let role = TensorRole::of(name, dimensions);
     let is_vocabulary = weighted && role.is_vocabulary(rows, columns);
     let has_normalised_columns = weighted && has_normalised_columns(role, name, rows, columns);
     Scaling {
         rows: match is_vocabulary {
             _ if encoding.row_scales => RowScales::Rms,
-            true => RowScales::Rank,
+            true => RowScales::Vocabulary,
+            // The RMS of their rows ranges over orders of magnitude, and quiet ones count as much.
+            false if weighted && role == TensorRole::InputProjection => RowScales::Rms,
             false => RowScales::None,
         },
         columns: match has_normalised_columns && rows >= ROWS_FOR_COLUMN_SCALES {
@@ -251,15 +255,23 @@ fn scaling(
 const ROWS_FOR_COLUMN_SCALES: usize = 64;
 
 /// The step of a tensor relative to its RMS, compared to that of other tensors.
-fn relative_weight(weighting: Weighting, weights: f64) -> f64 {
-    match weighting {
-        Weighting::Operator => (weights / MANY).min(1.0).powf(0.125),
-        Weighting::RelativeError => 1.0,
+fn relative_step_of(weighting: Weighting, source: &TensorSource<'_>) -> f64 {
+    if weighting == Weighting::RelativeError {
+        return 1.0;
+    }
+    let by_size = (source.elements() as f64 / MANY).min(1.0).powf(0.125);
+    match TensorRole::of(source.name, source.shape.len()) {
+        TensorRole::PositionEmbedding => by_size * POSITION_STEP,
+        _ => by_size,
     }
 }
 
 /// The number of weights from which the step grows no further.
 const MANY: f64 = (1 << 22) as f64;
+
+/// The step of position embeddings: they have few weights, and their errors are part of the inputs of
+/// all layers for all tokens.
+const POSITION_STEP: f64 = 0.5;
 
 /// Gives the tensors that share a budget, in bits per weight of the file, the bits that the others
 /// leave.

@@ -3,7 +3,7 @@
 use crate::codec::trellis::{LearnedTransform, Scaling, TransformChoice};
 use crate::codec::{ColumnScales, RowScales};
 use crate::coordinates::BlockTransform;
-use crate::encode::calibration::Calibration;
+use crate::encode::calibration::{Calibration, StatisticsKind};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -71,6 +71,9 @@ pub struct LossyPlan {
     pub max_noise: Option<f64>,
     /// The largest squared error of the outputs, as a share of their energy.
     pub max_output_noise: Option<f64>,
+    /// The statistics that the plan was made with.
+    #[serde(default)]
+    pub statistics: Vec<StatisticsKind>,
     /// Whether the step may be changed to keep to the budget of the file.
     pub shares_budget: bool,
     /// The estimated rate as a function of the step.

@@ -75,6 +75,7 @@ pub(super) fn measured_plan(
         gain,
         max_noise: None,
         max_output_noise: None,
+        statistics: Vec::new(),
         shares_budget: false,
         rate,
     };

@@ -1,40 +1,47 @@
 //! `occ demo`: compression and decompression of a model, with sizes, speeds and errors.
 
+mod lossy;
 mod model;
 mod sizes;
 
 use crate::failure::Failure;
-use crate::numbers::{Bytes, bits_per_weight, counted, grouped, ratio};
+use crate::numbers::{Bytes, counted, grouped};
 use crate::output::print;
 use crate::progress::{Progress, watch_for_interrupts};
 use crate::table::{Align, Table};
 use crate::timing::timed;
 use clap::Args;
 use occ::convert::{self, Checkpoint, Target};
-use occ::{Encoding, Plan, Reader, VerifyOptions, WriteOptions, Writer};
+use occ::{Plan, Reader, VerifyOptions, WriteOptions, Writer};
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 /// Compress and decompress a random model, or another one, and print sizes, speeds and errors.
 ///
-/// Without MODEL a checkpoint of 20 million random weights is used, always the same. All files are
-/// in a temporary folder.
+/// Without MODEL a checkpoint of 20 million random weights and random inputs of its matrices are
+/// used, always the same. All files are in a temporary folder.
 #[derive(Args)]
 pub struct DemoArgs {
     /// A .safetensors file or a checkpoint folder
     model: Option<PathBuf>,
+
+    /// Statistics of the model's inputs and outputs, as for compress, in a safetensors file
+    #[arg(long, value_name = "FILE", requires = "model")]
+    statistics: Option<PathBuf>,
 }
 
 pub fn run(args: &DemoArgs) -> Result<(), Failure> {
     watch_for_interrupts();
     let folder = tempfile::tempdir().map_err(occ::Error::from)?;
-    let (title, model) = match &args.model {
-        Some(model) => (model.display().to_string(), model.clone()),
+    let (title, model, statistics) = match &args.model {
+        Some(model) => (model.display().to_string(), model.clone(), args.statistics.clone()),
         None => {
             let path = folder.path().join("demo.safetensors");
+            let inputs = folder.path().join("inputs.safetensors");
             model::write(&path).map_err(occ::Error::from)?;
-            ("A random checkpoint".to_owned(), path)
+            model::write_inputs(&inputs).map_err(occ::Error::from)?;
+            ("A random checkpoint".to_owned(), path, Some(inputs))
         }
     };
     let checkpoint = Checkpoint::open(&model)?;
@@ -62,61 +69,8 @@ pub fn run(args: &DemoArgs) -> Result<(), Failure> {
     text.push_str(&format!(
         "Identical: all {bytes} bytes were restored.\n\nLossy compression:\n\n"
     ));
-    text.push_str(&lossy_table(&checkpoint, folder.path())?.render());
+    text.push_str(&lossy::table(&checkpoint, &model, statistics.as_deref(), folder.path())?);
     print(&text)
-}
-
-/// Bit budgets, in bits per weight.
-const BUDGETS: [f64; 3] = [4.0, 3.0, 2.0];
-
-/// Size and error for each bit budget.
-fn lossy_table(checkpoint: &Checkpoint, folder: &Path) -> Result<Table, Failure> {
-    let columns = [
-        ("option", Align::Left),
-        ("bits/weight", Align::Right),
-        (".occ", Align::Right),
-        ("ratio", Align::Right),
-        ("SNR dB", Align::Right),
-        ("seconds", Align::Right),
-    ];
-    let mut table = Table::new(&columns);
-    for bits in BUDGETS {
-        let coded = folder.join("lossy.occ");
-        let encoding = Encoding::bits(bits);
-        let compressed = timed(|| compress(checkpoint, &coded, &plan(checkpoint, &encoding)?));
-        let (snr, seconds) = match compressed {
-            // Lossless tensors and headers exceed the budget of a model without large matrices.
-            Err(Failure::Usage(_)) => {
-                let none = String::new;
-                table.row([
-                    format!("--bits {bits}"),
-                    "too few".into(),
-                    none(),
-                    none(),
-                    none(),
-                    none(),
-                ]);
-                continue;
-            }
-            other => other?,
-        };
-        verify(&coded)?;
-        let bytes = std::fs::metadata(&coded).map_err(occ::Error::from)?.len();
-        table.row([
-            format!("--bits {bits}"),
-            format!("{:.3}", bits_per_weight(bytes, checkpoint.weights())),
-            Bytes(bytes).to_string(),
-            format!("{:.3}", ratio(bytes, checkpoint.file_bytes())),
-            snr.map_or_else(|| "lossless".into(), |snr| format!("{snr:.1}")),
-            format!("{seconds:.2}"),
-        ]);
-    }
-    Ok(table)
-}
-
-fn plan(checkpoint: &Checkpoint, encoding: &Encoding) -> Result<Plan, Failure> {
-    let progress = Progress::bytes("planning", Some(checkpoint.tensor_bytes()));
-    Ok(checkpoint.plan(encoding, Some(&mut |bytes| progress.advance(bytes)))?)
 }
 
 /// Compresses; returns the SNR in decibels, if a tensor is lossy.

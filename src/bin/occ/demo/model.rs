@@ -13,6 +13,13 @@ const HIDDEN: usize = 2048;
 const LAYERS: usize = 4;
 const VOCABULARY: usize = 15_360;
 
+/// Every column with this period has large weights in an MLP, and small inputs.
+const OUTLIER_PERIOD: usize = 171;
+
+/// Input vectors, and the directions that they have in common.
+const INPUTS: usize = 1024;
+const DIRECTIONS: usize = 64;
+
 /// Parameters of a matrix: Gaussian noise, a low-rank part and columns with large RMS.
 struct MatrixParameters {
     /// Standard deviation of the noise, and of the low-rank part.
@@ -32,11 +39,38 @@ struct DemoTensor {
 
 /// Writes the checkpoint as safetensors.
 pub fn write(path: &Path) -> Result<()> {
-    let tensors = tensors();
+    write_tensors(path, json!({"format": "pt", "made_by": "occ demo"}), &tensors())
+}
+
+/// Writes random inputs of the checkpoint's matrices as statistics.
+pub fn write_inputs(path: &Path) -> Result<()> {
+    let (mut tensors, mut share) = (Vec::new(), Map::new());
+    for layer in 0..LAYERS {
+        let name = |part: &str| format!("model.layers.{layer}.{part}.weight");
+        let of_parts = [
+            ("self_attn.q_proj", WIDTH, 0),
+            ("self_attn.o_proj", WIDTH, 0),
+            ("mlp.up_proj", WIDTH, OUTLIER_PERIOD),
+            ("mlp.down_proj", HIDDEN, OUTLIER_PERIOD),
+        ];
+        for (part, (reader, width, period)) in of_parts.into_iter().enumerate() {
+            let seed = (3000 + layer * of_parts.len() + part) as u64;
+            let bytes = f32s(&inputs(seed, width, period));
+            let name = name(reader) + ".inputs";
+            tensors.push(DemoTensor { name, dtype: "F32", shape: vec![INPUTS, width], bytes });
+        }
+        for reader in ["self_attn.k_proj", "self_attn.v_proj"] {
+            share.insert(name(reader), name("self_attn.q_proj").into());
+        }
+    }
+    write_tensors(path, json!({"share": Value::Object(share).to_string()}), &tensors)
+}
+
+fn write_tensors(path: &Path, metadata: Value, tensors: &[DemoTensor]) -> Result<()> {
     let mut header = Map::new();
-    header.insert("__metadata__".into(), json!({"format": "pt", "made_by": "occ demo"}));
+    header.insert("__metadata__".into(), metadata);
     let mut end = 0;
-    for tensor in &tensors {
+    for tensor in tensors {
         let start = end;
         end += tensor.bytes.len();
         let entry =
@@ -48,7 +82,7 @@ pub fn write(path: &Path) -> Result<()> {
     let mut file = BufWriter::new(File::create(path)?);
     file.write_all(&(header.len() as u64).to_le_bytes())?;
     file.write_all(header.as_bytes())?;
-    for tensor in &tensors {
+    for tensor in tensors {
         file.write_all(&tensor.bytes)?;
     }
     file.flush()
@@ -64,7 +98,7 @@ fn tensors() -> Vec<DemoTensor> {
     add("model.embed_tokens.weight".into(), "BF16", &[VOCABULARY, WIDTH], bytes);
     let plain = MatrixParameters { sigma: 0.02, outlier_period: 0, rank: 0 };
     let attention = MatrixParameters { sigma: 0.04, outlier_period: 0, rank: 8 };
-    let mlp = MatrixParameters { sigma: 0.02, outlier_period: 171, rank: 2 };
+    let mlp = MatrixParameters { sigma: 0.02, outlier_period: OUTLIER_PERIOD, rank: 2 };
     for layer in 0..LAYERS {
         let parts = [
             ("self_attn.q_proj", WIDTH, WIDTH, &attention),
@@ -116,6 +150,25 @@ fn matrix(seed: u64, rows: usize, columns: usize, parameters: &MatrixParameters)
         values.into_iter().map(|value| value as f32).collect()
     };
     (0..rows).into_par_iter().flat_map_iter(row).collect()
+}
+
+/// Input vectors, by row: noise, and directions whose variance falls with their rank.
+fn inputs(seed: u64, columns: usize, small_period: usize) -> Vec<f32> {
+    let mut random = Gaussian::with_seed(seed << 32 | 0xffff_ffff);
+    let basis: Vec<f64> = (0..DIRECTIONS * columns).map(|_| random.next()).collect();
+    let row = |row: usize| -> Vec<f32> {
+        let mut random = Gaussian::with_seed(seed << 32 | row as u64);
+        let mut values: Vec<f64> = (0..columns).map(|_| random.next()).collect();
+        for (rank, vector) in basis.chunks(columns).enumerate() {
+            let coefficient = 2.0 * random.next() / (rank + 1) as f64;
+            values.iter_mut().zip(vector).for_each(|(value, x)| *value += coefficient * x);
+        }
+        if small_period > 0 {
+            values.iter_mut().step_by(small_period).for_each(|value| *value *= 0.1);
+        }
+        values.into_iter().map(|value| value as f32).collect()
+    };
+    (0..INPUTS).into_par_iter().flat_map_iter(row).collect()
 }
 
 fn bf16s(values: &[f32]) -> Vec<u8> {

@@ -8,8 +8,9 @@ use crate::inspect::{Contents, storage_name, stored_bytes, tensor_table};
 use crate::numbers::{Bytes, DECIBELS_PER_BIT, bits_per_weight, grouped, ratio};
 use crate::table::{Align, Table};
 use maud::{Markup, html};
-use occ::{Attachment, Coding, Coordinates, Reader, Result, Tensor};
+use occ::{Attachment, Coding, Coordinates, Plan, Reader, Result, Tensor};
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Rows of the table of the worst tensors.
@@ -22,6 +23,7 @@ pub struct Compression<'a> {
     pub input_bytes: u64,
     /// The requested bit rate or error, in words.
     pub target: String,
+    pub plan: &'a Plan,
     /// SNR over all lossy tensors; `None` if all are lossless.
     pub snr_db: Option<f64>,
 }
@@ -30,12 +32,14 @@ pub struct Compression<'a> {
 pub fn compression(done: &Compression<'_>) -> Result<String> {
     let file = Reader::open(done.output)?;
     let contents = Contents::read(&file)?;
-    let coded: Vec<_> = contents.tensors().map(StoredTensor::new).collect();
+    let tensors = contents.tensors();
+    let coded: Vec<_> = tensors.map(|parts| StoredTensor::new(parts, done.plan)).collect();
     let lossy = contents.is_lossy();
     let title = format!("Compression of {}", file_name(done.input));
     let body = html! {
         (sizes(done, &contents, &coded))
         (storage(&coded))
+        (statistics(&coded))
         (rates(&coded))
         (worst(&coded, lossy))
         (by_tensor(&coded, lossy))
@@ -50,11 +54,19 @@ struct StoredTensor<'t, 'f> {
     tensor: &'t Tensor<'f>,
     coding: Option<&'t Coding>,
     bytes: u64,
+    /// The statistics that it was coded with, in words; empty for lossless tensors.
+    statistics: String,
 }
 
 impl<'t, 'f> StoredTensor<'t, 'f> {
-    fn new((tensor, coding): (&'t Tensor<'f>, Option<&'t Coding>)) -> Self {
-        Self { tensor, coding, bytes: stored_bytes(tensor) }
+    fn new((tensor, coding): (&'t Tensor<'f>, Option<&'t Coding>), plan: &Plan) -> Self {
+        let plan = plan.tensors.get(tensor.name()).and_then(|tensor| tensor.lossy.as_ref());
+        let statistics = match plan.map(|plan| &plan.statistics) {
+            None => String::new(),
+            Some(kinds) if kinds.is_empty() => "none".into(),
+            Some(kinds) => kinds.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(", "),
+        };
+        Self { tensor, coding, bytes: stored_bytes(tensor), statistics }
     }
 
     fn bits(&self) -> f64 {
@@ -66,13 +78,23 @@ impl<'t, 'f> StoredTensor<'t, 'f> {
     }
 }
 
-/// The table of `occ inspect`.
+/// Whether a tensor was coded with statistics.
+fn has_statistics(coded: &[StoredTensor<'_, '_>]) -> bool {
+    coded.iter().any(|tensor| !matches!(&*tensor.statistics, "" | "none"))
+}
+
+/// The table of `occ inspect`, with a column of statistics if `all` tensors have some.
 fn stored_table<'c, 't: 'c, 'f: 't>(
     coded: impl IntoIterator<Item = &'c StoredTensor<'t, 'f>>,
+    all: &[StoredTensor<'_, '_>],
     lossy: bool,
 ) -> Table {
     let rows = coded.into_iter().map(|tensor| (tensor.tensor, tensor.coding));
-    tensor_table(rows, lossy)
+    let by_name: BTreeMap<&str, &str> =
+        all.iter().map(|tensor| (tensor.tensor.name(), &*tensor.statistics)).collect();
+    let text =
+        |tensor: &Tensor<'_>| by_name.get(tensor.name()).copied().unwrap_or_default().to_owned();
+    tensor_table(rows, lossy, has_statistics(all).then_some(("statistics", &text)))
 }
 
 fn summary(done: &Compression<'_>, contents: &Contents<'_>) -> String {
@@ -144,20 +166,41 @@ fn sizes(
     page::section("Sizes in bytes", &page::table(&table))
 }
 
-/// How tensors are stored, in descending order of bytes.
+/// How tensors are stored.
 fn storage(coded: &[StoredTensor<'_, '_>]) -> Markup {
-    struct Storage {
+    let table =
+        grouped_table(coded, "stored as", |tensor| storage_name(tensor.tensor, tensor.coding));
+    page::section("Coordinates and codecs", &page::table(&table))
+}
+
+/// The statistics that lossy tensors were coded with.
+fn statistics(coded: &[StoredTensor<'_, '_>]) -> Markup {
+    if !has_statistics(coded) {
+        return html! {};
+    }
+    let lossy = coded.iter().filter(|tensor| !tensor.statistics.is_empty());
+    let table = grouped_table(lossy, "statistics", |tensor| tensor.statistics.clone());
+    page::section("Statistics of inputs and outputs", &page::table(&table))
+}
+
+/// A row for all tensors with the same name, in descending order of bytes.
+fn grouped_table<'c, 't: 'c, 'f: 't>(
+    coded: impl IntoIterator<Item = &'c StoredTensor<'t, 'f>>,
+    title: &'static str,
+    name: impl Fn(&StoredTensor<'t, 'f>) -> String,
+) -> Table {
+    struct Group {
         name: String,
         tensors: u64,
         weights: u64,
         bytes: u64,
     }
-    let mut groups: Vec<Storage> = Vec::new();
+    let mut groups: Vec<Group> = Vec::new();
     for tensor in coded {
-        let name = storage_name(tensor.tensor, tensor.coding);
+        let name = name(tensor);
         let at = groups.iter().position(|group| group.name == name).unwrap_or(groups.len());
         if at == groups.len() {
-            groups.push(Storage { name, tensors: 0, weights: 0, bytes: 0 });
+            groups.push(Group { name, tensors: 0, weights: 0, bytes: 0 });
         }
         groups[at].tensors += 1;
         groups[at].weights += tensor.tensor.elements();
@@ -165,17 +208,17 @@ fn storage(coded: &[StoredTensor<'_, '_>]) -> Markup {
     }
     groups.sort_by_key(|group| Reverse(group.bytes));
     let mut table = Table::new(&[
-        ("stored as", Align::Left),
+        (title, Align::Left),
         ("tensors", Align::Right),
         ("weights", Align::Right),
         ("bytes", Align::Right),
         ("bits/weight", Align::Right),
     ]);
-    for Storage { name, tensors, weights, bytes } in groups {
+    for Group { name, tensors, weights, bytes } in groups {
         let bits = format!("{:.3}", bits_per_weight(bytes, weights));
         table.row([name, grouped(tensors), grouped(weights), grouped(bytes), bits]);
     }
-    page::section("Coordinates and codecs", &page::table(&table))
+    table
 }
 
 /// Rate and SNR of each lossy tensor.
@@ -221,7 +264,7 @@ fn worst(coded: &[StoredTensor<'_, '_>], lossy: bool) -> Markup {
     if order.is_empty() {
         return html! {};
     }
-    page::section(&title, &page::table(&stored_table(order.into_iter().take(WORST), lossy)))
+    page::section(&title, &page::table(&stored_table(order.into_iter().take(WORST), coded, lossy)))
 }
 
 /// Rate and SNR of the largest tensors.
@@ -274,6 +317,6 @@ fn all(coded: &[StoredTensor<'_, '_>], lossy: bool) -> Markup {
         0 => "All tensors".to_owned(),
         _ => format!("The first {MAX_ROWS} tensors"),
     };
-    let rows = stored_table(coded.iter().take(MAX_ROWS), lossy);
+    let rows = stored_table(coded.iter().take(MAX_ROWS), coded, lossy);
     page::listing(&title, &rows, rest, "occ inspect lists them all")
 }

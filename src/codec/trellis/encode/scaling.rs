@@ -24,8 +24,9 @@ pub(crate) struct Scaling {
 enum RowScaler {
     /// The row's RMS over that of the tensor.
     Rms { rms: f64 },
-    /// The fourth root of the row's rank; the mean logarithm over all rows is 0.
-    Rank { rows: usize, mean: f64 },
+    /// Powers of the row's rank and of its RMS over that of the tensor; `rank` is the mean
+    /// logarithm of the ranks.
+    Vocabulary { rank: f64, rms: f64 },
     /// The bytes of all rows.
     Bytes(Arc<[u8]>),
 }
@@ -38,24 +39,19 @@ const OUTLIER_ROW: f64 = 1e4;
 /// most of the gain and costs little where rows are not ordered by frequency.
 const RANK_EXPONENT: f64 = 0.25;
 
+/// The power of a row's RMS that is its scale in a vocabulary. Vectors of frequent words are short,
+/// and outputs of a word depend on its direction. An exponent of 1 is better for vectors that are
+/// averaged, one of 0 for none of five models.
+const VOCABULARY_EXPONENT: f64 = 0.5;
+
 /// The rank of the first row: the first rows are often control tokens, so small ranks do not count.
 pub(crate) const FIRST_RANK: f64 = 32.0;
 
 impl RowScaler {
-    fn by_rank(rows: usize) -> Self {
+    /// The rule for a vocabulary of `rows` rows, from a sample of them.
+    fn of_vocabulary(rows: usize, values: &[f32], columns: usize) -> Self {
         let sum: f64 = (0..rows).map(log2_rank).sum();
-        Self::Rank { rows, mean: sum / rows.max(1) as f64 }
-    }
-
-    /// The rule for a sample of rows. Rows with an extreme RMS do not count: they would make the
-    /// scales of all others small.
-    fn by_rms(values: &[f32], columns: usize) -> Self {
-        let mut squares: Vec<f64> = values.chunks_exact(columns).map(mean_square).collect();
-        squares.sort_unstable_by(f64::total_cmp);
-        let median = squares.get(squares.len() / 2).copied().unwrap_or(0.0);
-        let ordinary = squares.partition_point(|&x| x <= median * OUTLIER_ROW * OUTLIER_ROW);
-        let mean = squares[..ordinary].iter().sum::<f64>() / ordinary.max(1) as f64;
-        Self::Rms { rms: mean.sqrt().max(f32::MIN_POSITIVE.into()) }
+        Self::Vocabulary { rank: sum / rows.max(1) as f64, rms: ordinary_rms(values, columns) }
     }
 
     /// Scales by a power of the weights of rows; their mean logarithm is 0.
@@ -70,24 +66,38 @@ impl RowScaler {
 
     /// The byte of a row's scale.
     fn byte(&self, number: usize, row: &[f32]) -> u8 {
-        nearest_byte(match self {
-            Self::Rms { rms } => {
-                (mean_square(row).sqrt() / rms).max(f32::MIN_POSITIVE.into()).log2()
+        let rms_log =
+            |rms: f64| (mean_square(row).sqrt() / rms).max(f32::MIN_POSITIVE.into()).log2();
+        nearest_byte(match *self {
+            Self::Rms { rms } => rms_log(rms),
+            Self::Vocabulary { rank, rms } => {
+                RANK_EXPONENT * (log2_rank(number) - rank) + VOCABULARY_EXPONENT * rms_log(rms)
             }
-            Self::Rank { mean, .. } => RANK_EXPONENT * (log2_rank(number) - mean),
-            Self::Bytes(bytes) => return bytes.get(number).copied().unwrap_or(SCALE_ONE),
+            Self::Bytes(ref bytes) => return bytes.get(number).copied().unwrap_or(SCALE_ONE),
         })
     }
 
-    /// The table of all rows' scale bytes, from a sample of the rows.
-    fn table(&self, values: &[f32], columns: usize) -> RowTable {
-        let bytes: Vec<u8> = match self {
-            Self::Rms { .. } => values.chunks_exact(columns).map(|row| self.byte(0, row)).collect(),
-            Self::Rank { rows, .. } => (0..*rows).map(|number| self.byte(number, &[])).collect(),
-            Self::Bytes(bytes) => bytes.to_vec(),
-        };
+    /// The table of all rows' scale bytes, from a sample of the rows. `number` maps a row of the
+    /// sample to its row in the tensor.
+    fn table(&self, values: &[f32], columns: usize, number: impl Fn(usize) -> usize) -> RowTable {
+        if let Self::Bytes(bytes) = self {
+            return RowTable::new(bytes);
+        }
+        let rows = values.chunks_exact(columns).enumerate();
+        let bytes: Vec<u8> = rows.map(|(at, row)| self.byte(number(at), row)).collect();
         RowTable::new(&bytes)
     }
+}
+
+/// The RMS of a sample of rows. Rows with an extreme RMS do not count: they would make the scales of
+/// all others small.
+fn ordinary_rms(values: &[f32], columns: usize) -> f64 {
+    let mut squares: Vec<f64> = values.chunks_exact(columns).map(mean_square).collect();
+    squares.sort_unstable_by(f64::total_cmp);
+    let median = squares.get(squares.len() / 2).copied().unwrap_or(0.0);
+    let ordinary = squares.partition_point(|&x| x <= median * OUTLIER_ROW * OUTLIER_ROW);
+    let mean = squares[..ordinary].iter().sum::<f64>() / ordinary.max(1) as f64;
+    mean.sqrt().max(f32::MIN_POSITIVE.into())
 }
 
 fn log2_rank(number: usize) -> f64 {
@@ -173,14 +183,14 @@ impl Scales {
         }
         let scaler = match scaling.rows {
             RowScales::None => return scales,
-            RowScales::Rms => RowScaler::by_rms(sample, columns),
-            RowScales::Rank => RowScaler::by_rank(rows),
+            RowScales::Rms => RowScaler::Rms { rms: ordinary_rms(sample, columns) },
+            RowScales::Vocabulary => RowScaler::of_vocabulary(rows, sample, columns),
             RowScales::Statistics => match sensitivity.map(Sensitivity::rows) {
                 Some(weights) if weights.len() == rows => RowScaler::by_weights(weights),
                 _ => return scales,
             },
         };
-        let table = scaler.table(sample, columns);
+        let table = scaler.table(sample, columns, &number);
         scales.rows = Some((scaler, table));
         for (at, row) in sample.chunks_exact_mut(columns).enumerate() {
             scales.divide_by_row_scale(number(at), row);
@@ -253,17 +263,20 @@ mod tests {
     }
 
     #[test]
-    fn rank_scales_are_fourth_roots() {
+    fn vocabularies_are_scaled_by_roots_of_rank_and_rms() {
         let count = 4000;
-        let mut sample = rows(&[1.0; 2]);
-        let scaling = Scaling { rows: RowScales::Rank, columns: ColumnScales::None };
+        let mut sample = rows(&[1.0, 9.0]);
+        let scaling = Scaling { rows: RowScales::Vocabulary, columns: ColumnScales::None };
         let scales = Scales::new(scaling, None, count, 4, &mut sample, |at| at * 3968);
-        let ratio = f64::from(sample[0] / sample[4]);
-        // (3968 + 32) ÷ 32 is 125; each scale is rounded by up to a sixteenth.
-        assert!((ratio / 125f64.powf(0.25)).log2().abs() < 0.18, "{ratio}");
-        let bytes = (0..count).map(|number| scales.divide_row(number, &mut [1.0; 4]));
-        let mean = bytes.map(|byte| f64::from(scale(byte)).log2()).sum::<f64>() / count as f64;
-        assert!(mean.abs() < 0.02, "{mean}");
+        // Nine times the RMS, and (3968 + 32) ÷ 32 times the rank; each scale is rounded by up to a
+        // sixteenth.
+        let expected = 9.0 / (9f64.powf(0.5) * 125f64.powf(0.25));
+        let ratio = f64::from(sample[4] / sample[0]);
+        assert!((ratio / expected).log2().abs() < 0.18, "{ratio}");
+        let equal: Vec<f64> = (0..count)
+            .map(|number| f64::from(scale(scales.divide_row(number, &mut [6.0; 4]))).log2())
+            .collect();
+        assert!(equal.windows(2).all(|pair| pair[0] <= pair[1]), "scales grow with the rank");
     }
 
     #[test]
