@@ -70,9 +70,12 @@ pub enum Weighting {
     /// weights. Errors have a smaller weight
     /// - in columns with a large RMS of matrices that follow a normalisation, since their inputs
     ///   tend to be small;
-    /// - in the later rows of vocabularies, since their words are rarer;
+    /// - in the later rows of vocabularies, since their words are rarer, and in rows with a large RMS;
     /// - in large tensors: the step grows with the eighth root of the number of weights, up to
     ///   2^22.
+    ///
+    /// They have a larger weight in position embeddings, and in rows with a small RMS of projections
+    /// of inputs.
     #[default]
     Operator,
     /// Relative to the sum of squares of each tensor, equal for all its weights.
