@@ -44,11 +44,26 @@ impl Feedback {
     /// columns.
     pub(crate) fn new(moment: MatRef<'_, f64>) -> Option<Self> {
         let (factor, weights) = unit_upper_factor(moment)?;
+        Some(Self::of_factor(factor.as_ref(), &weights, |_| 1.0))
+    }
+
+    /// The feedback for the second moment `S U diag(d) Uᵀ S`, from the factor `U`, the weights `d`
+    /// and the diagonal of `S`: its own factor is `S U S⁻¹`. O(n²) for n columns.
+    pub(crate) fn of_factor(
+        factor: MatRef<'_, f64>,
+        weights: &[f64],
+        scale: impl Fn(usize) -> f64,
+    ) -> Self {
         let columns = weights.len();
+        let scales: Vec<f64> = (0..columns).map(scale).collect();
+        let weights: Vec<f64> = weights.iter().zip(&scales).map(|(d, s)| d * s * s).collect();
         let mean_weight = weights.iter().sum::<f64>() / columns.max(1) as f64;
         let panel = |first: usize| {
             let width = PANEL.min(columns - first);
-            let entry = &|i: usize, j: usize| if j < columns { factor[(i, j)] as f32 } else { 0.0 };
+            let entry = &|i: usize, j: usize| match j < columns {
+                true => (factor[(i, j)] * scales[i] / scales[j]) as f32,
+                false => 0.0,
+            };
             let before = (0..first).step_by(BLOCK).flat_map(|block| {
                 let quads = (first..first + width).step_by(4);
                 quads.flat_map(move |quad| {
@@ -62,11 +77,11 @@ impl Feedback {
             });
             Panel { first, width, before: before.collect(), inner: inner.collect() }
         };
-        Some(Self {
+        Self {
             weights: weights.iter().map(|&weight| (weight / mean_weight) as f32).collect(),
             panels: (0..columns).step_by(PANEL).map(panel).collect(),
             mean_weight,
-        })
+        }
     }
 
     /// The mean over columns of the weights `d` of squared errors.
@@ -82,6 +97,8 @@ pub(crate) fn unit_upper_factor(moment: MatRef<'_, f64>) -> Option<(Mat<f64>, Ve
     let last = n.wrapping_sub(1);
     let reversed = Mat::from_fn(n, n, |i, j| moment[(last - i, last - j)]);
     let cholesky = reversed.llt(Side::Lower).ok()?;
+    // It has as many elements as the factor, which is a copy.
+    drop(reversed);
     let lower = cholesky.L();
     let diagonal: Vec<f64> = (0..n).map(|j| lower[(last - j, last - j)]).collect();
     if !diagonal.iter().all(|&x| x.is_finite() && x > 0.0) {
@@ -151,5 +168,26 @@ mod tests {
         let mean = weights.iter().sum::<f64>() / n as f64;
         assert!((feedback.mean_weight() / mean - 1.0).abs() < 1e-12);
         assert!(Feedback::new(Mat::zeros(3, 3).as_ref()).is_none());
+    }
+
+    #[test]
+    fn a_factor_is_scaled_as_its_moment() {
+        let n = 90;
+        let moment = Mat::from_fn(n, n, |i, j| 0.8f64.powi(i.abs_diff(j) as i32));
+        let scale = |i: usize| 0.25 * (1 + i * 7 % 5) as f64;
+        let scaled = Mat::from_fn(n, n, |i, j| moment[(i, j)] * scale(i) * scale(j));
+        let (upper, weights) = unit_upper_factor(moment.as_ref()).unwrap();
+        let found = Feedback::of_factor(upper.as_ref(), &weights, scale);
+        let expected = Feedback::new(scaled.as_ref()).unwrap();
+        let close = |a: f32, b: f32| (a - b).abs() <= 1e-5 * b.abs().max(1e-3);
+        let all_close = |a: &[f32], b: &[f32]| {
+            a.len() == b.len() && a.iter().zip(b).all(|(&a, &b)| close(a, b))
+        };
+        assert!(all_close(&found.weights, &expected.weights));
+        assert!((found.mean_weight / expected.mean_weight - 1.0).abs() < 1e-9);
+        for (found, expected) in found.panels.iter().zip(&expected.panels) {
+            assert!(all_close(&found.inner, &expected.inner));
+            assert!(all_close(found.before.as_flattened(), expected.before.as_flattened()));
+        }
     }
 }

@@ -34,7 +34,9 @@ pub(crate) struct Sensitivity {
     inputs: InputMoment,
     /// What was added to the diagonal.
     damping: f64,
-    /// `d` of `H = U diag(d) Uᵀ`.
+    /// `U` of `H = U diag(d) Uᵀ`; `None` for uncorrelated inputs.
+    factor: Option<Mat<f64>>,
+    /// `d`.
     columns: Vec<f64>,
     /// Empty if all rows have the same weight.
     rows: Vec<f64>,
@@ -51,12 +53,15 @@ impl Sensitivity {
         rows: Vec<f64>,
         is_relative: bool,
     ) -> Option<Self> {
-        let columns = match &inputs {
-            InputMoment::Full(moment) => unit_upper_factor(moment.as_ref())?.1,
-            InputMoment::Diagonal(diagonal) => diagonal.clone(),
+        let (factor, columns) = match &inputs {
+            InputMoment::Full(moment) => {
+                let (factor, columns) = unit_upper_factor(moment.as_ref())?;
+                (Some(factor), columns)
+            }
+            InputMoment::Diagonal(diagonal) => (None, diagonal.clone()),
         };
         let is_positive = columns.iter().all(|&d| d.is_finite() && d > 0.0);
-        is_positive.then_some(Self { inputs, damping, columns, rows, is_relative })
+        is_positive.then_some(Self { inputs, damping, factor, columns, rows, is_relative })
     }
 
     /// The binary logarithms of column scales that make the loss of a unit error the same in all
@@ -160,21 +165,24 @@ impl Sensitivity {
     /// The mean over columns of the loss of a unit error in scaled columns, and the feedback of
     /// errors in the coordinates of a transform. Uncorrelated inputs have none.
     ///
-    /// O(n³) for n columns.
+    /// O(n³) for n columns; O(n²) for the identity.
     pub(super) fn feedback(&self, scales: Option<&[u8]>, transform: &ForwardTransform) -> Weights {
         let scale_of = |j: usize| scales.map_or(1.0, |bytes| f64::from(scale(bytes[j])));
-        let InputMoment::Full(moment) = &self.inputs else {
+        let (InputMoment::Full(moment), Some(factor)) = (&self.inputs, &self.factor) else {
             let sum: f64 =
                 self.columns.iter().enumerate().map(|(j, d)| d * scale_of(j).powi(2)).sum();
             return Weights { mean: sum / self.columns.len().max(1) as f64, feedback: None };
         };
         let n = moment.nrows();
-        let scaled = Mat::from_fn(n, n, |i, j| moment[(i, j)] * scale_of(i) * scale_of(j));
+        let scaled = || Mat::from_fn(n, n, |i, j| moment[(i, j)] * scale_of(i) * scale_of(j));
         let moment = match &**transform.transform() {
-            Transform::Identity(_) => scaled,
-            Transform::StoredBasis(basis) => in_basis(&in_basis(&scaled, basis), basis),
+            Transform::Identity(_) => {
+                let feedback = Feedback::of_factor(factor.as_ref(), &self.columns, scale_of);
+                return Weights { mean: feedback.mean_weight(), feedback: Some(feedback) };
+            }
+            Transform::StoredBasis(basis) => in_basis(&in_basis(&scaled(), basis), basis),
             Transform::Hadamard(_) => {
-                in_coordinates(&in_coordinates(&scaled, transform), transform)
+                in_coordinates(&in_coordinates(&scaled(), transform), transform)
             }
         };
         match Feedback::new(moment.as_ref()) {
