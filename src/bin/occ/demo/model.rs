@@ -17,7 +17,7 @@ const VOCABULARY: usize = 15_360;
 const OUTLIER_PERIOD: usize = 171;
 
 /// Input vectors, and the directions that they have in common.
-const INPUTS: usize = 1024;
+const INPUTS: usize = 512;
 const DIRECTIONS: usize = 64;
 
 /// Parameters of a matrix: Gaussian noise, a low-rank part and columns with large RMS.
