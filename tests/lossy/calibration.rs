@@ -247,7 +247,7 @@ fn tensors_without_statistics_gain_from_those_of_others() {
             [encoding.clone(), encoding.calibration(calibration.clone())].map(|encoding| {
                 let plan = checkpoint.plan(&encoding, None).unwrap();
                 let file = encoded(&checkpoint, &plan).unwrap();
-                let reader = Reader::new(&*file).unwrap();
+                let reader = Reader::new(&file).unwrap();
                 let tensor = reader.get("embed_positions.weight").unwrap().unwrap();
                 tensor.coding().unwrap().unwrap().rel_error()
             });

@@ -33,7 +33,7 @@ pub fn table(
     columns.push(("seconds", Align::Right));
     let mut table = Table::new(&columns);
     let calibration = match statistics {
-        Some(path) => Some(Arc::new(Calibration::open(&[path])?)),
+        Some(path) => Some(Arc::new(Calibration::open([path])?)),
         None => None,
     };
     let options = std::iter::once(None).chain(calibration.iter().map(Some));
