@@ -63,16 +63,14 @@ const NAMES: &[(Role, &[&str])] = &[
             "embed_in",
             "wte",
             "shared.weight",
-            "embedding.weight",
-            "embeddings.weight",
-            "embed.weight",
-            "emb.weight",
         ],
     ),
     (
         Role::PositionEmbedding,
         &[
             "embed_positions",
+            "pos_embed",
+            "pos_embedding",
             "position_embedding",
             "position_embeddings",
             "positional_embedding",
@@ -139,10 +137,16 @@ const NAMES: &[(Role, &[&str])] = &[
             "patch_embedding",
             "patch_embeddings",
             "patch_embeddings.projection",
+            "to_patch_embedding",
             "conv_proj",
+            "feature_extractor.conv_layers.0.conv",
         ],
     ),
 ];
+
+/// Parts of names of embeddings in which nothing else determines a role.
+const PLAIN_EMBEDDINGS: [&str; 4] =
+    ["embedding.weight", "embeddings.weight", "embed.weight", "emb.weight"];
 
 /// Parts of names of convolutions that project the inputs of a model, outside of numbered layers.
 const INPUT_CONVOLUTIONS: [&str; 5] = ["conv1", "conv_in", "conv_stem", "_conv_stem", "stem.conv"];
@@ -161,7 +165,9 @@ impl TensorRole {
                 }
             }
         }
+        let contains = |parts: &[&str]| parts.iter().any(|part| has_components(name, part));
         match found {
+            (0, _) if contains(&PLAIN_EMBEDDINGS) => Self::Embedding,
             (0, _) if dimensions > 2 && name.contains("conv") => match is_input_convolution(name) {
                 true => Self::InputProjection,
                 false => Self::Convolution,

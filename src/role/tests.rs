@@ -104,6 +104,9 @@ fn names_determine_roles() {
         ("embedding.weight", Role::Embedding),
         ("encoder.embeddings.weight", Role::Embedding),
         ("wpe.weight", Role::PositionEmbedding),
+        ("embed_positions.embedding.weight", Role::PositionEmbedding),
+        ("pos_embed", Role::PositionEmbedding),
+        ("encoder.pos_embedding", Role::PositionEmbedding),
         ("h.11.attn.c_attn.weight", Role::QueryKeyValue),
         ("transformer.h.11.attn.c_proj.weight", Role::AttentionOutput),
         ("h.11.mlp.c_proj.weight", Role::Down),
@@ -120,6 +123,9 @@ fn names_determine_roles() {
         ("backbone.layers.3.mixer.in_proj.weight", Role::GateUp),
         ("vit.embeddings.patch_embeddings.projection.weight", Role::InputProjection),
         ("visual.patch_embed.proj.weight", Role::InputProjection),
+        ("to_patch_embedding.1.weight", Role::InputProjection),
+        ("feature_extractor.conv_layers.0.conv.weight", Role::InputProjection),
+        ("feature_extractor.conv_layers.1.conv.weight", Role::Other),
         ("0.weight", Role::Other),
     ] {
         assert_eq!(Role::of(name, 2), role, "{name}");

@@ -40,7 +40,7 @@ pub fn run(args: &InspectArgs) -> Result<(), Failure> {
 
 fn to_text(contents: &Contents<'_>) -> String {
     let (file, lossy) = (contents.file, contents.is_lossy());
-    let mut table = tensor_table(contents.tensors(), lossy, None);
+    let mut table = tensor_table(contents.tensors(), lossy);
     for attachment in &contents.attachments {
         let (decoded, coded) = (attachment.decoded_bytes(), attachment.coded_bytes());
         let name = attachment.name().escape_debug();

@@ -5,14 +5,10 @@ use crate::numbers::{bits_per_weight, grouped, ratio, shape};
 use crate::table::{Align, Table};
 use occ::{Coding, Tensor};
 
-/// A column that is not from the file: its title and the text for a tensor.
-pub type FurtherColumn<'a> = (&'static str, &'a dyn Fn(&Tensor<'_>) -> String);
-
 /// A row per tensor. A file with lossy tensors has columns for bits per weight and SNR.
 pub fn tensor_table<'t, 'f: 't>(
     tensors: impl IntoIterator<Item = (&'t Tensor<'f>, Option<&'t Coding>)>,
     lossy: bool,
-    further: Option<FurtherColumn<'_>>,
 ) -> Table {
     let mut columns = vec![
         ("tensor", Align::Left),
@@ -28,7 +24,6 @@ pub fn tensor_table<'t, 'f: 't>(
             vec![("bits/weight", Align::Right), ("gain", Align::Right), ("SNR dB", Align::Right)]
         }
     });
-    columns.extend(further.map(|(title, _)| (title, Align::Left)));
     let mut table = Table::new(&columns);
     for (tensor, coding) in tensors {
         let (decoded, coded) = (tensor.decoded_bytes(), stored_bytes(tensor));
@@ -49,7 +44,6 @@ pub fn tensor_table<'t, 'f: 't>(
         } else {
             cells.push(format!("{:.3}", ratio(coded, decoded)));
         }
-        cells.extend(further.map(|(_, text)| text(tensor)));
         table.cells(cells);
     }
     table

@@ -8,9 +8,8 @@ use crate::inspect::{Contents, storage_name, stored_bytes, tensor_table};
 use crate::numbers::{Bytes, DECIBELS_PER_BIT, bits_per_weight, grouped, ratio};
 use crate::table::{Align, Table};
 use maud::{Markup, html};
-use occ::{Attachment, Coding, Coordinates, Plan, Reader, Result, Tensor};
+use occ::{Attachment, Coding, Coordinates, Plan, Reader, Result, StatisticsKind, Tensor};
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Rows of the table of the worst tensors.
@@ -54,19 +53,24 @@ struct StoredTensor<'t, 'f> {
     tensor: &'t Tensor<'f>,
     coding: Option<&'t Coding>,
     bytes: u64,
-    /// The statistics that it was coded with, in words; empty for lossless tensors.
-    statistics: String,
+    /// The statistics that it was coded with; `None` for lossless tensors.
+    statistics: Option<&'t [StatisticsKind]>,
 }
 
 impl<'t, 'f> StoredTensor<'t, 'f> {
-    fn new((tensor, coding): (&'t Tensor<'f>, Option<&'t Coding>), plan: &Plan) -> Self {
-        let plan = plan.tensors.get(tensor.name()).and_then(|tensor| tensor.lossy.as_ref());
-        let statistics = match plan.map(|plan| &plan.statistics) {
-            None => String::new(),
-            Some(kinds) if kinds.is_empty() => "none".into(),
-            Some(kinds) => kinds.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(", "),
-        };
+    fn new((tensor, coding): (&'t Tensor<'f>, Option<&'t Coding>), plan: &'t Plan) -> Self {
+        let plan = plan.get(tensor.name()).and_then(|plan| plan.lossy.as_ref());
+        let statistics = coding.and(plan).map(|plan| &*plan.statistics);
         Self { tensor, coding, bytes: stored_bytes(tensor), statistics }
+    }
+
+    /// The names of the statistics.
+    fn statistics_names(&self) -> String {
+        match self.statistics {
+            None => String::new(),
+            Some([]) => "none".into(),
+            Some(kinds) => kinds.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(", "),
+        }
     }
 
     fn bits(&self) -> f64 {
@@ -80,21 +84,18 @@ impl<'t, 'f> StoredTensor<'t, 'f> {
 
 /// Whether a tensor was coded with statistics.
 fn has_statistics(coded: &[StoredTensor<'_, '_>]) -> bool {
-    coded.iter().any(|tensor| !matches!(&*tensor.statistics, "" | "none"))
+    coded.iter().any(|tensor| tensor.statistics.is_some_and(|kinds| !kinds.is_empty()))
 }
 
-/// The table of `occ inspect`, with a column of statistics if `all` tensors have some.
-fn stored_table<'c, 't: 'c, 'f: 't>(
-    coded: impl IntoIterator<Item = &'c StoredTensor<'t, 'f>>,
-    all: &[StoredTensor<'_, '_>],
-    lossy: bool,
-) -> Table {
-    let rows = coded.into_iter().map(|tensor| (tensor.tensor, tensor.coding));
-    let by_name: BTreeMap<&str, &str> =
-        all.iter().map(|tensor| (tensor.tensor.name(), &*tensor.statistics)).collect();
-    let text =
-        |tensor: &Tensor<'_>| by_name.get(tensor.name()).copied().unwrap_or_default().to_owned();
-    tensor_table(rows, lossy, has_statistics(all).then_some(("statistics", &text)))
+/// The table of `occ inspect`, with a column of statistics if any of the tensors have some.
+fn stored_table(coded: &[&StoredTensor<'_, '_>], statistics: bool, lossy: bool) -> Table {
+    let rows = coded.iter().map(|tensor| (tensor.tensor, tensor.coding));
+    let mut table = tensor_table(rows, lossy);
+    if statistics {
+        let names = coded.iter().map(|tensor| tensor.statistics_names());
+        table.add_column(("statistics", Align::Left), names);
+    }
+    table
 }
 
 fn summary(done: &Compression<'_>, contents: &Contents<'_>) -> String {
@@ -178,8 +179,8 @@ fn statistics(coded: &[StoredTensor<'_, '_>]) -> Markup {
     if !has_statistics(coded) {
         return html! {};
     }
-    let lossy = coded.iter().filter(|tensor| !tensor.statistics.is_empty());
-    let table = grouped_table(lossy, "statistics", |tensor| tensor.statistics.clone());
+    let lossy = coded.iter().filter(|tensor| tensor.statistics.is_some());
+    let table = grouped_table(lossy, "statistics", StoredTensor::statistics_names);
     page::section("Statistics of inputs and outputs", &page::table(&table))
 }
 
@@ -264,7 +265,8 @@ fn worst(coded: &[StoredTensor<'_, '_>], lossy: bool) -> Markup {
     if order.is_empty() {
         return html! {};
     }
-    page::section(&title, &page::table(&stored_table(order.into_iter().take(WORST), coded, lossy)))
+    order.truncate(WORST);
+    page::section(&title, &page::table(&stored_table(&order, has_statistics(coded), lossy)))
 }
 
 /// Rate and SNR of the largest tensors.
@@ -317,6 +319,7 @@ fn all(coded: &[StoredTensor<'_, '_>], lossy: bool) -> Markup {
         0 => "All tensors".to_owned(),
         _ => format!("The first {MAX_ROWS} tensors"),
     };
-    let rows = stored_table(coded.iter().take(MAX_ROWS), coded, lossy);
+    let first: Vec<&StoredTensor<'_, '_>> = coded.iter().take(MAX_ROWS).collect();
+    let rows = stored_table(&first, has_statistics(coded), lossy);
     page::listing(&title, &rows, rest, "occ inspect lists them all")
 }
