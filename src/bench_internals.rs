@@ -266,7 +266,7 @@ pub fn feedback_search(kernel_name: &str, states_log2: u32, columns: usize) -> B
     // Inputs with a correlation of 0.9 between neighbours.
     let moment = |i: usize, j: usize| 0.9f64.powi(i.abs_diff(j) as i32);
     let moment = faer::Mat::from_fn(columns, columns, moment);
-    let feedback = Feedback::new(moment.as_ref()).expect("a positive definite matrix");
+    let feedback = Feedback::new(moment).expect("a positive definite matrix");
     let kernel = kernel(kernel_name);
     let costs = CostTables::new(260, [|n: i32| 1.0 + 1.2 * (n as f32).sqrt()], 0.4);
     let mut values = gaussian_noise(1).map(|x| 3.0 * x);
@@ -280,7 +280,7 @@ pub fn feedback_search(kernel_name: &str, states_log2: u32, columns: usize) -> B
     Benchmark::new(groups * columns * ROWS, move || {
         let group = |values: &Vec<_>| RowGroup::new(values.clone(), vec![[0; ROWS]], ROWS);
         let mut groups: Vec<RowGroup> = values.iter().map(group).collect();
-        let mut search = FeedbackSearch::new(&feedback, trellis, kernel);
+        let search = FeedbackSearch::new(&feedback, trellis, kernel);
         search.run(&mut groups, &costs, &[]);
         black_box(&groups);
     })

@@ -56,13 +56,29 @@ pub(crate) enum Kernel {
 
 #[cfg(target_arch = "x86_64")]
 impl Avx2 {
-    fn run<R>(self, work: impl FnOnce() -> R) -> R {
+    /// Runs `work`, compiled for AVX2 together with everything inlined into it.
+    #[inline(always)]
+    pub(crate) fn run<R>(self, work: impl FnOnce() -> R) -> R {
         #[target_feature(enable = "avx2,popcnt")]
         fn compiled_for_avx2<R>(work: impl FnOnce() -> R) -> R {
             work()
         }
         // SAFETY: `self` is proof of AVX2 and POPCNT.
         unsafe { compiled_for_avx2(work) }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Avx512 {
+    /// Runs `work`, compiled for AVX-512 together with everything inlined into it.
+    #[inline(always)]
+    pub(crate) fn run<R>(self, work: impl FnOnce() -> R) -> R {
+        #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2,popcnt")]
+        fn compiled_for_avx512<R>(work: impl FnOnce() -> R) -> R {
+            work()
+        }
+        // SAFETY: `self` is proof of these instructions.
+        unsafe { compiled_for_avx512(work) }
     }
 }
 

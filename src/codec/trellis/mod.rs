@@ -27,6 +27,7 @@ pub use scales::{ColumnScales, RowScales};
 pub(crate) use encode::Rate;
 #[cfg(feature = "encode")]
 pub(crate) use encode::{
-    Candidate, Effort, FIRST_RANK, InputMoment, LearnedTransform, MAX_COLUMNS, ROW_GROUP, Rows,
-    Scaling, Sensitivity, TransformChoice, TransformSearch, TrellisEncoder, candidate_transforms,
+    Candidate, Effort, FIRST_RANK, InputMoment, Inputs, LearnedTransform, MAX_COLUMNS, ROW_GROUP,
+    Rows, Scaling, Sensitivity, TransformChoice, TransformSearch, TrellisEncoder,
+    candidate_transforms,
 };

@@ -1,11 +1,12 @@
 //! Calibration: statistics of the inputs and outputs of weight matrices.
 //!
 //! [`Calibration`] holds entries by name, which are read when a tensor is planned and encoded, so
-//! that memory stays that of one tensor. `resolve` turns the entries of a matrix into the
+//! that memory stays that of the tensors in work; those with the same inputs share them. `resolve` turns the entries of a matrix into the
 //! [`Sensitivity`](crate::codec::trellis::Sensitivity) of the codec.
 
 mod diagonals;
 mod entry;
+mod input_cache;
 mod resolve;
 
 use crate::dtype::Dtype;
@@ -15,6 +16,7 @@ pub(crate) use diagonals::Diagonals;
 #[cfg(feature = "convert")]
 pub(crate) use diagonals::WeightShape;
 use entry::Entry;
+use input_cache::InputCache;
 pub(super) use resolve::{Calibrated, LossUnit};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -61,6 +63,7 @@ pub struct Calibration {
     owners: BTreeMap<String, String>,
     /// Statistics with other names, which serve weights without entries.
     others: Vec<Arc<dyn Diagonals>>,
+    inputs: Arc<InputCache>,
 }
 
 impl fmt::Debug for Calibration {

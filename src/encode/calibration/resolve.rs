@@ -2,8 +2,9 @@
 
 use super::diagonals::{Diagonals, WeightShape};
 use super::entry::Entry;
+use super::input_cache::InputKey;
 use super::{Calibration, StatisticsKind as Kind};
-use crate::codec::trellis::{FIRST_RANK, InputMoment, Sensitivity};
+use crate::codec::trellis::{FIRST_RANK, InputMoment, Inputs, Sensitivity};
 use crate::encode::matrix::Matrix;
 use crate::encode::source::TensorSource;
 use crate::error::{Error, Result};
@@ -81,38 +82,51 @@ impl Calibration {
         let is_vocabulary = TensorRole::of(source.name, 2).is_vocabulary(outputs, width);
         let damping = if is_vocabulary { VOCABULARY_DAMPING } else { DAMPING };
         let mut kinds = Vec::new();
-        let mut inputs = self.inputs(source.name, width, &mut kinds)?;
-        if inputs.is_none() && !is_transposed {
-            let weight = weight_shape(source, matrix);
-            let diagonal = self.other_numbers(|other| other.columns(weight))?;
-            kinds.extend(diagonal.as_ref().map(|_| Kind::ImportanceMatrix));
-            inputs = diagonal.map(InputMoment::Diagonal);
+        let mut weights = self.row_weights(source.name, outputs)?;
+        if is_vocabulary {
+            add_rank_share(&mut weights.numbers);
         }
-        let mut weights = self.row_weights(source.name, outputs, &mut kinds)?;
-        let is_comparable = kinds.contains(&Kind::Rows);
-        if inputs.is_none() && weights.is_empty() {
+        let entry = self.inputs_entry(source.name);
+        let diagonal = match entry {
+            None if !is_transposed => {
+                let weight = weight_shape(source, matrix);
+                self.other_numbers(|other| other.columns(weight))?
+            }
+            _ => None,
+        };
+        kinds.extend(entry.as_ref().map(|(_, kind, _)| *kind));
+        kinds.extend(diagonal.as_ref().map(|_| Kind::ImportanceMatrix));
+        kinds.extend(weights.kind);
+        if kinds.is_empty() {
             return self.resolve_others(source, matrix);
         }
-        if is_vocabulary {
-            add_rank_share(&mut weights);
-        }
-        let unit = match (is_comparable, is_vocabulary) {
-            (true, _) => LossUnit::Model,
-            (false, false) => LossUnit::Outputs,
-            (false, true) => LossUnit::VocabularyOutputs,
+        let unit = match (weights.kind, is_vocabulary) {
+            (Some(Kind::Rows), _) => LossUnit::Model,
+            (_, false) => LossUnit::Outputs,
+            (_, true) => LossUnit::VocabularyOutputs,
         };
-        if is_transposed {
+        let weights = weights.numbers;
+        let calibrated = if is_transposed {
             // The rows of the matrix are inputs: only the diagonal of their moment can be used.
             let columns = if weights.is_empty() { vec![1.0; outputs] } else { weights };
-            let rows = inputs.map_or_else(|| vec![1.0; width], InputMoment::into_diagonal);
-            let calibrated = calibrated(InputMoment::Diagonal(columns), rows, damping, unit);
-            let calibrated = calibrated.map_err(|error| source.locate(error))?;
-            return Ok(Some(Calibrated { is_transposed, kinds, ..calibrated }));
-        }
-        let inputs = inputs.unwrap_or_else(|| InputMoment::Diagonal(vec![1.0; width]));
-        let calibrated =
-            calibrated(inputs, weights, damping, unit).map_err(|error| source.locate(error))?;
-        Ok(Some(Calibrated { kinds, ..calibrated }))
+            let rows = match entry {
+                Some((name, kind, entry)) => moment(&name, kind, entry, width)?.into_diagonal(),
+                None => vec![1.0; width],
+            };
+            calibrated(damped(InputMoment::Diagonal(columns), damping), rows, unit)
+        } else {
+            let inputs = match (entry, diagonal) {
+                (Some((entry, kind, numbers)), _) => {
+                    let key = InputKey { entry: entry.clone(), width, damping };
+                    self.inputs.get(key, || damped(moment(&entry, kind, numbers, width)?, damping))
+                }
+                (None, Some(diagonal)) => damped(InputMoment::Diagonal(diagonal), damping),
+                (None, None) => damped(InputMoment::Diagonal(vec![1.0; width]), damping),
+            };
+            calibrated(inputs, weights, unit)
+        };
+        let calibrated = calibrated.map_err(|error| source.locate(error))?;
+        Ok(Some(Calibrated { is_transposed, kinds, ..calibrated }))
     }
 
     /// The sensitivity by statistics with other names.
@@ -128,13 +142,13 @@ impl Calibration {
             false => (DAMPING, LossUnit::Outputs),
         };
         if let Some(diagonal) = self.other_numbers(|other| other.columns(weight))? {
-            let moment = InputMoment::Diagonal(diagonal);
-            let calibrated = calibrated(moment, Vec::new(), damping, unit)?;
+            let inputs = damped(InputMoment::Diagonal(diagonal), damping);
+            let calibrated = calibrated(inputs, Vec::new(), unit)?;
             return Ok(Some(Calibrated { kinds: vec![Kind::ImportanceMatrix], ..calibrated }));
         }
         let Some(rows) = self.other_numbers(|other| other.rows(weight))? else { return Ok(None) };
-        let moment = InputMoment::Diagonal(vec![1.0; columns]);
-        let calibrated = calibrated(moment, rows, damping, unit)?;
+        let inputs = damped(InputMoment::Diagonal(vec![1.0; columns]), damping);
+        let calibrated = calibrated(inputs, rows, unit)?;
         let kinds = vec![Kind::ImportanceMatrix];
         Ok(Some(Calibrated { is_transposed: true, kinds, ..calibrated }))
     }
@@ -142,30 +156,17 @@ impl Calibration {
     /// Whether a weight is stored as inputs × outputs: its inputs have as many elements as it has
     /// rows, and it has another number of columns.
     fn is_transposed(&self, name: &str, rows: usize, columns: usize) -> bool {
-        let kinds = [Kind::Gram, Kind::Inputs, Kind::Diag];
-        let entry = kinds.into_iter().find_map(|kind| self.entry(name, kind));
-        let width = entry.and_then(|(_, entry)| entry.shape.last());
+        let width = self.inputs_entry(name).and_then(|(_, _, entry)| entry.shape.last());
         rows != columns && width == Some(&rows)
     }
 
-    /// The second moment of the inputs of a weight. Adds the kind of the entry to `kinds`.
-    fn inputs(
-        &self,
-        name: &str,
-        columns: usize,
-        kinds: &mut Vec<Kind>,
-    ) -> Result<Option<InputMoment>> {
-        for kind in [Kind::Gram, Kind::Inputs, Kind::Diag] {
-            let Some((name, entry)) = self.entry(name, kind) else { continue };
-            let moment = match kind {
-                Kind::Gram => gram(entry, columns).map(InputMoment::Full),
-                Kind::Inputs => second_moment(entry, columns).map(InputMoment::Full),
-                _ => entry.weights(columns).map(InputMoment::Diagonal),
-            };
-            kinds.push(kind);
-            return moment.map(Some).map_err(|error| entry.locate(&name, error));
-        }
-        Ok(None)
+    /// The entry for the inputs of a weight, with its name and kind.
+    fn inputs_entry(&self, name: &str) -> Option<(String, Kind, &Entry)> {
+        let kinds = [Kind::Gram, Kind::Inputs, Kind::Diag];
+        kinds.into_iter().find_map(|kind| {
+            let (name, entry) = self.entry(name, kind)?;
+            Some((name, kind, entry))
+        })
     }
 
     /// The first result of statistics with other names.
@@ -176,16 +177,23 @@ impl Calibration {
         self.others.iter().find_map(|other| find(&**other).transpose()).transpose()
     }
 
-    /// The weights of output rows; none without an entry. Adds the kind of the entry to `kinds`.
-    fn row_weights(&self, name: &str, rows: usize, kinds: &mut Vec<Kind>) -> Result<Vec<f64>> {
+    /// The weights of output rows.
+    fn row_weights(&self, name: &str, rows: usize) -> Result<RowWeights> {
         for kind in [Kind::Rows, Kind::Counts] {
             if let Some((name, entry)) = self.entry(name, kind) {
-                kinds.push(kind);
-                return entry.weights(rows).map_err(|error| entry.locate(&name, error));
+                let numbers = entry.weights(rows).map_err(|error| entry.locate(&name, error))?;
+                return Ok(RowWeights { kind: Some(kind), numbers });
             }
         }
-        Ok(Vec::new())
+        Ok(RowWeights::default())
     }
+}
+
+/// The weights of output rows; none without an entry.
+#[derive(Default)]
+struct RowWeights {
+    kind: Option<Kind>,
+    numbers: Vec<f64>,
 }
 
 fn weight_shape<'s>(source: &TensorSource<'s>, matrix: &Matrix<'_>) -> WeightShape<'s> {
@@ -193,26 +201,30 @@ fn weight_shape<'s>(source: &TensorSource<'s>, matrix: &Matrix<'_>) -> WeightSha
     WeightShape { name: source.name, shape: source.shape, rows, columns }
 }
 
-/// The sensitivity for a second moment without damping and the weights of rows, which may be empty.
+/// The second moment of inputs of an entry.
+fn moment(name: &str, kind: Kind, entry: &Entry, columns: usize) -> Result<InputMoment> {
+    let moment = match kind {
+        Kind::Gram => gram(entry, columns).map(InputMoment::Full),
+        Kind::Inputs => second_moment(entry, columns).map(InputMoment::Full),
+        _ => entry.weights(columns).map(InputMoment::Diagonal),
+    };
+    moment.map_err(|error| entry.locate(name, error))
+}
+
+/// Inputs with a share of their mean second moment added to each.
+fn damped(moment: InputMoment, damping: f64) -> Result<Arc<Inputs>> {
+    let added = added(moment.trace(), moment.len(), damping);
+    Inputs::new(moment, added).map(Arc::new).ok_or_else(|| {
+        Error::invalid("the second moment of the inputs is not positive semi-definite")
+    })
+}
+
+/// The sensitivity for inputs and the weights of rows, which may be empty.
 fn calibrated(
-    mut inputs: InputMoment,
+    inputs: Result<Arc<Inputs>>,
     mut weights: Vec<f64>,
-    damping: f64,
     unit: LossUnit,
 ) -> Result<Calibrated> {
-    let added = match &mut inputs {
-        InputMoment::Diagonal(diagonal) => {
-            let added = added(diagonal.iter().sum(), diagonal.len(), damping);
-            diagonal.iter_mut().for_each(|d| *d += added);
-            added
-        }
-        InputMoment::Full(moment) => {
-            let n = moment.nrows();
-            let added = added((0..n).map(|i| moment[(i, i)]).sum(), n, damping);
-            (0..n).for_each(|i| moment[(i, i)] += added);
-            added
-        }
-    };
     if !weights.iter().all(|&weight| weight > 0.0) {
         // No row is without any weight.
         let least = weights.iter().sum::<f64>() / weights.len() as f64 * LEAST_WEIGHT;
@@ -221,10 +233,7 @@ fn calibrated(
     }
     let has_row_weights = !weights.is_empty();
     let is_relative = unit != LossUnit::Model;
-    let sensitivity = Sensitivity::new(inputs, added, weights, is_relative).ok_or_else(|| {
-        Error::invalid("the second moment of the inputs is not positive semi-definite")
-    })?;
-    let sensitivity = Arc::new(sensitivity);
+    let sensitivity = Arc::new(Sensitivity::new(inputs?, weights, is_relative));
     Ok(Calibrated { sensitivity, has_row_weights, is_transposed: false, unit, kinds: Vec::new() })
 }
 
@@ -257,19 +266,30 @@ fn gram(entry: &Entry, columns: usize) -> Result<Mat<f64>> {
     let mut numbers = Vec::new();
     entry.rows(0..columns, &mut numbers)?;
     let at = |i: usize, j: usize| f64::from(numbers[i * columns + j]);
-    for i in 0..columns {
-        for j in 0..=i {
-            let most = at(i, i).max(at(j, j));
-            let is_symmetric = (at(i, j) - at(j, i)).abs() <= TOLERANCE * most;
-            if !is_symmetric || at(i, j).abs() > (1.0 + TOLERANCE) * most {
-                return Err(Error::invalid(
-                    "not a second moment: it must be symmetric and positive semi-definite",
-                ));
+    let mut moment = Mat::zeros(columns, columns);
+    // In tiles, which stay in the cache in both directions.
+    for first_row in (0..columns).step_by(TILE) {
+        for first_column in (0..=first_row).step_by(TILE) {
+            for i in first_row..columns.min(first_row + TILE) {
+                for j in first_column..=i.min(first_column + TILE - 1) {
+                    let most = at(i, i).max(at(j, j));
+                    let (a, b) = (at(i, j), at(j, i));
+                    let is_symmetric = (a - b).abs() <= TOLERANCE * most;
+                    if !is_symmetric || a.abs() > (1.0 + TOLERANCE) * most {
+                        return Err(Error::invalid(
+                            "not a second moment: it must be symmetric and positive semi-definite",
+                        ));
+                    }
+                    (moment[(i, j)], moment[(j, i)]) = (0.5 * (a + b), 0.5 * (a + b));
+                }
             }
         }
     }
-    Ok(Mat::from_fn(columns, columns, |i, j| 0.5 * (at(i, j) + at(j, i))))
+    Ok(moment)
 }
+
+/// Rows and columns of a matrix that are read together.
+const TILE: usize = 32;
 
 /// `E[x xᵀ]` of input vectors. O(rows · columns²).
 fn second_moment(entry: &Entry, columns: usize) -> Result<Mat<f64>> {

@@ -1,16 +1,28 @@
 //! The factorisation of a second-moment matrix that gives the feedback of errors.
 
-use crate::codec::quantizer::ROWS;
-use faer::{Mat, MatRef, Side};
+use super::rows::{Line, RowVector};
+use faer::dyn_stack::{MemBuffer, MemStack};
+use faer::linalg::cholesky::llt::factor::{
+    LltRegularization, cholesky_in_place, cholesky_in_place_scratch,
+};
+use faer::{Mat, Par};
 use std::ops::Range;
 
-/// Columns that are searched together. Errors are fed back within a panel by each survivor of the
-/// search for itself, and across panels by one matrix product for all rows.
+/// Columns into which the errors of all columns before them are fed together.
 pub(super) const PANEL: usize = 64;
 
-/// Columns whose errors are fed into a panel together, for all rows, so that their factors stay in
-/// the cache.
-pub(super) const BLOCK: usize = 128;
+/// Columns whose errors are fed into a panel together, so that their factors stay in the cache; a
+/// multiple of all numbers of columns in a block.
+const SOURCES: usize = 128;
+
+/// Columns of a panel whose targets are computed together.
+pub(super) const TARGETS: usize = 8;
+
+/// The largest number of columns in a block of the search.
+pub(super) const MAX_BLOCK: usize = 32;
+
+/// The columns after a column into which its errors are fed before it is decided, at most.
+const NEAR: usize = 2 * MAX_BLOCK - 1;
 
 /// The feedback of the errors of earlier columns into the targets of later ones.
 ///
@@ -22,6 +34,8 @@ pub(super) const BLOCK: usize = 128;
 pub(crate) struct Feedback {
     /// The weight of the squared error in each column; their mean is 1.
     pub(super) weights: Vec<f32>,
+    /// By column: the factors of its errors in the next columns.
+    pub(super) near: Vec<[f32; NEAR]>,
     pub(super) panels: Vec<Panel>,
     mean_weight: f64,
 }
@@ -29,28 +43,26 @@ pub(crate) struct Feedback {
 /// Up to [`PANEL`] columns.
 #[derive(Debug)]
 pub(super) struct Panel {
-    pub(super) first: usize,
-    pub(super) width: usize,
-    /// `U` from all columns before the panel to its columns. For each [`BLOCK`] of columns: the
-    /// factors of the first four columns of the panel from each column of the block, then those of
-    /// the next four.
-    before: Vec<[f32; 4]>,
-    /// `U` within the panel, row by row: the factors from a column to all columns.
-    pub(super) inner: Vec<f32>,
+    first: usize,
+    width: usize,
+    /// `U` from all columns up to the end of the panel to its columns. For [`SOURCES`] columns at a
+    /// time: the factors of the first [`TARGETS`] columns of the panel from each of them, then those of
+    /// the next ones.
+    factors: Vec<[f32; TARGETS]>,
 }
 
 impl Feedback {
     /// The feedback for a second moment. `None` when it is not positive definite. O(n³) for n
     /// columns.
-    pub(crate) fn new(moment: MatRef<'_, f64>) -> Option<Self> {
+    pub(crate) fn new(moment: Mat<f64>) -> Option<Self> {
         let (factor, weights) = unit_upper_factor(moment)?;
-        Some(Self::of_factor(factor.as_ref(), &weights, |_| 1.0))
+        Some(Self::of_factor(|i, j| factor.entry(i, j), &weights, |_| 1.0))
     }
 
-    /// The feedback for the second moment `S U diag(d) Uᵀ S`, from the factor `U`, the weights `d`
-    /// and the diagonal of `S`: its own factor is `S U S⁻¹`. O(n²) for n columns.
+    /// The feedback for the second moment `S U diag(d) Uᵀ S`, from the factor `U` above its diagonal,
+    /// the weights `d` and the diagonal of `S`: its own factor is `S U S⁻¹`. O(n²) for n columns.
     pub(crate) fn of_factor(
-        factor: MatRef<'_, f64>,
+        factor: impl Fn(usize, usize) -> f64,
         weights: &[f64],
         scale: impl Fn(usize) -> f64,
     ) -> Self {
@@ -58,27 +70,26 @@ impl Feedback {
         let scales: Vec<f64> = (0..columns).map(scale).collect();
         let weights: Vec<f64> = weights.iter().zip(&scales).map(|(d, s)| d * s * s).collect();
         let mean_weight = weights.iter().sum::<f64>() / columns.max(1) as f64;
+        let inverses: Vec<f64> = scales.iter().map(|scale| 1.0 / scale).collect();
+        let entry = |i: usize, j: usize| match i < j && j < columns {
+            true => (factor(i, j) * scales[i] * inverses[j]) as f32,
+            false => 0.0,
+        };
         let panel = |first: usize| {
             let width = PANEL.min(columns - first);
-            let entry = &|i: usize, j: usize| match j < columns {
-                true => (factor[(i, j)] * scales[i] / scales[j]) as f32,
-                false => 0.0,
-            };
-            let before = (0..first).step_by(BLOCK).flat_map(|block| {
-                let quads = (first..first + width).step_by(4);
-                quads.flat_map(move |quad| {
-                    let rows = block..first.min(block + BLOCK);
-                    rows.map(move |i| std::array::from_fn(|k| entry(i, quad + k)))
-                })
-            });
-            let inner = (0..width * width).map(|at| {
-                let (i, j) = (at / width, at % width);
-                if i < j { entry(first + i, first + j) } else { 0.0 }
-            });
-            Panel { first, width, before: before.collect(), inner: inner.collect() }
+            let mut factors = Vec::with_capacity((first + width) * width.div_ceil(TARGETS));
+            for sources in Panel::sources(first + width) {
+                for start in (first..first + width).step_by(TARGETS) {
+                    let row = |i| std::array::from_fn(|k| entry(i, start + k));
+                    factors.extend(sources.clone().map(row));
+                }
+            }
+            Panel { first, width, factors }
         };
+        let near = |i: usize| std::array::from_fn(|k| entry(i, i + 1 + k));
         Self {
             weights: weights.iter().map(|&weight| (weight / mean_weight) as f32).collect(),
+            near: (0..columns).map(near).collect(),
             panels: (0..columns).step_by(PANEL).map(panel).collect(),
             mean_weight,
         }
@@ -90,57 +101,101 @@ impl Feedback {
     }
 }
 
-/// `U` and `d` of `H = U diag(d) Uᵀ`: the Cholesky factor of the matrix with rows and columns in
-/// reverse order. `None` when `H` is not positive definite.
-pub(crate) fn unit_upper_factor(moment: MatRef<'_, f64>) -> Option<(Mat<f64>, Vec<f64>)> {
-    let n = moment.nrows();
-    let last = n.wrapping_sub(1);
-    let reversed = Mat::from_fn(n, n, |i, j| moment[(last - i, last - j)]);
-    let cholesky = reversed.llt(Side::Lower).ok()?;
-    // It has as many elements as the factor, which is a copy.
-    drop(reversed);
-    let lower = cholesky.L();
-    let diagonal: Vec<f64> = (0..n).map(|j| lower[(last - j, last - j)]).collect();
-    if !diagonal.iter().all(|&x| x.is_finite() && x > 0.0) {
-        return None;
+/// The factor `U` of `H = U diag(d) Uᵀ`, unit upper triangular.
+pub(crate) struct UpperFactor {
+    /// The Cholesky factor of `H` with rows and columns in reverse order.
+    reversed: Mat<f64>,
+}
+
+impl UpperFactor {
+    /// The element in row `i` and column `j`, for i ≤ j.
+    pub(crate) fn entry(&self, i: usize, j: usize) -> f64 {
+        let last = self.reversed.nrows() - 1;
+        self.reversed[(last - i, last - j)] / self.reversed[(last - j, last - j)]
     }
-    let upper = Mat::from_fn(n, n, |i, j| match i <= j {
-        true => lower[(last - i, last - j)] / diagonal[j],
-        false => 0.0,
-    });
-    Some((upper, diagonal.iter().map(|x| x * x).collect()))
+}
+
+/// `U` and `d` of `H = U diag(d) Uᵀ`. `None` when `H` is not positive definite. O(n³) for n columns,
+/// in place.
+pub(crate) fn unit_upper_factor(mut moment: Mat<f64>) -> Option<(UpperFactor, Vec<f64>)> {
+    let n = moment.nrows();
+    // Reverses the order of rows and columns.
+    for j in 0..n.div_ceil(2) {
+        let rows = if 2 * j + 1 == n { n / 2 } else { n };
+        for i in 0..rows {
+            let (a, b) = ((i, j), (n - 1 - i, n - 1 - j));
+            (moment[a], moment[b]) = (moment[b], moment[a]);
+        }
+    }
+    let parameters = Default::default();
+    let needed = cholesky_in_place_scratch::<f64>(n, Par::Seq, parameters);
+    let mut memory = MemBuffer::new(needed);
+    let stack = MemStack::new(&mut memory);
+    let regularization = LltRegularization::default();
+    cholesky_in_place(moment.as_mut(), regularization, Par::Seq, stack, parameters).ok()?;
+    let diagonal: Vec<f64> = (0..n).rev().map(|j| moment[(j, j)]).collect();
+    let is_positive = diagonal.iter().all(|&x| x.is_finite() && x > 0.0);
+    let factor = UpperFactor { reversed: moment };
+    is_positive.then(|| (factor, diagonal.iter().map(|x| x * x).collect()))
 }
 
 impl Panel {
-    /// The columns before the panel, in blocks, and the factors from each block.
-    pub(super) fn blocks(&self) -> impl Iterator<Item = (Range<usize>, &[[f32; 4]])> {
-        let factors = self.before.chunks(BLOCK * self.width.div_ceil(4));
-        factors
-            .enumerate()
-            .map(|(block, factors)| (block * BLOCK..self.first.min((block + 1) * BLOCK), factors))
+    pub(super) fn columns(&self) -> Range<usize> {
+        self.first..self.first + self.width
+    }
+
+    /// Columns up to `end`, [`SOURCES`] at a time.
+    pub(super) fn sources(end: usize) -> impl Iterator<Item = Range<usize>> {
+        (0..end).step_by(SOURCES).map(move |start| start..end.min(start + SOURCES))
+    }
+
+    /// The factors of the errors of columns, all of the same sources, in the `number`-th [`TARGETS`]
+    /// columns of the panel.
+    pub(super) fn factors(&self, columns: Range<usize>, number: usize) -> &[[f32; TARGETS]] {
+        let start = columns.start / SOURCES * SOURCES;
+        let sources = SOURCES.min(self.first + self.width - start);
+        let before = start * self.width.div_ceil(TARGETS) + number * sources;
+        &self.factors[before + columns.start - start..][..columns.len()]
     }
 }
 
-/// Adds the errors of a block of columns to the targets of a panel.
+/// Adds the errors of columns to the targets of [`TARGETS`] columns.
 #[inline(always)]
-pub(super) fn add_feedback(
-    errors: &[[f32; ROWS]],
-    factors: &[[f32; 4]],
-    targets: &mut [[f32; ROWS]; PANEL],
+pub(super) fn add_errors<V: RowVector>(
+    token: V::Token,
+    errors: &[Line],
+    factors: &[[f32; TARGETS]],
+    targets: &mut [Line; TARGETS],
 ) {
-    let (quads, _) = targets.as_chunks_mut::<4>();
-    for (quad, factors) in quads.iter_mut().zip(factors.chunks_exact(errors.len())) {
-        let [mut a, mut b, mut c, mut d] = *quad;
-        for (error, factors) in errors.iter().zip(factors) {
-            let error = *error;
-            for row in 0..ROWS {
-                a[row] += error[row] * factors[0];
-                b[row] += error[row] * factors[1];
-                c[row] += error[row] * factors[2];
-                d[row] += error[row] * factors[3];
-            }
+    if V::SUMS == TARGETS {
+        return add_to::<V, TARGETS>(token, errors, factors, targets, 0);
+    }
+    add_to::<V, 4>(token, errors, factors, targets, 0);
+    add_to::<V, 4>(token, errors, factors, targets, 4);
+}
+
+/// Adds errors to the targets of `N` columns.
+#[inline(always)]
+fn add_to<V: RowVector, const N: usize>(
+    token: V::Token,
+    errors: &[Line],
+    factors: &[[f32; TARGETS]],
+    targets: &mut [Line; TARGETS],
+    first: usize,
+) {
+    let Some(targets) = targets[first..].first_chunk_mut::<N>() else { return };
+    let mut sums = [V::splat(token, 0.0); N];
+    for (sum, target) in sums.iter_mut().zip(&*targets) {
+        *sum = V::load(token, target);
+    }
+    for (error, factors) in errors.iter().zip(factors) {
+        let error = V::load(token, error);
+        for (i, sum) in sums.iter_mut().enumerate() {
+            *sum = *sum + error * V::splat(token, factors[first + i]);
         }
-        *quad = [a, b, c, d];
+    }
+    for (target, sum) in targets.iter_mut().zip(sums) {
+        sum.store(target);
     }
 }
 
@@ -150,24 +205,26 @@ mod tests {
 
     #[test]
     fn the_factors_restore_the_moment() {
-        let n = 70;
-        let vector = |i: usize, k: usize| ((i * 31 + k * 17) % 23) as f64 / 11.0 - 1.0;
-        let moment = Mat::from_fn(n, n, |i, j| {
-            let sum: f64 = (0..90).map(|k| vector(i, k) * vector(j, k)).sum();
-            sum + if i == j { 5.0 } else { 0.0 }
-        });
-        let (upper, weights) = unit_upper_factor(moment.as_ref()).unwrap();
-        for i in 0..n {
-            assert_eq!(upper[(i, i)], 1.0);
-            for j in 0..n {
-                let sum: f64 = (0..n).map(|k| upper[(i, k)] * weights[k] * upper[(j, k)]).sum();
-                assert!((sum - moment[(i, j)]).abs() < 1e-9 * moment[(i, i)].abs());
+        for n in [1, 2, 69, 70] {
+            let vector = |i: usize, k: usize| ((i * 31 + k * 17) % 23) as f64 / 11.0 - 1.0;
+            let moment = Mat::from_fn(n, n, |i, j| {
+                let sum: f64 = (0..90).map(|k| vector(i, k) * vector(j, k)).sum();
+                sum + if i == j { 5.0 } else { 0.0 }
+            });
+            let (factor, weights) = unit_upper_factor(moment.clone()).unwrap();
+            let entry = |i, k| if i <= k { factor.entry(i, k) } else { 0.0 };
+            for i in 0..n {
+                assert_eq!(entry(i, i), 1.0);
+                for j in 0..n {
+                    let sum: f64 = (0..n).map(|k| entry(i, k) * weights[k] * entry(j, k)).sum();
+                    assert!((sum - moment[(i, j)]).abs() < 1e-9 * moment[(i, i)].abs());
+                }
             }
+            let feedback = Feedback::new(moment).unwrap();
+            let mean = weights.iter().sum::<f64>() / n as f64;
+            assert!((feedback.mean_weight() / mean - 1.0).abs() < 1e-12);
         }
-        let feedback = Feedback::new(moment.as_ref()).unwrap();
-        let mean = weights.iter().sum::<f64>() / n as f64;
-        assert!((feedback.mean_weight() / mean - 1.0).abs() < 1e-12);
-        assert!(Feedback::new(Mat::zeros(3, 3).as_ref()).is_none());
+        assert!(Feedback::new(Mat::zeros(3, 3)).is_none());
     }
 
     #[test]
@@ -176,18 +233,18 @@ mod tests {
         let moment = Mat::from_fn(n, n, |i, j| 0.8f64.powi(i.abs_diff(j) as i32));
         let scale = |i: usize| 0.25 * (1 + i * 7 % 5) as f64;
         let scaled = Mat::from_fn(n, n, |i, j| moment[(i, j)] * scale(i) * scale(j));
-        let (upper, weights) = unit_upper_factor(moment.as_ref()).unwrap();
-        let found = Feedback::of_factor(upper.as_ref(), &weights, scale);
-        let expected = Feedback::new(scaled.as_ref()).unwrap();
+        let (factor, weights) = unit_upper_factor(moment).unwrap();
+        let found = Feedback::of_factor(|i, j| factor.entry(i, j), &weights, scale);
+        let expected = Feedback::new(scaled).unwrap();
         let close = |a: f32, b: f32| (a - b).abs() <= 1e-5 * b.abs().max(1e-3);
         let all_close = |a: &[f32], b: &[f32]| {
             a.len() == b.len() && a.iter().zip(b).all(|(&a, &b)| close(a, b))
         };
         assert!(all_close(&found.weights, &expected.weights));
         assert!((found.mean_weight / expected.mean_weight - 1.0).abs() < 1e-9);
+        assert!(all_close(found.near.as_flattened(), expected.near.as_flattened()));
         for (found, expected) in found.panels.iter().zip(&expected.panels) {
-            assert!(all_close(&found.inner, &expected.inner));
-            assert!(all_close(found.before.as_flattened(), expected.before.as_flattened()));
+            assert!(all_close(found.factors.as_flattened(), expected.factors.as_flattened()));
         }
     }
 }

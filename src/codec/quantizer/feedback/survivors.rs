@@ -1,230 +1,415 @@
-//! The survivors of a search: their metrics, points and pending feedback.
-//!
-//! Loops over rows are plain and short, so that the compiler vectorises them.
+//! The survivors of the search of a group of rows: their metrics, points and pending feedback.
 
-use super::factor::PANEL;
-use crate::arch::Kernel;
-use crate::codec::quantizer::viterbi::{CostTables, ROW_BITS, ROWS};
-
-/// The values of one column, by row.
-pub(super) type Lanes<T> = [T; ROWS];
+use super::costs::CostWindows;
+use super::factor::{Feedback, PANEL, Panel, TARGETS, add_errors};
+use super::row_group::RowGroup;
+use super::rows::{Indices, Lanes, Line, ROUND, RowVector};
+use super::transitions::Transitions;
+use crate::codec::quantizer::viterbi::{ROWS, UNREACHED};
+use std::ops::Range;
 
 /// The largest magnitude of a target, in lattice steps.
-pub(super) const MAX_TARGET: f32 = 32_000.0;
+const MAX_TARGET: f32 = 32_000.0;
 
-/// A column to be quantised.
-pub(super) struct ColumnInput<'c> {
-    /// The number in its panel.
-    pub(super) column: usize,
-    /// The weights. NaN marks one without an error.
-    pub(super) values: &'c Lanes<f32>,
-    /// The weights plus the errors of all columns before the panel.
-    pub(super) targets: &'c Lanes<f32>,
-    /// 0 for weights without an error, 1 for others.
-    pub(super) fixed: &'c Lanes<f32>,
-    /// The weight of squared errors.
-    pub(super) weight: f32,
-    /// The factors of its errors in the later columns of the panel.
-    pub(super) factors: &'c [f32],
-    pub(super) costs: &'c CostTables,
-    /// The starts of the cost tables.
-    pub(super) starts: &'c Lanes<u32>,
-    /// The number of the group of rows.
-    #[cfg(target_arch = "x86_64")]
-    pub(super) group: usize,
-    /// The class of the column.
-    #[cfg(target_arch = "x86_64")]
-    pub(super) class: usize,
-    /// Whether all points are allowed, with one state.
-    pub(super) scalar: bool,
+/// States that are extended together, so that the processor overlaps their work.
+const PART: usize = 4;
+
+/// What groups of rows have in common.
+pub(super) struct Search<'s> {
+    pub(super) feedback: &'s Feedback,
+    pub(super) transitions: &'s Transitions,
+    pub(super) costs: CostWindows,
+    /// The classes of columns; missing classes are 0.
+    pub(super) classes: &'s [u8],
 }
 
-/// The best point of a coset for each row, and the metric after it.
+/// The better points of both cosets of a state, by the parity of `k`, and the metrics after them.
 #[derive(Clone, Copy)]
-struct Branch {
-    metrics: Lanes<f32>,
-    points: Lanes<f32>,
+struct Branches {
+    metrics: [Line; 2],
+    points: [Line; 2],
 }
 
-/// The survivors of each state in a panel.
-pub(super) struct Survivors {
-    pub(super) metrics: Vec<Lanes<f32>>,
-    /// By state: the transitions by an even and an odd `k`.
-    branches: Vec<[Branch; 2]>,
-    /// By column and state: the feedback into a column that is still to come.
-    pub(super) pending: Vec<Lanes<f32>>,
-    /// The pending feedback of one column before a transition.
-    scratch: Vec<Lanes<f32>>,
-    /// By state: all ones if the transition had an odd `k`, and the error of its point.
-    odd: Vec<Lanes<u32>>,
-    errors: Vec<Lanes<f32>>,
-    /// By column and state: a bit for each row, whether the transition had an odd `k`.
-    pub(super) decisions: Vec<u16>,
-    /// By column and state: the point of the transition.
-    pub(super) points: Vec<Lanes<i16>>,
+/// What a survivor carries.
+#[derive(Clone)]
+struct Slot<const BLOCK: usize> {
+    /// The feedback into the columns of two blocks, which take turns as the current and the next one.
+    pending: [[Line; BLOCK]; 2],
+    /// The state before the current block.
+    origin: Line,
 }
 
-impl Survivors {
-    pub(super) fn new(states: usize) -> Self {
-        let branch = Branch { metrics: [0.0; ROWS], points: [0.0; ROWS] };
+/// The transitions to a column.
+#[derive(Clone)]
+struct Steps {
+    /// By state: a bit for each row, whether the transition had an odd `k`.
+    odd: Vec<u16>,
+    /// By state: the point of the transition.
+    points: Vec<Lanes<i16>>,
+    /// 0 for weights without an error, 1 for others.
+    fixed: Line,
+}
+
+/// The survivors of each state in a group of rows.
+///
+/// Columns are searched in blocks. Points of a block are decided when the next one has been searched: by then nearly all survivors agree on them, and those that do not agree with the best
+/// one are dropped. Each survivor feeds its own errors of undecided columns back.
+pub(super) struct Survivors<const BLOCK: usize> {
+    /// The number of the group.
+    group: usize,
+    metrics: Vec<Line>,
+    branches: Vec<Branches>,
+    slots: Vec<Slot<BLOCK>>,
+    /// By state: its slot. Successors take the slots of their predecessors.
+    slot_of: Vec<usize>,
+    next_slot_of: Vec<usize>,
+    /// By column of two blocks, which take turns.
+    steps: Vec<Steps>,
+    /// The best state after the current block, and the state before it on the way there.
+    best: Line,
+    origin: Line,
+    /// The weights of a panel plus the feedback of decided columns.
+    targets: [Line; PANEL],
+    /// The errors of all decided columns.
+    errors: Vec<Line>,
+}
+
+impl<const BLOCK: usize> Survivors<BLOCK> {
+    pub(super) fn new(group: usize, columns: usize, transitions: &Transitions) -> Self {
+        let states = transitions.states();
+        let mut metrics = vec![Line([UNREACHED; ROWS]); states];
+        metrics[0] = Line::ZERO;
+        let branches = Branches { metrics: [Line::ZERO; 2], points: [Line::ZERO; 2] };
+        let slot = Slot { pending: [[Line::ZERO; BLOCK]; 2], origin: Line::ZERO };
+        let steps =
+            Steps { odd: vec![0; states], points: vec![[0; ROWS]; states], fixed: Line::ZERO };
         Self {
-            metrics: vec![[0.0; ROWS]; states],
-            branches: vec![[branch; 2]; states],
-            pending: vec![[0.0; ROWS]; states * PANEL],
-            scratch: vec![[0.0; ROWS]; states],
-            odd: vec![[0; ROWS]; states],
-            errors: vec![[0.0; ROWS]; states],
-            decisions: vec![0; states * PANEL],
-            points: vec![[0; ROWS]; states * PANEL],
+            group,
+            metrics,
+            branches: vec![branches; states],
+            slots: vec![slot; states],
+            slot_of: (0..states).collect(),
+            next_slot_of: vec![0; states],
+            steps: vec![steps; 2 * BLOCK],
+            best: Line::ZERO,
+            origin: Line::ZERO,
+            targets: [Line::ZERO; PANEL],
+            errors: vec![Line::ZERO; columns],
         }
     }
 
-    /// Extends all survivors by a column.
-    pub(super) fn search_column(
+    /// Sets the targets of a panel to its weights.
+    pub(super) fn start_panel(&mut self, panel: &Panel, group: &RowGroup) {
+        let values = &group.values[panel.columns()];
+        for (target, values) in self.targets.iter_mut().zip(values) {
+            target.0 = values.map(|value| if value.is_nan() { 0.0 } else { value });
+        }
+    }
+
+    /// Adds the errors of decided columns, all of the same sources, to the targets of a panel from
+    /// `start` on.
+    #[inline(always)]
+    pub(super) fn add_errors<V: RowVector>(
         &mut self,
-        kernel: Kernel,
-        predecessors: &[[usize; 2]],
-        input: &ColumnInput<'_>,
+        token: V::Token,
+        panel: &Panel,
+        columns: Range<usize>,
+        start: usize,
     ) {
-        // Small closures, which the compiler vectorises.
-        kernel.run(
-            #[inline(always)]
-            || self.extend(input),
-        );
-        kernel.run(
-            #[inline(always)]
-            || self.select(predecessors, input),
-        );
-        kernel.run(
-            #[inline(always)]
-            || self.feed_back(predecessors, input),
-        );
+        let errors = &self.errors[columns.clone()];
+        let (targets, _) = self.targets.as_chunks_mut::<TARGETS>();
+        let count = panel.columns().len().div_ceil(TARGETS);
+        let targets = targets.iter_mut().enumerate().take(count).skip(start / TARGETS);
+        for (number, targets) in targets {
+            let factors = panel.factors(columns.clone(), number);
+            add_errors::<V>(token, errors, factors, targets);
+        }
     }
 
-    /// Computes the transitions from all states.
+    /// Searches a block of columns of a panel, and decides on the block before it.
     #[inline(always)]
-    fn extend(&mut self, input: &ColumnInput<'_>) {
-        let states = self.metrics.len();
-        let (targets, fixed) = (*input.targets, *input.fixed);
-        let weights = fixed.map(|fixed| fixed * input.weight);
-        let spacing = if input.scalar { 2 } else { 4 };
-        let pending = &self.pending[input.column * states..][..states];
-        let ways = self.branches.iter_mut().zip(pending).zip(&self.metrics);
-        for (state, ((branches, pending), metrics)) in ways.enumerate() {
-            let (pending, metrics) = (*pending, *metrics);
-            let mut target = [0.0f32; ROWS];
-            for row in 0..ROWS {
-                let sum = (targets[row] + pending[row]) * fixed[row];
-                target[row] = sum.clamp(-MAX_TARGET, MAX_TARGET);
+    pub(super) fn search_block<V: RowVector>(
+        &mut self,
+        token: V::Token,
+        search: &Search<'_>,
+        panel: &Panel,
+        columns: Range<usize>,
+        group: &mut RowGroup,
+    ) {
+        let first = columns.start - panel.columns().start;
+        for column in columns.clone() {
+            self.find_fixed(column, first + column - columns.start, group);
+        }
+        for column in columns.clone() {
+            let input = Column {
+                number: column,
+                values: &group.values[column],
+                factors: &search.feedback.near[column],
+            };
+            self.extend::<V>(token, search, &input, first + column - columns.start);
+            match search.transitions.is_scalar() {
+                false => self.select::<V>(token, search.transitions, &input),
+                true => self.select_only::<V>(token, &input),
             }
-            for (odd, branch) in branches.iter_mut().enumerate() {
-                let coset = match input.scalar {
-                    true => odd as i32,
-                    false => (state & 1) as i32 + 2 * odd as i32,
-                };
-                let mut best = nearest(&target, &weights, spacing, coset, input);
-                best.metrics.iter_mut().zip(&metrics).for_each(|(sum, metric)| *sum += metric);
-                *branch = best;
+        }
+        self.end_block::<V>(token, half_of::<BLOCK>(columns.start), group);
+        if let Some(before) = columns.start.checked_sub(BLOCK) {
+            let decided = before..columns.start;
+            self.decide(search.transitions, decided.clone(), self.origin, group);
+            let start = first + BLOCK;
+            if start < panel.columns().len() {
+                self.add_errors::<V>(token, panel, decided, start);
             }
         }
     }
 
-    /// Selects the better transition to each state.
+    /// Decides on the last block.
+    pub(super) fn finish(&mut self, transitions: &Transitions, group: &mut RowGroup) {
+        let Some(last) = group.values.len().checked_sub(1) else { return };
+        let columns = last / BLOCK * BLOCK..last + 1;
+        self.decide(transitions, columns, self.best, group);
+    }
+
+    /// Finds the weights of a column that have no error. `target` is its number in the panel.
     #[inline(always)]
-    fn select(&mut self, predecessors: &[[usize; 2]], input: &ColumnInput<'_>) {
-        let ColumnInput { column, values, fixed, .. } = *input;
-        let states = self.metrics.len();
-        for (state, &[even, odd]) in predecessors.iter().enumerate() {
-            let (a, b) = (self.branches[even][0], self.branches[odd][1]);
-            let (mut mask, mut bits) = ([0u32; ROWS], [0u32; ROWS]);
-            for row in 0..ROWS {
-                let less = b.metrics[row] < a.metrics[row];
-                mask[row] = if less { u32::MAX } else { 0 };
-                bits[row] = if less { ROW_BITS[row] } else { 0 };
+    fn find_fixed(&mut self, column: usize, target: usize, group: &mut RowGroup) {
+        let (target, fixed) =
+            (&mut self.targets[target].0, &mut self.steps[place_of::<BLOCK>(column)].fixed.0);
+        *fixed = group.values[column].map(|value| if value.is_nan() { 0.0 } else { 1.0 });
+        // Rare, and without a branch for each row.
+        if !target.iter().fold(false, |any, target| any | (target.abs() > MAX_TARGET)) {
+            return;
+        }
+        for row in 0..ROWS {
+            if target[row].abs() > MAX_TARGET && fixed[row] > 0.0 {
+                (target[row], fixed[row]) = (0.0, 0.0);
+                group.outliers.push((column, row));
             }
-            self.metrics[state] = choose(&mask, &b.metrics, &a.metrics);
-            let points = choose(&mask, &b.points, &a.points);
-            let (mut stored, mut errors) = ([0i16; ROWS], [0.0; ROWS]);
-            for row in 0..ROWS {
-                stored[row] = (points[row] + ROUND).to_bits().wrapping_sub(ROUND.to_bits()) as i16;
-            }
-            for row in 0..ROWS {
-                // NaN times zero is NaN: values without an error are replaced first.
-                let value = if fixed[row] > 0.0 { values[row] } else { points[row] };
-                errors[row] = value - points[row];
-            }
-            self.points[column * states + state] = stored;
-            self.errors[state] = errors;
-            self.odd[state] = mask;
-            let bits = bits.into_iter().fold(0, |all, bit| all | bit);
-            self.decisions[column * states + state] = bits as u16;
         }
     }
 
-    /// Feeds the errors of a column back into the later columns of its panel.
+    /// Computes the transitions from all states. `target` is the number of the column in the panel.
     #[inline(always)]
-    fn feed_back(&mut self, predecessors: &[[usize; 2]], input: &ColumnInput<'_>) {
-        let states = self.metrics.len();
-        let later = self.pending[(input.column + 1) * states..].chunks_exact_mut(states);
-        for (pending, &factor) in later.zip(input.factors) {
-            self.scratch.copy_from_slice(pending);
-            let selected = predecessors.iter().zip(&self.odd).zip(&self.errors);
-            for (pending, ((&[even, odd], mask), errors)) in pending.iter_mut().zip(selected) {
-                let (a, b, mask, errors) = (self.scratch[odd], self.scratch[even], *mask, *errors);
-                let mut sums = choose(&mask, &a, &b);
-                for row in 0..ROWS {
-                    sums[row] += errors[row] * factor;
+    fn extend<V: RowVector>(
+        &mut self,
+        token: V::Token,
+        search: &Search<'_>,
+        input: &Column<'_, BLOCK>,
+        target: usize,
+    ) {
+        let splat = |number| V::splat(token, number);
+        let (states, costs) = (search.transitions.states(), &search.costs);
+        let class = search.classes.get(input.number).copied().unwrap_or(0);
+        let starts = costs.starts(self.group, class.into());
+        let common = V::load(token, &self.targets[target]);
+        let fixed = V::load(token, &self.steps[place_of::<BLOCK>(input.number)].fixed);
+        let weights = fixed * splat(search.feedback.weights[input.number]);
+        let spacing = if search.transitions.is_scalar() { 1.0 } else { 2.0 };
+        let (offset, last) = costs.range();
+        let (round, unit, inverse) = (splat(ROUND), splat(spacing), splat(1.0 / spacing));
+        let zero = splat(0.0);
+        // By state: the target, and the second of four neighbouring points by their spacing.
+        let mut targets = [(zero, zero); PART];
+        let mut indices = [Indices::ZERO; PART];
+        for first in (0..states).step_by(PART) {
+            let part = first..states.min(first + PART);
+            for (state, (target, indices)) in part.clone().zip(targets.iter_mut().zip(&mut indices))
+            {
+                let parity = state & 1;
+                let pending =
+                    &self.slots[self.slot_of[state]].pending[half_of::<BLOCK>(input.number)];
+                let sum = common + V::load(token, &pending[input.number % BLOCK]);
+                let sum = (sum * fixed).max(splat(-MAX_TARGET)).min(splat(MAX_TARGET));
+                let middle = splat(-0.5 - parity as f32 / spacing);
+                let rounded = sum * inverse + middle + round;
+                let index = rounded - round + splat(offset);
+                // Not a number becomes zero.
+                let index = index.max(zero).min(splat(last));
+                *indices = (index + round).indices(&starts[parity], &costs.table);
+                *target = (sum, rounded);
+            }
+            for (state, (&(target, rounded), indices)) in part.zip(targets.iter().zip(&indices)) {
+                let second = (rounded - round) * unit + splat((state & 1) as f32);
+                let points = [second - unit, second, second + unit, second + unit + unit];
+                let mut metrics = V::windows(token, &costs.table, indices);
+                for (metric, &point) in metrics.iter_mut().zip(&points) {
+                    let error = target - point;
+                    *metric = error * error * weights + *metric;
                 }
-                *pending = sums;
+                let [a, b, c, d] = metrics;
+                // The first point and the third are in one coset, the others in the other.
+                let p = V::select(c.less(a), points[2], points[0]);
+                let q = V::select(d.less(b), points[3], points[1]);
+                let before = V::load(token, &self.metrics[state]);
+                let (a, b) = (c.min(a) + before, d.min(b) + before);
+                let is_odd = rounded.is_odd();
+                let Branches { metrics, points } = &mut self.branches[state];
+                V::select(is_odd, a, b).store(&mut metrics[0]);
+                V::select(is_odd, b, a).store(&mut metrics[1]);
+                V::select(is_odd, p, q).store(&mut points[0]);
+                V::select(is_odd, q, p).store(&mut points[1]);
+            }
+        }
+    }
+
+    /// Selects the better transition to each state and feeds its error back.
+    #[inline(always)]
+    fn select<V: RowVector>(
+        &mut self,
+        token: V::Token,
+        transitions: &Transitions,
+        input: &Column<'_, BLOCK>,
+    ) {
+        let zero = V::splat(token, 0.0);
+        let values = V::load_unaligned(token, input.values);
+        let steps = &mut self.steps[place_of::<BLOCK>(input.number)];
+        let has_error = zero.less(V::load(token, &steps.fixed));
+        for butterfly in &transitions.butterflies {
+            let [p, q] = butterfly.predecessors;
+            let (mut masks, mut errors) = ([zero.less(zero); 2], [zero; 2]);
+            for (i, (even, odd)) in [(p, q), (q, p)].into_iter().enumerate() {
+                let (even, odd) = (&self.branches[even], &self.branches[odd]);
+                let a = V::load(token, &even.metrics[0]);
+                let b = V::load(token, &odd.metrics[1]);
+                let less = b.less(a);
+                let state = butterfly.states[i];
+                b.min(a).store(&mut self.metrics[state]);
+                steps.odd[state] = V::bits(less);
+                let (even, odd) = (V::load(token, &even.points[0]), V::load(token, &odd.points[1]));
+                let point = V::select(less, odd, even);
+                point.store_integers(&mut steps.points[state]);
+                (masks[i], errors[i]) = (less, V::select(has_error, values - point, zero));
+            }
+            let ([x, y], [e, f]) = (masks, errors);
+            let slots = butterfly.predecessors.map(|state| self.slot_of[state]);
+            let Ok([a, b]) = self.slots.get_disjoint_mut(slots) else { continue };
+            for (half, columns, factors) in input.later() {
+                let (a, b) = (&mut a.pending[half][columns.clone()], &mut b.pending[half][columns]);
+                for ((a, b), &factor) in a.iter_mut().zip(b).zip(factors) {
+                    let (v, w) = (V::load(token, a), V::load(token, b));
+                    let factor = V::splat(token, factor);
+                    (V::select(x, w, v) + e * factor).store(a);
+                    (V::select(y, v, w) + f * factor).store(b);
+                }
+            }
+            let (v, w) = (V::load(token, &a.origin), V::load(token, &b.origin));
+            V::select(x, w, v).store(&mut a.origin);
+            V::select(y, v, w).store(&mut b.origin);
+            for (state, slot) in butterfly.states.into_iter().zip(slots) {
+                self.next_slot_of[state] = slot;
+            }
+        }
+        std::mem::swap(&mut self.slot_of, &mut self.next_slot_of);
+    }
+
+    /// [`select`](Self::select) with one state.
+    #[inline(always)]
+    fn select_only<V: RowVector>(&mut self, token: V::Token, input: &Column<'_, BLOCK>) {
+        let zero = V::splat(token, 0.0);
+        let values = V::load_unaligned(token, input.values);
+        let steps = &mut self.steps[place_of::<BLOCK>(input.number)];
+        let has_error = zero.less(V::load(token, &steps.fixed));
+        let branches = &self.branches[0];
+        let (a, p) = (V::load(token, &branches.metrics[0]), V::load(token, &branches.points[0]));
+        let (b, q) = (V::load(token, &branches.metrics[1]), V::load(token, &branches.points[1]));
+        b.min(a).store(&mut self.metrics[0]);
+        let point = V::select(b.less(a), q, p);
+        point.store_integers(&mut steps.points[0]);
+        let error = V::select(has_error, values - point, zero);
+        for (half, columns, factors) in input.later() {
+            let pending = &mut self.slots[0].pending[half][columns];
+            for (line, &factor) in pending.iter_mut().zip(factors) {
+                (V::load(token, line) + error * V::splat(token, factor)).store(line);
+            }
+        }
+    }
+
+    /// Finds the best survivor, drops those that disagree with it on the columns before the block,
+    /// and prepares the slots for the block after the next one, which has the same half.
+    #[inline(always)]
+    fn end_block<V: RowVector>(&mut self, token: V::Token, half: usize, group: &mut RowGroup) {
+        let mut least = V::load(token, &self.metrics[0]);
+        let mut best = V::splat(token, 0.0);
+        let mut origin = V::load(token, &self.slots[self.slot_of[0]].origin);
+        for (state, metrics) in self.metrics.iter().enumerate().skip(1) {
+            let metrics = V::load(token, metrics);
+            let less = metrics.less(least);
+            least = metrics.min(least);
+            best = V::select(less, V::splat(token, state as f32), best);
+            let other = V::load(token, &self.slots[self.slot_of[state]].origin);
+            origin = V::select(less, other, origin);
+        }
+        best.store(&mut self.best);
+        origin.store(&mut self.origin);
+        let mut costs = Line::ZERO;
+        least.store(&mut costs);
+        group.cost += costs.0.iter().take(group.rows).map(|&cost| f64::from(cost)).sum::<f64>();
+        let unreached = V::splat(token, UNREACHED);
+        for (state, metrics) in self.metrics.iter_mut().enumerate() {
+            let slot = &mut self.slots[self.slot_of[state]];
+            let own = V::load(token, &slot.origin);
+            let left = V::load(token, metrics) - least;
+            let left = V::select(own.less(origin), unreached, left);
+            V::select(origin.less(own), unreached, left).store(metrics);
+            V::splat(token, state as f32).store(&mut slot.origin);
+            slot.pending[half] = [Line::ZERO; BLOCK];
+        }
+    }
+
+    /// Takes the points of a block on the way to the state after it, for each row, and computes their
+    /// errors.
+    fn decide(
+        &mut self,
+        transitions: &Transitions,
+        columns: Range<usize>,
+        states_after: Line,
+        group: &mut RowGroup,
+    ) {
+        let mut ways = states_after.0.map(|state| state as usize);
+        for column in columns.rev() {
+            let steps = &self.steps[place_of::<BLOCK>(column)];
+            let (found, errors) = (&mut group.points[column], &mut self.errors[column].0);
+            for (row, state) in ways.iter_mut().enumerate() {
+                found[row] = steps.points[*state][row];
+                let odd = usize::from(steps.odd[*state] >> row & 1);
+                *state = transitions.predecessors[*state][odd];
+            }
+            let values = &group.values[column];
+            for row in 0..ROWS {
+                let error = values[row] - f32::from(found[row]);
+                errors[row] = if steps.fixed.0[row] > 0.0 { error } else { 0.0 };
             }
         }
     }
 }
 
-/// `a` where the mask is set, else `b`.
+/// Which of the two blocks in memory has a column.
 #[inline(always)]
-fn choose(mask: &Lanes<u32>, a: &Lanes<f32>, b: &Lanes<f32>) -> Lanes<f32> {
-    let mut chosen = [0.0; ROWS];
-    for row in 0..ROWS {
-        let bits = (a[row].to_bits() & mask[row]) | (b[row].to_bits() & !mask[row]);
-        chosen[row] = f32::from_bits(bits);
-    }
-    chosen
+fn half_of<const BLOCK: usize>(column: usize) -> usize {
+    column / BLOCK % 2
 }
 
-/// Adding this number to one of magnitude below 2^22 rounds it to an integer, which the low bits
-/// then hold. Unlike `as`, it needs no checks.
-pub(super) const ROUND: f32 = 12_582_912.0;
-
-/// For each row, the better of the two points of a coset next to its target, and its cost. Points of
-/// a coset are `spacing` apart.
+/// The number of a column in the two blocks in memory.
 #[inline(always)]
-fn nearest(
-    target: &Lanes<f32>,
-    weights: &Lanes<f32>,
-    spacing: i32,
-    coset: i32,
-    input: &ColumnInput<'_>,
-) -> Branch {
-    let (inverse, offset) = (1.0 / spacing as f32, coset as f32);
-    let (mut first, mut second) = ([0i32; ROWS], [0i32; ROWS]);
-    for row in 0..ROWS {
-        let index = ((target[row] - offset) * inverse + ROUND).to_bits();
-        let index = index.wrapping_sub(ROUND.to_bits()) as i32;
-        let point = index.wrapping_mul(spacing).wrapping_add(coset);
-        let other = if target[row] > point as f32 { spacing } else { -spacing };
-        first[row] = point;
-        second[row] = point.wrapping_add(other);
+fn place_of<const BLOCK: usize>(column: usize) -> usize {
+    column % (2 * BLOCK)
+}
+
+/// A column to be searched.
+struct Column<'c, const BLOCK: usize> {
+    number: usize,
+    values: &'c Lanes<f32>,
+    /// The factors of its errors in the next columns.
+    factors: &'c [f32],
+}
+
+impl<const BLOCK: usize> Column<'_, BLOCK> {
+    /// The later columns of its block and those of the next block: which half, their numbers there,
+    /// and the factors of its errors in them.
+    #[inline(always)]
+    fn later(&self) -> [(usize, Range<usize>, &[f32]); 2] {
+        let (half, next) = (half_of::<BLOCK>(self.number), self.number % BLOCK + 1);
+        let (current, factors) = self.factors.split_at(BLOCK - next);
+        [(half, next..BLOCK, current), (1 - half, 0..BLOCK, factors)]
     }
-    let (a, b) =
-        (input.costs.of_rows(input.starts, &first), input.costs.of_rows(input.starts, &second));
-    let mut best = Branch { metrics: [0.0; ROWS], points: [0.0; ROWS] };
-    for row in 0..ROWS {
-        let (p, q) = (first[row] as f32, second[row] as f32);
-        let (x, y) = (target[row] - p, target[row] - q);
-        let (a, b) = (x * x * weights[row] + a[row], y * y * weights[row] + b[row]);
-        best.metrics[row] = if b < a { b } else { a };
-        best.points[row] = if b < a { q } else { p };
-    }
-    best
 }

@@ -1,4 +1,6 @@
+use super::rows::Lanes;
 use super::*;
+use crate::codec::quantizer::{ROWS, SearchInput, ViterbiSearch};
 use faer::Mat;
 use proptest::prelude::*;
 
@@ -59,21 +61,19 @@ proptest! {
         states_log2 in prop::sample::select(vec![0u32, 2, 3, 5, 8]),
     ) {
         let (moment, trellis) = (moment(columns, 0.9), Trellis::new(states_log2).unwrap());
-        let feedback = Feedback::new(moment.as_ref()).unwrap();
+        let feedback = Feedback::new(moment.clone()).unwrap();
         let (values, costs) = (values(seed, columns), costs());
         let group = search(&feedback, trellis, Kernel::best(), &values);
         let mut expected = 0.0;
         for row in 0..ROWS {
             let mut state = 0;
             let mut errors = Vec::new();
-            for (column, (values, points)) in values.iter().zip(&group.points).enumerate() {
+            for (values, points) in values.iter().zip(&group.points) {
                 let point = i32::from(points[row]);
                 let k = trellis.index(point);
                 prop_assert_eq!(trellis.point(state, k), point);
                 state = trellis.next(state, k);
                 errors.push(f64::from(values[row]) - f64::from(point));
-                let found = group.values[column][row];
-                prop_assert!((f64::from(found) - errors[column]).abs() < 1e-5);
                 expected += f64::from(costs.of(costs.start(row % 2), point));
             }
             expected += loss(&moment, &feedback, &errors);
@@ -93,7 +93,7 @@ proptest! {
         (correlation, round) in (prop::sample::select(vec![0.0, 0.8, 0.97]), any::<bool>()),
     ) {
         let trellis = Trellis::new(states_log2).unwrap();
-        let feedback = Feedback::new(moment(columns, correlation).as_ref()).unwrap();
+        let feedback = Feedback::new(moment(columns, correlation)).unwrap();
         let slopes = [0.7, 0.5, 0.0];
         let costs =
             CostTables::new(length, slopes.map(|slope| move |n: i32| 1.0 + n as f32 * slope), 0.4);
@@ -117,20 +117,15 @@ proptest! {
         let classes: Vec<u8> = (0..columns - columns / 4).map(|column| (column % 3) as u8).collect();
         let search = |kernel| {
             let mut groups = groups();
-            let mut search = FeedbackSearch::new(&feedback, trellis, kernel);
+            let search = FeedbackSearch::new(&feedback, trellis, kernel);
             search.run(&mut groups, &costs, &classes);
             groups
         };
         let portable = search(Kernel::Scalar);
-        let bits = |group: &RowGroup| -> Vec<_> {
-            group.values.iter().map(|rows| rows.map(f32::to_bits)).collect()
-        };
         for kernel in Kernel::all() {
             for (found, portable) in search(kernel).iter().zip(&portable) {
                 prop_assert_eq!(&found.points, &portable.points);
-                prop_assert_eq!(bits(found), bits(portable));
                 prop_assert_eq!(&found.outliers, &portable.outliers);
-                prop_assert_eq!(found.states, portable.states);
                 prop_assert_eq!(found.cost.to_bits(), portable.cost.to_bits());
             }
         }
@@ -141,12 +136,13 @@ proptest! {
 fn feedback_reduces_the_loss() {
     let columns = 200;
     let (moment, trellis) = (moment(columns, 0.95), Trellis::new(3).unwrap());
-    let feedback = Feedback::new(moment.as_ref()).unwrap();
-    let identity = Feedback::new(Mat::<f64>::identity(columns, columns).as_ref()).unwrap();
+    let feedback = Feedback::new(moment.clone()).unwrap();
+    let identity = Feedback::new(Mat::identity(columns, columns)).unwrap();
     let values = values(7, columns);
     let loss_of = |group: &RowGroup| -> f64 {
         let row = |row: usize| -> Vec<f64> {
-            group.values.iter().map(|errors| f64::from(errors[row])).collect()
+            let errors = values.iter().zip(&group.points);
+            errors.map(|(values, points)| f64::from(values[row]) - f64::from(points[row])).collect()
         };
         (0..ROWS).map(|number| loss(&moment, &feedback, &row(number))).sum()
     };
@@ -157,31 +153,50 @@ fn feedback_reduces_the_loss() {
 
 #[test]
 fn without_correlation_the_search_is_that_without_feedback() {
-    let (columns, trellis, costs) = (60, Trellis::new(3).unwrap(), costs());
-    let feedback = Feedback::new(Mat::<f64>::identity(columns, columns).as_ref()).unwrap();
+    // Nothing is decided before the last column.
+    let (columns, trellis, costs) = (32, Trellis::new(3).unwrap(), costs());
+    let feedback = Feedback::new(Mat::identity(columns, columns)).unwrap();
     let values = values(3, columns);
     let group = search(&feedback, trellis, Kernel::best(), &values);
     let starts = [std::array::from_fn(|row| costs.start(row % 2))];
-    let input = crate::codec::quantizer::SearchInput {
-        values: &values,
-        costs: &costs,
-        starts: &starts,
-        classes: &[],
-    };
+    let input = SearchInput { values: &values, costs: &costs, starts: &starts, classes: &[] };
     let mut points = vec![[0; ROWS]; columns];
-    crate::codec::quantizer::ViterbiSearch::new(trellis, Kernel::best()).run(&input, &mut points);
+    ViterbiSearch::new(trellis, Kernel::best()).run(&input, &mut points);
     assert_eq!(group.points, points);
 }
 
 #[test]
 fn separate_weights_have_no_error() {
     let trellis = Trellis::new(3).unwrap();
-    let feedback = Feedback::new(moment(80, 0.9).as_ref()).unwrap();
+    let feedback = Feedback::new(moment(80, 0.9)).unwrap();
     let mut values = values(5, 80);
     values[10][3] = f32::NAN;
     values[70][4] = 1e9;
     let group = search(&feedback, trellis, Kernel::best(), &values);
     assert_eq!(group.outliers, [(70, 4)]);
-    assert_eq!((group.values[10][3], group.values[70][4]), (0.0, 0.0));
-    assert!(group.cost.is_finite() && group.values.iter().flatten().all(|x| x.abs() < 40.0));
+    assert!(group.cost.is_finite() && group.cost < 16.0 * 80.0 * 10.0, "{}", group.cost);
+}
+
+/// Survivors that disagree on earlier columns are dropped, which costs little.
+#[test]
+fn decisions_before_the_end_cost_little() {
+    for (states_log2, most) in [(2, 1.008), (3, 1.012), (5, 1.008), (8, 1.01)] {
+        let (columns, trellis, costs) = (600, Trellis::new(states_log2).unwrap(), costs());
+        let feedback = Feedback::new(Mat::identity(columns, columns)).unwrap();
+        let values = values(11, columns);
+        let group = search(&feedback, trellis, Kernel::best(), &values);
+        let starts = [std::array::from_fn(|row| costs.start(row % 2))];
+        let input = SearchInput { values: &values, costs: &costs, starts: &starts, classes: &[] };
+        let mut points = vec![[0; ROWS]; columns];
+        ViterbiSearch::new(trellis, Kernel::best()).run(&input, &mut points);
+        let mut least = 0.0;
+        for (values, points) in values.iter().zip(&points) {
+            for (row, (&value, &point)) in values.iter().zip(points).enumerate() {
+                least += f64::from((value - f32::from(point)).powi(2));
+                least += f64::from(costs.of(costs.start(row % 2), point.into()));
+            }
+        }
+        let ratio = group.cost / least;
+        assert!((0.99999..most).contains(&ratio), "{states_log2}: {ratio}");
+    }
 }

@@ -59,23 +59,6 @@ impl CostTables {
     pub(crate) fn of(&self, start: u32, point: i32) -> f32 {
         self.all[start as usize + (point.unsigned_abs() as usize).min(self.length - 1)]
     }
-
-    /// The costs of a point of each row.
-    #[inline(always)]
-    pub(super) fn of_rows(&self, starts: &[u32; ROWS], points: &[i32; ROWS]) -> [f32; ROWS] {
-        let last = self.length as u32 - 1;
-        let mut at = [0u32; ROWS];
-        for row in 0..ROWS {
-            at[row] = starts[row].wrapping_add(points[row].unsigned_abs().min(last));
-        }
-        let mut costs = [f32::INFINITY; ROWS];
-        for row in 0..ROWS {
-            if let Some(&cost) = self.all.get(at[row] as usize) {
-                costs[row] = cost;
-            }
-        }
-        costs
-    }
 }
 
 /// Rows to quantise and the costs of points.

@@ -327,7 +327,7 @@ impl TrellisEncoder {
             }
         }
         drop(rest);
-        let mut search = FeedbackSearch::new(feedback, parameters.trellis, self.kernel);
+        let search = FeedbackSearch::new(feedback, parameters.trellis, self.kernel);
         search.run(&mut groups, &self.costs, &parameters.classes.columns);
         let mut found = vec![vec![[0; BAND]; columns]; bands.len()];
         let mut groups = groups.iter();

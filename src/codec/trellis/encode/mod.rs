@@ -38,7 +38,7 @@ pub(crate) use encoder::TrellisEncoder;
 pub(crate) use learned_transform::LearnedTransform;
 pub(crate) use rows::{MAX_COLUMNS, ROW_GROUP, Rows};
 pub(crate) use scaling::{FIRST_RANK, Scaling};
-pub(crate) use sensitivity::{InputMoment, Sensitivity};
+pub(crate) use sensitivity::{InputMoment, Inputs, Sensitivity};
 pub(crate) use transform_choice::{TransformChoice, candidate_transforms};
 pub(crate) use transform_search::TransformSearch;
 

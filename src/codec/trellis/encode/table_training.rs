@@ -224,7 +224,7 @@ fn search_with_feedback(
         RowGroup::new(values, starts(classes, row_classes, costs), row_classes.len())
     };
     let mut groups: Vec<RowGroup> = parts.map(group).collect();
-    let mut search = FeedbackSearch::new(feedback, quantizer.trellis, Kernel::best());
+    let search = FeedbackSearch::new(feedback, quantizer.trellis, Kernel::best());
     search.run(&mut groups, costs, &classes.columns);
     let mut totals = SearchTotals::new(classes);
     for (group, row_classes) in groups.iter().zip(row_classes.chunks(ROWS)) {

@@ -274,7 +274,7 @@ impl<'r> TransformSearch<'r> {
             .as_deref()
             .map(|sensitivity| sensitivity.feedback(self.scales.columns(), transform));
         let loss_weight = weights.as_ref().map(|weights| weights.mean);
-        let feedback = weights.and_then(|weights| weights.feedback).map(Arc::new);
+        let feedback = weights.and_then(|weights| weights.feedback);
         Candidate {
             choice,
             sample_crc: self.sample_crc,
