@@ -132,15 +132,26 @@ pub(super) fn choose(
     step: f32,
 ) -> Result<Option<Chosen>> {
     let plain = |transform| TransformChoice { transform, mean: false, rank: 0 };
+    let effort = planning_effort(encoding.effort);
     let estimate = |choice: TransformChoice| -> Result<Option<(f64, TransformChoice, Candidate)>> {
         let candidate = search.fit(choice)?;
-        Ok(candidate.map(|candidate| {
-            (candidate.estimate(step, planning_effort(encoding.effort)), choice, candidate)
-        }))
+        Ok(candidate.map(|candidate| (candidate.estimate(step, effort), choice, candidate)))
     };
     let mut found = Vec::new();
+    let mut without_feedback = None;
     for transform in allowed(search, encoding.coordinates) {
-        found.extend(estimate(plain(transform))?);
+        let choice = plain(transform);
+        let Some(mut candidate) = search.fit_unweighted(choice)? else { continue };
+        if search.has_feedback() {
+            // The feedback in other coordinates takes O(columns³), and loses what the order of columns
+            // gains. A basis that saves nothing without feedback saves nothing with it.
+            let bits = candidate.estimate(step, effort);
+            if bits > *without_feedback.get_or_insert(bits) {
+                continue;
+            }
+        }
+        candidate = search.weigh(candidate);
+        found.push((candidate.estimate(step, effort), choice, candidate));
     }
     let identity = match found.first() {
         Some((bits, TransformChoice { transform: BlockTransform::IDENTITY, .. }, _)) => Some(*bits),

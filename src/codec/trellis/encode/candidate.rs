@@ -14,7 +14,7 @@ use super::table_training::{QuantizerSettings, TrainedProfiles, train};
 use super::transform_choice::TransformChoice;
 use crate::codec::entropy::BitWriter;
 use crate::codec::quantizer::Trellis;
-use crate::codec::transform::Transform;
+use crate::codec::transform::{ForwardTransform, Transform};
 use crate::codec::trellis::classes::Classes;
 use crate::codec::trellis::parameters::{LowRankPart, Parameters};
 use crate::codec::trellis::reconstruction::Reconstruction;
@@ -46,7 +46,7 @@ pub(crate) struct Candidate {
     pub(super) choice: TransformChoice,
     /// CRC-32 of the sample before the transform.
     pub(super) sample_crc: u32,
-    pub(super) transform: Arc<Transform>,
+    pub(super) transform: ForwardTransform,
     pub(super) low_rank: Option<CodedLowRank>,
     pub(super) scales: Arc<Scales>,
     pub(super) sample: Sample,
@@ -61,13 +61,15 @@ pub(crate) struct Candidate {
 impl Candidate {
     /// What was learned, without the sample; `None` when nothing has to be learned.
     pub(crate) fn learned(&self) -> Option<LearnedTransform> {
-        if self.low_rank.is_none() && !matches!(*self.transform, Transform::StoredBasis(_)) {
+        if self.low_rank.is_none()
+            && !matches!(**self.transform.transform(), Transform::StoredBasis(_))
+        {
             return None;
         }
         Some(LearnedTransform {
             choice: self.choice,
             sample_crc: self.sample_crc,
-            transform: Arc::clone(&self.transform),
+            transform: Arc::clone(self.transform.transform()),
             low_rank: self.low_rank.as_ref().map(LearnedLowRank::new),
         })
     }
@@ -118,7 +120,7 @@ impl Candidate {
     /// Bits per weight of the transform and the low-rank part.
     fn side_bits(&self) -> f64 {
         let mut out = BitWriter::default();
-        write_transform(&self.transform, &mut out);
+        write_transform(self.transform.transform(), &mut out);
         let mut bits = 8.0 * out.finish().len() as f64;
         if let Some(coded) = &self.low_rank {
             let mut out = BitWriter::default();
@@ -175,7 +177,7 @@ impl Candidate {
             step,
             trellis: quantizer.trellis,
             bypass: quantizer.bypass,
-            transform: Arc::clone(&self.transform),
+            transform: Arc::clone(self.transform.transform()),
             low_rank: self.low_rank.as_ref().map(|coded| Arc::clone(&coded.low_rank)),
             row_scales: self.scales.rows().cloned(),
             column_scales: self.scales.columns().map(<[u8]>::to_vec),

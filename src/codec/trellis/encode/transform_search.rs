@@ -197,11 +197,19 @@ impl<'r> TransformSearch<'r> {
     /// when they cannot be stored. The result does not depend on earlier calls.
     ///
     /// O(rows · columns · (block + rank)), with at most [`rows_for_basis`] and [`SUBSPACE_ROWS`]
-    /// rows.
+    /// rows, and O(columns³) for feedback in other coordinates than the identity.
     ///
     /// # Errors
     /// Those of the source; `InvalidArgument` for coordinates that the codec does not implement.
     pub(crate) fn fit(&self, choice: TransformChoice) -> Result<Option<Candidate>> {
+        Ok(self.fit_unweighted(choice)?.map(|candidate| self.weigh(candidate)))
+    }
+
+    /// [`fit`](Self::fit) without the weights of errors and their feedback.
+    ///
+    /// # Errors
+    /// As [`fit`](Self::fit).
+    pub(crate) fn fit_unweighted(&self, choice: TransformChoice) -> Result<Option<Candidate>> {
         let (rows, columns) = (self.source.rows(), self.source.columns());
         let low_rank = match choice {
             TransformChoice { mean: false, rank: 0, .. } => None,
@@ -234,7 +242,17 @@ impl<'r> TransformSearch<'r> {
                 )));
             }
         };
-        Ok(Some(self.candidate(choice, &transform, low_rank, values)))
+        Ok(Some(self.candidate(choice, transform, low_rank, values)))
+    }
+
+    /// Sets the weights of errors and their feedback in the coordinates of a candidate.
+    pub(crate) fn weigh(&self, mut candidate: Candidate) -> Candidate {
+        if let Some(sensitivity) = self.sensitivity.as_deref() {
+            let weights = sensitivity.feedback(self.scales.columns(), &candidate.transform);
+            candidate.loss_weight = Some(weights.mean);
+            candidate.sample.feedback = weights.feedback;
+        }
+        candidate
     }
 
     /// [`fit`](Self::fit) with what an earlier search learned, if it was for the same choice and
@@ -254,14 +272,15 @@ impl<'r> TransformSearch<'r> {
         let mut values = self.sample.clone();
         let low_rank = learned.low_rank.as_ref().map(|part| part.subtract(&mut values));
         let transform = ForwardTransform::new(Arc::clone(&learned.transform));
-        Ok(Some(self.candidate(choice, &transform, low_rank, values)))
+        let candidate = self.candidate(choice, transform, low_rank, values);
+        Ok(Some(self.weigh(candidate)))
     }
 
-    /// The candidate of a transform. `values` is the sample without the low-rank part.
+    /// The candidate of a transform, without weights. `values` is the sample without the low-rank part.
     fn candidate(
         &self,
         choice: TransformChoice,
-        transform: &ForwardTransform,
+        transform: ForwardTransform,
         low_rank: Option<CodedLowRank>,
         mut values: Vec<f32>,
     ) -> Candidate {
@@ -269,20 +288,14 @@ impl<'r> TransformSearch<'r> {
         let bands = values.par_chunks_mut(BAND * columns);
         bands.for_each(|rows| transform.apply(Kernel::best(), rows));
         let weight = rows as f64 / self.sampled_rows.max(1) as f64;
-        let weights = self
-            .sensitivity
-            .as_deref()
-            .map(|sensitivity| sensitivity.feedback(self.scales.columns(), transform));
-        let loss_weight = weights.as_ref().map(|weights| weights.mean);
-        let feedback = weights.and_then(|weights| weights.feedback);
         Candidate {
             choice,
             sample_crc: self.sample_crc,
-            transform: Arc::clone(transform.transform()),
+            transform,
             low_rank,
             scales: Arc::clone(&self.scales),
-            sample: Sample { columns, values, weight, feedback },
-            loss_weight,
+            sample: Sample { columns, values, weight, feedback: None },
+            loss_weight: None,
             row_weight: self.row_weight,
             rows,
             outlier_threshold: self.outlier_threshold,
