@@ -58,7 +58,7 @@
 //!
 //! | layer | content |
 //! |---|---|
-//! | `error`, `limits`, `dtype`, `coordinates`, `arch`, `parallel`, `gaussian` | the ground, which all layers may import |
+//! | `error`, `limits`, `dtype`, `coordinates`, `statistics_kind`, `arch`, `parallel`, `gaussian` | the ground, which all layers may import |
 //! | `format` | the bytes of the container: header, frame, index, trailer, parser, writer; chunks are opaque |
 //! | `codec` | one chunk, encoded and decoded: `planes` (lossless) and `trellis` (lossy), made of `entropy`, `transform` and `quantizer` |
 //! | `role` | the roles of tensors, from their names |
@@ -139,6 +139,7 @@ mod parallel;
 mod read;
 #[cfg(feature = "encode")]
 mod role;
+mod statistics_kind;
 
 pub use codec::{Codec, Coding, ColumnScales, RowScales};
 #[cfg(feature = "convert")]
@@ -150,8 +151,8 @@ pub use coordinates::{BlockTransform, Coordinates};
 pub use dtype::Dtype;
 #[cfg(feature = "encode")]
 pub use encode::{
-    Calibration, Encoding, LossyPlan, Plan, RateCurve, StatisticsKind, TensorPlan, TensorSource,
-    TensorStats, Weighting, WriteOptions, Writer,
+    Calibration, Encoding, LossyPlan, Plan, RateCurve, TensorPlan, TensorSource, TensorStats,
+    Weighting, WriteOptions, Writer,
 };
 pub use error::{Error, Location, Result};
 pub use io::{FileSection, ReadAt};
@@ -162,3 +163,4 @@ pub use read::{
 };
 #[cfg(feature = "encode")]
 pub use role::TensorRole;
+pub use statistics_kind::StatisticsKind;

@@ -2,6 +2,7 @@
 
 use super::squared_error::SquaredError;
 use crate::coordinates::BlockTransform;
+use crate::statistics_kind::StatisticsKind;
 
 /// The coding of a lossy tensor: its parameters and its error.
 ///
@@ -34,6 +35,8 @@ pub struct Coding {
     /// The encoder's estimate of the bits per weight that the coordinates and the low-rank part
     /// save, net of their own storage.
     pub gain: f64,
+    /// The statistics of inputs and outputs that the tensor was coded with; empty if there were none.
+    pub statistics: Vec<StatisticsKind>,
     /// The sum of the original elements' squares.
     pub signal: f64,
     /// The sum of the squared differences between original and decoded elements.

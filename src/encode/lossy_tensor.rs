@@ -7,7 +7,7 @@ use super::options::WriteOptions;
 use super::plan::{Learned, LossyPlan, encoder_effort, is_valid_step};
 use super::source::TensorSource;
 use crate::codec::Encoder;
-use crate::codec::trellis::{Candidate, Effort, Sensitivity, TransformSearch};
+use crate::codec::trellis::{Candidate, Effort, Sensitivity, TransformSearch, WriterNotes};
 use crate::error::{Error, Result};
 use crate::format::Geometry;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ pub(super) struct LossyTensor<'s> {
     geometry: Geometry,
     candidate: Candidate,
     effort: Effort,
-    gain: f64,
+    notes: WriterNotes,
     /// Measures errors of outputs.
     outputs: Option<Arc<Sensitivity>>,
 }
@@ -48,7 +48,8 @@ impl<'s> LossyTensor<'s> {
         plan.check()?;
         let chunk = chunk_size::lossy(source.dtype, matrix.columns, options.chunk_elements);
         let geometry = source.geometry(chunk)?;
-        let (effort, gain) = (encoder_effort(plan.effort), plan.gain);
+        let effort = encoder_effort(plan.effort);
+        let notes = WriterNotes { gain: plan.gain, statistics: plan.statistics.clone() };
         let sensitivity = match (&learned.calibration, plan.is_calibrated()) {
             (Some(calibration), true) => calibration.resolve(&source, &matrix)?,
             _ => None,
@@ -60,7 +61,7 @@ impl<'s> LossyTensor<'s> {
         let outputs = sensitivity.clone().filter(|_| plan.max_output_noise.is_some());
         let search = TransformSearch::new(&matrix, plan.scaling(), sensitivity, effort.sample)?;
         let candidate = search.fit_learned(plan.choice(), learned.transform.as_ref())?;
-        Ok(candidate.map(|candidate| Self { source, geometry, candidate, effort, gain, outputs }))
+        Ok(candidate.map(|candidate| Self { source, geometry, candidate, effort, notes, outputs }))
     }
 
     pub(super) fn source(&self) -> TensorSource<'s> {
@@ -77,7 +78,7 @@ impl<'s> LossyTensor<'s> {
         }
         let outputs = self.outputs.clone();
         let (dtype, effort) = (self.source.dtype, self.effort);
-        let encoder = self.candidate.encoder(dtype, step, effort, self.gain, outputs)?;
+        let encoder = self.candidate.encoder(dtype, step, effort, self.notes.clone(), outputs)?;
         let encoder = Encoder::Trellis(Box::new(encoder));
         Ok(EncodeJob::lossy(self.source, self.geometry.clone(), encoder))
     }

@@ -24,7 +24,7 @@ mod statistics;
 mod tensor_stats;
 mod writer;
 
-pub use calibration::{Calibration, StatisticsKind};
+pub use calibration::Calibration;
 #[cfg(feature = "convert")]
 pub(crate) use calibration::{Diagonals, WeightShape};
 pub use encoding::{Encoding, Weighting};

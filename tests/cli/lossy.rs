@@ -146,6 +146,21 @@ fn statistics_count_errors_in_outputs() {
     assert!(report.contains("Statistics of inputs and outputs") && report.contains(">diag<"));
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(stderr.contains("c.weight.diag") && stderr.contains("b.weight"), "{stderr}");
+    // The file says itself what each tensor was coded with.
+    let tensors = &json(&folder.run(&["inspect", "l.occ", "--json"]))["tensors"];
+    let named =
+        |name: &str| tensors.as_array().unwrap().iter().find(|tensor| tensor["name"] == name);
+    let statistics = |name| named(name).unwrap()["lossy"]["statistics"].to_string();
+    assert_eq!(
+        (statistics("a.weight"), statistics("b.weight")),
+        ("[\"diag\"]".into(), "[]".into())
+    );
+    let inspected = folder.run(&["inspect", "l.occ"]);
+    let table = String::from_utf8(succeeded(&inspected).to_vec()).unwrap();
+    let ends_with = |name: &str, cell: &str| {
+        table.lines().any(|line| line.starts_with(name) && line.trim_end().ends_with(cell))
+    };
+    assert!(ends_with("a.weight", " diag") && ends_with("b.weight", " none"), "{table}");
     let file = folder.read("l.occ");
     succeeded(&run(&["--plan", "plan.json"]));
     assert!(folder.read("l.occ") == file);

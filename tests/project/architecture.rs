@@ -6,7 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The lowest layers, which every layer above them may import.
-const BASE: &[&str] = &["error", "limits", "dtype", "coordinates", "arch", "parallel", "gaussian"];
+const BASE: &[&str] =
+    &["error", "limits", "dtype", "coordinates", "statistics_kind", "arch", "parallel", "gaussian"];
 
 /// Each layer, as a module path, and the layers that it may import besides itself. Layers outside
 /// `BASE` may also import `BASE`. The longest path that matches a module is its layer.
@@ -16,6 +17,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("arch", &[]),
     ("dtype", &["arch", "error"]),
     ("coordinates", &[]),
+    ("statistics_kind", &[]),
     ("parallel", &["error"]),
     ("role", &[]),
     ("gaussian", &[]),

@@ -35,16 +35,6 @@ impl Table {
         self.rows.push(cells);
     }
 
-    /// Adds a column with a cell per row.
-    pub fn add_column(
-        &mut self,
-        column: (&'static str, Align),
-        cells: impl IntoIterator<Item = String>,
-    ) {
-        self.columns.push(column);
-        self.rows.iter_mut().zip(cells).for_each(|(row, cell)| row.push(cell));
-    }
-
     /// Adds a horizontal line below the last row.
     pub fn rule(&mut self) {
         self.rules.push(self.rows.len());

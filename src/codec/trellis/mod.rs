@@ -19,9 +19,12 @@ mod parameters;
 mod reconstruction;
 mod row_table;
 mod scales;
+mod writer_notes;
 
 pub(crate) use decoder::TrellisDecoder;
 pub use scales::{ColumnScales, RowScales};
+#[cfg(feature = "encode")]
+pub(crate) use writer_notes::WriterNotes;
 
 #[cfg(feature = "analysis")]
 pub(crate) use encode::Rate;

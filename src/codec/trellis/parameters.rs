@@ -3,6 +3,7 @@
 use super::classes::Classes;
 use super::row_table::RowTable;
 use super::scales::{COLUMN_SCALES, SCALE_ONE};
+use super::writer_notes::WriterNotes;
 use crate::codec::Coding;
 use crate::codec::entropy::{BitReader, MagnitudeDistribution};
 use crate::codec::quantizer::Trellis;
@@ -50,9 +51,7 @@ pub(super) struct Parameters {
     pub(super) column_scales: Option<Vec<u8>>,
     pub(super) classes: Classes,
     pub(super) profiles: Vec<MagnitudeDistribution>,
-    /// Estimated gain of the coordinates over the identity, in 1/256 bits per weight; not needed
-    /// for decoding.
-    pub(super) gain: i16,
+    pub(super) notes: WriterNotes,
 }
 
 impl Parameters {
@@ -67,7 +66,7 @@ impl Parameters {
         let trellis = Trellis::new(input.take(4)?)
             .ok_or_else(|| Error::corrupt("codec parameters: unknown number of trellis states"))?;
         let bypass = take_bypass(&mut input)?;
-        let gain = input.take(16)? as u16 as i16;
+        let notes = WriterNotes::read(&mut input)?;
         let transform = Arc::new(read_transform(&mut input, columns)?);
         let low_rank = match input.take(1)? {
             0 => None,
@@ -99,7 +98,7 @@ impl Parameters {
             column_scales,
             classes,
             profiles,
-            gain,
+            notes,
         })
     }
 
@@ -115,7 +114,8 @@ impl Parameters {
             states: self.trellis.states(),
             step: self.step,
             classes: self.profiles.len(),
-            gain: f64::from(self.gain) / 256.0,
+            gain: self.notes.gain,
+            statistics: self.notes.statistics.clone(),
             signal: 0.0,
             noise: 0.0,
         }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::dtype::Dtype;
-use crate::encode::{Encoding, Plan, StatisticsKind, TensorPlan, TensorSource};
+use crate::encode::{Encoding, Plan, TensorPlan, TensorSource};
+use crate::statistics_kind::StatisticsKind;
 use proptest::prelude::*;
 use std::fs;
 

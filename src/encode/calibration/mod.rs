@@ -12,13 +12,13 @@ mod resolve;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::io::ReadAt;
+use crate::statistics_kind::StatisticsKind as Kind;
 pub(crate) use diagonals::Diagonals;
 #[cfg(feature = "convert")]
 pub(crate) use diagonals::WeightShape;
 use entry::Entry;
 use input_cache::InputCache;
 pub(super) use resolve::{Calibrated, LossUnit};
-use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 #[cfg(feature = "convert")]
@@ -72,48 +72,13 @@ impl fmt::Debug for Calibration {
     }
 }
 
-/// A kind of statistics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum StatisticsKind {
-    /// The second moment of the inputs: `gram`.
-    Gram,
-    /// Input vectors: `inputs`.
-    Inputs,
-    /// The diagonal of the second moment: `diag`.
-    Diag,
-    /// The weight of each output: `rows`.
-    Rows,
-    /// How often each row was read: `counts`.
-    Counts,
-    /// The diagonal of the second moment, in an importance matrix.
-    ImportanceMatrix,
-}
+/// The kinds with entries of their own.
+const OF_ENTRIES: [Kind; 5] = [Kind::Gram, Kind::Inputs, Kind::Diag, Kind::Rows, Kind::Counts];
 
-use StatisticsKind as Kind;
-
-impl StatisticsKind {
-    /// The kinds with entries of their own.
-    const OF_ENTRIES: [Self; 5] = [Self::Gram, Self::Inputs, Self::Diag, Self::Rows, Self::Counts];
-
-    /// The name: the last component of the names of entries, and the one in JSON.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Gram => "gram",
-            Self::Inputs => "inputs",
-            Self::Diag => "diag",
-            Self::Rows => "rows",
-            Self::Counts => "counts",
-            Self::ImportanceMatrix => "importance_matrix",
-        }
-    }
-
-    /// The weight and the kind of an entry.
-    fn split(name: &str) -> Option<(&str, Self)> {
-        let (weight, last) = name.rsplit_once('.')?;
-        Some((weight, Self::OF_ENTRIES.into_iter().find(|kind| kind.name() == last)?))
-    }
+/// The weight and the kind of an entry.
+fn split(name: &str) -> Option<(&str, Kind)> {
+    let (weight, last) = name.rsplit_once('.')?;
+    Some((weight, OF_ENTRIES.into_iter().find(|kind| kind.name() == last)?))
 }
 
 impl Calibration {
@@ -148,8 +113,8 @@ impl Calibration {
     }
 
     fn insert(&mut self, name: &str, entry: Entry) -> Result<()> {
-        if Kind::split(name).is_none() {
-            let suffixes = Kind::OF_ENTRIES.map(|kind| format!(".{}", kind.name()));
+        if split(name).is_none() {
+            let suffixes = OF_ENTRIES.map(|kind| format!(".{}", kind.name()));
             return Err(Error::invalid(format!(
                 "the name of statistics must end in one of {}",
                 suffixes.join(", ")
@@ -184,8 +149,7 @@ impl Calibration {
         let used: BTreeSet<&str> =
             names.iter().copied().chain(owners.map(String::as_str)).collect();
         let entries = self.entries.keys().map(String::as_str);
-        let is_unused =
-            |entry: &&str| Kind::split(entry).is_none_or(|(name, _)| !used.contains(name));
+        let is_unused = |entry: &&str| split(entry).is_none_or(|(name, _)| !used.contains(name));
         let others = self.others.iter().flat_map(|other| other.unused(&names));
         entries.filter(is_unused).chain(others).collect()
     }

@@ -1,14 +1,15 @@
 //! From the entries of a weight matrix to its sensitivity.
 
+use super::Calibration;
 use super::diagonals::{Diagonals, WeightShape};
 use super::entry::Entry;
 use super::input_cache::InputKey;
-use super::{Calibration, StatisticsKind as Kind};
 use crate::codec::trellis::{FIRST_RANK, InputMoment, Inputs, Sensitivity};
 use crate::encode::matrix::Matrix;
 use crate::encode::source::TensorSource;
 use crate::error::{Error, Result};
 use crate::role::TensorRole;
+use crate::statistics_kind::StatisticsKind as Kind;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatRef, Par};
 use std::sync::Arc;

@@ -2,11 +2,12 @@
 
 use super::planned_tensor::{PlannedTensor, overhead_bits};
 use super::transform_choice::rates_at_step;
-use crate::encode::calibration::{LossUnit, StatisticsKind};
+use crate::encode::calibration::LossUnit;
 use crate::encode::encoding::Encoding;
 use crate::encode::rate_control::step_factor;
 use crate::encode::source::TensorSource;
 use crate::error::Result;
+use crate::statistics_kind::StatisticsKind;
 use rayon::prelude::*;
 
 /// The unit of the loss of a tensor that shares the budget; `None` without statistics.

@@ -3,8 +3,9 @@
 use crate::codec::trellis::{LearnedTransform, Scaling, TransformChoice};
 use crate::codec::{ColumnScales, RowScales};
 use crate::coordinates::BlockTransform;
-use crate::encode::calibration::{Calibration, StatisticsKind};
+use crate::encode::calibration::Calibration;
 use crate::error::{Error, Result};
+use crate::statistics_kind::StatisticsKind;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 

@@ -71,7 +71,7 @@ impl Params {
         let log_states = bits.take(4)?;
         ensure(matches!(log_states, 0 | 2..=8), "invalid number of states")?;
         let bypass = read_bypass(&mut bits)?;
-        bits.take(16)?; // the gain is informative
+        bits.take(11 + 3 + 2)?; // gain and statistics are informative
         let transform = Transform::read(&mut bits, columns)?;
         let low_rank = if bits.flag()? { Some(LowRank::read(&mut bits, columns)?) } else { None };
         let row_scales = if bits.flag()? { Some(RowTable::read(&mut bits, 255)?) } else { None };

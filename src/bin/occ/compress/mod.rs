@@ -75,7 +75,6 @@ pub fn run(args: &CompressArgs) -> Result<(), Failure> {
             output: &output,
             input_bytes,
             target: args.lossy.target(),
-            plan: &plan,
             snr_db: encoded.snr_db(),
         };
         report::write(path, &report::compression(&done)?)?;

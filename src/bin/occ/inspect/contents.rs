@@ -26,6 +26,11 @@ impl<'f> Contents<'f> {
         self.codings.iter().any(Option::is_some)
     }
 
+    /// Whether tensors were coded with statistics of inputs or outputs.
+    pub fn is_calibrated(&self) -> bool {
+        self.codings.iter().flatten().any(|coding| !coding.statistics.is_empty())
+    }
+
     pub fn tensor_count(&self) -> u64 {
         self.tensors.len() as u64
     }
@@ -61,6 +66,15 @@ pub fn storage_name(tensor: &Tensor<'_>, coding: Option<&Coding>) -> String {
         text.push_str(&format!(" +{}", coding.rank));
     }
     text
+}
+
+/// The names of the statistics that a tensor was coded with; nothing for a lossless one.
+pub fn statistics_names(coding: Option<&Coding>) -> String {
+    match coding.map(|coding| &coding.statistics[..]) {
+        None => String::new(),
+        Some([]) => "none".to_owned(),
+        Some(kinds) => kinds.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(", "),
+    }
 }
 
 pub fn kind_name(attachment: &Attachment<'_>) -> &'static str {

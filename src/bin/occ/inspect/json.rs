@@ -52,6 +52,8 @@ struct CodingJson {
     step: f32,
     classes: usize,
     gain_bits: f64,
+    /// The names of the statistics that the tensor was coded with.
+    statistics: Vec<&'static str>,
     snr_db: Option<f64>,
     rel_error: f64,
 }
@@ -114,6 +116,7 @@ impl CodingJson {
             step: coding.step,
             classes: coding.classes,
             gain_bits: coding.gain,
+            statistics: coding.statistics.iter().map(|kind| kind.name()).collect(),
             snr_db: coding.snr_db(),
             rel_error: coding.rel_error(),
         }

@@ -4,7 +4,7 @@ mod contents;
 mod json;
 mod table;
 
-pub use contents::{Contents, storage_name, stored_bytes};
+pub use contents::{Contents, statistics_names, storage_name, stored_bytes};
 pub use table::tensor_table;
 
 use crate::failure::{Failure, usage};
@@ -17,7 +17,7 @@ use json::FileJson;
 use occ::Reader;
 use std::path::PathBuf;
 
-/// List the tensors of an .occ file: dtype, shape, coordinates, size and error.
+/// List the tensors of an .occ file: dtype, shape, coordinates, size, error and the statistics used.
 #[derive(Args)]
 pub struct InspectArgs {
     /// An .occ file
@@ -40,7 +40,7 @@ pub fn run(args: &InspectArgs) -> Result<(), Failure> {
 
 fn to_text(contents: &Contents<'_>) -> String {
     let (file, lossy) = (contents.file, contents.is_lossy());
-    let mut table = tensor_table(contents.tensors(), lossy);
+    let mut table = tensor_table(contents, contents.tensors());
     for attachment in &contents.attachments {
         let (decoded, coded) = (attachment.decoded_bytes(), attachment.coded_bytes());
         let name = attachment.name().escape_debug();
@@ -50,6 +50,9 @@ fn to_text(contents: &Contents<'_>) -> String {
         match lossy {
             true => cells.extend([const { String::new() }; 3]),
             false => cells.push(format!("{:.3}", ratio(coded, decoded))),
+        }
+        if contents.is_calibrated() {
+            cells.push(String::new());
         }
         table.cells(cells);
     }

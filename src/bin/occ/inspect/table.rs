@@ -1,15 +1,17 @@
 //! Tensors of an .occ file as a table.
 
-use super::contents::{storage_name, stored_bytes};
+use super::contents::{Contents, statistics_names, storage_name, stored_bytes};
 use crate::numbers::{bits_per_weight, grouped, ratio, shape};
 use crate::table::{Align, Table};
 use occ::{Coding, Tensor};
 
-/// A row per tensor. A file with lossy tensors has columns for bits per weight and SNR.
+/// A row for each of some tensors of a file. A file with lossy tensors has columns for bits per weight
+/// and SNR, and one for statistics if some tensors were coded with them.
 pub fn tensor_table<'t, 'f: 't>(
+    contents: &Contents<'_>,
     tensors: impl IntoIterator<Item = (&'t Tensor<'f>, Option<&'t Coding>)>,
-    lossy: bool,
 ) -> Table {
+    let (lossy, calibrated) = (contents.is_lossy(), contents.is_calibrated());
     let mut columns = vec![
         ("tensor", Align::Left),
         ("dtype", Align::Left),
@@ -24,6 +26,9 @@ pub fn tensor_table<'t, 'f: 't>(
             vec![("bits/weight", Align::Right), ("gain", Align::Right), ("SNR dB", Align::Right)]
         }
     });
+    if calibrated {
+        columns.push(("statistics", Align::Left));
+    }
     let mut table = Table::new(&columns);
     for (tensor, coding) in tensors {
         let (decoded, coded) = (tensor.decoded_bytes(), stored_bytes(tensor));
@@ -43,6 +48,9 @@ pub fn tensor_table<'t, 'f: 't>(
             });
         } else {
             cells.push(format!("{:.3}", ratio(coded, decoded)));
+        }
+        if calibrated {
+            cells.push(statistics_names(coding));
         }
         table.cells(cells);
     }

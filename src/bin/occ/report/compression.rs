@@ -4,11 +4,11 @@ use super::glossary::{self, glossary};
 use super::labels::{file_name, label};
 use super::page::{self, MAX_BARS, MAX_ROWS};
 use crate::charts::{Axis, BarChart, BarGroup, Chart, LineChart, Series};
-use crate::inspect::{Contents, storage_name, stored_bytes, tensor_table};
+use crate::inspect::{Contents, statistics_names, storage_name, stored_bytes, tensor_table};
 use crate::numbers::{Bytes, DECIBELS_PER_BIT, bits_per_weight, grouped, ratio};
 use crate::table::{Align, Table};
 use maud::{Markup, html};
-use occ::{Attachment, Coding, Coordinates, Plan, Reader, Result, StatisticsKind, Tensor};
+use occ::{Attachment, Coding, Coordinates, Reader, Result, Tensor};
 use std::cmp::Reverse;
 use std::path::Path;
 
@@ -22,7 +22,6 @@ pub struct Compression<'a> {
     pub input_bytes: u64,
     /// The requested bit rate or error, in words.
     pub target: String,
-    pub plan: &'a Plan,
     /// SNR over all lossy tensors; `None` if all are lossless.
     pub snr_db: Option<f64>,
 }
@@ -32,17 +31,17 @@ pub fn compression(done: &Compression<'_>) -> Result<String> {
     let file = Reader::open(done.output)?;
     let contents = Contents::read(&file)?;
     let tensors = contents.tensors();
-    let coded: Vec<_> = tensors.map(|parts| StoredTensor::new(parts, done.plan)).collect();
+    let coded: Vec<_> = tensors.map(StoredTensor::new).collect();
     let lossy = contents.is_lossy();
     let title = format!("Compression of {}", file_name(done.input));
     let body = html! {
         (sizes(done, &contents, &coded))
         (storage(&coded))
-        (statistics(&coded))
+        (statistics(&contents, &coded))
         (rates(&coded))
-        (worst(&coded, lossy))
+        (worst(&contents, &coded))
         (by_tensor(&coded, lossy))
-        (all(&coded, lossy))
+        (all(&contents, &coded))
         (glossary(glossary::COMPRESSION))
     };
     Ok(page::page(&title, &summary(done, &contents), &body))
@@ -53,24 +52,11 @@ struct StoredTensor<'t, 'f> {
     tensor: &'t Tensor<'f>,
     coding: Option<&'t Coding>,
     bytes: u64,
-    /// The statistics that it was coded with; `None` for lossless tensors.
-    statistics: Option<&'t [StatisticsKind]>,
 }
 
 impl<'t, 'f> StoredTensor<'t, 'f> {
-    fn new((tensor, coding): (&'t Tensor<'f>, Option<&'t Coding>), plan: &'t Plan) -> Self {
-        let plan = plan.get(tensor.name()).and_then(|plan| plan.lossy.as_ref());
-        let statistics = coding.and(plan).map(|plan| &*plan.statistics);
-        Self { tensor, coding, bytes: stored_bytes(tensor), statistics }
-    }
-
-    /// The names of the statistics.
-    fn statistics_names(&self) -> String {
-        match self.statistics {
-            None => String::new(),
-            Some([]) => "none".into(),
-            Some(kinds) => kinds.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(", "),
-        }
+    fn new((tensor, coding): (&'t Tensor<'f>, Option<&'t Coding>)) -> Self {
+        Self { tensor, coding, bytes: stored_bytes(tensor) }
     }
 
     fn bits(&self) -> f64 {
@@ -82,20 +68,9 @@ impl<'t, 'f> StoredTensor<'t, 'f> {
     }
 }
 
-/// Whether a tensor was coded with statistics.
-fn has_statistics(coded: &[StoredTensor<'_, '_>]) -> bool {
-    coded.iter().any(|tensor| tensor.statistics.is_some_and(|kinds| !kinds.is_empty()))
-}
-
-/// The table of `occ inspect`, with a column of statistics if any of the tensors have some.
-fn stored_table(coded: &[&StoredTensor<'_, '_>], statistics: bool, lossy: bool) -> Table {
-    let rows = coded.iter().map(|tensor| (tensor.tensor, tensor.coding));
-    let mut table = tensor_table(rows, lossy);
-    if statistics {
-        let names = coded.iter().map(|tensor| tensor.statistics_names());
-        table.add_column(("statistics", Align::Left), names);
-    }
-    table
+/// The table of `occ inspect`.
+fn stored_table(contents: &Contents<'_>, coded: &[&StoredTensor<'_, '_>]) -> Table {
+    tensor_table(contents, coded.iter().map(|tensor| (tensor.tensor, tensor.coding)))
 }
 
 fn summary(done: &Compression<'_>, contents: &Contents<'_>) -> String {
@@ -175,12 +150,12 @@ fn storage(coded: &[StoredTensor<'_, '_>]) -> Markup {
 }
 
 /// The statistics that lossy tensors were coded with.
-fn statistics(coded: &[StoredTensor<'_, '_>]) -> Markup {
-    if !has_statistics(coded) {
+fn statistics(contents: &Contents<'_>, coded: &[StoredTensor<'_, '_>]) -> Markup {
+    if !contents.is_calibrated() {
         return html! {};
     }
-    let lossy = coded.iter().filter(|tensor| tensor.statistics.is_some());
-    let table = grouped_table(lossy, "statistics", StoredTensor::statistics_names);
+    let lossy = coded.iter().filter(|tensor| tensor.coding.is_some());
+    let table = grouped_table(lossy, "statistics", |tensor| statistics_names(tensor.coding));
     page::section("Statistics of inputs and outputs", &page::table(&table))
 }
 
@@ -250,9 +225,9 @@ fn rates(coded: &[StoredTensor<'_, '_>]) -> Markup {
 }
 
 /// The tensors with the lowest SNR or, if all are lossless, with the highest ratio.
-fn worst(coded: &[StoredTensor<'_, '_>], lossy: bool) -> Markup {
+fn worst(contents: &Contents<'_>, coded: &[StoredTensor<'_, '_>]) -> Markup {
     let mut order: Vec<&StoredTensor<'_, '_>> = coded.iter().collect();
-    let title = if lossy {
+    let title = if contents.is_lossy() {
         order.retain(|tensor| tensor.snr_db().is_some());
         order.sort_by(|a, b| a.snr_db().unwrap_or(0.0).total_cmp(&b.snr_db().unwrap_or(0.0)));
         format!("The {} tensors with the lowest SNR", WORST.min(order.len()))
@@ -266,7 +241,7 @@ fn worst(coded: &[StoredTensor<'_, '_>], lossy: bool) -> Markup {
         return html! {};
     }
     order.truncate(WORST);
-    page::section(&title, &page::table(&stored_table(&order, has_statistics(coded), lossy)))
+    page::section(&title, &page::table(&stored_table(contents, &order)))
 }
 
 /// Rate and SNR of the largest tensors.
@@ -313,13 +288,13 @@ fn bars<'t, 'f>(
     chart.draw()
 }
 
-fn all(coded: &[StoredTensor<'_, '_>], lossy: bool) -> Markup {
+fn all(contents: &Contents<'_>, coded: &[StoredTensor<'_, '_>]) -> Markup {
     let rest = coded.len().saturating_sub(MAX_ROWS);
     let title = match rest {
         0 => "All tensors".to_owned(),
         _ => format!("The first {MAX_ROWS} tensors"),
     };
     let first: Vec<&StoredTensor<'_, '_>> = coded.iter().take(MAX_ROWS).collect();
-    let rows = stored_table(&first, has_statistics(coded), lossy);
+    let rows = stored_table(contents, &first);
     page::listing(&title, &rows, rest, "occ inspect lists them all")
 }

@@ -18,6 +18,7 @@ use crate::codec::transform::{ForwardTransform, Transform};
 use crate::codec::trellis::classes::Classes;
 use crate::codec::trellis::parameters::{LowRankPart, Parameters};
 use crate::codec::trellis::reconstruction::Reconstruction;
+use crate::codec::trellis::writer_notes::WriterNotes;
 use crate::dtype::Dtype;
 use crate::error::Result;
 use std::sync::Arc;
@@ -161,14 +162,13 @@ impl Candidate {
         TrainedTables { classes, classifier, quantizer, trained }
     }
 
-    /// The encoder of the tensor at a step. `gain` is the estimated gain of the coordinates over the
-    /// identity, in bits per weight. With `outputs`, errors of outputs are measured.
+    /// The encoder of the tensor at a step. With `outputs`, errors of outputs are measured.
     pub(crate) fn encoder(
         &self,
         dtype: Dtype,
         step: f32,
         effort: Effort,
-        gain: f64,
+        notes: WriterNotes,
         outputs: Option<Arc<Sensitivity>>,
     ) -> Result<TrellisEncoder> {
         let TrainedTables { classes, classifier, quantizer, trained } = self.tables(step, effort);
@@ -183,7 +183,7 @@ impl Candidate {
             column_scales: self.scales.columns().map(<[u8]>::to_vec),
             classes,
             profiles: trained.profiles,
-            gain: (gain * 256.0).round() as i16,
+            notes,
         };
         let scales = Arc::clone(&self.scales);
         let settings = EncoderSettings {

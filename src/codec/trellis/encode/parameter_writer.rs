@@ -17,7 +17,7 @@ impl Parameters {
         out.put(self.step.to_bits(), 32);
         out.put(self.trellis.states_log2(), 4);
         out.put(self.bypass, 4);
-        out.put(u32::from(self.gain as u16), 16);
+        self.notes.write(&mut out);
         write_transform(&self.transform, &mut out);
         out.put(u32::from(self.low_rank.is_some()), 1);
         if let Some(low_rank) = &self.low_rank {

@@ -4,6 +4,7 @@ use super::*;
 use crate::arch::Kernel;
 use crate::codec::Scratch;
 use crate::codec::trellis::TrellisDecoder;
+use crate::codec::trellis::WriterNotes;
 use crate::coordinates::BlockTransform;
 use crate::dtype::{Dtype, number};
 use crate::error::Result;
@@ -67,7 +68,8 @@ fn round_trip(
 ) -> (f64, f64) {
     let search = TransformSearch::new(matrix, Scaling::default(), None, effort.sample).unwrap();
     let candidate = search.fit(choice).unwrap().unwrap();
-    let encoder = candidate.encoder(Dtype::F32, step, effort, 0.0, None).unwrap();
+    let encoder =
+        candidate.encoder(Dtype::F32, step, effort, WriterNotes::default(), None).unwrap();
     let mut bytes = vec![0; matrix.values.len() * 4];
     number::from_f32(Kernel::best(), Dtype::F32, &matrix.values, &mut bytes);
     let decoder = TrellisDecoder::new(Dtype::F32, encoder.parameters()).unwrap();
@@ -110,7 +112,11 @@ fn candidates_do_not_depend_on_earlier_calls() {
     let parameters = |search: &TransformSearch<'_>, rank| {
         let choice = TransformChoice { mean: true, rank, ..UNTRANSFORMED };
         let candidate = search.fit(choice).unwrap().unwrap();
-        candidate.encoder(Dtype::F32, 0.5, effort(0), 0.0, None).unwrap().parameters().to_vec()
+        candidate
+            .encoder(Dtype::F32, 0.5, effort(0), WriterNotes::default(), None)
+            .unwrap()
+            .parameters()
+            .to_vec()
     };
     let search = || TransformSearch::new(&matrix, Scaling::default(), None, 1 << 14).unwrap();
     let planned = search();
