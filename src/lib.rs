@@ -155,6 +155,8 @@ pub use encode::{
     Weighting, WriteOptions, Writer,
 };
 pub use error::{Error, Location, Result};
+#[cfg(feature = "encode")]
+pub use io::write_file;
 pub use io::{FileSection, ReadAt};
 pub use limits::Limits;
 pub use read::{

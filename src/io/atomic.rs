@@ -1,5 +1,6 @@
 //! Files that are replaced atomically.
 
+use crate::error::{Error, Result};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -39,40 +40,45 @@ impl Write for Output {
 }
 
 impl AtomicFile {
-    /// Creates the temporary file for the destination `path`. A symbolic link there is followed, not
-    /// replaced.
+    /// Creates the temporary file for the destination `path`. A symbolic link there is replaced, and
+    /// the file that it names is left alone: others may know that file by another name. Only a link
+    /// to a device or a pipe is followed.
     ///
     /// # Errors
-    /// `AlreadyExists` if the destination exists and `overwrite` is false.
+    /// `AlreadyExists` if the destination exists, even as a link to nothing, and `overwrite` is false.
     pub(crate) fn create(path: &Path, overwrite: bool) -> io::Result<Self> {
         let output = |output| BufWriter::with_capacity(BUFFER_BYTES, output);
-        let (path, existing) = match fs::metadata(path) {
-            Ok(existing) if existing.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
-            Ok(existing) if !existing.is_file() => {
+        let existing = fs::metadata(path).ok();
+        match &existing {
+            Some(existing) if existing.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
+            Some(existing) if !existing.is_file() => {
                 let file = OpenOptions::new().write(true).open(path)?;
                 let output = output(Output::Special(file));
                 return Ok(Self { output, path: path.to_owned(), overwrite });
             }
-            Ok(_) if !overwrite => return Err(io::ErrorKind::AlreadyExists.into()),
-            Ok(existing) => (fs::canonicalize(path)?, Some(existing)),
-            Err(_) => (path.to_owned(), None),
-        };
+            _ => {}
+        }
+        if !overwrite && fs::symlink_metadata(path).is_ok() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
         let mut builder = tempfile::Builder::new();
         let mut prefix = std::ffi::OsString::from(".");
         prefix.push(path.file_name().ok_or(io::ErrorKind::InvalidInput)?);
         prefix.push(".");
         builder.prefix(&prefix).suffix(".tmp");
-        // The permissions of the file that is replaced, else those of a new file under the umask.
+        // A new file has the permissions that the umask leaves.
         #[cfg(unix)]
-        {
-            let ordinary = std::os::unix::fs::PermissionsExt::from_mode(0o666);
-            builder.permissions(existing.map_or(ordinary, |existing| existing.permissions()));
+        if existing.is_none() {
+            builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         }
-        #[cfg(not(unix))]
-        let _ = existing;
         // Without the name of the temporary file, which the caller does not know.
-        let file = builder.tempfile_in(directory(&path)).map_err(|error| error.kind())?;
-        Ok(Self { output: output(Output::Temporary(file)), path, overwrite })
+        let file = builder.tempfile_in(directory(path)).map_err(|error| error.kind())?;
+        // Those of the file that is replaced stay as they are, whatever the umask.
+        #[cfg(unix)]
+        if let Some(existing) = existing {
+            file.as_file().set_permissions(existing.permissions())?;
+        }
+        Ok(Self { output: output(Output::Temporary(file)), path: path.to_owned(), overwrite })
     }
 
     /// The destination.
@@ -100,6 +106,30 @@ impl AtomicFile {
         };
         Ok(SealedFile { temporary, path: self.path, overwrite: self.overwrite })
     }
+}
+
+/// Writes a file as [`Writer::create`](crate::Writer::create) does: it takes its place at once, durably,
+/// and a symbolic link there is replaced instead of the file that it names.
+///
+/// # Errors
+/// `Io`, with `AlreadyExists` if there is a file or a link and `overwrite` is false.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("plan.json");
+/// occ::write_file(&path, b"{}", false)?;
+/// assert!(occ::write_file(&path, b"[]", false).is_err());
+/// # assert_eq!(std::fs::read(&path)?, b"{}");
+/// # Ok::<(), occ::Error>(())
+/// ```
+pub fn write_file(path: impl AsRef<Path>, bytes: &[u8], overwrite: bool) -> Result<()> {
+    let path = path.as_ref();
+    let write = || {
+        let mut file = AtomicFile::create(path, overwrite)?;
+        file.write_all(bytes)?;
+        file.commit()
+    };
+    write().map_err(|error| Error::from(error).in_file(path))
 }
 
 /// A complete file that has not been moved to its destination.
@@ -191,28 +221,49 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a");
         fs::write(&path, b"old").unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-        AtomicFile::create(&path, true).unwrap().commit().unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        // Some of these bits are those that a umask usually removes.
+        for mode in [0o600, 0o664, 0o666, 0o755] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            AtomicFile::create(&path, true).unwrap().commit().unwrap();
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, mode);
+        }
     }
 
     #[cfg(unix)]
     #[test]
-    fn devices_are_written_and_links_followed() {
+    fn devices_are_written() {
         use std::os::unix::fs::FileTypeExt;
         let mut null = AtomicFile::create(Path::new("/dev/null"), true).unwrap();
         null.write_all(b"x").unwrap();
         null.commit().unwrap();
         assert!(fs::metadata("/dev/null").unwrap().file_type().is_char_device());
-
         let directory = tempfile::tempdir().unwrap();
-        let (target, link) = (directory.path().join("target"), directory.path().join("link"));
-        fs::write(&target, b"old").unwrap();
-        std::os::unix::fs::symlink(&target, &link).unwrap();
-        let mut file = AtomicFile::create(&link, true).unwrap();
-        file.write_all(b"new").unwrap();
-        file.commit().unwrap();
+        let link = directory.path().join("link");
+        std::os::unix::fs::symlink("/dev/null", &link).unwrap();
+        AtomicFile::create(&link, true).unwrap().commit().unwrap();
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
-        assert_eq!(fs::read(&target).unwrap(), b"new");
+    }
+
+    /// A link of a cache of models names a file by the hash of its content.
+    #[cfg(unix)]
+    #[test]
+    fn links_are_replaced_and_not_their_targets() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name| directory.path().join(name);
+        fs::write(path("blob"), b"old").unwrap();
+        for target in ["blob", "nothing"] {
+            let link = path("link");
+            std::os::unix::fs::symlink(target, &link).unwrap();
+            let refused = AtomicFile::create(&link, false).err();
+            assert!(refused.is_some_and(|error| error.kind() == io::ErrorKind::AlreadyExists));
+            let mut file = AtomicFile::create(&link, true).unwrap();
+            file.write_all(b"new").unwrap();
+            file.commit().unwrap();
+            assert!(fs::symlink_metadata(&link).unwrap().is_file());
+            assert_eq!(fs::read(&link).unwrap(), b"new");
+            fs::remove_file(&link).unwrap();
+        }
+        assert_eq!(fs::read(path("blob")).unwrap(), b"old");
+        assert!(!path("nothing").exists());
     }
 }

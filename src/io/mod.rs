@@ -10,6 +10,8 @@ mod read_at;
 pub(crate) use atomic::AtomicFile;
 #[cfg(feature = "convert")]
 pub(crate) use atomic::SealedFile;
+#[cfg(feature = "encode")]
+pub use atomic::write_file;
 pub use file_section::FileSection;
 pub(crate) use map::Map;
 pub use read_at::ReadAt;

@@ -9,6 +9,11 @@ pub fn is_dash(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
+/// Whether a file is at a path, or a link to nothing.
+pub fn is_taken(path: &Path) -> bool {
+    path.is_file() || path.is_symlink() && !path.exists()
+}
+
 /// The output path: the requested one, or the default for an input with a name.
 pub fn output_path(
     requested: Option<&PathBuf>,

@@ -115,8 +115,8 @@ impl LossyArgs {
         self.save_plan.as_deref()
     }
 
-    /// The plan for a checkpoint: computed, or read from a file.
-    pub fn plan(&self, checkpoint: &Checkpoint) -> Result<Plan, Failure> {
+    /// The plan for a checkpoint: computed, or read from a file. It is saved if this is requested.
+    pub fn plan(&self, checkpoint: &Checkpoint, force: bool) -> Result<Plan, Failure> {
         let plan = match &self.plan {
             Some(path) => {
                 let json = std::fs::read_to_string(path).map_err(|error| in_file(path, error))?;
@@ -141,7 +141,7 @@ impl LossyArgs {
         };
         self.warn_of_missing_statistics(&plan);
         if let Some(path) = &self.save_plan {
-            std::fs::write(path, plan.to_json()).map_err(|error| in_file(path, error))?;
+            occ::write_file(path, plan.to_json().as_bytes(), force)?;
         }
         Ok(plan)
     }

@@ -4,7 +4,7 @@ mod lossy;
 
 use crate::failure::{Failure, exists, usage};
 use crate::outcome::{CodingError, ConversionArgs, Outcome};
-use crate::paths::{check_distinct, is_dash, output_path, piped_input};
+use crate::paths::{check_distinct, is_dash, is_taken, output_path, piped_input};
 use crate::progress::{Progress, watch_for_interrupts};
 use crate::report;
 use clap::Args;
@@ -61,7 +61,7 @@ pub fn run(args: &CompressArgs) -> Result<(), Failure> {
     } else {
         Writer::create(&output, options)?
     };
-    let plan = args.lossy.plan(&checkpoint)?;
+    let plan = args.lossy.plan(&checkpoint, args.conversion.force)?;
     let progress = Progress::bytes("compressing", Some(checkpoint.tensor_bytes()));
     let encoded =
         checkpoint.write_planned(&mut writer, &plan, Some(&mut |bytes| progress.advance(bytes)))?;
@@ -87,7 +87,7 @@ pub fn run(args: &CompressArgs) -> Result<(), Failure> {
 
 /// Refuses to replace files, before a long input is read. The writer checks its output again.
 fn check_outputs(args: &CompressArgs, output: &Path) -> Result<(), Failure> {
-    if !args.conversion.force && output.is_file() {
+    if !args.conversion.force && is_taken(output) {
         return exists(output);
     }
     let (report, plan) = (args.report.as_deref(), args.lossy.plan_output());
@@ -102,7 +102,7 @@ fn check_outputs(args: &CompressArgs, output: &Path) -> Result<(), Failure> {
     if absolute.len() < count {
         return usage("two outputs are the same file");
     }
-    if let Some(plan) = plan.filter(|plan| !args.conversion.force && plan.is_file()) {
+    if let Some(plan) = plan.filter(|plan| !args.conversion.force && is_taken(plan)) {
         return exists(plan);
     }
     report.map_or(Ok(()), |path| crate::report::check(path, args.conversion.force))

@@ -12,7 +12,7 @@ pub use analysis::analysis;
 pub use compression::{Compression, compression};
 
 use crate::failure::{Failure, exists, in_file, usage};
-use crate::paths::is_dash;
+use crate::paths::{is_dash, is_taken};
 use maud::DOCTYPE;
 use std::fs::File;
 use std::io::Read;
@@ -24,11 +24,11 @@ pub fn check(path: &Path, force: bool) -> Result<(), Failure> {
     if is_dash(path) {
         return usage("a report is written to a file, not to standard output");
     }
-    if path.is_file() {
+    if is_taken(path) {
         if !force {
             return exists(path);
         }
-        if !is_page(path).map_err(|source| in_file(path, source))? {
+        if path.is_file() && !is_page(path).map_err(|source| in_file(path, source))? {
             return usage(&format!("{} exists and is not a report", path.display()));
         }
     }
@@ -44,5 +44,6 @@ fn is_page(path: &Path) -> std::io::Result<bool> {
 
 /// Writes a report.
 pub fn write(path: &Path, html: &str) -> occ::Result<()> {
-    std::fs::write(path, html).map_err(|source| in_file(path, source))
+    // The path was checked before the work.
+    occ::write_file(path, html.as_bytes(), true)
 }

@@ -3,6 +3,7 @@
 use super::experiment::Experiment;
 use super::plots;
 use crate::failure::{Failure, exists, in_file};
+use crate::paths::is_taken;
 use occ::Result;
 use safetensors::tensor::{Dtype, TensorView};
 use std::collections::HashMap;
@@ -15,7 +16,7 @@ const NETWORKS: &str = "networks.safetensors";
 /// Checks, before any work, that the folder does not contain a report already.
 pub fn check(folder: &Path, force: bool) -> std::result::Result<(), Failure> {
     let taken = folder.join(TEXT);
-    if taken.exists() && !force {
+    if is_taken(&taken) && !force {
         return exists(&taken);
     }
     fs::create_dir_all(folder).map_err(|source| in_file(folder, source))?;
@@ -26,7 +27,7 @@ pub fn check(folder: &Path, force: bool) -> std::result::Result<(), Failure> {
 pub fn write(experiment: &Experiment, text: &str, folder: &Path) -> Result<()> {
     let write = |name: &str, bytes: &[u8]| {
         let path = folder.join(name);
-        fs::write(&path, bytes).map_err(|source| in_file(&path, source))
+        occ::write_file(path, bytes, true)
     };
     write(TEXT, text.as_bytes())?;
     write(NETWORKS, &networks(experiment)?)?;
