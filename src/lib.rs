@@ -141,6 +141,7 @@ mod read;
 mod role;
 mod statistics_kind;
 
+pub use arch::kernel;
 pub use codec::{Codec, Coding, ColumnScales, RowScales};
 #[cfg(feature = "convert")]
 pub use compare::{

@@ -16,6 +16,7 @@
 //! Unit tests run every kernel of [`Kernel::all`] against the portable code.
 #![allow(unsafe_code)]
 
+use crate::error::{Error, Result};
 #[cfg(target_arch = "aarch64")]
 use std::arch::is_aarch64_feature_detected;
 #[cfg(target_arch = "x86_64")]
@@ -140,7 +141,7 @@ impl Kernel {
     }
 
     /// The fastest instruction set, or the one that the environment variable `OCC_KERNEL` names if
-    /// the machine has it. The choice is made once.
+    /// the machine has it; [`kernel`] reports other names. The choice is made once.
     pub(crate) fn best() -> Self {
         static BEST: OnceLock<Kernel> = OnceLock::new();
         *BEST.get_or_init(|| {
@@ -150,5 +151,31 @@ impl Kernel {
                 all.iter().find(|kernel| requested.as_deref() == Some(kernel.name().as_ref()));
             requested.copied().or_else(|| all.pop()).unwrap_or(Self::Scalar)
         })
+    }
+}
+
+/// The name of the kernels in use: `scalar`, `avx2`, `avx512` or `neon`. The fastest ones that the
+/// machine has, or those that the environment variable `OCC_KERNEL` names. All give the same results.
+///
+/// # Errors
+/// `InvalidArgument` if `OCC_KERNEL` names kernels that this machine does not have. Coding ignores
+/// such a name.
+///
+/// ```
+/// println!("coding with {}", occ::kernel()?);
+/// # Ok::<(), occ::Error>(())
+/// ```
+pub fn kernel() -> Result<&'static str> {
+    let best = Kernel::best().name();
+    match std::env::var_os("OCC_KERNEL") {
+        Some(requested) if !requested.is_empty() && requested != best => {
+            let names: Vec<&str> = Kernel::all().into_iter().map(Kernel::name).collect();
+            Err(Error::invalid(format!(
+                "OCC_KERNEL is {}; this machine has {}",
+                requested.to_string_lossy(),
+                names.join(", ")
+            )))
+        }
+        _ => Ok(best),
     }
 }

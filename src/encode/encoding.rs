@@ -236,6 +236,15 @@ impl Encoding {
         }
     }
 
+    /// The patterns of rules that match none of the names of tensors.
+    pub fn unused_patterns<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> Vec<&str> {
+        let mut unused: Vec<&Rule> = self.rules.iter().collect();
+        for name in names {
+            unused.retain(|rule| !rule.matches(name));
+        }
+        unused.into_iter().map(|rule| rule.pattern.as_str()).collect()
+    }
+
     /// # Errors
     /// `InvalidArgument` for a budget or an error bound that is not a positive number, and for
     /// coordinates that the codec does not have.
@@ -268,6 +277,11 @@ impl Encoding {
                 if !(share.is_finite() && share > 0.0) =>
             {
                 Err(Error::invalid("the error bound must be a positive number"))
+            }
+            FileTarget::Noise(share) | FileTarget::OutputNoise(share) if share >= 1.0 => {
+                Err(Error::invalid(
+                    "the error bound must be less than 1, or more than 0 dB: zeros meet it",
+                ))
             }
             _ => Ok(()),
         }

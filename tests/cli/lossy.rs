@@ -12,7 +12,7 @@ fn portable_code_and_kernels_give_the_same_bytes() {
             folder.read(file)
         })
     };
-    for loss in [&["--bits-for", "none=1"][..], &["--snr", "12"]] {
+    for loss in [&[][..], &["--snr", "12"]] {
         let compress = ["compress", "l.safetensors", "-o", "l.occ", "-f"];
         let [fast, portable] = both(&[&compress, loss].concat(), "l.occ");
         assert!(fast == portable);
@@ -30,7 +30,7 @@ fn output_does_not_depend_on_the_number_of_threads() {
             folder.read(file)
         })
     };
-    for loss in [&["--bits-for", "none=1"][..], &["--bits", "4"]] {
+    for loss in [&[][..], &["--bits", "4"]] {
         let compress = ["compress", "l.safetensors", "-o", "l.occ", "-f"];
         let [one, three] = with_each(&[&compress, loss].concat(), "l.occ");
         assert!(one == three, "{loss:?}");
@@ -104,7 +104,7 @@ fn options_reach_the_codec() {
     for (coordinates, name) in
         [("identity", "identity"), ("hadamard", "hadamard"), ("klt", "klt"), ("aligned", "klt")]
     {
-        let more = ["--snr", "12", "--coordinates", coordinates, "--weighting", "relative-error"];
+        let more = ["--bits", "9", "--coordinates", coordinates, "--weighting", "relative-error"];
         folder.lossy(&more);
         assert_eq!(folder.tensors()[0]["lossy"]["coordinates"], name);
     }
@@ -239,6 +239,22 @@ fn contradictory_and_invalid_options_are_wrong_usage() {
         &["--bits", "3", "--coordinates", "polar"],
         &["--bits", "3", "--weighting", "none"],
         &["--bits", "3", "--keep", "*"],
+        // Without effect.
+        &["--bits", "3", "--keep", "nothing.*"],
+        &["--bits-for", "nothing.*=3"],
+        &["--keep", "a.*"],
+        &["--effort", "3"],
+        &["--max-rank", "3"],
+        &["--coordinates", "klt"],
+        &["--row-scales"],
+        &["--weighting", "relative-error"],
+        &["--snr", "20", "--weighting", "relative-error"],
+        &["--rel-error", "0.1", "--weighting", "operator"],
+        &["--plan", "l.safetensors", "--effort", "3"],
+        &["--rel-error", "1"],
+        &["--rel-error", "2"],
+        &["--snr", "0"],
+        &["--snr", "-3"],
         &["--output-error", "0.1"],
         &["--statistics", "l.safetensors"],
         &["--snr", "20", "--statistics", "l.safetensors"],
@@ -249,6 +265,19 @@ fn contradictory_and_invalid_options_are_wrong_usage() {
         assert!(!stderr.is_empty() && output.stdout.is_empty(), "{options:?}");
         assert_eq!(folder.names(), names, "{options:?} writes nothing");
     }
+}
+
+/// What a budget amounts to, and kernels that do not exist.
+#[test]
+fn requests_without_effect_are_named() {
+    let folder = lossy_folder();
+    let output = folder.run(&["compress", "l.safetensors", "--bits", "40"]);
+    succeeded(&output);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("--bits 40") && stderr.contains("lossless"), "{stderr}");
+    let inspect = |kernel| folder.command(&["inspect", "l.occ"]).env("OCC_KERNEL", kernel).output();
+    failed(&inspect("sse9").unwrap(), 2, "sse9");
+    succeeded(&inspect("").unwrap());
 }
 
 #[test]

@@ -14,7 +14,7 @@ const BASE: &[&str] =
 const LAYERS: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("limits", &[]),
-    ("arch", &[]),
+    ("arch", &["error"]),
     ("dtype", &["arch", "error"]),
     ("coordinates", &[]),
     ("statistics_kind", &[]),

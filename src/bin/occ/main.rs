@@ -61,6 +61,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<(), Failure> {
+    occ::kernel()?;
     if let Some(threads) = args.threads {
         set_thread_count(threads)?;
     }

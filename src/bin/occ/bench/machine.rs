@@ -9,8 +9,3 @@ pub fn processor() -> String {
     let model = line.and_then(|line| line.split_once(':')).map(|(_, model)| model.trim());
     model.unwrap_or(env::consts::ARCH).to_owned()
 }
-
-/// The requested kernel.
-pub fn kernel() -> &'static str {
-    if env::var_os("OCC_KERNEL").is_some_and(|name| name == "scalar") { "scalar" } else { "best" }
-}

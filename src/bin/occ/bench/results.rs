@@ -1,7 +1,7 @@
 //! Results as text and JSON.
 
 use super::data::BenchData;
-use super::machine::{kernel, processor};
+use super::machine::processor;
 use super::rounds::TaskResult;
 use crate::numbers::{Bytes, counted, grouped};
 use crate::table::{Align, Table};
@@ -77,8 +77,9 @@ fn describe(data: &BenchData) -> String {
     )
 }
 
-/// The machine and the method, as in `AMD EPYC, kernel best, medians of 5 rounds`.
+/// The machine and the method, as in `AMD EPYC, kernel avx2, medians of 5 rounds`.
 fn conditions(rounds: u16) -> String {
     let rounds = counted(rounds.into(), "round");
-    format!("{}, kernel {}, medians of {rounds}", processor(), kernel())
+    let kernel = occ::kernel().unwrap_or("unknown");
+    format!("{}, kernel {kernel}, medians of {rounds}", processor())
 }

@@ -1,8 +1,8 @@
 //! The options of lossy compression.
 
-use crate::failure::{Failure, in_file};
+use crate::failure::{Failure, in_file, usage};
 use crate::progress::Progress;
-use clap::{Args, ValueEnum};
+use clap::{ArgGroup, Args, ValueEnum};
 use occ::convert::Checkpoint;
 use occ::{Calibration, Coordinates, Encoding, Plan, Weighting};
 use std::path::{Path, PathBuf};
@@ -11,6 +11,11 @@ use std::sync::Arc;
 const HEADING: &str = "Lossy compression";
 
 #[derive(Args)]
+#[command(group(
+    ArgGroup::new("lossy")
+        .args(["bits", "snr", "rel_error", "output_error", "bits_for"])
+        .multiple(true)
+))]
 pub struct LossyArgs {
     /// Bit budget in bits per weight for the whole file, met within 0.5 % and never exceeded
     #[arg(long, value_name = "B", group = "target", help_heading = HEADING)]
@@ -29,7 +34,7 @@ pub struct LossyArgs {
     output_error: Option<f64>,
 
     /// Keep tensors lossless whose names match (* and ?); can be repeated
-    #[arg(long, value_name = "GLOB", help_heading = HEADING)]
+    #[arg(long, value_name = "GLOB", requires = "lossy", help_heading = HEADING)]
     keep: Vec<String>,
 
     /// Bit budget in bits per weight for tensors whose names match (* and ?); can be repeated
@@ -37,21 +42,21 @@ pub struct LossyArgs {
     bits_for: Vec<(String, f64)>,
 
     /// Encoder effort, 1 to 9: 1 is scalar quantisation, 5 a trellis of 8 states, 9 of 256 states
-    #[arg(long, value_name = "N", default_value_t = 5, help_heading = HEADING,
+    #[arg(long, value_name = "N", default_value_t = 5, requires = "lossy", help_heading = HEADING,
           value_parser = clap::value_parser!(u8).range(1..=9))]
     effort: u8,
 
     /// Coordinate system that matrices are quantised in
-    #[arg(long, value_name = "SYSTEM", default_value = "auto", help_heading = HEADING)]
+    #[arg(long, value_name = "SYSTEM", default_value = "auto", requires = "lossy", help_heading = HEADING)]
     coordinates: CoordinatesArg,
 
     /// Maximum rank of the low-rank part, 0 to 128
-    #[arg(long, value_name = "R", default_value_t = 32, help_heading = HEADING,
+    #[arg(long, value_name = "R", default_value_t = 32, requires = "lossy", help_heading = HEADING,
           value_parser = clap::value_parser!(u8).range(0..=128))]
     max_rank: u8,
 
     /// Scale each row by its RMS, so that rows with small RMS have the same relative error
-    #[arg(long, help_heading = HEADING)]
+    #[arg(long, requires = "lossy", help_heading = HEADING)]
     row_scales: bool,
 
     /// Count errors in outputs, with statistics of inputs and outputs from this file; can be repeated
@@ -64,7 +69,8 @@ pub struct LossyArgs {
     statistics: Vec<PathBuf>,
 
     /// Weighting of errors when the bit budget is distributed
-    #[arg(long, value_name = "WEIGHTING", default_value = "operator", help_heading = HEADING)]
+    #[arg(long, value_name = "WEIGHTING", default_value = "operator", requires = "lossy",
+          conflicts_with_all = ["snr", "rel_error", "output_error"], help_heading = HEADING)]
     weighting: WeightingArg,
 
     /// Also write the plan (the encoder settings of each tensor) as JSON
@@ -128,6 +134,9 @@ impl LossyArgs {
             }
             None => {
                 let mut encoding = self.encoding();
+                if let Some(pattern) = encoding.unused_patterns(checkpoint.tensor_names()).first() {
+                    return usage(&format!("no tensor has a name that matches {pattern}"));
+                }
                 if let Some(calibration) = self.calibration(checkpoint)? {
                     encoding = encoding.calibration(calibration);
                 }
@@ -140,6 +149,11 @@ impl LossyArgs {
             }
         };
         self.warn_of_missing_statistics(&plan);
+        if let Some(bits) =
+            self.bits.filter(|_| plan.tensors.values().all(|tensor| tensor.lossy.is_none()))
+        {
+            eprintln!("warning: --bits {bits} suffices to store all tensors losslessly");
+        }
         if let Some(path) = &self.save_plan {
             occ::write_file(path, plan.to_json().as_bytes(), force)?;
         }
