@@ -69,7 +69,7 @@ impl Avx2 {
     }
 }
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", feature = "encode"))]
 impl Avx512 {
     /// Runs `work`, compiled for AVX-512 together with everything inlined into it.
     #[inline(always)]

@@ -17,6 +17,7 @@ pub(crate) struct WriterNotes {
 
 /// The unit of the stored gain, and its largest magnitude in this unit.
 const GAIN_UNIT: f64 = 1.0 / 128.0;
+#[cfg(feature = "encode")]
 const MAX_GAIN: f64 = 1023.0;
 
 /// Kinds of statistics of inputs and of outputs, by their number from 1 on. Other numbers are those of
