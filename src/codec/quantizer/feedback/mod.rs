@@ -33,15 +33,13 @@ const GROUPS: usize = 8;
 /// A search for the lattice points of rows.
 pub(crate) struct FeedbackSearch<'f> {
     feedback: &'f Feedback,
-    is_scalar: bool,
     transitions: Transitions,
     kernel: Kernel,
 }
 
 impl<'f> FeedbackSearch<'f> {
     pub(crate) fn new(feedback: &'f Feedback, trellis: Trellis, kernel: Kernel) -> Self {
-        let transitions = Transitions::new(trellis);
-        Self { feedback, is_scalar: trellis.is_scalar(), transitions, kernel }
+        Self { feedback, transitions: Transitions::new(trellis), kernel }
     }
 
     /// Finds the lattice points of all groups, which have the columns of the feedback. `classes` are
@@ -50,28 +48,34 @@ impl<'f> FeedbackSearch<'f> {
     /// O(columns + states) for each value. Groups are searched panel by panel, so that the factors of
     /// a panel are read from memory once for several groups.
     pub(crate) fn run(&self, groups: &mut [RowGroup], costs: &CostTables, classes: &[u8]) {
-        for groups in groups.chunks_mut(GROUPS) {
-            let costs = CostWindows::new(costs, groups, self.is_scalar);
-            let (feedback, transitions) = (self.feedback, &self.transitions);
-            let search = Search { feedback, transitions, costs, classes };
+        let (feedback, transitions) = (self.feedback, &self.transitions);
+        let costs = CostWindows::new(costs, groups, transitions.is_scalar());
+        let search = Search { feedback, transitions, costs, classes };
+        for (number, groups) in groups.chunks_mut(GROUPS).enumerate() {
+            let first = number * GROUPS;
             match self.kernel {
                 #[cfg(target_arch = "x86_64")]
-                Kernel::Avx512(token) => run_groups::<Avx512Rows>(token, &search, groups),
+                Kernel::Avx512(token) => run_groups::<Avx512Rows>(token, &search, first, groups),
                 #[cfg(target_arch = "x86_64")]
-                Kernel::Avx2(token) => run_groups::<Avx2Rows>(token, &search, groups),
-                kernel => run_groups::<PortableRows>(kernel, &search, groups),
+                Kernel::Avx2(token) => run_groups::<Avx2Rows>(token, &search, first, groups),
+                kernel => run_groups::<PortableRows>(kernel, &search, first, groups),
             }
         }
     }
 }
 
-/// Searches groups in blocks of columns. Survivors agree on columns before the last block: of few
+/// Searches groups in blocks of columns. `first` is the number of the first group. Survivors agree on columns before the last block: of few
 /// states, earlier. Shorter blocks take less time, but with blocks of 16 columns the loss of 32 states
 /// is larger by 0.02 bits per weight, that of 8 states by 0.01 bits.
-fn run_groups<V: RowVector>(token: V::Token, search: &Search<'_>, groups: &mut [RowGroup]) {
+fn run_groups<V: RowVector>(
+    token: V::Token,
+    search: &Search<'_>,
+    first: usize,
+    groups: &mut [RowGroup],
+) {
     match search.transitions.states() {
-        ..=8 => run_blocks::<V, 16>(token, search, groups),
-        _ => run_blocks::<V, MAX_BLOCK>(token, search, groups),
+        ..=8 => run_blocks::<V, 16>(token, search, first, groups),
+        _ => run_blocks::<V, MAX_BLOCK>(token, search, first, groups),
     }
 }
 
@@ -79,11 +83,12 @@ fn run_groups<V: RowVector>(token: V::Token, search: &Search<'_>, groups: &mut [
 fn run_blocks<V: RowVector, const BLOCK: usize>(
     token: V::Token,
     search: &Search<'_>,
+    first: usize,
     groups: &mut [RowGroup],
 ) {
     let columns = search.feedback.weights.len();
     let new = |number| Survivors::<BLOCK>::new(number, columns, search.transitions);
-    let mut all: Vec<Survivors<BLOCK>> = (0..groups.len()).map(new).collect();
+    let mut all: Vec<Survivors<BLOCK>> = (first..first + groups.len()).map(new).collect();
     for panel in &search.feedback.panels {
         let columns = panel.columns();
         for (survivors, group) in all.iter_mut().zip(groups.iter()) {

@@ -52,8 +52,9 @@ struct Steps {
 
 /// The survivors of each state in a group of rows.
 ///
-/// Columns are searched in blocks. Points of a block are decided when the next one has been searched: by then nearly all survivors agree on them, and those that do not agree with the best
-/// one are dropped. Each survivor feeds its own errors of undecided columns back.
+/// Columns are searched in blocks. Points of a block are decided when the next one has been searched:
+/// by then nearly all survivors agree on them, and those that do not agree with the best one are
+/// dropped. Each survivor feeds its own errors of undecided columns back.
 pub(super) struct Survivors<const BLOCK: usize> {
     /// The number of the group.
     group: usize,

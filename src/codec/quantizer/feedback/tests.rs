@@ -40,6 +40,16 @@ fn search(
     group
 }
 
+/// The points that [`search`] would find without feedback.
+fn points_without_feedback(trellis: Trellis, values: &[Lanes<f32>]) -> Vec<Lanes<i16>> {
+    let costs = costs();
+    let starts = [std::array::from_fn(|row| costs.start(row % 2))];
+    let input = SearchInput { values, costs: &costs, starts: &starts, classes: &[] };
+    let mut points = vec![[0; ROWS]; values.len()];
+    ViterbiSearch::new(trellis, Kernel::best()).run(&input, &mut points);
+    points
+}
+
 /// The weighted squared error of a row of errors, normalised as in the search, by the matrix.
 fn loss(moment: &Mat<f64>, feedback: &Feedback, errors: &[f64]) -> f64 {
     let n = errors.len();
@@ -154,27 +164,36 @@ fn feedback_reduces_the_loss() {
 #[test]
 fn without_correlation_the_search_is_that_without_feedback() {
     // Nothing is decided before the last column.
-    let (columns, trellis, costs) = (32, Trellis::new(3).unwrap(), costs());
+    let (columns, trellis) = (32, Trellis::new(3).unwrap());
     let feedback = Feedback::new(Mat::identity(columns, columns)).unwrap();
     let values = values(3, columns);
     let group = search(&feedback, trellis, Kernel::best(), &values);
-    let starts = [std::array::from_fn(|row| costs.start(row % 2))];
-    let input = SearchInput { values: &values, costs: &costs, starts: &starts, classes: &[] };
-    let mut points = vec![[0; ROWS]; columns];
-    ViterbiSearch::new(trellis, Kernel::best()).run(&input, &mut points);
-    assert_eq!(group.points, points);
+    assert_eq!(group.points, points_without_feedback(trellis, &values));
 }
 
 #[test]
 fn separate_weights_have_no_error() {
     let trellis = Trellis::new(3).unwrap();
-    let feedback = Feedback::new(moment(80, 0.9)).unwrap();
+    let moment = moment(80, 0.9);
+    let feedback = Feedback::new(moment.clone()).unwrap();
     let mut values = values(5, 80);
     values[10][3] = f32::NAN;
     values[70][4] = 1e9;
     let group = search(&feedback, trellis, Kernel::best(), &values);
     assert_eq!(group.outliers, [(70, 4)]);
-    assert!(group.cost.is_finite() && group.cost < 16.0 * 80.0 * 10.0, "{}", group.cost);
+    let (costs, mut expected) = (costs(), 0.0);
+    for row in 0..ROWS {
+        let mut errors = Vec::new();
+        for (column, (values, points)) in values.iter().zip(&group.points).enumerate() {
+            let is_separate = [(10, 3), (70, 4)].contains(&(column, row));
+            let error = if is_separate { 0.0 } else { values[row] - f32::from(points[row]) };
+            assert!(error.abs() < 40.0);
+            errors.push(f64::from(error));
+            expected += f64::from(costs.of(costs.start(row % 2), points[row].into()));
+        }
+        expected += loss(&moment, &feedback, &errors);
+    }
+    assert!((group.cost / expected - 1.0).abs() < 1e-4, "{} {expected}", group.cost);
 }
 
 /// Survivors that disagree on earlier columns are dropped, which costs little.
@@ -185,10 +204,7 @@ fn decisions_before_the_end_cost_little() {
         let feedback = Feedback::new(Mat::identity(columns, columns)).unwrap();
         let values = values(11, columns);
         let group = search(&feedback, trellis, Kernel::best(), &values);
-        let starts = [std::array::from_fn(|row| costs.start(row % 2))];
-        let input = SearchInput { values: &values, costs: &costs, starts: &starts, classes: &[] };
-        let mut points = vec![[0; ROWS]; columns];
-        ViterbiSearch::new(trellis, Kernel::best()).run(&input, &mut points);
+        let points = points_without_feedback(trellis, &values);
         let mut least = 0.0;
         for (values, points) in values.iter().zip(&points) {
             for (row, (&value, &point)) in values.iter().zip(points).enumerate() {
