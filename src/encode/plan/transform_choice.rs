@@ -138,19 +138,20 @@ pub(super) fn choose(
         Ok(candidate.map(|candidate| (candidate.estimate(step, effort), choice, candidate)))
     };
     let mut found = Vec::new();
-    let mut without_feedback = None;
+    let mut identity_without_feedback = None;
     for transform in allowed(search, encoding.coordinates) {
         let choice = plain(transform);
-        let Some(mut candidate) = search.fit_unweighted(choice)? else { continue };
-        if search.has_feedback() {
+        let Some(candidate) = search.fit_unweighted(choice)? else { continue };
+        // Without a request for coordinates, the identity is the first candidate.
+        if search.has_feedback() && encoding.coordinates.is_none() {
             // The feedback in other coordinates takes O(columns³), and loses what the order of columns
             // gains. A basis that saves nothing without feedback saves nothing with it.
             let bits = candidate.estimate(step, effort);
-            if bits > *without_feedback.get_or_insert(bits) {
+            if bits > *identity_without_feedback.get_or_insert(bits) {
                 continue;
             }
         }
-        candidate = search.weigh(candidate);
+        let candidate = search.weigh(candidate);
         found.push((candidate.estimate(step, effort), choice, candidate));
     }
     let identity = match found.first() {

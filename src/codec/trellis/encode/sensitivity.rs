@@ -112,13 +112,11 @@ impl Inputs {
         let scales = scales.unwrap_or_default();
         let new = || {
             let factor = |i, j| f64::from(matrix[(i, j)]);
-            Arc::new(Feedback::of_factor(factor, &self.weights, scale_of))
+            Arc::new(Feedback::of_factor(factor, &self.weights, &scale_of))
         };
-        match self.identity.get() {
-            Some((same, feedback)) if same == scales => Arc::clone(feedback),
-            Some(_) => new(),
-            None => Arc::clone(&self.identity.get_or_init(|| (scales.to_vec(), new())).1),
-        }
+        // Another thread may have been first, with other scales.
+        let (known, feedback) = self.identity.get_or_init(|| (scales.to_vec(), new()));
+        if known == scales { Arc::clone(feedback) } else { new() }
     }
 }
 
