@@ -277,6 +277,13 @@ fn requests_without_effect_are_named() {
     assert!(stderr.contains("--bits 40") && stderr.contains("lossless"), "{stderr}");
     let inspect = |kernel| folder.command(&["inspect", "l.occ"]).env("OCC_KERNEL", kernel).output();
     failed(&inspect("sse9").unwrap(), 2, "sse9");
+    // A plan for another model.
+    folder.lossy(&["--bits", "9", "--save-plan", "plan.json"]);
+    let other = [f32_sample("other.weight", &[64, 64], &[0.5; 4096])];
+    fs::write(folder.path("o.safetensors"), safetensors(&other)).unwrap();
+    let output = folder.run(&["compress", "o.safetensors", "--plan", "plan.json"]);
+    failed(&output, 2, "plan.json");
+    assert!(!folder.names().contains(&"o.occ".into()));
     succeeded(&inspect("").unwrap());
 }
 

@@ -127,6 +127,14 @@ impl LossyArgs {
             Some(path) => {
                 let json = std::fs::read_to_string(path).map_err(|error| in_file(path, error))?;
                 let mut plan = Plan::from_json(&json)?;
+                // Some of them may be in other files of the model.
+                let is_planned = |name| plan.get(name).is_some();
+                if !plan.tensors.is_empty() && !checkpoint.tensor_names().any(is_planned) {
+                    let path = path.display();
+                    return usage(&format!(
+                        "{path} is a plan for other tensors than those of the input"
+                    ));
+                }
                 if let Some(calibration) = self.calibration(checkpoint)? {
                     plan.set_calibration(&calibration);
                 }
