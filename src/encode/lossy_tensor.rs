@@ -10,6 +10,7 @@ use crate::codec::Encoder;
 use crate::codec::trellis::{Candidate, Effort, Sensitivity, TransformSearch, WriterNotes};
 use crate::error::{Error, Result};
 use crate::format::Geometry;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 /// A tensor in the coordinates of its plan. Encoders differ in their step only.
@@ -32,8 +33,8 @@ const OUTPUT_TOLERANCE: f64 = 0.96;
 /// Steps tried for a number of bytes.
 const SIZE_ATTEMPTS: usize = 16;
 
-/// The least share of the allowed bytes that a search for a number of bytes accepts.
-const SIZE_TOLERANCE: f64 = 0.998;
+/// The share of the most bytes that a search aims at, if a number of bytes is not too small.
+const SIZE_AIM: f64 = 0.995;
 
 impl<'s> LossyTensor<'s> {
     /// Learns the transform of a plan, or takes what planning learned. `None` when the tensor is to
@@ -154,18 +155,20 @@ impl<'s> LossyTensor<'s> {
         Ok(within.map(|(_, job)| job))
     }
 
-    /// The tensor at a step at which it takes at most `allowed` bytes and not much less: false
-    /// position, alternating with bisection once there are steps on both sides.
+    /// The tensor at a step at which it takes an allowed number of bytes, or fewer if no step is
+    /// found: false position from the step of the plan on, alternating with bisection once there are
+    /// steps on both sides.
     ///
     /// # Errors
-    /// `InvalidArgument` when there is no such step.
+    /// `InvalidArgument` when it takes more bytes at all steps.
     pub(super) fn job_within(
         &self,
         plan: &LossyPlan,
-        allowed: u64,
+        allowed: RangeInclusive<u64>,
         buffers: &BufferPool,
     ) -> Result<EncodeJob<'s>> {
-        let aim = allowed as f64 * (1.0 + SIZE_TOLERANCE) / 2.0;
+        let most = *allowed.end() as f64;
+        let aim = f64::max((*allowed.start() as f64 + most) / 2.0, most * SIZE_AIM);
         let mut at = f64::from(plan.step).log2();
         // Binary logarithms of steps and the bytes at them: too many, and few enough.
         let (mut above, mut below) = (None, None);
@@ -175,11 +178,11 @@ impl<'s> LossyTensor<'s> {
         for attempt in 0..SIZE_ATTEMPTS {
             let Measured { bytes, .. } = self.job(at.exp2() as f32)?.measure(buffers)?;
             let point = (at, bytes as f64);
-            if bytes > allowed {
+            if bytes > *allowed.end() {
                 above = Some(point);
             } else {
                 below = Some(point);
-                if bytes as f64 >= allowed as f64 * SIZE_TOLERANCE {
+                if allowed.contains(&bytes) {
                     break;
                 }
             }

@@ -31,6 +31,8 @@ pub use encoding::{Encoding, Weighting};
 #[cfg(feature = "analysis")]
 pub(crate) use matrix::matrix_shape;
 pub use options::WriteOptions;
+#[cfg(feature = "convert")]
+pub(crate) use plan::lossless_bytes;
 pub use plan::{LossyPlan, Plan, RateCurve, TensorPlan};
 #[cfg(feature = "analysis")]
 pub(crate) use plan::{Rated, rates};

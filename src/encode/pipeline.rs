@@ -21,6 +21,7 @@ use crate::codec::{EncodedChunk, SquaredError};
 use crate::error::{Error, Result};
 use crate::parallel::{OrderedQueue, Window, tasks_in_flight};
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 /// Called with the bytes of a source that each written chunk covers; an error ends the work.
@@ -29,9 +30,11 @@ pub(crate) type Observer<'o> = dyn FnMut(u64) -> Result<()> + 'o;
 /// The most bytes of sources between decision and frame: enough to keep many threads busy.
 const MAX_AHEAD: u64 = 32 << 20;
 
-/// With a budget, this fraction of all sources is the most between decision and frame: the size of
-/// a frame has to be known while later tensors can still compensate for it.
+/// With a budget, these fractions of all sources, and of those without a decision, are the most between
+/// decision and frame: the size of a frame has to be known while later tensors can still compensate
+/// for it.
 const CONTROLLED_FRACTION: u64 = 16;
+const UNDECIDED_FRACTION: u64 = 8;
 
 /// Lossless sources of fewer bytes are processed by the writing thread: waking another one takes
 /// longer.
@@ -42,15 +45,15 @@ enum EncodeMode {
     Lossless,
     /// At the step of the plan, or within its error bound.
     Planned(LossyPlan),
-    /// At a step at which the file has at most this number of bytes.
-    FileBytes(LossyPlan, u64),
+    /// At a step at which the file has a length in this range.
+    FileBytes(LossyPlan, RangeInclusive<u64>),
 }
 
 /// A source after its preparation.
 enum Prepared<'s> {
     Job(EncodeJob<'s>),
     /// The step depends on the length of the file before it.
-    FileBytes(Box<LossyTensor<'s>>, LossyPlan, u64),
+    FileBytes(Box<LossyTensor<'s>>, LossyPlan, RangeInclusive<u64>),
 }
 
 /// One chunk to encode.
@@ -105,9 +108,11 @@ pub(super) fn write_sources<'s>(
                 let Some(prepared) = preparing.pop() else { break };
                 let job = match prepared? {
                     Prepared::Job(job) => job,
-                    Prepared::FileBytes(tensor, plan, end) => {
+                    Prepared::FileBytes(tensor, plan, length) => {
                         encoding.drain(&mut |chunk| frames.write_chunk(chunk))?;
-                        let allowed = end.saturating_sub(frames.writer.finished_length());
+                        let before = frames.writer.finished_length();
+                        let bytes = |length: &u64| length.saturating_sub(before);
+                        let allowed = bytes(length.start())..=bytes(length.end());
                         let job = tensor.job_within(&plan, allowed, buffers);
                         job.map_err(|error| tensor.source().locate(error))?
                     }
@@ -155,10 +160,10 @@ fn prepare<'s>(
                 return Ok(Prepared::Job(job));
             }
         }
-        EncodeMode::FileBytes(plan, end) => {
+        EncodeMode::FileBytes(plan, length) => {
             let tensor =
                 tensor(&plan)?.ok_or_else(|| Error::invalid("the plan does not fit the tensor"))?;
-            return Ok(Prepared::FileBytes(Box::new(tensor), plan, end));
+            return Ok(Prepared::FileBytes(Box::new(tensor), plan, length));
         }
     }
     EncodeJob::lossless(source, options).map(Prepared::Job)
@@ -181,6 +186,8 @@ struct Decisions<'d, 's> {
     controller: Option<RateController>,
     /// Bytes of sources between decision and frame, at most.
     limit: u64,
+    /// Bytes of sources without a decision.
+    undecided: u64,
     /// The sources between decision and frame: their weights, and whether they are tensors.
     in_flight: Window,
     are_tensors: VecDeque<bool>,
@@ -202,6 +209,7 @@ impl<'d, 's> Decisions<'d, 's> {
             } else {
                 MAX_AHEAD
             },
+            undecided: total,
             in_flight: Window::default(),
             are_tensors: VecDeque::new(),
             acknowledged: 0,
@@ -214,20 +222,25 @@ impl<'d, 's> Decisions<'d, 's> {
         &mut self,
         frames: &Frames<'_, '_, '_, '_>,
     ) -> Result<Option<(TensorSource<'s>, EncodeMode, u64)>> {
-        while self.in_flight.is_full(self.limit) && self.oldest_is_written(frames) {
-            self.acknowledge();
+        let limit = match self.controller {
+            Some(_) => self.limit.min(self.undecided / UNDECIDED_FRACTION),
+            None => self.limit,
+        };
+        while self.in_flight.is_full(limit) && self.oldest_is_written(frames) {
+            self.acknowledge(frames);
         }
-        if self.in_flight.is_full(self.limit) {
+        if self.in_flight.is_full(limit) {
             return Ok(None);
         }
         let Some(&source) = self.sources.next() else {
             while !self.in_flight.is_empty() && self.oldest_is_written(frames) {
-                self.acknowledge();
+                self.acknowledge(frames);
             }
             return Ok(None);
         };
         let mode = self.mode(&source, frames).map_err(|error| source.locate(error))?;
         let bytes = source.data.size();
+        self.undecided -= bytes;
         let small = matches!(mode, EncodeMode::Lossless) && bytes < SMALL_SOURCE;
         let weight = if small { 0 } else { bytes };
         self.in_flight.push(weight);
@@ -251,7 +264,9 @@ impl<'d, 's> Decisions<'d, 's> {
         };
         let planned = || self.plan.get(source.name).and_then(|tensor| tensor.lossy.clone());
         Ok(match budget {
-            Some(BitBudget { plan, file_bytes: Some(end) }) => EncodeMode::FileBytes(plan, end),
+            Some(BitBudget { plan, file_bytes: Some(length) }) => {
+                EncodeMode::FileBytes(plan, length)
+            }
             Some(BitBudget { plan, file_bytes: None }) => EncodeMode::Planned(plan),
             None => planned().map_or(EncodeMode::Lossless, EncodeMode::Planned),
         })
@@ -263,13 +278,14 @@ impl<'d, 's> Decisions<'d, 's> {
     }
 
     /// Removes the oldest source from the window.
-    fn acknowledge(&mut self) {
+    fn acknowledge(&mut self, frames: &Frames<'_, '_, '_, '_>) {
         self.in_flight.pop();
+        let before = frames.length_after(self.acknowledged);
         self.acknowledged += 1;
         if self.are_tensors.pop_front() == Some(true)
             && let Some(controller) = &mut self.controller
         {
-            controller.written();
+            controller.written(frames.length_after(self.acknowledged) - before);
         }
     }
 

@@ -23,7 +23,7 @@ pub(super) const MAX_STORED_STEP: f32 = 72_057_594_037_927_936.0;
 const MAX_STORED_UNIT: f32 = 65_536.0;
 
 /// The largest number of bypass bits: low bits of an integer that are stored outside its symbol.
-const MAX_BYPASS: u32 = 8;
+pub(super) const MAX_BYPASS: u32 = 8;
 
 /// The low-rank part and the coding of its coefficients.
 #[derive(Debug)]

@@ -3,6 +3,8 @@
 use super::tensor_plan::TensorPlan;
 use crate::encode::calibration::LossUnit;
 use crate::encode::source::TensorSource;
+use crate::encode::statistics;
+use crate::error::Result;
 use crate::format::{CHUNK_OVERHEAD, object_overhead};
 
 /// The plan of a tensor, and its size with a lossless codec.
@@ -24,11 +26,24 @@ pub(super) struct LossWeight {
 /// Elements in a chunk, approximately.
 pub(super) const CHUNK: u64 = 1 << 18;
 
-/// Bytes of an encoded lossy chunk without information: half of the initial states, and two counts.
-const STREAM_BYTES: u64 = 72;
+/// Bytes of an encoded lossy chunk without information: two counts, and three of the four bytes of
+/// each of 32 states. The logarithm of a state is uniform in 16 to 32 bits, of which the first 16 carry
+/// nothing.
+const STREAM_BYTES: u64 = 2 * 4 + 32 * 3;
 
 /// Bits of a lossy tensor besides the streams of its chunks and its parameters.
 pub(super) fn overhead_bits(source: &TensorSource<'_>) -> f64 {
     let chunks = source.elements().div_ceil(CHUNK) * (CHUNK_OVERHEAD + STREAM_BYTES);
     (object_overhead(source.shape.len(), source.name.len()) + chunks) as f64 * 8.0
+}
+
+/// The estimated bytes of a tensor or an attachment with a lossless codec. Reads all of it.
+///
+/// # Errors
+/// `Io`; `InvalidArgument` when dtype, shape and data do not fit.
+pub(crate) fn lossless_bytes(source: &TensorSource<'_>) -> Result<u64> {
+    let geometry = source.geometry(CHUNK)?;
+    let frame = object_overhead(source.shape.len(), source.name.len());
+    let (statistics, _) = statistics::collect(&geometry, source.data)?;
+    Ok(frame + statistics.estimate(geometry.chunk_count(), CHUNK_OVERHEAD))
 }

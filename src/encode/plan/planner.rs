@@ -2,19 +2,17 @@
 
 use super::calibrated_steps;
 use super::effort::{is_valid_step, step_for_bits, step_for_noise};
-use super::planned_tensor::{CHUNK, LossWeight, PlannedTensor, overhead_bits};
+use super::planned_tensor::{LossWeight, PlannedTensor, lossless_bytes, overhead_bits};
 use super::tensor_plan::{Learned, LossyPlan, TensorPlan};
-use super::transform_choice::{MeasuredPlan, measured_plan};
+use super::transform_choice::{Guess, MeasuredPlan, measured_plan};
 use crate::codec::trellis::{LearnedTransform, Scaling};
 use crate::codec::{ColumnScales, RowScales};
 use crate::encode::calibration::{Calibrated, LossUnit};
 use crate::encode::encoding::{Encoding, TensorTarget, Weighting};
 use crate::encode::matrix::Matrix;
-use crate::encode::rate_control::step_factor;
+use crate::encode::rate_control::{self, step_factor};
 use crate::encode::source::TensorSource;
-use crate::encode::statistics;
 use crate::error::{Error, Result};
-use crate::format::{CHUNK_OVERHEAD, object_overhead};
 use crate::role::{TensorRole, has_normalised_columns};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -52,9 +50,51 @@ pub(super) fn plan_tensors(
             calibrated_steps::set(&mut planned, uncalibrated.as_deref());
         }
         share_budget(&mut planned, bits, other_bytes)?;
+        for _ in 0..MAX_ROUNDS {
+            if !plan_again(&mut planned, sources, encoding)? {
+                break;
+            }
+            share_budget(&mut planned, bits, other_bytes)?;
+        }
     }
     let tensors = sources.iter().zip(planned);
     Ok(tensors.map(|(source, planned)| (source.name.to_owned(), planned.plan)).collect())
+}
+
+/// The binary logarithm of the ratio of steps from which a tensor is planned again.
+const FAR: f64 = 0.5;
+
+/// The largest such logarithm by which a step is changed in a round: beyond, the rate is a guess.
+const MAX_CHANGE: f64 = 3.0;
+
+/// Rounds of planning again.
+const MAX_ROUNDS: usize = 6;
+
+/// Plans tensors without statistics again whose step is far from where rates were measured and
+/// coordinates chosen. Returns whether there were any.
+fn plan_again(
+    planned: &mut [PlannedTensor],
+    sources: &[TensorSource<'_>],
+    encoding: &Encoding,
+) -> Result<bool> {
+    let again = |(tensor, source): (&mut PlannedTensor, &TensorSource<'_>)| -> Result<bool> {
+        let (Some((plan, _)), None) = (tensor.plan.flexible(), tensor.loss) else {
+            return Ok(false);
+        };
+        let [_, (measured, _), _] = plan.rate.points;
+        let change = f64::from(plan.step).log2() - measured;
+        let step = (measured + change.clamp(-MAX_CHANGE, MAX_CHANGE)).exp2();
+        let Some(matrix) = source.matrix().filter(|_| change.abs() > FAR) else { return Ok(false) };
+        if let Some(found) = lossy_plan(source, &matrix, encoding, Guess::Step(step))? {
+            (tensor.plan.lossy, tensor.plan.learned) = (Some(found.plan), found.learned);
+        }
+        Ok(true)
+    };
+    let tensors = planned.par_iter_mut().zip(sources);
+    let changed: Vec<bool> = tensors
+        .map(|(tensor, source)| again((tensor, source)).map_err(|error| source.locate(error)))
+        .collect::<Result<_>>()?;
+    Ok(changed.contains(&true))
 }
 
 /// Plans each tensor on its own.
@@ -65,9 +105,10 @@ fn plan_each(
 ) -> Result<Vec<PlannedTensor>> {
     let mut planned = Vec::with_capacity(sources.len());
     let mut learned_entries = 0;
+    let mean = mean_shared_step(sources, encoding);
     for group in sources.chunks(GROUP) {
         let plans: Vec<Result<PlannedTensor>> =
-            group.par_iter().map(|source| plan_tensor(source, encoding)).collect();
+            group.par_iter().map(|source| plan_tensor(source, encoding, mean)).collect();
         for (plan, source) in plans.into_iter().zip(group) {
             let mut plan = plan.map_err(|error| source.locate(error))?;
             let learned = &mut plan.plan.learned;
@@ -95,21 +136,30 @@ fn uncalibrated_bytes(
     Ok(planned.iter().map(|tensor| tensor.plan.bytes).collect())
 }
 
-/// Plans one tensor; a step that shares a budget is provisional.
-fn plan_tensor(source: &TensorSource<'_>, encoding: &Encoding) -> Result<PlannedTensor> {
-    let geometry = source.geometry(CHUNK)?;
-    let frame = object_overhead(source.shape.len(), source.name.len());
-    let (statistics, _) = statistics::collect(&geometry, source.data)?;
-    let lossless_bytes = frame + statistics.estimate(geometry.chunk_count(), CHUNK_OVERHEAD);
+/// Plans one tensor; a step that shares a budget is provisional. `mean` is the mean of
+/// [`shared_step`] over all tensors.
+fn plan_tensor(source: &TensorSource<'_>, encoding: &Encoding, mean: f64) -> Result<PlannedTensor> {
+    let lossless_bytes = lossless_bytes(source)?;
+    let relative_step = match encoding.target_for(source.name) {
+        TensorTarget::Lossless => 0.0,
+        TensorTarget::SharedBits(bits) => {
+            step_for_bits(encoding.effort, bits) * shared_step(encoding.weighting, source) / mean
+        }
+        TensorTarget::OwnBits(bits) => step_for_bits(encoding.effort, bits),
+        TensorTarget::Noise(share) | TensorTarget::OutputNoise(share) => {
+            step_for_noise(encoding.effort, share)
+        }
+    };
+    let guess = Guess::RelativeStep(relative_step.clamp(1e-4, 4.0));
     let lossy = match source.matrix() {
-        Some(matrix) => lossy_plan(source, &matrix, encoding)?,
+        Some(matrix) => lossy_plan(source, &matrix, encoding, guess)?,
         None => None,
     };
     let (lossy, learned, loss) = match lossy {
         Some(LossyTensorPlan { plan, learned, loss }) => (Some(plan), learned, loss),
         None => (None, Learned::default(), None),
     };
-    let (weights, bytes) = (geometry.elements(), lossless_bytes);
+    let (weights, bytes) = (source.elements(), lossless_bytes);
     let mut plan = TensorPlan { weights, bytes, lossy, learned };
     change_step(&mut plan, lossless_bytes, 0.0);
     Ok(PlannedTensor { plan, lossless_bytes, loss })
@@ -126,24 +176,18 @@ fn lossy_plan(
     source: &TensorSource<'_>,
     matrix: &Matrix<'_>,
     encoding: &Encoding,
+    guess: Guess,
 ) -> Result<Option<LossyTensorPlan>> {
     let target = encoding.target_for(source.name);
-    let relative_step = match target {
-        TensorTarget::Lossless => return Ok(None),
-        TensorTarget::SharedBits(bits) | TensorTarget::OwnBits(bits) => {
-            step_for_bits(encoding.effort, bits)
-        }
-        TensorTarget::Noise(share) | TensorTarget::OutputNoise(share) => {
-            step_for_noise(encoding.effort, share)
-        }
-    };
-    let relative_step = relative_step.clamp(1e-4, 4.0);
+    if target == TensorTarget::Lossless {
+        return Ok(None);
+    }
     let calibration = encoding.calibration.0.as_ref();
     let calibrated = calibration.map_or(Ok(None), |all| all.resolve(source, matrix))?;
     let scaling = scaling(encoding, target, source, matrix, calibrated.as_ref());
     let overhead = overhead_bits(source);
     let sensitivity = calibrated.as_ref().map(|calibrated| Arc::clone(&calibrated.sensitivity));
-    let measured = measured_plan(matrix, encoding, scaling, sensitivity, relative_step, overhead)?;
+    let measured = measured_plan(matrix, encoding, scaling, sensitivity, guess, overhead)?;
     let Some(MeasuredPlan { mut plan, learned, sensitivity, outputs, rms, noise }) = measured
     else {
         return Ok(None);
@@ -163,8 +207,6 @@ fn lossy_plan(
         TensorTarget::Lossless => return Ok(None),
         TensorTarget::SharedBits(_) => {
             plan.shares_budget = true;
-            let factor = relative_step_of(encoding.weighting, source);
-            plan.step = (f64::from(plan.step) * factor) as f32;
         }
         TensorTarget::OwnBits(bits) => {
             // A small tensor may need more for its headers alone.
@@ -254,8 +296,21 @@ fn scaling(
 /// With fewer rows, the scales of columns take more bits than they save.
 const ROWS_FOR_COLUMN_SCALES: usize = 64;
 
-/// The step of a tensor relative to its RMS, compared to that of other tensors.
-fn relative_step_of(weighting: Weighting, source: &TensorSource<'_>) -> f64 {
+/// The geometric mean over weights of [`shared_step`], of the tensors that may share a budget.
+fn mean_shared_step(sources: &[TensorSource<'_>], encoding: &Encoding) -> f64 {
+    let (mut sum, mut weights) = (0.0, 0.0);
+    for source in sources {
+        let shares = matches!(encoding.target_for(source.name), TensorTarget::SharedBits(_));
+        if shares && source.matrix().is_some() {
+            sum += source.elements() as f64 * shared_step(encoding.weighting, source).log2();
+            weights += source.elements() as f64;
+        }
+    }
+    (sum / f64::max(weights, 1.0)).exp2()
+}
+
+/// The step of a tensor relative to its RMS, compared to that of other tensors that share a budget.
+fn shared_step(weighting: Weighting, source: &TensorSource<'_>) -> f64 {
     if weighting == Weighting::RelativeError {
         return 1.0;
     }
@@ -275,23 +330,20 @@ const POSITION_STEP: f64 = 0.5;
 
 /// Gives the tensors that share a budget, in bits per weight of the file, the bits that the others
 /// leave.
+///
+/// # Errors
+/// `InvalidArgument` if the budget is too small.
 fn share_budget(planned: &mut [PlannedTensor], bits: f64, other_bytes: u64) -> Result<()> {
     let weights: u64 = planned.iter().map(|tensor| tensor.plan.weights).sum();
-    let budget = bits * weights as f64 / 8.0;
+    let budget = rate_control::distributed(bits * weights as f64 / 8.0);
+    check_budget(planned, bits, other_bytes)?;
     loop {
         let fixed = planned.iter().filter(|tensor| tensor.plan.flexible().is_none());
         let fixed = other_bytes + fixed.map(|tensor| tensor.plan.bytes).sum::<u64>();
         let flexible = planned.iter().filter_map(|tensor| tensor.plan.flexible());
         let left = (budget - fixed as f64) * 8.0;
-        if flexible.clone().next().is_none() && left >= 0.0 {
-            return Ok(());
-        }
-        let Some(factor) = step_factor(&flexible, left) else {
-            return Err(Error::invalid(format!(
-                "a budget of {bits} bits per weight: lossless tensors and headers alone take {:.3}",
-                fixed as f64 * 8.0 / weights as f64
-            )));
-        };
+        // Beyond the largest steps, some tensors are smaller losslessly: the budget has been checked.
+        let factor = step_factor(&flexible, left).unwrap_or(rate_control::MAX_FACTOR);
         let mut all_lossy = true;
         for tensor in planned.iter_mut().filter(|tensor| tensor.plan.flexible().is_some()) {
             all_lossy &= change_step(&mut tensor.plan, tensor.lossless_bytes, factor);
@@ -301,6 +353,36 @@ fn share_budget(planned: &mut [PlannedTensor], bits: f64, other_bytes: u64) -> R
             return Ok(());
         }
     }
+}
+
+/// Checks that a budget suffices when all tensors that share it are coded as coarsely as possible.
+fn check_budget(planned: &[PlannedTensor], bits: f64, other_bytes: u64) -> Result<()> {
+    let weights: u64 = planned.iter().map(|tensor| tensor.plan.weights).sum();
+    let (mut lossless, mut lossy) = (0.0, 0.0);
+    for tensor in planned {
+        let lossless_bytes = tensor.lossless_bytes as f64;
+        match (&tensor.plan.lossy, tensor.plan.flexible()) {
+            (None, _) => lossless += lossless_bytes,
+            (Some(_), None) => lossy += tensor.plan.bytes as f64,
+            (_, Some((plan, weights))) => {
+                lossy += lossless_bytes.min(rate_control::least_bits(plan) * weights as f64 / 8.0);
+            }
+        }
+    }
+    let per_weight = |bytes: f64| 8.0 * bytes / weights as f64;
+    let least = per_weight(other_bytes as f64 + lossless + lossy);
+    // With the share of the reserve, rounded up: estimates depend a little on the budget.
+    let smallest = (rate_control::budget_of(least) * 100.0).ceil() / 100.0;
+    if weights == 0 || smallest <= bits {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "a budget of {bits} bits per weight is too small: the least is {smallest:.2}, of which \
+         lossless tensors take {:.3}, lossy ones at least {:.3}, headers {:.3}",
+        per_weight(lossless),
+        per_weight(lossy),
+        per_weight(other_bytes as f64),
+    )))
 }
 
 /// Changes the step of a tensor by a factor, given as a binary logarithm, and its size. Makes the

@@ -41,22 +41,33 @@ pub(super) struct MeasuredPlan {
     pub(super) noise: [(f64, f64); 3],
 }
 
-/// Chooses the transform at a step near `relative_step` times the RMS of the tensor, and measures
-/// rates and errors around it. `None` for tensors that the lattice does not suit: constant ones, or
+/// A step near which rates are measured.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Guess {
+    Step(f64),
+    /// Relative to the RMS of the tensor, in scaled coordinates if statistics are known.
+    RelativeStep(f64),
+}
+
+/// Chooses the transform at a guess of the step, and measures rates and errors around it. `None` for tensors that the lattice does not suit: constant ones, or
 /// values out of range.
 pub(super) fn measured_plan(
     matrix: &Matrix<'_>,
     encoding: &Encoding,
     scaling: Scaling,
     sensitivity: Option<Arc<Sensitivity>>,
-    relative_step: f64,
+    guess: Guess,
     overhead_bits: f64,
 ) -> Result<Option<MeasuredPlan>> {
     let effort = planning_effort(encoding.effort);
     let is_calibrated = sensitivity.is_some();
     let search = TransformSearch::new(matrix, scaling, sensitivity, effort.sample)?;
     let rms = search.rms();
-    let expected = if is_calibrated { search.scaled_rms() } else { rms } * relative_step;
+    let expected = match guess {
+        Guess::Step(step) => step,
+        Guess::RelativeStep(step) if is_calibrated => search.scaled_rms() * step,
+        Guess::RelativeStep(step) => rms * step,
+    };
     if !is_valid_step(expected) {
         return Ok(None);
     }

@@ -5,14 +5,14 @@ use super::effort::{Effort, lambda};
 use super::encoder::{EncoderSettings, TrellisEncoder};
 use super::learned_transform::{LearnedLowRank, LearnedTransform};
 use super::low_rank_coding::CodedLowRank;
-use super::parameter_writer::{put_i16s, write_column_scales, write_transform};
+use super::parameter_writer::{put_i16s, write_transform};
 use super::row_classifier::RowClassifier;
 use super::sample::Sample;
 use super::scaling::Scales;
 use super::sensitivity::Sensitivity;
-use super::table_training::{QuantizerSettings, TrainedProfiles, train};
+use super::table_training::{QuantizerSettings, TrainedProfiles, quantizer_settings, train};
 use super::transform_choice::TransformChoice;
-use crate::codec::entropy::BitWriter;
+use crate::codec::entropy::{BitWriter, MagnitudeDistribution};
 use crate::codec::quantizer::Trellis;
 use crate::codec::transform::{ForwardTransform, Transform};
 use crate::codec::trellis::classes::Classes;
@@ -136,27 +136,48 @@ impl Candidate {
     /// Rate and error at a step, from a lattice search of the sample. `overhead_bits` are the bits
     /// that the container adds to the tensor.
     pub(crate) fn rate(&self, step: f32, effort: Effort, overhead_bits: f64) -> Rate {
-        let TrainedTables { classes, trained, .. } = self.tables(step, effort);
-        let mut out = BitWriter::default();
-        classes.write(&mut out);
-        trained.profiles.iter().for_each(|profile| profile.write(&mut out));
-        if let Some(bytes) = self.scales.columns() {
-            write_column_scales(bytes, &mut out);
+        let TrainedTables { classes, quantizer, trained, .. } = self.tables(step, effort);
+        let TrainedProfiles { profiles, bits, noise } = trained;
+        let row_tables = [classes.rows.is_some(), self.scales.rows().is_some()];
+        let parameters = self.parameters(quantizer, classes, profiles, WriterNotes::default());
+        let mut side = 8.0 * parameters.to_bytes().len() as f64 + overhead_bits;
+        side += self.low_rank.as_ref().map_or(0.0, |coded| coded.row_bits * self.rows as f64);
+        // Classes and scales of rows take about two bits each.
+        side +=
+            row_tables.map(|stored| 2.0 * self.rows as f64 * f64::from(stored)).iter().sum::<f64>();
+        let side = side / self.weights();
+        Rate { bits: bits + side, noise, side }
+    }
+
+    /// The parameters of the codec.
+    fn parameters(
+        &self,
+        quantizer: QuantizerSettings,
+        classes: Classes,
+        profiles: Vec<MagnitudeDistribution>,
+        notes: WriterNotes,
+    ) -> Parameters {
+        Parameters {
+            columns: self.sample.columns,
+            step: quantizer.step,
+            trellis: quantizer.trellis,
+            bypass: quantizer.bypass,
+            transform: Arc::clone(self.transform.transform()),
+            low_rank: self.low_rank.as_ref().map(|coded| Arc::clone(&coded.low_rank)),
+            row_scales: self.scales.rows().cloned(),
+            column_scales: self.scales.columns().map(<[u8]>::to_vec),
+            classes,
+            profiles,
+            notes,
         }
-        let mut side = 8.0 * out.finish().len() as f64 + overhead_bits;
-        for table in [classes.rows.as_ref(), self.scales.rows()] {
-            side += 2.0 * self.rows as f64 * f64::from(u8::from(table.is_some()));
-        }
-        let side = self.side_bits() + side / self.weights();
-        Rate { bits: trained.bits + side, noise: trained.noise, side }
     }
 
     /// Trains classes and profiles for a step.
     fn tables(&self, step: f32, effort: Effort) -> TrainedTables {
         let trellis = effort.trellis();
         let (classes, classifier, _) = self.classes(step, trellis);
-        let bypass = QuantizerSettings::bypass_for(&self.sample, trellis, step);
-        let quantizer = QuantizerSettings { trellis, bypass, step, lambda: lambda(trellis) };
+        let quantizer =
+            quantizer_settings(&self.sample, &classes, &classifier, trellis, step, lambda(trellis));
         let trained =
             train(&self.sample, &classes, &classifier, quantizer, effort.passes, effort.sample);
         TrainedTables { classes, classifier, quantizer, trained }
@@ -172,19 +193,7 @@ impl Candidate {
         outputs: Option<Arc<Sensitivity>>,
     ) -> Result<TrellisEncoder> {
         let TrainedTables { classes, classifier, quantizer, trained } = self.tables(step, effort);
-        let parameters = Parameters {
-            columns: self.sample.columns,
-            step,
-            trellis: quantizer.trellis,
-            bypass: quantizer.bypass,
-            transform: Arc::clone(self.transform.transform()),
-            low_rank: self.low_rank.as_ref().map(|coded| Arc::clone(&coded.low_rank)),
-            row_scales: self.scales.rows().cloned(),
-            column_scales: self.scales.columns().map(<[u8]>::to_vec),
-            classes,
-            profiles: trained.profiles,
-            notes,
-        };
+        let parameters = self.parameters(quantizer, classes, trained.profiles, notes);
         let scales = Arc::clone(&self.scales);
         let settings = EncoderSettings {
             classifier,

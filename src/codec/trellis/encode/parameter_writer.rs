@@ -63,7 +63,7 @@ pub(super) fn put_i16s(row: &[i16], out: &mut BitWriter) {
 }
 
 /// Writes scale bytes as differences.
-pub(super) fn write_column_scales(bytes: &[u8], out: &mut BitWriter) {
+fn write_column_scales(bytes: &[u8], out: &mut BitWriter) {
     out.put_row(&byte_differences(SCALE_ONE, bytes));
 }
 

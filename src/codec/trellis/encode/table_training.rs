@@ -10,6 +10,7 @@ use crate::codec::quantizer::{
     CostTables, Feedback, FeedbackSearch, ROWS, RowGroup, SearchInput, Trellis, ViterbiSearch,
 };
 use crate::codec::trellis::classes::Classes;
+use crate::codec::trellis::parameters::MAX_BYPASS;
 use crate::codec::trellis::reconstruction::{Reconstruction, alphabets};
 use rayon::prelude::*;
 
@@ -27,24 +28,45 @@ impl QuantizerSettings {
     fn alphabets(self) -> [Alphabet; 2] {
         alphabets(self.trellis, self.bypass)
     }
-
-    /// The bypass bits with which symbols cover all but a few values.
-    pub(super) fn bypass_for(sample: &Sample, trellis: Trellis, step: f32) -> u32 {
-        let subset_step = trellis.subset_step(step);
-        let mut escaped = [0u32; 9];
-        for x in &sample.values {
-            let k = (x.abs() / subset_step) as u32;
-            for (bypass, count) in escaped.iter_mut().enumerate() {
-                *count += u32::from(k >> bypass > 110);
-            }
-        }
-        let few = sample.values.len() as f32 * 4e-4;
-        escaped.iter().position(|&count| count as f32 <= few).unwrap_or(8) as u32
-    }
 }
 
-/// Profiles trained on a sample, with the bits and the squared error of the last search, both per
-/// weight.
+/// The settings of the quantiser with the bypass bits that need the fewest bits in total: with more of
+/// them fewer integers are escaped, but small integers take more bits. O(n) for n weights of the
+/// sample if none is escaped without bypass bits.
+pub(super) fn quantizer_settings(
+    sample: &Sample,
+    classes: &Classes,
+    classifier: &RowClassifier,
+    trellis: Trellis,
+    step: f32,
+    lambda: f32,
+) -> QuantizerSettings {
+    let settings = |bypass| QuantizerSettings { trellis, bypass, step, lambda };
+    let subset_step = trellis.subset_step(step);
+    let largest = sample.values.iter().fold(0f32, |largest, x| largest.max(x.abs()));
+    let escapes = |bypass: u32| largest / subset_step >= (LARGEST << bypass) as f32;
+    // The fewest bypass bits without escapes.
+    let most = (0..MAX_BYPASS).find(|&bypass| !escapes(bypass)).unwrap_or(MAX_BYPASS);
+    if most == 0 {
+        return settings(0);
+    }
+    let row_classes = row_classes(sample, classes, classifier);
+    let cost = |&bypass: &u32| -> f64 {
+        let quantizer = settings(bypass);
+        let counts = first_counts(sample, classes, &row_classes, quantizer);
+        let profiles = profiles(&counts, quantizer);
+        profiles.iter().zip(&counts).map(|(profile, counts)| bits(profile, counts, quantizer)).sum()
+    };
+    let costs = (0..=most).map(|bypass| (cost(&bypass), bypass));
+    let best = costs.min_by(|a, b| a.0.total_cmp(&b.0));
+    settings(best.map_or(most, |(_, bypass)| bypass))
+}
+
+/// Integers that the search may choose without an escape, a few below the largest one with a symbol.
+const LARGEST: u32 = 110;
+
+/// Profiles trained on a sample, with the bits and the squared error of the points of the last search,
+/// both per weight.
 pub(super) struct TrainedProfiles {
     pub(super) profiles: Vec<MagnitudeDistribution>,
     pub(super) bits: f64,
@@ -65,19 +87,42 @@ pub(super) fn train(
     let sample = &sample.thinned(weights);
     let row_classes = row_classes(sample, classes, classifier);
     let mut counts = first_counts(sample, classes, &row_classes, quantizer);
-    let mut trained = None;
+    let mut noise = 0.0;
     for _ in 0..passes.max(1) {
-        let profiles = profiles(&counts, quantizer);
-        let costs = profile_costs(&profiles, quantizer);
+        let costs = profile_costs(&profiles(&counts, quantizer), quantizer);
         let totals = search_sample(sample, classes, &row_classes, quantizer, &costs);
-        let weights = sample.values.len().max(1) as f64;
-        let (noise, bits) = (totals.noise / weights, totals.bits / weights);
-        counts = totals.counts;
-        trained = Some(TrainedProfiles { profiles, bits, noise });
+        (counts, noise) = (totals.counts, totals.noise);
     }
-    let TrainedProfiles { bits, noise, .. } =
-        trained.unwrap_or_else(|| unreachable!("there is at least one pass"));
-    TrainedProfiles { profiles: profiles(&counts, quantizer), bits, noise }
+    let profiles = profiles(&counts, quantizer);
+    let bits: f64 = profiles
+        .iter()
+        .zip(&counts)
+        .map(|(profile, counts)| bits(profile, counts, quantizer))
+        .sum();
+    let weights = sample.values.len().max(1) as f64;
+    TrainedProfiles { profiles, bits: bits / weights, noise: noise / weights }
+}
+
+/// The code length of counted magnitudes in bits.
+fn bits(
+    profile: &MagnitudeDistribution,
+    counts: &MagnitudeCounts,
+    quantizer: QuantizerSettings,
+) -> f64 {
+    let alphabets = quantizer.alphabets();
+    let tables = alphabets.map(|alphabet| profile.frequencies(alphabet));
+    let counts = counts.0.iter().enumerate().filter(|(_, count)| **count > 0);
+    let bits = counts.map(|(magnitude, &count)| {
+        // With bypass bits both cosets have the same table.
+        let (coset, k) = match (quantizer.bypass, quantizer.trellis.is_scalar()) {
+            (0, true) => (0, magnitude),
+            (0, false) => (magnitude % 2, magnitude / 2),
+            (bypass, _) => (0, magnitude << bypass),
+        };
+        let bits = profile.bits(&tables[coset], alphabets[coset], k as i32);
+        count as f64 * f64::from(bits + quantizer.bypass as f32)
+    });
+    bits.sum()
 }
 
 /// Magnitude counts after rounding to the nearest lattice points.

@@ -1,0 +1,7 @@
+//! Cases from the field: what people pass to the command, and what they must get.
+#![cfg(feature = "cli")]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod budgets;
