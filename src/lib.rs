@@ -152,8 +152,8 @@ pub use coordinates::{BlockTransform, Coordinates};
 pub use dtype::Dtype;
 #[cfg(feature = "encode")]
 pub use encode::{
-    Calibration, Encoding, LossyPlan, Plan, RateCurve, TensorPlan, TensorSource, TensorStats,
-    Weighting, WriteOptions, Writer,
+    Calibration, Encoding, LosslessReason, LossyPlan, Plan, RateCurve, TensorPlan, TensorSource,
+    TensorStats, Weighting, WriteOptions, Writer,
 };
 pub use error::{Error, Location, Result};
 #[cfg(feature = "encode")]

@@ -6,8 +6,8 @@ use super::job::{EncodeJob, Measured};
 use super::options::WriteOptions;
 use super::plan::{Learned, LossyPlan, encoder_effort, is_valid_step};
 use super::source::TensorSource;
-use crate::codec::Encoder;
 use crate::codec::trellis::{Candidate, Effort, Sensitivity, TransformSearch, WriterNotes};
+use crate::codec::{Encoder, SquaredError};
 use crate::error::{Error, Result};
 use crate::format::Geometry;
 use std::ops::RangeInclusive;
@@ -27,8 +27,11 @@ pub(super) struct LossyTensor<'s> {
 /// Steps tried for an error bound before the tensor is stored losslessly.
 const ERROR_BOUND_ATTEMPTS: usize = 10;
 
-/// The least share of the allowed error of outputs that a search accepts.
-const OUTPUT_TOLERANCE: f64 = 0.96;
+/// The least share of the allowed error that a search accepts.
+const ERROR_TOLERANCE: f64 = 0.96;
+
+/// Steps within an error bound that are tried before one with a smaller error is accepted.
+const MAX_REFINED: usize = 4;
 
 /// Steps tried for a number of bytes.
 const SIZE_ATTEMPTS: usize = 16;
@@ -92,56 +95,50 @@ impl<'s> LossyTensor<'s> {
         buffers: &BufferPool,
     ) -> Result<Option<EncodeJob<'s>>> {
         if let Some(share) = plan.max_output_noise {
-            return self.job_with_output_noise(plan.step, share, buffers);
+            return self.job_within_error(plan.step, share, |found| found.output_error, buffers);
         }
-        let mut step = plan.step;
-        let Some(share) = plan.max_noise else { return self.job(step).map(Some) };
-        for attempt in 0..ERROR_BOUND_ATTEMPTS {
-            let job = self.job(step)?;
-            let Measured { error, .. } = job.measure(buffers)?;
-            let allowed = share * error.signal;
-            if error.noise <= allowed {
-                return Ok(Some(job));
-            }
-            // The error is nearly proportional to the square of the step, but hardly depends on it
-            // where nearly all of the residual is zero: each attempt has a smaller factor at most.
-            let at_most = (1.0 - 0.05 * (attempt * attempt) as f64).max(0.25);
-            step *= ((allowed / error.noise).sqrt() * 0.998).min(at_most) as f32;
-            if !is_valid_step(step.into()) {
-                break;
-            }
+        if let Some(share) = plan.max_noise {
+            return self.job_within_error(plan.step, share, |found| found.error, buffers);
         }
-        Ok(None)
+        self.job(plan.step).map(Some)
     }
 
-    /// The tensor at the largest step found, from `step` on, at which the squared error of outputs is
-    /// at most a share of their energy. `None` when there is none.
-    fn job_with_output_noise(
+    /// The tensor at the largest step found, from `step` on, at which a squared error is at most a
+    /// share of its signal. `None` when there is none.
+    fn job_within_error(
         &self,
         mut step: f32,
         share: f64,
+        error: impl Fn(&Measured) -> SquaredError,
         buffers: &BufferPool,
     ) -> Result<Option<EncodeJob<'s>>> {
         let (mut within, mut beyond) = (None, None);
-        for _ in 0..ERROR_BOUND_ATTEMPTS {
+        let mut refined = 0;
+        for attempt in 0..ERROR_BOUND_ATTEMPTS {
             let job = self.job(step)?;
-            let Measured { output_error, .. } = job.measure(buffers)?;
-            let ratio = output_error.noise / (share * output_error.signal);
-            if !ratio.is_finite() {
-                break;
-            }
-            if ratio <= 1.0 {
+            let SquaredError { signal, noise } = error(&job.measure(buffers)?);
+            let ratio = noise / (share * signal);
+            // Without a signal there is no error, either.
+            if noise <= share * signal {
                 within = Some((step, job));
-                if ratio >= OUTPUT_TOLERANCE {
+                refined += 1;
+                if ratio >= ERROR_TOLERANCE || signal == 0.0 || refined == MAX_REFINED {
                     break;
                 }
+            } else if !ratio.is_finite() {
+                break;
             } else {
                 beyond = Some(step);
             }
-            // The error is nearly proportional to the square of the step, but not where most of the
-            // residual is zero.
-            let aim = (1.0 + OUTPUT_TOLERANCE) / 2.0;
-            let next = step * (aim / ratio).sqrt().clamp(0.25, 4.0) as f32;
+            let aim = (1.0 + ERROR_TOLERANCE) / 2.0;
+            let mut next = step * (aim / ratio).sqrt().clamp(0.25, 4.0) as f32;
+            if ratio > 1.0 {
+                // The error is nearly proportional to the square of the step, but hardly depends on
+                // it where nearly all of the residual is zero: each attempt has a smaller factor at
+                // most.
+                let at_most = (1.0 - 0.05 * (attempt * attempt) as f64).max(0.25);
+                next = next.min(step * at_most as f32);
+            }
             step = match (&within, beyond) {
                 (Some((low, _)), Some(high)) if !(*low..high).contains(&next) || next == *low => {
                     (low * high).sqrt()

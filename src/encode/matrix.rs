@@ -7,7 +7,7 @@ use crate::io::ReadAt;
 use std::ops::Range;
 
 /// Tensors with fewer weights (norms, biases, routers) are stored losslessly.
-const MIN_WEIGHTS: u64 = 4096;
+pub(super) const MIN_WEIGHTS: u64 = 4096;
 
 /// Shorter rows are concatenated.
 const MIN_COLUMNS: u64 = 64;

@@ -11,8 +11,10 @@ mod buffers;
 mod calibration;
 mod chunk_size;
 mod encoding;
+mod few_values;
 mod frame_writer;
 mod job;
+mod lossless_reason;
 mod lossy_tensor;
 mod matrix;
 mod options;
@@ -28,6 +30,7 @@ pub use calibration::Calibration;
 #[cfg(feature = "convert")]
 pub(crate) use calibration::{Diagonals, WeightShape};
 pub use encoding::{Encoding, Weighting};
+pub use lossless_reason::LosslessReason;
 #[cfg(feature = "analysis")]
 pub(crate) use matrix::matrix_shape;
 pub use options::WriteOptions;

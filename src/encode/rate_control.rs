@@ -292,7 +292,13 @@ mod tests {
             shares_budget: true,
             rate: RateCurve { min_bits: 0.0, points },
         };
-        TensorPlan { weights, bytes: weights / 4, lossy: Some(lossy), learned: Learned::default() }
+        TensorPlan {
+            weights,
+            bytes: weights / 4,
+            lossy: Some(lossy),
+            lossless: None,
+            learned: Learned::default(),
+        }
     }
 
     #[test]
@@ -321,7 +327,13 @@ mod tests {
 
     #[test]
     fn later_tensors_compensate_for_earlier_ones() {
-        let small = TensorPlan { weights: 10, bytes: 40, lossy: None, learned: Learned::default() };
+        let small = TensorPlan {
+            weights: 10,
+            bytes: 40,
+            lossy: None,
+            lossless: None,
+            learned: Learned::default(),
+        };
         let tensors = [gaussian(80_000), small, gaussian(800_000), gaussian(8000)];
         let mut controller = RateController::new(222_062, tensors.into_iter());
         let first = controller.next(0).unwrap().unwrap();
@@ -385,8 +397,13 @@ mod tests {
 
     #[test]
     fn impossible_budgets_are_rejected_at_once() {
-        let fixed =
-            TensorPlan { weights: 10, bytes: 400, lossy: None, learned: Learned::default() };
+        let fixed = TensorPlan {
+            weights: 10,
+            bytes: 400,
+            lossy: None,
+            lossless: None,
+            learned: Learned::default(),
+        };
         let mut controller = RateController::new(300, [gaussian(8000), fixed].into_iter());
         assert_eq!(controller.next(0), Err(1));
     }

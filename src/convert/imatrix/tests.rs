@@ -247,7 +247,8 @@ fn names_follow_the_table() {
 fn bad_numbers_are_located() {
     let folder = tempfile::tempdir().unwrap();
     let name = "blk.0.attn_q.weight";
-    let data = bytes(&[0.1; 64 * 64]);
+    let data: Vec<u8> =
+        (0..64 * 64u32).flat_map(|i| (i as f32 * 0.7).sin().to_le_bytes()).collect();
     let source = TensorSource::new(Q, Dtype::F32, &[64, 64], &data);
     for bad in [-1.0, f32::NAN, f32::INFINITY] {
         let mut sums = [1.0; 64];

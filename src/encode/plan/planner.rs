@@ -9,6 +9,8 @@ use crate::codec::trellis::{LearnedTransform, Scaling};
 use crate::codec::{ColumnScales, RowScales};
 use crate::encode::calibration::{Calibrated, LossUnit};
 use crate::encode::encoding::{Encoding, TensorTarget, Weighting};
+use crate::encode::few_values::has_few_values;
+use crate::encode::lossless_reason::LosslessReason;
 use crate::encode::matrix::Matrix;
 use crate::encode::rate_control::{self, step_factor};
 use crate::encode::source::TensorSource;
@@ -106,9 +108,12 @@ fn plan_each(
     let mut planned = Vec::with_capacity(sources.len());
     let mut learned_entries = 0;
     let mean = mean_shared_step(sources, encoding);
-    for group in sources.chunks(GROUP) {
-        let plans: Vec<Result<PlannedTensor>> =
-            group.par_iter().map(|source| plan_tensor(source, encoding, mean)).collect();
+    let reasons = lossless_reasons(sources, encoding);
+    for (group, reasons) in sources.chunks(GROUP).zip(reasons.chunks(GROUP)) {
+        let plan = |(source, reason): (&TensorSource<'_>, &Option<LosslessReason>)| {
+            plan_tensor(source, encoding, *reason, mean)
+        };
+        let plans: Vec<Result<PlannedTensor>> = group.par_iter().zip(reasons).map(plan).collect();
         for (plan, source) in plans.into_iter().zip(group) {
             let mut plan = plan.map_err(|error| source.locate(error))?;
             let learned = &mut plan.plan.learned;
@@ -136,12 +141,48 @@ fn uncalibrated_bytes(
     Ok(planned.iter().map(|tensor| tensor.plan.bytes).collect())
 }
 
+/// Why tensors are stored losslessly, as far as it does not depend on their values. Rules by name ask
+/// for lossy coding of all tensors that the codec applies to.
+fn lossless_reasons(
+    sources: &[TensorSource<'_>],
+    encoding: &Encoding,
+) -> Vec<Option<LosslessReason>> {
+    let shapes: Vec<Vec<u64>> = sources.iter().map(TensorSource::dimensions).collect();
+    let tensors = sources.iter().zip(&shapes);
+    let reasons = LosslessReason::of_all(
+        tensors.map(|(source, shape)| (source.name, source.dtype, shape.as_slice())),
+    );
+    let reason = |(source, reason): (&TensorSource<'_>, Option<LosslessReason>)| match encoding
+        .target_for(source.name)
+    {
+        TensorTarget::Lossless => Some(LosslessReason::Requested),
+        TensorTarget::OwnBits(_) => reason.filter(|reason| reason.is_inevitable()),
+        _ => reason,
+    };
+    sources.iter().zip(reasons).map(reason).collect()
+}
+
 /// Plans one tensor; a step that shares a budget is provisional. `mean` is the mean of
 /// [`shared_step`] over all tensors.
-fn plan_tensor(source: &TensorSource<'_>, encoding: &Encoding, mean: f64) -> Result<PlannedTensor> {
+fn plan_tensor(
+    source: &TensorSource<'_>,
+    encoding: &Encoding,
+    reason: Option<LosslessReason>,
+    mean: f64,
+) -> Result<PlannedTensor> {
     let lossless_bytes = lossless_bytes(source)?;
-    let relative_step = match encoding.target_for(source.name) {
-        TensorTarget::Lossless => 0.0,
+    let (weights, bytes) = (source.elements(), lossless_bytes);
+    let lossless = |reason| {
+        let (lossless, learned) = (Some(reason), Learned::default());
+        let plan = TensorPlan { weights, bytes, lossy: None, lossless, learned };
+        PlannedTensor { plan, lossless_bytes, loss: None }
+    };
+    if let Some(reason) = reason {
+        return Ok(lossless(reason));
+    }
+    let target = encoding.target_for(source.name);
+    let relative_step = match target {
+        TensorTarget::Lossless => return Ok(lossless(LosslessReason::Requested)),
         TensorTarget::SharedBits(bits) => {
             step_for_bits(encoding.effort, bits) * shared_step(encoding.weighting, source) / mean
         }
@@ -150,17 +191,16 @@ fn plan_tensor(source: &TensorSource<'_>, encoding: &Encoding, mean: f64) -> Res
             step_for_noise(encoding.effort, share)
         }
     };
+    if !matches!(target, TensorTarget::OwnBits(_)) && has_few_values(source)? {
+        return Ok(lossless(LosslessReason::FewValues));
+    }
     let guess = Guess::RelativeStep(relative_step.clamp(1e-4, 4.0));
-    let lossy = match source.matrix() {
-        Some(matrix) => lossy_plan(source, &matrix, encoding, guess)?,
-        None => None,
+    let Some(matrix) = source.matrix() else { return Ok(lossless(LosslessReason::Shape)) };
+    let Some(found) = lossy_plan(source, &matrix, encoding, guess)? else {
+        return Ok(lossless(LosslessReason::Range));
     };
-    let (lossy, learned, loss) = match lossy {
-        Some(LossyTensorPlan { plan, learned, loss }) => (Some(plan), learned, loss),
-        None => (None, Learned::default(), None),
-    };
-    let (weights, bytes) = (source.elements(), lossless_bytes);
-    let mut plan = TensorPlan { weights, bytes, lossy, learned };
+    let LossyTensorPlan { plan, learned, loss } = found;
+    let mut plan = TensorPlan { weights, bytes, lossy: Some(plan), lossless: None, learned };
     change_step(&mut plan, lossless_bytes, 0.0);
     Ok(PlannedTensor { plan, lossless_bytes, loss })
 }
@@ -392,8 +432,12 @@ fn change_step(tensor: &mut TensorPlan, lossless_bytes: u64, factor: f64) -> boo
     let Some(plan) = &mut tensor.lossy else { return true };
     let step = f64::from(plan.step).log2() + factor;
     let bytes = (plan.rate.bits_at(step) * tensor.weights as f64 / 8.0) as u64;
-    if lossless_bytes <= bytes || !is_valid_step(step.exp2()) {
-        (tensor.lossy, tensor.bytes) = (None, lossless_bytes);
+    let reason = match is_valid_step(step.exp2()) {
+        false => Some(LosslessReason::Range),
+        true => (lossless_bytes <= bytes).then_some(LosslessReason::Smaller),
+    };
+    if reason.is_some() {
+        (tensor.lossy, tensor.lossless, tensor.bytes) = (None, reason, lossless_bytes);
         return false;
     }
     (plan.step, tensor.bytes) = (step.exp2() as f32, bytes);

@@ -4,6 +4,7 @@ use crate::codec::trellis::{LearnedTransform, Scaling, TransformChoice};
 use crate::codec::{ColumnScales, RowScales};
 use crate::coordinates::BlockTransform;
 use crate::encode::calibration::Calibration;
+use crate::encode::lossless_reason::LosslessReason;
 use crate::error::{Error, Result};
 use crate::statistics_kind::StatisticsKind;
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,9 @@ pub struct TensorPlan {
     pub bytes: u64,
     /// The lossy coding; `None` for a lossless one.
     pub lossy: Option<LossyPlan>,
+    /// Why the tensor is stored losslessly; `None` for a lossy coding.
+    #[serde(default)]
+    pub lossless: Option<LosslessReason>,
     /// What planning learned, so that encoding does not learn it again. A plan from a file has
     /// none: the encoder then learns the same.
     #[serde(skip)]

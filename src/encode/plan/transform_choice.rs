@@ -1,10 +1,10 @@
 //! The choice of the transform of a tensor, and its rates.
 
-use super::effort::{is_valid_step, planning_effort};
+use super::effort::{is_valid_step, planning_effort, step_for_bits};
 use super::tensor_plan::{LossyPlan, RateCurve};
 use crate::codec::trellis::{
-    Candidate, Effort, LearnedTransform, Scaling, Sensitivity, TransformChoice, TransformSearch,
-    candidate_transforms,
+    Candidate, Effort, LearnedTransform, Rate, Scaling, Sensitivity, TransformChoice,
+    TransformSearch, candidate_transforms,
 };
 use crate::coordinates::{BlockTransform, Coordinates};
 use crate::dtype::Dtype;
@@ -72,17 +72,18 @@ pub(super) fn measured_plan(
         return Ok(None);
     }
     let chosen = choose(&search, encoding, expected as f32)?;
-    let Some(Chosen { choice, candidate, gain }) = chosen else { return Ok(None) };
+    let Some(Chosen { choice, candidate, gain, effort: level }) = chosen else { return Ok(None) };
+    let (effort, step) = (planning_effort(level), expected * relative_step(level, encoding.effort));
     let overhead_bits = overhead_bits + outlier_bits(&search, matrix.dtype);
-    let (rate, noise) = measured_rates(&candidate, expected, effort, overhead_bits);
+    let (rate, noise) = measured_rates(&candidate, step, effort, overhead_bits);
     let plan = LossyPlan {
-        step: expected as f32,
+        step: step as f32,
         transform: choice.transform,
         mean: choice.mean,
         rank: choice.rank,
         row_scales: scaling.rows,
         column_scales: scaling.columns,
-        effort: encoding.effort,
+        effort: level,
         gain,
         max_noise: None,
         max_output_noise: None,
@@ -133,6 +134,8 @@ pub(super) struct Chosen {
     pub(super) candidate: Candidate,
     /// Bits per weight that it saves over the identity.
     gain: f64,
+    /// The effort level: that of the encoding, or that of the scalar quantiser.
+    effort: u8,
 }
 
 /// The transform that needs the fewest bits at equal error: of all candidates without a low-rank
@@ -184,11 +187,50 @@ pub(super) fn choose(
             }
         }
     }
-    let best = found.into_iter().min_by(|a, b| a.0.total_cmp(&b.0));
-    Ok(best.map(|(bits, choice, candidate)| {
-        let gain = identity.map_or(0.0, |identity| identity - bits);
-        Chosen { choice, candidate, gain }
-    }))
+    found.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut best = (0, encoding.effort);
+    if search.has_repeated_values() && !search.has_feedback() {
+        found.truncate(MEASURED_CANDIDATES);
+        let candidates: Vec<&Candidate> = found.iter().map(|(.., candidate)| candidate).collect();
+        best = best_measured(&candidates, encoding.effort, step);
+    }
+    if best.0 >= found.len() {
+        return Ok(None);
+    }
+    let ((bits, choice, candidate), effort) = (found.swap_remove(best.0), best.1);
+    let gain = identity.map_or(0.0, |identity| identity - bits);
+    Ok(Some(Chosen { choice, candidate, gain, effort }))
+}
+
+/// Candidates whose rates are measured where many weights are equal.
+const MEASURED_CANDIDATES: usize = 3;
+
+/// The effort level of the scalar quantiser.
+const SCALAR: u8 = 1;
+
+/// The number of the candidate that needs the fewest bits at equal error, and its effort level. Where
+/// many weights are equal, the scalar quantiser may need fewer bits than a trellis: the points of a
+/// trellis at one place depend on those before it, so that equal weights have different errors.
+fn best_measured(candidates: &[&Candidate], effort: u8, step: f32) -> (usize, u8) {
+    let levels = if effort == SCALAR { vec![SCALAR] } else { vec![effort, SCALAR] };
+    let mut best = (f64::INFINITY, (0, effort));
+    for (number, candidate) in candidates.iter().enumerate() {
+        for &level in &levels {
+            let step = step * relative_step(level, effort) as f32;
+            let Rate { bits, noise, .. } = candidate.rate(step, planning_effort(level), 0.0);
+            let cost = bits + 0.5 * noise.max(f64::MIN_POSITIVE).log2();
+            if cost < best.0 {
+                best = (cost, (number, level));
+            }
+        }
+    }
+    best.1
+}
+
+/// The ratio of the steps of two effort levels with about the same rate: with a trellis, the points
+/// that a state allows are two steps apart.
+fn relative_step(level: u8, other: u8) -> f64 {
+    step_for_bits(level, 1.0) / step_for_bits(other, 1.0)
 }
 
 /// The candidates in the coordinates that an encoding allows.

@@ -18,6 +18,7 @@ mod learned_transform;
 mod low_rank_coding;
 mod outliers;
 mod parameter_writer;
+mod repeated_values;
 mod row_classifier;
 mod row_table_training;
 mod rows;

@@ -4,6 +4,7 @@ use super::candidate::Candidate;
 use super::learned_transform::LearnedTransform;
 use super::low_rank_coding::CodedLowRank;
 use super::outliers::{mask_outliers, outlier_threshold};
+use super::repeated_values::has_repeated_values;
 use super::rows::Rows;
 use super::sample::Sample;
 use super::scaling::{Scales, Scaling};
@@ -41,6 +42,8 @@ pub(crate) struct TransformSearch<'r> {
     outlier_threshold: f32,
     /// The share of outliers, NaN included, in the sample.
     outlier_share: f64,
+    /// Whether many weights of the sample are equal.
+    repeats: bool,
     /// The energy of outputs per weight; 0 without statistics.
     output_energy: f64,
     /// The mean over rows of the weight of a squared error in scaled coordinates.
@@ -79,6 +82,7 @@ impl<'r> TransformSearch<'r> {
             sample.extend_from_slice(&row);
         }
         let outlier_threshold = outlier_threshold(&sample);
+        let repeats = has_repeated_values(&sample);
         let mut outliers = 0u64;
         mask_outliers(&mut sample, outlier_threshold, |_| outliers += 1);
         let outlier_share = outliers as f64 / sample.len().max(1) as f64;
@@ -105,6 +109,7 @@ impl<'r> TransformSearch<'r> {
             sampled_rows,
             outlier_threshold,
             outlier_share,
+            repeats,
             output_energy: energy / (sampled_rows.max(1) as f64 * columns as f64),
             row_weight,
             subspaces: Mutex::default(),
@@ -126,6 +131,11 @@ impl<'r> TransformSearch<'r> {
     /// The estimated number of outliers in the tensor.
     pub(crate) fn outliers(&self) -> f64 {
         self.outlier_share * self.weights()
+    }
+
+    /// Whether many weights are equal: the tensor is pruned or quantised.
+    pub(crate) fn has_repeated_values(&self) -> bool {
+        self.repeats
     }
 
     /// Whether errors are fed back.
