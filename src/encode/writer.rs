@@ -160,7 +160,7 @@ impl<'w> Writer<'w> {
     /// the whole file in bytes.
     ///
     /// # Errors
-    /// `Io`; `InvalidArgument` after an error that cut a tensor short.
+    /// `Io`; `InvalidArgument` after a failed write, or an error that cut a tensor short.
     pub fn finish(self) -> Result<u64> {
         self.frames.finish()
     }
@@ -197,6 +197,52 @@ mod tests {
         let source = TensorSource::new("w", Dtype::U8, &[1000], &data);
         let error = writer.add_all(&[source], &Plan::default()).unwrap_err();
         assert!(matches!(error, Error::Corrupt { .. }), "{error}");
+    }
+
+    /// An output that has room for some bytes, fails once, and then has room again.
+    struct FailingOnce {
+        room: usize,
+        written: std::sync::Arc<std::sync::Mutex<Vec<u8>>>,
+    }
+
+    impl Write for FailingOnce {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            if self.room == 0 {
+                self.room = usize::MAX;
+                return Err(std::io::ErrorKind::StorageFull.into());
+            }
+            let length = bytes.len().min(self.room);
+            self.room -= length;
+            self.written.lock().unwrap().extend_from_slice(&bytes[..length]);
+            Ok(length)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// After a failed write, wherever it is, a file is not continued as if it were whole.
+    #[test]
+    fn a_failed_write_is_final() {
+        let write = |room| {
+            let written = std::sync::Arc::default();
+            let output = FailingOnce { room, written: std::sync::Arc::clone(&written) };
+            let Ok(mut writer) = Writer::new(output, WriteOptions::default()) else { return None };
+            let tensors =
+                [("raw", Dtype::U8, 1), ("coded", Dtype::U8, 9000), ("last", Dtype::F32, 1)];
+            for (name, dtype, elements) in tensors {
+                let bytes = vec![7; elements * dtype.bits() as usize / 8];
+                let _ = writer.add(name, dtype, &[elements], &bytes);
+            }
+            writer.finish().ok()?;
+            Some(written.lock().unwrap().clone())
+        };
+        let file = write(usize::MAX).unwrap();
+        assert_eq!(crate::Reader::new(&file).unwrap().tensors().count(), 3);
+        for room in 0..file.len() {
+            assert!(write(room).is_none(), "{room} of {} bytes", file.len());
+        }
     }
 
     #[test]

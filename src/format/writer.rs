@@ -8,7 +8,7 @@ use super::object::PayloadLayout;
 use super::parser::{FrameOffsets, chunk_crc, payload_offset};
 use super::trailer::Trailer;
 use crate::error::{Error, Result};
-use std::io::{self, Write};
+use std::io::Write;
 use zerocopy::IntoBytes;
 
 /// A frame whose chunks are being written.
@@ -27,19 +27,27 @@ pub(crate) struct FileWriter<W> {
     alignment: u64,
     index: IndexBuilder,
     open: Option<Open>,
+    /// Whether a write failed. An unknown part of it may be in the output, so that no offset after
+    /// it is known.
+    failed: bool,
 }
 
 impl<W: Write> FileWriter<W> {
     /// Writes the header.
     pub(crate) fn new(output: W, header: Header) -> Result<Self> {
         let (alignment, index) = (header.alignment(), IndexBuilder::default());
-        let mut writer = Self { output, offset: 0, alignment, index, open: None };
+        let mut writer = Self { output, offset: 0, alignment, index, open: None, failed: false };
         writer.write(&header.to_bytes())?;
         Ok(writer)
     }
 
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        if self.failed {
+            return Err(Error::invalid("writer: an earlier write failed"));
+        }
+        self.failed = true;
         self.output.write_all(bytes)?;
+        self.failed = false;
         self.offset += bytes.len() as u64;
         Ok(())
     }
@@ -47,11 +55,11 @@ impl<W: Write> FileWriter<W> {
     /// Begins a frame. Calls of [`chunk`](Self::chunk) for all its chunks must follow.
     pub(crate) fn begin(&mut self, header: FrameHeader) -> Result<()> {
         self.check_closed()?;
-        let frame_offset = self.offset;
-        self.write(&header.to_bytes()?)?;
-        let offset = payload_offset(&header.object, self.offset, self.alignment)?;
-        let padding = vec![0; (offset - self.offset) as usize];
-        self.write(&padding)?;
+        let (frame_offset, mut bytes) = (self.offset, header.to_bytes()?);
+        let end = frame_offset + bytes.len() as u64;
+        let offset = payload_offset(&header.object, end, self.alignment)?;
+        bytes.resize(bytes.len() + (offset - end) as usize, 0);
+        self.write(&bytes)?;
         let offsets = FrameOffsets { frame: frame_offset, payload: offset };
         self.open = Some(Open { header, offsets, chunk_ends: Vec::new(), written: 0 });
         Ok(())
@@ -69,7 +77,7 @@ impl<W: Write> FileWriter<W> {
             open.chunk_ends.push(end);
             self.write(head.as_bytes())?;
         }
-        Ok(self.write(coded)?)
+        self.write(coded)
     }
 
     /// Ends the frame.
