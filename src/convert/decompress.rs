@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use tempfile::TempDir;
 
 /// The output of a decompression.
 pub enum Target<'t> {
@@ -144,8 +145,8 @@ enum CurrentObject {
 struct Unpacker<'t, 'q, 'p> {
     target: Target<'t>,
     progress: Reporter<'q, 'p>,
-    /// Whether the output is a folder.
-    folder: bool,
+    /// If the output is a folder: a temporary one in it, with an empty file for each output file.
+    names: Option<TempDir>,
     object: CurrentObject,
     /// The safetensors file being written.
     current: Option<AtomicFile>,
@@ -161,7 +162,7 @@ impl<'t, 'q, 'p> Unpacker<'t, 'q, 'p> {
         Self {
             target,
             progress,
-            folder: false,
+            names: None,
             object: CurrentObject::Tensor,
             current: None,
             sealed: Vec::new(),
@@ -190,14 +191,14 @@ impl<'t, 'q, 'p> Unpacker<'t, 'q, 'p> {
     fn begin(&mut self, object: &Object) -> Result<()> {
         let first = self.report.files == 0;
         match object.kind {
-            ObjectKind::File if first || self.folder => {
+            ObjectKind::File if first || self.names.is_some() => {
                 if first {
                     self.open_folder()?;
                 }
                 self.object = CurrentObject::File;
                 self.file(&object.name)
             }
-            ObjectKind::SafetensorsHeader if first || self.folder => {
+            ObjectKind::SafetensorsHeader if first || self.names.is_some() => {
                 let bytes = object.geometry.decoded_len();
                 Error::check_limit(
                     "a safetensors header",
@@ -247,17 +248,23 @@ impl<'t, 'q, 'p> Unpacker<'t, 'q, 'p> {
         let Target::Path { path, .. } = &self.target else {
             return Err(Error::invalid("a sharded checkpoint needs a folder, not a stream"));
         };
-        fs::create_dir_all(path).map_err(|error| Error::from(error).in_file(path))?;
-        self.folder = true;
+        let names = || {
+            fs::create_dir_all(path)?;
+            tempfile::Builder::new().prefix(".names.").tempdir_in(path)
+        };
+        self.names = Some(names().map_err(|error| Error::from(error).in_file(path))?);
         Ok(())
     }
 
     /// Creates the output file `name`, or the only one; `None` for a stream.
     fn create(&self, name: Option<&str>) -> Result<Option<AtomicFile>> {
         let Target::Path { path, overwrite } = &self.target else { return Ok(None) };
-        let path = match name {
+        let path = match (name, &self.names) {
             // The parser has checked that this is a file name without a path.
-            Some(name) if self.folder => path.join(name),
+            (Some(name), Some(names)) => {
+                claim(names.path(), name)?;
+                path.join(name)
+            }
             _ => path.clone(),
         };
         let file = AtomicFile::create(&path, *overwrite);
@@ -337,5 +344,94 @@ impl<'t, 'q, 'p> Unpacker<'t, 'q, 'p> {
             file.commit().map_err(|error| Error::from(error).in_file(&path))?;
         }
         Ok(self.report)
+    }
+}
+
+/// Creates an empty file, unless one has this name already. The file system decides that: it may
+/// regard names as the same that differ by case, Unicode normalisation or a dot at the end.
+///
+/// # Errors
+/// `Corrupt` if the name is taken; `Io`.
+fn claim(folder: &Path, name: &str) -> Result<()> {
+    match File::create_new(folder.join(name)) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            let name = name.escape_debug();
+            Err(Error::corrupt(format!("file name `{name}`: two files would have this path")))
+        }
+        Err(error) => Err(Error::from(error).in_file(&folder.join(name))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encode::{Plan, TensorSource, WriteOptions, Writer};
+
+    /// An `.occ` file of attachments without tensors.
+    fn attachments(objects: &[(ObjectKind, &str)]) -> Vec<u8> {
+        let mut file = Vec::new();
+        let mut writer = Writer::new(&mut file, WriteOptions::default()).unwrap();
+        let content: &[u8] = b"{}";
+        let sources: Vec<TensorSource<'_>> = objects
+            .iter()
+            .map(|&(kind, name)| TensorSource::attachment(kind, name, &[2], &content))
+            .collect();
+        writer.add_sources(&sources, &Plan::default(), &mut |_| Ok(())).unwrap();
+        writer.finish().unwrap();
+        file
+    }
+
+    fn restore(file: &[u8], folder: &Path) -> Result<DecompressReport> {
+        let target = Target::Path { path: folder.to_owned(), overwrite: true };
+        decompress_stream(file, target, None)
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn two_files_with_one_path_are_refused_before_any_is_replaced() {
+        use ObjectKind::{File, SafetensorsHeader as Header};
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("index"), "old").unwrap();
+        fs::write(folder.path().join("a"), "old").unwrap();
+        for objects in [
+            [(File, "index"), (Header, "a"), (File, "a")],
+            [(File, "index"), (File, "a"), (Header, "a")],
+        ] {
+            let error = restore(&attachments(&objects), folder.path()).unwrap_err();
+            assert!(matches!(error, Error::Corrupt { .. }), "{error}");
+            assert!(error.to_string().contains("`a`"), "{error}");
+            assert_eq!(names(folder.path()), ["a", "index"]);
+            for name in ["a", "index"] {
+                assert_eq!(fs::read(folder.path().join(name)).unwrap(), b"old");
+            }
+        }
+        let new = folder.path().join("new");
+        let objects = [(File, "index"), (Header, "index")];
+        assert!(restore(&attachments(&objects), &new).is_err() && !new.exists());
+    }
+
+    /// Names that differ by case are one path on some file systems and two on others.
+    #[test]
+    fn the_file_system_decides_which_names_are_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("probe"), "").unwrap();
+        let ignores_case = folder.path().join("PROBE").exists();
+        let output = folder.path().join("output");
+        let objects = [(ObjectKind::File, "a"), (ObjectKind::SafetensorsHeader, "A")];
+        let restored = restore(&attachments(&objects), &output);
+        if ignores_case {
+            assert!(matches!(restored.unwrap_err(), Error::Corrupt { .. }) && !output.exists());
+        } else {
+            assert_eq!(restored.unwrap().files, 2);
+            assert_eq!(names(&output), ["A", "a"]);
+        }
     }
 }

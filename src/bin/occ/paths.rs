@@ -14,6 +14,19 @@ pub fn is_taken(path: &Path) -> bool {
     path.is_file() || path.is_symlink() && !path.exists()
 }
 
+/// The path of an output with its folder resolved, to compare it with others. A link at the path
+/// itself is replaced, so that it is not resolved.
+pub fn resolved(path: &Path) -> PathBuf {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    match (folder.canonicalize(), path.file_name()) {
+        (Ok(folder), Some(name)) => folder.join(name),
+        _ => path.to_owned(),
+    }
+}
+
 /// The output path: the requested one, or the default for an input with a name.
 pub fn output_path(
     requested: Option<&PathBuf>,

@@ -4,7 +4,7 @@ mod lossy;
 
 use crate::failure::{Failure, exists, usage};
 use crate::outcome::{CodingError, ConversionArgs, Outcome};
-use crate::paths::{check_distinct, is_dash, is_taken, output_path, piped_input};
+use crate::paths::{self, check_distinct, is_dash, is_taken, output_path, piped_input};
 use crate::progress::{Progress, watch_for_interrupts};
 use crate::report;
 use clap::Args;
@@ -95,11 +95,11 @@ fn check_outputs(args: &CompressArgs, output: &Path) -> Result<(), Failure> {
         return usage("a report is made from the finished file: it needs -o OUT");
     }
     let outputs = [Some(output), report, plan].into_iter().flatten();
-    let mut absolute: Vec<_> = outputs.filter_map(|path| std::path::absolute(path).ok()).collect();
-    let count = absolute.len();
-    absolute.sort_unstable();
-    absolute.dedup();
-    if absolute.len() < count {
+    let mut resolved: Vec<_> = outputs.map(paths::resolved).collect();
+    let count = resolved.len();
+    resolved.sort_unstable();
+    resolved.dedup();
+    if resolved.len() < count {
         return usage("two outputs are the same file");
     }
     if let Some(plan) = plan.filter(|plan| !args.conversion.force && is_taken(plan)) {
