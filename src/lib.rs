@@ -34,10 +34,14 @@
 //! | compare two models | `compare()` |
 //! | analyse the weights of a model | `analysis` |
 //!
-//! Work runs on the current [rayon] pool. Results do not depend on the number of threads, the
-//! instruction set or the machine. Bad input gives a typed [`Error`] with file, tensor, chunk and
-//! offset. It does not cause a panic or an allocation beyond [`Limits`]. Corruption is detected by
-//! CRC-32; authenticity is not.
+//! Work runs on the current [rayon] pool. Results do not depend on the number of threads. Decoded
+//! bytes are the same on every machine, and so are the files of lossless coding. Those of lossy
+//! coding are the same for the same options on machines of one type only: the search for transforms
+//! and steps uses floating-point sums, in an order that depends on instruction set and cache sizes,
+//! and logarithms of the platform's C library.
+//!
+//! Bad input gives a typed [`Error`] with file, tensor, chunk and offset. It does not cause a panic
+//! or an allocation beyond [`Limits`]. Corruption is detected by CRC-32; authenticity is not.
 //!
 //! # Features
 //!
@@ -58,7 +62,7 @@
 //!
 //! | layer | content |
 //! |---|---|
-//! | `error`, `limits`, `dtype`, `coordinates`, `statistics_kind`, `arch`, `parallel`, `gaussian` | the ground, which all layers may import |
+//! | `error`, `limits`, `dtype`, `coordinates`, `statistics_kind`, `arch`, `parallel`, `gaussian`, `linear_algebra` | the ground, which all layers may import |
 //! | `format` | the bytes of the container: header, frame, index, trailer, parser, writer; chunks are opaque |
 //! | `codec` | one chunk, encoded and decoded: `planes` (lossless) and `trellis` (lossy), made of `entropy`, `transform` and `quantizer` |
 //! | `role` | the roles of tensors, from their names |
@@ -135,6 +139,8 @@ mod format;
 mod gaussian;
 mod io;
 mod limits;
+#[cfg(feature = "encode")]
+mod linear_algebra;
 mod parallel;
 mod read;
 #[cfg(feature = "encode")]

@@ -6,8 +6,9 @@ use crate::codec::transform::{Gram, Hadamard, block_sizes};
 use crate::coordinates::Coordinates;
 use crate::error::{Error, Result};
 use crate::gaussian::standard_normal;
+use crate::linear_algebra::{self_adjoint_eigen, thin_qr};
 use faer::linalg::matmul::matmul;
-use faer::{Accum, Mat, MatRef, Par, Side};
+use faer::{Accum, Mat, MatRef, Par};
 use rustdct::{DctPlanner, TransformType2And3};
 use std::sync::Arc;
 
@@ -136,9 +137,8 @@ fn random_rotations(columns: usize, block: usize) -> Vec<Mat<f32>> {
 fn haar(size: usize) -> Mat<f32> {
     let mut random = fastrand::Rng::with_seed(size as u64);
     let gaussian = Mat::from_fn(size, size, |_, _| standard_normal(&mut random));
-    let qr = gaussian.qr();
-    let (q, r) = (qr.compute_Q(), qr.R());
-    Mat::from_fn(size, size, |i, j| (q[(i, j)] * r[(j, j)].signum()) as f32)
+    let (q, diagonal) = thin_qr(gaussian);
+    Mat::from_fn(size, size, |i, j| (q[(i, j)] * diagonal[j].signum()) as f32)
 }
 
 /// Eigenvectors of the diagonal blocks, by decreasing eigenvalue.
@@ -152,10 +152,10 @@ fn klt_bases(gram: &Gram, block: usize) -> Result<Vec<Mat<f32>>> {
     });
     parts
         .map(|part| {
-            let eigen = part.self_adjoint_eigen(Side::Lower);
-            let eigen =
-                eigen.map_err(|_| Error::invalid("eigenvalue decomposition does not converge"))?;
-            let (vectors, size) = (eigen.U(), part.nrows());
+            let Some((_, vectors)) = self_adjoint_eigen(part) else {
+                return Err(Error::invalid("eigenvalue decomposition does not converge"));
+            };
+            let size = part.nrows();
             Ok(Mat::from_fn(size, size, |i, j| vectors[(i, size - 1 - j)] as f32))
         })
         .collect()

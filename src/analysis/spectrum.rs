@@ -4,8 +4,9 @@ use super::concentration::{participation, stable_rank};
 use super::marchenko_pastur::{MarchenkoPastur, threshold};
 use super::weights::Weights;
 use crate::error::{Error, Result};
+use crate::linear_algebra::self_adjoint_eigenvalues;
 use faer::linalg::matmul::triangular::{self, BlockStructure};
-use faer::{Accum, Mat, MatRef, Par, Side};
+use faer::{Accum, Mat, MatRef, Par};
 use serde::Serialize;
 
 /// The singular values s of a matrix. Large matrices are reduced to evenly spread rows and columns:
@@ -150,9 +151,8 @@ fn squared_singular_values(numbers: &[f32], columns: usize) -> Result<Vec<f64>> 
     } else {
         gram(MatRef::from_row_major_slice(numbers, rows, columns))
     };
-    let values = gram.self_adjoint_eigenvalues(Side::Lower);
-    let values =
-        values.map_err(|_| Error::invalid("eigenvalue decomposition does not converge"))?;
+    let values = self_adjoint_eigenvalues(gram.as_ref())
+        .ok_or_else(|| Error::invalid("eigenvalue decomposition does not converge"))?;
     Ok(values.into_iter().rev().map(|value| value.max(0.0)).collect())
 }
 

@@ -16,7 +16,8 @@ use std::path::Path;
 
 /// Writes an `.occ` file front to back; the output need not be seekable.
 ///
-/// The bytes written depend on the tensors and options alone, not on the number of threads.
+/// The bytes written depend on the tensors and options, not on the number of threads. With lossy
+/// tensors they may differ between types of machine, but not what each of these files decodes to.
 ///
 /// ```
 /// use occ::{Dtype, Reader, WriteOptions, Writer};

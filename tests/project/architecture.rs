@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// The lowest layers, which every layer above them may import.
 const BASE: &[&str] =
-    &["error", "limits", "dtype", "coordinates", "statistics_kind", "arch", "parallel", "gaussian"];
+    &["error", "limits", "dtype", "coordinates", "statistics_kind", "arch", "parallel", "gaussian", "linear_algebra"];
 
 /// Each layer, as a module path, and the layers that it may import besides itself. Layers outside
 /// `BASE` may also import `BASE`. The longest path that matches a module is its layer.
@@ -21,6 +21,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("parallel", &["error"]),
     ("role", &[]),
     ("gaussian", &[]),
+    ("linear_algebra", &[]),
     ("io", &[]),
     ("format", &[]),
     ("codec::entropy", &[]),

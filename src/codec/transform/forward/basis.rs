@@ -2,9 +2,9 @@
 
 use crate::codec::transform::integers::IntegerMatrix;
 use crate::codec::transform::stored_basis::{StoredBasis, block_sizes};
+use crate::linear_algebra::{inverse, self_adjoint_eigen};
 use faer::linalg::matmul::matmul;
-use faer::linalg::solvers::DenseSolveCore;
-use faer::{Accum, Mat, MatRef, Par, Side};
+use faer::{Accum, Mat, MatRef, Par};
 
 /// The root mean square of stored entries. Rounding then leaks about a thousandth of the mean energy
 /// from coordinates with large variance to those with small variance; a finer unit costs more bits
@@ -65,8 +65,7 @@ impl Gram {
             .iter()
             .map(|gram| {
                 let size = gram.nrows();
-                let eigen = gram.self_adjoint_eigen(Side::Lower).ok()?;
-                let vectors = eigen.U();
+                let (_, vectors) = self_adjoint_eigen(gram.as_ref())?;
                 // Descending eigenvalues, with the sign that makes the largest entry positive.
                 let direction = |j: usize| {
                     let vector = vectors.col(size - 1 - j);
@@ -116,11 +115,11 @@ pub(super) struct InverseBasis {
 impl InverseBasis {
     /// O(n · block²) for n columns.
     pub(super) fn new(basis: &StoredBasis) -> Self {
-        let inverse = |block: &IntegerMatrix| {
-            let inverse = basis.matrix(block).partial_piv_lu().inverse();
+        let rounded = |block: &IntegerMatrix| {
+            let inverse = inverse(basis.matrix(block));
             Mat::from_fn(inverse.nrows(), inverse.ncols(), |i, j| inverse[(i, j)] as f32)
         };
-        let blocks: Vec<_> = basis.blocks.iter().map(inverse).collect();
+        let blocks: Vec<_> = basis.blocks.iter().map(rounded).collect();
         Self { columns: blocks.iter().map(Mat::nrows).sum(), blocks }
     }
 

@@ -5,8 +5,8 @@ use crate::arch::Kernel;
 use crate::codec::transform::BAND;
 use crate::codec::transform::integers::IntegerMatrix;
 use crate::codec::transform::low_rank::LowRank;
+use crate::linear_algebra::{inverse, product};
 use faer::Mat;
-use faer::linalg::solvers::DenseSolveCore;
 
 /// The largest scale, 2^56. Its products with integers below 2^31 and with scales of rows and columns
 /// are finite.
@@ -67,8 +67,8 @@ impl LowRankProjector {
         let (vectors, rank) = (&part.vectors, part.rank());
         let (skip, columns) = (usize::from(part.has_mean()), vectors.columns());
         let vectors = Mat::from_fn(rank, columns, |k, c| vectors.entry(skip + k, c));
-        let inverse = (&vectors * vectors.transpose()).partial_piv_lu().inverse();
-        let projector = vectors.transpose() * &inverse;
+        let inverse = inverse(product(vectors.as_ref(), vectors.transpose()));
+        let projector = product(vectors.transpose(), inverse.as_ref());
         // A singular matrix has no inverse. Coefficients are then 0.
         let finite = |x: f64| if x.is_finite() { x as f32 } else { 0.0 };
         Self { matrix: Mat::from_fn(columns, rank, |c, k| finite(projector[(c, k)])) }

@@ -1,6 +1,7 @@
 //! The principal subspace of many rows.
 
-use faer::{Mat, Side};
+use crate::linear_algebra::{product, self_adjoint_eigen, thin_qr};
+use faer::Mat;
 
 /// The principal subspace of rows, by orthogonal iteration from a fixed random start (Rutishauser,
 /// 1970; Halko, Martinsson and Tropp, 2011).
@@ -74,7 +75,8 @@ impl Subspace {
             sums.rows += count as f64;
             sums.energy += centred.squared_norm_l2();
             let vectors = Mat::from_fn(columns, self.vectors.len(), |c, k| self.vectors[k][c]);
-            sums.products += centred.transpose() * (&centred * vectors);
+            let coordinates = product(centred.as_ref(), vectors.as_ref());
+            sums.products += product(centred.transpose(), coordinates.as_ref());
         }
     }
 
@@ -100,17 +102,17 @@ impl Subspace {
         }
         // With covariance C and vectors A, Q spans the range of CA. Within it, the left singular
         // vectors of CA, by descending singular value, are the next vectors.
-        let q = sums.products.qr().compute_thin_Q();
-        let small = q.transpose() * &sums.products;
-        let gram = &small * small.transpose();
-        let Ok(eigen) = gram.self_adjoint_eigen(Side::Lower) else { return };
-        let vectors = &q * eigen.U();
+        let (q, _) = thin_qr(sums.products.clone());
+        let small = product(q.transpose(), sums.products.as_ref());
+        let gram = product(small.as_ref(), small.transpose());
+        let Some((values, vectors)) = self_adjoint_eigen(gram.as_ref()) else { return };
+        let vectors = product(q.as_ref(), vectors.as_ref());
         for k in 0..rank {
             let column = rank - 1 - k;
             self.vectors[k] = vectors.col(column).iter().copied().collect();
             // Singular values of CA estimate the variances once the vectors are orthonormal, which
             // they are from the second iteration on.
-            let variance = eigen.S()[column].max(0.0).sqrt() / rows;
+            let variance = values[column].max(0.0).sqrt() / rows;
             self.deviations[k] = variance.sqrt();
         }
     }
