@@ -106,7 +106,7 @@ fn tensor(bytes: &mut Bytes<'_>, number: usize) -> (Tensor, Option<TensorPlan>) 
         let dtype = [Dtype::F16, Dtype::Bf16, Dtype::F32, Dtype::F64][usize::from(dtype % 4)];
         // The smallest matrices that are coded lossily, with incomplete bands.
         let shape = vec![61 + usize::from(bytes.byte() % 8), 68 + usize::from(bytes.byte() % 4)];
-        let plan = plan(bytes);
+        let plan = plan(bytes, shape[0] * shape[1]);
         let bytes = floats(bytes, dtype, shape[0] * shape[1]);
         return (Tensor { name, dtype, shape, bytes }, Some(plan));
     }
@@ -118,8 +118,8 @@ fn tensor(bytes: &mut Bytes<'_>, number: usize) -> (Tensor, Option<TensorPlan>) 
 /// The first dtype byte of lossy tensors.
 const LOSSY: u8 = 0xe0;
 
-/// Reads one byte each for the transform, other options, effort and step.
-fn plan(bytes: &mut Bytes<'_>) -> TensorPlan {
+/// Reads one byte each for the transform, other options, effort and step. An effort of 0 is 1.
+fn plan(bytes: &mut Bytes<'_>, weights: usize) -> TensorPlan {
     let (transform, options) = (bytes.byte(), bytes.byte());
     let (coordinates, block) = match transform % 4 {
         0 => ("identity", 1),
@@ -127,10 +127,10 @@ fn plan(bytes: &mut Bytes<'_>) -> TensorPlan {
         _ => ("klt", 1 + usize::from(transform / 4)),
     };
     let signed = transform % 4 == 2;
-    let (effort, step) = (bytes.byte() % 10, 2f32.powi(i32::from(bytes.byte() % 24) - 20));
+    let (effort, step) = ((bytes.byte() % 10).max(1), 2f32.powi(i32::from(bytes.byte() % 24) - 20));
     let max_noise = if options & 4 == 0 { "null" } else { "0.03" };
     let plan = format!(
-        r#"{{"version":2,"tensors":{{"":{{"weights":0,"bytes":0,"lossy":{{"step":{step},
+        r#"{{"version":2,"tensors":{{"":{{"weights":{weights},"bytes":0,"lossy":{{"step":{step},
         "transform":{{"coordinates":"{coordinates}","block":{block},"signed":{signed}}},
         "mean":{},"rank":{},"row_scales":"{}","column_scales":"{}","effort":{effort},"gain":0.0,
         "max_noise":{max_noise},"max_output_noise":null,"shares_budget":false,

@@ -54,7 +54,8 @@ pub(crate) fn inverse(mut matrix: Mat<f64>) -> Mat<f64> {
     let (n, parameters) = (matrix.nrows(), Default::default());
     let (mut forward, mut backward) = (vec![0usize; n], vec![0usize; n]);
     let needed = lu::lu_in_place_scratch::<usize, f64>(n, n, Par::Seq, parameters);
-    let mut buffer = MemBuffer::new(needed.or(lu_inverse::inverse_scratch::<usize, f64>(n, Par::Seq)));
+    let mut buffer =
+        MemBuffer::new(needed.or(lu_inverse::inverse_scratch::<usize, f64>(n, Par::Seq)));
     let stack = MemStack::new(&mut buffer);
     let factors = matrix.as_mut();
     let (_, rows) =

@@ -74,6 +74,14 @@ pub(super) fn write_sources<'s>(
     plan: &Plan,
     observe: &mut Observer<'_>,
 ) -> Result<Vec<TensorStats>> {
+    plan.check()?;
+    for source in sources {
+        let planned = plan.get(source.name).filter(|_| source.is_tensor());
+        if planned.is_some_and(|planned| planned.weights != source.elements()) {
+            let error = Error::invalid("the plan is for another number of weights");
+            return Err(source.locate(error));
+        }
+    }
     let budget = budget(sources, plan);
     let mut decisions = Decisions::new(sources, plan, budget);
     let buffers = &BufferPool::default();

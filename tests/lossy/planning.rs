@@ -1,7 +1,8 @@
 //! Plans of known tensors.
 
 use crate::common::{Random, Sample};
-use occ::{Coordinates, Dtype, Encoding, Plan, RowScales};
+use occ::{Coordinates, Dtype, Encoding, Error, Plan, RowScales, WriteOptions, Writer};
+use serde_json::{Value, json};
 
 /// A change of the sample, the searches or the rate model of an effort level changes the files that
 /// it writes. The tensor has so few columns that the sizes of samples differ between the levels.
@@ -56,5 +57,70 @@ fn roles_determine_steps_and_scales() {
         let (ratio, found) = plan(name);
         assert!((ratio / expected - 1.0).abs() < 1e-3, "{name}: {ratio}");
         assert_eq!(found, row_scales, "{name}");
+    }
+}
+
+/// A plan of two tensors with a common budget, as JSON.
+fn two_tensors() -> (Sample, Value) {
+    let bytes = Random(3).bytes(4 * 64 * 64).iter().map(|byte| byte & 0x3f).collect();
+    let sample = Sample::new("a", Dtype::F32, &[64, 64], bytes);
+    let planned = Plan::of(&sample.source(), &Encoding::bits(3.0)).unwrap();
+    assert!(planned.lossy.is_some());
+    let mut plan = Plan::default();
+    plan.bits = Some(3.0);
+    plan.tensors.extend([("a".to_owned(), planned.clone()), ("b".to_owned(), planned)]);
+    (sample, serde_json::from_str(&plan.to_json()).unwrap())
+}
+
+/// Numbers of a plan that no planner writes are refused when it is read. Sums of such numbers wrap.
+#[test]
+fn plans_with_absurd_numbers_are_refused() {
+    let (_, plan) = two_tensors();
+    assert!(Plan::from_json(&plan.to_string()).is_ok());
+    let cases: &[(&str, &[Value])] = &[
+        ("/bits", &[json!(0), json!(-1), json!(1e300)]),
+        ("/tensors/b/weights", &[json!(u64::MAX), json!(1u64 << 60), json!(-1), json!(0.5)]),
+        ("/tensors/b/bytes", &[json!(u64::MAX), json!(1u64 << 60), json!(-1)]),
+        (
+            "/tensors/b/lossy/step",
+            &[json!(0), json!(-0.5), json!(1e-40), json!(1e300), json!(null)],
+        ),
+        ("/tensors/b/lossy/rank", &[json!(129), json!(u64::MAX), json!(-1)]),
+        ("/tensors/b/lossy/transform/block", &[json!(0), json!(3), json!(u64::MAX)]),
+        ("/tensors/b/lossy/effort", &[json!(0), json!(10), json!(256)]),
+        ("/tensors/b/lossy/max_noise", &[json!(-1e-9), json!("1")]),
+        ("/tensors/b/lossy/max_output_noise", &[json!(-1)]),
+        ("/tensors/b/lossy/rate/min_bits", &[json!(-0.1), json!(1e300)]),
+        ("/tensors/b/lossy/rate/points/1/0", &[json!(1e300), json!(-1e300)]),
+        ("/tensors/b/lossy/rate/points/2/1", &[json!(-1), json!(1e300)]),
+    ];
+    for (pointer, values) in cases {
+        for value in *values {
+            let mut plan = plan.clone();
+            *plan.pointer_mut(pointer).unwrap() = value.clone();
+            let error = Plan::from_json(&plan.to_string()).unwrap_err();
+            assert!(matches!(error, Error::InvalidArgument { .. }), "{pointer} {value}: {error}");
+        }
+    }
+    let mut plan = plan;
+    // Steps that do not increase have no slope between them.
+    let first = plan.pointer("/tensors/b/lossy/rate/points/0/0").unwrap().clone();
+    *plan.pointer_mut("/tensors/b/lossy/rate/points/1/0").unwrap() = first;
+    let error = Plan::from_json(&plan.to_string()).unwrap_err();
+    assert_eq!(error.location().unwrap().tensor.as_deref(), Some("b"));
+}
+
+/// A budget in bits per weight needs the numbers of weights.
+#[test]
+fn plans_for_other_tensors_are_refused() {
+    let (sample, mut plan) = two_tensors();
+    for weights in [4095, 4097, (1u64 << 60) - 4096] {
+        plan["tensors"]["a"]["weights"] = json!(weights);
+        plan["tensors"]["a"]["bytes"] = json!(1u64 << 59);
+        let plan = Plan::from_json(&plan.to_string()).unwrap();
+        let mut writer = Writer::new(std::io::sink(), WriteOptions::default()).unwrap();
+        let error = writer.add_all(&[sample.source()], &plan).unwrap_err();
+        assert!(matches!(error, Error::InvalidArgument { .. }), "{error}");
+        assert_eq!(error.location().unwrap().tensor.as_deref(), Some("a"));
     }
 }

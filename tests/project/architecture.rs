@@ -6,8 +6,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The lowest layers, which every layer above them may import.
-const BASE: &[&str] =
-    &["error", "limits", "dtype", "coordinates", "statistics_kind", "arch", "parallel", "gaussian", "linear_algebra"];
+const BASE: &[&str] = &[
+    "error",
+    "limits",
+    "dtype",
+    "coordinates",
+    "statistics_kind",
+    "arch",
+    "parallel",
+    "gaussian",
+    "linear_algebra",
+];
 
 /// Each layer, as a module path, and the layers that it may import besides itself. Layers outside
 /// `BASE` may also import `BASE`. The longest path that matches a module is its layer.

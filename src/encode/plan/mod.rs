@@ -28,6 +28,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// The most weights, and the most bytes, of a plan: their sums with lengths of files fit into 64 bits.
+const MAX_TOTAL: u64 = 1 << 60;
+
 /// The version of the JSON of a plan.
 const VERSION: u32 = 2;
 
@@ -97,7 +100,8 @@ impl Plan {
     /// A plan from JSON.
     ///
     /// # Errors
-    /// `InvalidArgument` when the text is not a plan; `Unsupported` for another version.
+    /// `InvalidArgument` when the text is not a plan or its numbers are out of range; `Unsupported`
+    /// for another version.
     pub fn from_json(text: &str) -> Result<Self> {
         let invalid = |error: serde_json::Error| Error::invalid(format!("not a plan: {error}"));
         let value: serde_json::Value = serde_json::from_str(text).map_err(invalid)?;
@@ -105,7 +109,35 @@ impl Plan {
             Some(version) if version != u64::from(VERSION) => {
                 Err(Error::unsupported(format!("plan version {version}")))
             }
-            _ => serde_json::from_value(value).map_err(invalid),
+            _ => {
+                let plan: Self = serde_json::from_value(value).map_err(invalid)?;
+                plan.check()?;
+                Ok(plan)
+            }
+        }
+    }
+
+    /// Checks numbers that may come from a file.
+    ///
+    /// # Errors
+    /// `InvalidArgument`, with the tensor.
+    pub(crate) fn check(&self) -> Result<()> {
+        let (mut weights, mut bytes) = (0u64, 0u64);
+        for (name, tensor) in &self.tensors {
+            let mut check = || {
+                let add = |sum: u64, count| sum.checked_add(count).filter(|&sum| sum <= MAX_TOTAL);
+                let too_large = || Error::invalid("plan: more than 2^60 weights or bytes");
+                weights = add(weights, tensor.weights).ok_or_else(too_large)?;
+                bytes = add(bytes, tensor.bytes).ok_or_else(too_large)?;
+                tensor.lossy.as_ref().map_or(Ok(()), LossyPlan::check)
+            };
+            check().map_err(|error: Error| error.in_tensor(name))?;
+        }
+        match self.bits {
+            Some(bits) if !(bits > 0.0 && bits * weights as f64 / 8.0 <= MAX_TOTAL as f64) => {
+                Err(Error::invalid("plan: a budget that is not positive, or more than 2^60 bytes"))
+            }
+            _ => Ok(()),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The plan of one tensor.
 
+use super::effort::is_valid_step;
 use crate::codec::trellis::{LearnedTransform, Scaling, TransformChoice};
 use crate::codec::{ColumnScales, RowScales};
 use crate::coordinates::BlockTransform;
@@ -96,6 +97,16 @@ pub struct RateCurve {
 }
 
 impl RateCurve {
+    /// Whether the rate at every valid step is a number that is not negative.
+    fn is_valid(&self) -> bool {
+        // Much more than steps of F32 and rates of small tensors, and little enough for products.
+        let is_rate = |bits: f64| (0.0..=(1u64 << 32) as f64).contains(&bits);
+        let are_points =
+            self.points.iter().all(|&(step, bits)| step.abs() <= 1024.0 && is_rate(bits));
+        let increase = self.points.windows(2).all(|pair| pair[1].0 - pair[0].0 >= 1e-3);
+        are_points && increase && is_rate(self.min_bits)
+    }
+
     /// Bits per weight at a step: the parabola through the points; its tangent for smaller steps,
     /// an exponential decay towards the least rate for larger ones.
     pub(crate) fn bits_at(&self, log2_step: f64) -> f64 {
@@ -133,12 +144,24 @@ impl LossyPlan {
     /// Checks a plan that may come from a file.
     ///
     /// # Errors
-    /// `InvalidArgument` for a transform or a rank that the codec does not implement.
+    /// `InvalidArgument` for a transform or a rank that the codec does not implement, and for numbers
+    /// out of range.
     pub(crate) fn check(&self) -> Result<()> {
-        if self.choice().is_valid() {
-            Ok(())
+        let is_bound = |bound: f64| bound.is_finite() && bound >= 0.0;
+        let bounds = [self.max_noise, self.max_output_noise];
+        let problem = if !self.choice().is_valid() {
+            "the codec does not implement this transform or rank"
+        } else if !is_valid_step(self.step.into()) {
+            "a step out of range"
+        } else if !(1..=9).contains(&self.effort) {
+            "an effort that is not from 1 to 9"
+        } else if !self.gain.is_finite() || !bounds.into_iter().flatten().all(is_bound) {
+            "a gain or an error bound that is not a number, or a negative bound"
+        } else if !self.rate.is_valid() {
+            "a rate out of range, or at steps that do not increase"
         } else {
-            Err(Error::invalid("plan: the codec does not implement this transform or rank"))
-        }
+            return Ok(());
+        };
+        Err(Error::invalid(format!("plan: {problem}")))
     }
 }
