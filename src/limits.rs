@@ -4,6 +4,13 @@
 ///
 /// The defaults admit all known checkpoints. Use lower limits for files from untrusted sources.
 ///
+/// The limits are those of one object each. [`StreamReader`](crate::StreamReader),
+/// [`verify`](crate::verify()) and decompression hold at most a few MiB per thread, and beyond that up
+/// to two chunks (each encoded and decoded), two frame headers with what they expand to, and the
+/// index, each once more in the read buffer. [`Reader`](crate::Reader) holds the index, and while a
+/// thread decodes, one chunk, encoded and decoded. Between calls no buffers of more than 4 MiB are
+/// kept.
+///
 /// ```
 /// use occ::{Limits, Reader, Error};
 /// # let mut file = Vec::new();
@@ -24,6 +31,9 @@ pub struct Limits {
     pub chunk_bytes: u64,
     /// Bytes of one frame header: name, shape, codec parameters (default 64 MiB).
     pub frame_header_bytes: u64,
+    /// Bytes of the basis that a lossy tensor stores, and of its low-rank part, in memory (default
+    /// 256 MiB). In a frame header an entry takes as little as one bit, in memory four bytes.
+    pub basis_bytes: u64,
     /// Bytes of the index (default 4 GiB).
     pub index_bytes: u64,
 }
@@ -34,6 +44,7 @@ impl Default for Limits {
             tensor_bytes: 1 << 40,
             chunk_bytes: 256 << 20,
             frame_header_bytes: 64 << 20,
+            basis_bytes: 256 << 20,
             index_bytes: 4 << 30,
         }
     }
@@ -46,6 +57,7 @@ impl Limits {
             tensor_bytes: 1 << 20,
             chunk_bytes: 1 << 20,
             frame_header_bytes: 1 << 20,
+            basis_bytes: 1 << 20,
             index_bytes: 1 << 20,
         }
     }
@@ -66,6 +78,12 @@ impl Limits {
     #[must_use]
     pub const fn frame_header_bytes(self, frame_header_bytes: u64) -> Self {
         Self { frame_header_bytes, ..self }
+    }
+
+    /// Sets [`basis_bytes`](Self#structfield.basis_bytes).
+    #[must_use]
+    pub const fn basis_bytes(self, basis_bytes: u64) -> Self {
+        Self { basis_bytes, ..self }
     }
 
     /// Sets [`index_bytes`](Self#structfield.index_bytes).

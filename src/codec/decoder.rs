@@ -3,6 +3,7 @@
 use super::{Codec, Coding, planes, trellis};
 use crate::dtype::{Dtype, number};
 use crate::error::{Error, Result};
+use crate::limits::Limits;
 
 /// Decodes the chunks of one tensor with its codec.
 pub(crate) enum Decoder {
@@ -15,18 +16,28 @@ impl Decoder {
     /// Reads a codec's parameters.
     ///
     /// # Errors
-    /// `Unsupported` for an unknown codec, `Corrupt` or `Truncated` for bad parameters.
-    pub(crate) fn new(codec: u8, dtype: Dtype, parameters: &[u8]) -> Result<Self> {
+    /// `Unsupported` for an unknown codec, `Corrupt` or `Truncated` for bad parameters,
+    /// `LimitExceeded` for large ones.
+    pub(crate) fn new(codec: u8, dtype: Dtype, parameters: &[u8], limits: &Limits) -> Result<Self> {
         match Codec::from_id(codec) {
             Some(Codec::Raw) if parameters.is_empty() => Ok(Self::Raw),
             Some(Codec::Raw) => Err(Error::corrupt("raw tensor: codec parameters are not empty")),
             Some(Codec::Planes) => {
                 Ok(Self::Planes(Box::new(planes::PlaneDecoder::new(dtype, parameters)?)))
             }
-            Some(Codec::Trellis) => {
-                Ok(Self::Trellis(Box::new(trellis::TrellisDecoder::new(dtype, parameters)?)))
-            }
+            Some(Codec::Trellis) => Ok(Self::Trellis(Box::new(trellis::TrellisDecoder::new(
+                dtype, parameters, limits,
+            )?))),
             None => Err(Error::unsupported(format!("codec {codec}"))),
+        }
+    }
+
+    /// Bytes of tables and stored matrices, which may be many times those of the parameters.
+    pub(crate) fn table_bytes(&self) -> u64 {
+        match self {
+            Self::Trellis(decoder) => decoder.table_bytes(),
+            // At most a table of 16 KiB for each of eight planes.
+            Self::Raw | Self::Planes(_) => 0,
         }
     }
 

@@ -40,17 +40,22 @@ pub(crate) fn header_length(prefix: &[u8; PREFIX_BYTES], limits: &Limits) -> Res
 }
 
 impl FrameHeader {
+    /// Bytes of the header.
+    pub(crate) fn length(&self) -> usize {
+        size_of::<FrameHead>()
+            + size_of_val(self.object.geometry.shape())
+            + self.object.name.len()
+            + self.parameters.len()
+            + self.chunk_crcs.len() * CRC_BYTES
+            + CRC_BYTES
+    }
+
     /// # Errors
     /// `InvalidArgument` if the header exceeds 4 GiB or the rank 65,535.
     pub(crate) fn to_bytes(&self) -> Result<Vec<u8>> {
         let object = &self.object;
         let too_long = |_| Error::invalid("frame header: name, shape or parameters too long");
-        let length = size_of::<FrameHead>()
-            + size_of_val(object.geometry.shape())
-            + object.name.len()
-            + self.parameters.len()
-            + self.chunk_crcs.len() * CRC_BYTES
-            + CRC_BYTES;
+        let length = self.length();
         let head = FrameHead {
             tag: FRAME_TAG,
             header_length: u32::try_from(length).map_err(too_long)?.into(),

@@ -25,6 +25,9 @@ pub(super) struct Container<'a> {
     buffers: Mutex<Vec<Vec<u8>>>,
 }
 
+/// The largest buffer that is kept for the next read: chunks have about 2^18 elements.
+const KEPT_BYTES: usize = 4 << 20;
+
 enum IndexBytes {
     /// Part of a source that lies in memory.
     Borrowed(Range<usize>),
@@ -140,12 +143,12 @@ impl<'a> Container<'a> {
         self.source.read_at(range, buffer).map_err(|error| read_error(error, start))
     }
 
-    /// Calls `work` with a buffer that was used before, if one is free.
+    /// Calls `work` with a buffer that was used before, if one is free. A large one is not kept.
     pub(super) fn with_buffer<T>(&self, work: impl FnOnce(&mut Vec<u8>) -> T) -> T {
         let free = self.buffers.lock().ok().and_then(|mut buffers| buffers.pop());
         let mut buffer = free.unwrap_or_default();
         let result = work(&mut buffer);
-        if buffer.capacity() > 0
+        if (1..=KEPT_BYTES).contains(&buffer.capacity())
             && let Ok(mut buffers) = self.buffers.lock()
         {
             buffers.push(buffer);

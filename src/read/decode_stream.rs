@@ -62,7 +62,7 @@ pub(super) fn decode_stream<R: Read>(
     };
     let (crcs, buffers) = (Vec::new(), Vec::new());
     let mut parts = Parts { stream, decoder, one_frame, work, sink, crcs, buffers };
-    let limit = DECODED_BYTES * rayon::current_num_threads() as u64;
+    let limit = BYTES_PER_THREAD * rayon::current_num_threads() as u64;
     let run = Task::run;
     rayon::in_place_scope(|scope| {
         let mut queue = OrderedQueue::new(scope, &run);
@@ -85,11 +85,15 @@ pub(super) fn decode_stream<R: Read>(
     })
 }
 
-/// Decoded bytes per thread that are in memory at once, or a single chunk.
-const DECODED_BYTES: u64 = 2 << 20;
+/// Bytes per thread of chunks, encoded and decoded, and of frame headers that are in memory at once;
+/// at least one chunk or frame header.
+const BYTES_PER_THREAD: u64 = 3 << 20;
 
-/// Chunks of fewer bytes are not worth waking a thread.
-const SMALL: u64 = 1 << 14;
+/// Chunks of fewer bytes are not worth waking a thread, and frames of fewer bytes need no room.
+const SMALL: usize = 1 << 14;
+
+/// The largest buffer that is kept for the next chunk.
+const KEPT_BYTES: usize = 2 << 20;
 
 /// The parts of a stream, before and after they are processed.
 struct Parts<'w, R> {
@@ -152,9 +156,11 @@ impl<R: Read> Parts<'_, R> {
         let small = |done| Some(Ok((Task::Other(done), 0)));
         match (item, self.decoder.clone()) {
             (Item::Frame(header, offsets), _) => {
-                let decoder = Arc::new(FrameDecoder::new(*header));
+                let decoder = Arc::new(FrameDecoder::new(*header, self.stream.limits()));
                 self.decoder = Some(Arc::clone(&decoder));
-                small(Done::Frame(decoder, offsets))
+                let weight = decoder.bytes();
+                let task = Task::Other(Done::Frame(decoder, offsets));
+                Some(Ok((task, if weight < SMALL as u64 { 0 } else { weight })))
             }
             (Item::Chunk(chunk), Some(decoder)) => Some(Ok(self.chunk(chunk, decoder))),
             (Item::FrameEnd(footer), Some(decoder)) => {
@@ -171,15 +177,17 @@ impl<R: Read> Parts<'_, R> {
     }
 
     fn chunk(&mut self, chunk: Chunk<Vec<u8>>, decoder: Arc<FrameDecoder>) -> (Task, u64) {
-        let length = match self.work {
+        let decoded = match self.work {
             Work::Decode => decoder.chunk_length(chunk.number),
-            Work::Check => chunk.bytes.len(),
-        } as u64;
+            Work::Check => 0,
+        };
         // Nothing else to do in the meantime.
         let alone = self.one_frame && decoder.header().object.geometry.chunk_count() == 1;
-        let buffer = self.buffers.pop().unwrap_or_default();
+        let is_small = chunk.bytes.len().max(decoded) < SMALL;
+        let buffer = if is_small { None } else { self.buffers.pop() }.unwrap_or_default();
+        let weight = (chunk.bytes.len() + decoded.max(buffer.capacity())) as u64;
         let task = Task::Chunk(decoder, chunk, self.work, buffer);
-        (task, if length < SMALL || alone { 0 } else { length })
+        (task, if is_small || alone { 0 } else { weight })
     }
 
     fn in_frame(&self, error: Error) -> Error {
@@ -198,7 +206,9 @@ impl<R: Read> Parts<'_, R> {
                     &buffer[..length]
                 });
                 (self.sink)(Step::Chunk { end, result })?;
-                self.buffers.push(buffer);
+                if (SMALL..=KEPT_BYTES).contains(&buffer.capacity()) {
+                    self.buffers.push(buffer);
+                }
                 Ok(())
             }
             Done::FrameEnd(decoder, footer, payload_end) => {

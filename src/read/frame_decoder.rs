@@ -3,6 +3,7 @@
 use crate::codec::{Codec, Coding, Decoder};
 use crate::error::{Error, Result};
 use crate::format::{Chunk, Footer, FrameHeader, PayloadLayout};
+use crate::limits::Limits;
 
 /// Decodes the chunks of one frame, with the tables that its codec parameters describe.
 pub(crate) struct FrameDecoder {
@@ -10,12 +11,18 @@ pub(crate) struct FrameDecoder {
     /// `None` if codec or parameters are not supported. Chunks can be skipped and their checksums
     /// compared nevertheless.
     decoder: Option<Decoder>,
+    limits: Limits,
 }
 
 impl FrameDecoder {
-    pub(crate) fn new(header: FrameHeader) -> Self {
-        let decoder = decoder(&header).ok();
-        Self { header, decoder }
+    pub(crate) fn new(header: FrameHeader, limits: &Limits) -> Self {
+        let (decoder, limits) = (decoder(&header, limits).ok(), *limits);
+        Self { header, decoder, limits }
+    }
+
+    /// Bytes in memory, approximately: the frame header, tables and stored matrices.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.header.length() as u64 + self.decoder.as_ref().map_or(0, Decoder::table_bytes)
     }
 
     pub(crate) fn header(&self) -> &FrameHeader {
@@ -25,7 +32,8 @@ impl FrameDecoder {
     /// Checks that the chunks can be decoded.
     ///
     /// # Errors
-    /// `Unsupported` for an unknown codec, `Corrupt` or `Truncated` for bad parameters.
+    /// `Unsupported` for an unknown codec, `Corrupt` or `Truncated` for bad parameters,
+    /// `LimitExceeded` for large ones.
     pub(crate) fn check_supported(&self) -> Result<()> {
         self.decoder().map(|_| ())
     }
@@ -37,7 +45,7 @@ impl FrameDecoder {
     fn decoder(&self) -> Result<&Decoder> {
         match &self.decoder {
             Some(decoder) => Ok(decoder),
-            None => Err(match decoder(&self.header) {
+            None => Err(match decoder(&self.header, &self.limits) {
                 Err(error) => error.in_tensor(&self.header.object.name),
                 Ok(_) => unreachable!("the same parameters were rejected before"),
             }),
@@ -154,9 +162,10 @@ impl FrameDecoder {
 }
 
 /// The decoder for the codec and the parameters in a frame header.
-fn decoder(header: &FrameHeader) -> Result<Decoder> {
+fn decoder(header: &FrameHeader, limits: &Limits) -> Result<Decoder> {
     let object = &header.object;
-    let decoder = Decoder::new(object.codec, object.geometry.dtype(), &header.parameters)?;
+    let dtype = object.geometry.dtype();
+    let decoder = Decoder::new(object.codec, dtype, &header.parameters, limits)?;
     if object.layout == PayloadLayout::Contiguous && object.codec != Codec::Raw.id() {
         return Err(Error::corrupt("frame header: contiguous layout with an encoding codec"));
     }

@@ -89,7 +89,7 @@ impl<'a> StoredObject<'a> {
         }
         let header = self.container.with_buffer(|buffer| self.read_header(buffer));
         let header = header.map_err(|error| error.at_offset(self.entry.payload.frame_offset))?;
-        Ok(self.decoder.get_or_init(|| FrameDecoder::new(header)))
+        Ok(self.decoder.get_or_init(|| FrameDecoder::new(header, self.container.limits())))
     }
 
     fn read_header(&self, buffer: &mut Vec<u8>) -> Result<FrameHeader> {

@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::format::{Chunk, Event, Footer, FrameHeader, FrameOffsets, Parser, Progress};
 use crate::limits::Limits;
 use std::fmt;
-use std::io::Read;
+use std::io::{self, Read};
 
 /// Reads tensors from a pipe, a socket or any other [`Read`], in file order, without the index.
 ///
@@ -43,6 +43,12 @@ impl<R> fmt::Debug for StreamReader<R> {
             .finish_non_exhaustive()
     }
 }
+
+/// The largest read buffer that is kept.
+const KEPT_BYTES: usize = 4 << 20;
+
+/// Bytes that are allocated before any of them has arrived.
+const FIRST_BYTES: usize = 1 << 20;
 
 /// One part of a file.
 pub(super) enum Item {
@@ -155,18 +161,25 @@ impl<R: Read> StreamReader<R> {
         }
     }
 
-    /// Reads until the buffer contains `bytes` unread bytes. It grows as they arrive, not before.
+    /// Reads until the buffer contains `bytes` unread bytes. It grows as they arrive, not before,
+    /// and does not stay large.
     fn fill(&mut self, bytes: usize) -> Result<()> {
         self.buffer.drain(..self.start);
         self.start = 0;
-        let missing = bytes.saturating_sub(self.buffer.len()) as u64;
-        let read = self.input.by_ref().take(missing).read_to_end(&mut self.buffer)?;
-        if (read as u64) < missing {
-            let end = self.parser.offset() + self.buffer.len() as u64;
-            return Err(match end {
-                0 => Error::NotOcc,
-                _ => Error::truncated().at_offset(end),
-            });
+        self.buffer.shrink_to(bytes.max(KEPT_BYTES));
+        while let Some(missing @ 1..) = bytes.checked_sub(self.buffer.len()) {
+            // As much again as has arrived.
+            let step = missing.min(self.buffer.len().max(FIRST_BYTES));
+            let out_of_memory = |_| io::Error::from(io::ErrorKind::OutOfMemory);
+            self.buffer.try_reserve_exact(step).map_err(out_of_memory)?;
+            let read = self.input.by_ref().take(step as u64).read_to_end(&mut self.buffer)?;
+            if read < step {
+                let end = self.parser.offset() + self.buffer.len() as u64;
+                return Err(match end {
+                    0 => Error::NotOcc,
+                    _ => Error::truncated().at_offset(end),
+                });
+            }
         }
         Ok(())
     }

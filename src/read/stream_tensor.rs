@@ -81,7 +81,8 @@ impl<R> fmt::Debug for StreamTensor<'_, R> {
 impl<'s, R: Read> StreamTensor<'s, R> {
     fn new(stream: &'s mut StreamReader<R>, header: FrameHeader) -> Result<Self> {
         let shape = header.object.native_shape()?;
-        Ok(Self { stream, shape, decoder: Arc::new(FrameDecoder::new(header)) })
+        let decoder = Arc::new(FrameDecoder::new(header, stream.limits()));
+        Ok(Self { stream, shape, decoder })
     }
 
     fn object(&self) -> &Object {

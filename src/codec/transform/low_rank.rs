@@ -32,6 +32,11 @@ impl LowRank {
         Ok(Self::from_matrix(has_mean, scale, IntegerMatrix::new(columns, entries)?))
     }
 
+    /// Bytes in memory of a mean and basis vectors, `rows` of them together.
+    pub(crate) fn bytes(rows: usize, columns: usize) -> u64 {
+        IntegerMatrix::bytes(rows, columns)
+    }
+
     pub(super) fn from_matrix(has_mean: bool, scale: f32, vectors: IntegerMatrix) -> Self {
         Self { scale, has_mean, vectors }
     }

@@ -4,7 +4,7 @@
 use super::integers::IntegerMatrix;
 use super::{BAND, Integers, OrthogonalTransform};
 use crate::arch::Kernel;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use std::ops::Range;
 
 /// A block-diagonal transform by stored matrices, all of the same size except the last.
@@ -20,22 +20,25 @@ pub(crate) struct StoredBasis {
 }
 
 impl StoredBasis {
-    /// From stored integers, block by block, row by row.
+    /// From stored integers: `entries` returns those of the next block of this size, row by row.
     ///
     /// # Errors
-    /// `Corrupt` when integers are missing or too large.
-    pub(crate) fn new(columns: usize, block: usize, unit: f32, entries: &[i16]) -> Result<Self> {
-        let mut rest = entries;
+    /// `Corrupt` when integers are too large; those of `entries`.
+    pub(crate) fn new(
+        columns: usize,
+        block: usize,
+        unit: f32,
+        mut entries: impl FnMut(usize) -> Result<Vec<i16>>,
+    ) -> Result<Self> {
         let sizes = block_sizes(columns, block);
-        let blocks = sizes.map(|size| {
-            let (entries, after) = rest
-                .split_at_checked(size * size)
-                .ok_or_else(|| Error::corrupt("a basis is too short"))?;
-            rest = after;
-            IntegerMatrix::new(size, entries.to_vec())
-        });
+        let blocks = sizes.map(|size| IntegerMatrix::new(size, entries(size)?));
         let blocks = blocks.collect::<Result<_>>()?;
         Ok(Self::from_blocks(block, unit, blocks))
+    }
+
+    /// Bytes in memory.
+    pub(crate) fn bytes(columns: usize, block: usize) -> u64 {
+        block_sizes(columns, block).map(|size| IntegerMatrix::bytes(size, size)).sum()
     }
 
     /// From matrices along the diagonal.
@@ -93,16 +96,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn missing_and_large_entries_are_rejected() {
-        assert!(StoredBasis::new(10, 4, 1.0, &[1; 36]).is_ok());
-        assert!(StoredBasis::new(10, 4, 1.0, &[1; 35]).is_err());
-        assert!(StoredBasis::new(10, 4, 1.0, &[i16::MIN; 36]).is_err());
+    fn large_entries_are_rejected() {
+        let basis = |entry| StoredBasis::new(10, 4, 1.0, |size| Ok(vec![entry; size * size]));
+        assert!(basis(1).is_ok());
+        assert!(basis(i16::MIN).is_err());
     }
 
     #[test]
     fn blocks_hold_the_stored_integers_in_order() {
         let entries: Vec<i16> = (0..36).collect();
-        let basis = StoredBasis::new(10, 4, 1.0, &entries).unwrap();
+        let mut rest = entries.iter().copied();
+        let next = |size: usize| Ok(rest.by_ref().take(size * size).collect());
+        let basis = StoredBasis::new(10, 4, 1.0, next).unwrap();
+        assert_eq!(StoredBasis::bytes(10, 4), 4 * 36);
         let rows = basis.blocks.iter().flat_map(IntegerMatrix::rows);
         assert_eq!(rows.flatten().copied().collect::<Vec<i16>>(), entries);
         assert_eq!(basis.tiles(), [0..4, 4..8, 8..10]);

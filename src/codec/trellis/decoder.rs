@@ -12,9 +12,10 @@ use crate::arch::Kernel;
 use crate::codec::Coding;
 use crate::codec::entropy::rans::{self, DecodeTables, GroupRun, LANES, StateMachine};
 use crate::codec::entropy::{Alphabet, BitReader, Coset, ESCAPE};
-use crate::codec::transform::{BAND, LowRank};
+use crate::codec::transform::{BAND, LowRank, StoredBasis, Transform};
 use crate::dtype::{Dtype, number};
 use crate::error::{Error, Result};
+use crate::limits::Limits;
 use std::ops::Range;
 use zerocopy::FromBytes;
 use zerocopy::little_endian::{I16, U32};
@@ -37,14 +38,28 @@ impl TrellisDecoder {
     /// Reads the codec parameters.
     ///
     /// # Errors
-    /// `Corrupt` or `Truncated`.
-    pub(crate) fn new(dtype: Dtype, parameters: &[u8]) -> Result<Self> {
+    /// `Corrupt`, `Truncated` or `LimitExceeded`.
+    pub(crate) fn new(dtype: Dtype, parameters: &[u8], limits: &Limits) -> Result<Self> {
         if !number::is_float(dtype) {
             return Err(Error::corrupt("trellis codec: the dtype is not a float"));
         }
-        let reconstruction = Reconstruction::new(Parameters::read(parameters)?);
+        let reconstruction = Reconstruction::new(Parameters::read(parameters, limits)?);
         let tables = reconstruction.decode_tables();
         Ok(Self { dtype, reconstruction, tables, kernel: Kernel::best() })
+    }
+
+    /// Bytes of the tables and stored matrices in memory, approximately.
+    pub(crate) fn table_bytes(&self) -> u64 {
+        let parameters = &self.reconstruction.parameters;
+        let basis = match &*parameters.transform {
+            Transform::StoredBasis(basis) => StoredBasis::bytes(parameters.columns, basis.block()),
+            Transform::Identity(_) | Transform::Hadamard(_) => 0,
+        };
+        let low_rank = parameters.low_rank.as_ref().map_or(0, |low_rank| {
+            let part = &low_rank.part;
+            LowRank::bytes(part.rank() + usize::from(part.has_mean()), parameters.columns)
+        });
+        self.tables.bytes() + basis + low_rank
     }
 
     /// Decodes a chunk to the tensor's dtype.

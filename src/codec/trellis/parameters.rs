@@ -9,6 +9,7 @@ use crate::codec::entropy::{BitReader, MagnitudeDistribution};
 use crate::codec::quantizer::Trellis;
 use crate::codec::transform::{Hadamard, Identity, LowRank, StoredBasis, Transform};
 use crate::error::{Error, Result};
+use crate::limits::Limits;
 use std::sync::Arc;
 
 /// The largest rank of the low-rank part.
@@ -58,8 +59,8 @@ impl Parameters {
     /// Parses the parameters; O(bytes).
     ///
     /// # Errors
-    /// `Corrupt` or `Truncated`.
-    pub(super) fn read(bytes: &[u8]) -> Result<Self> {
+    /// `Corrupt`, `Truncated` or `LimitExceeded`.
+    pub(super) fn read(bytes: &[u8], limits: &Limits) -> Result<Self> {
         let mut input = BitReader::new(bytes);
         let columns = input.take(16)? as usize + 1;
         let step = take_scale(&mut input, MAX_STORED_STEP)?;
@@ -67,10 +68,10 @@ impl Parameters {
             .ok_or_else(|| Error::corrupt("codec parameters: unknown number of trellis states"))?;
         let bypass = take_bypass(&mut input)?;
         let notes = WriterNotes::read(&mut input)?;
-        let transform = Arc::new(read_transform(&mut input, columns)?);
+        let transform = Arc::new(read_transform(&mut input, columns, limits)?);
         let low_rank = match input.take(1)? {
             0 => None,
-            _ => Some(Arc::new(read_low_rank(&mut input, columns)?)),
+            _ => Some(Arc::new(read_low_rank(&mut input, columns, limits)?)),
         };
         let row_scales = match input.take(1)? {
             0 => None,
@@ -143,7 +144,7 @@ pub(super) const TRANSFORM_IDENTITY: u32 = 0;
 pub(super) const TRANSFORM_HADAMARD: u32 = 1;
 pub(super) const TRANSFORM_BASIS: u32 = 2;
 
-fn read_transform(input: &mut BitReader<'_>, columns: usize) -> Result<Transform> {
+fn read_transform(input: &mut BitReader<'_>, columns: usize, limits: &Limits) -> Result<Transform> {
     Ok(match input.take(2)? {
         TRANSFORM_IDENTITY => Transform::Identity(Identity { columns }),
         TRANSFORM_HADAMARD => {
@@ -165,14 +166,14 @@ fn read_transform(input: &mut BitReader<'_>, columns: usize) -> Result<Transform
                 return Err(Error::corrupt("codec parameters: basis block above 2048"));
             }
             let unit = take_scale(input, MAX_STORED_UNIT)?;
-            let mut entries = Vec::new();
-            for start in (0..columns).step_by(block) {
-                let size = block.min(columns - start);
-                for _ in 0..size {
-                    input.take_row(size, &mut entries)?;
-                }
-            }
-            Transform::StoredBasis(StoredBasis::new(columns, block, unit, &entries)?)
+            let bytes = StoredBasis::bytes(columns, block);
+            Error::check_limit("a stored basis", bytes, limits.basis_bytes)?;
+            let entries = |size| {
+                let mut entries = Vec::with_capacity(size * size);
+                (0..size).try_for_each(|_| input.take_row(size, &mut entries))?;
+                Ok(entries)
+            };
+            Transform::StoredBasis(StoredBasis::new(columns, block, unit, entries)?)
         }
         _ => return Err(Error::corrupt("codec parameters: unknown coordinates")),
     })
@@ -191,17 +192,22 @@ fn read_column_scales(input: &mut BitReader<'_>, columns: usize) -> Result<Vec<u
     bytes.collect()
 }
 
-fn read_low_rank(input: &mut BitReader<'_>, columns: usize) -> Result<LowRankPart> {
+fn read_low_rank(
+    input: &mut BitReader<'_>,
+    columns: usize,
+    limits: &Limits,
+) -> Result<LowRankPart> {
     let rank = input.take(8)? as usize;
     if rank > MAX_RANK {
         return Err(Error::corrupt("codec parameters: rank above 128"));
     }
     let has_mean = input.take(1)? == 1;
     let scale = take_scale(input, MAX_STORED_STEP)?;
-    let mut entries = Vec::new();
-    for _ in 0..rank + usize::from(has_mean) {
-        input.take_row(columns, &mut entries)?;
-    }
+    let rows = rank + usize::from(has_mean);
+    let bytes = LowRank::bytes(rows, columns);
+    Error::check_limit("a low-rank part", bytes, limits.basis_bytes)?;
+    let mut entries = Vec::with_capacity(rows * columns);
+    (0..rows).try_for_each(|_| input.take_row(columns, &mut entries))?;
     let part = LowRank::new(columns, has_mean, scale, entries)?;
     let coefficients =
         (0..rank).map(|_| Ok((take_bypass(input)?, MagnitudeDistribution::read(input)?)));

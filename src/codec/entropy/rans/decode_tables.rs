@@ -30,6 +30,11 @@ impl DecodeTables {
         Self(tables.flat_map(|table| *table).collect())
     }
 
+    /// Bytes in memory.
+    pub(crate) fn bytes(&self) -> u64 {
+        size_of_val(&self.0[..]) as u64
+    }
+
     /// The index of the first entry of table `number`.
     pub(crate) const fn base(number: usize) -> u32 {
         (number << PRECISION) as u32

@@ -40,6 +40,13 @@ impl IntegerMatrix {
         Ok(matrix)
     }
 
+    /// Bytes of a matrix in memory: the entries, and their pairs.
+    pub(super) fn bytes(rows: usize, columns: usize) -> u64 {
+        let entries = rows as u64 * columns as u64;
+        let pairs = rows.div_ceil(2) as u64 * columns as u64;
+        entries * size_of::<i16>() as u64 + pairs * size_of::<[i16; 2]>() as u64
+    }
+
     pub(super) fn rows(&self) -> impl ExactSizeIterator<Item = &[i16]> {
         self.entries.chunks_exact(self.columns.max(1))
     }

@@ -21,6 +21,7 @@ use crate::codec::trellis::decoder::TrellisDecoder;
 use crate::codec::trellis::reconstruction::Reconstruction;
 use crate::dtype::{Dtype, number};
 use crate::error::{Error, Result};
+use crate::limits::Limits;
 use std::sync::Arc;
 
 /// Encodes chunks of one tensor.
@@ -71,8 +72,8 @@ impl TrellisEncoder {
             EncodeTables::new(&reconstruction.frequencies()),
             costs(reconstruction, settings.lambda),
         );
-        // The encoder uses the parameters as a decoder reads them.
-        let decoder = TrellisDecoder::new(dtype, &parameters)?;
+        // The encoder uses the parameters as a decoder with the usual limits reads them.
+        let decoder = TrellisDecoder::new(dtype, &parameters, &Limits::default())?;
         let stored = &decoder.reconstruction;
         let transform = ForwardTransform::new(Arc::clone(&stored.parameters.transform));
         let projector = stored.low_rank().map(|low_rank| LowRankProjector::new(&low_rank.part));

@@ -8,6 +8,7 @@ use crate::codec::trellis::WriterNotes;
 use crate::coordinates::BlockTransform;
 use crate::dtype::{Dtype, number};
 use crate::error::Result;
+use crate::limits::Limits;
 use std::ops::Range;
 
 /// A matrix in memory.
@@ -72,7 +73,8 @@ fn round_trip(
         candidate.encoder(Dtype::F32, step, effort, WriterNotes::default(), None).unwrap();
     let mut bytes = vec![0; matrix.values.len() * 4];
     number::from_f32(Kernel::best(), Dtype::F32, &matrix.values, &mut bytes);
-    let decoder = TrellisDecoder::new(Dtype::F32, encoder.parameters()).unwrap();
+    let decoder =
+        TrellisDecoder::new(Dtype::F32, encoder.parameters(), &Limits::default()).unwrap();
     let (mut length, mut noise) = (encoder.parameters().len(), 0.0);
     let rows = (1 << 18) / matrix.columns;
     for (number, chunk) in bytes.chunks(rows * matrix.columns * 4).enumerate() {
