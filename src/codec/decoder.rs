@@ -56,7 +56,7 @@ impl Decoder {
             decoder.decode_f32(coded, &mut out)?;
             return Ok(out);
         }
-        let mut bytes = vec![0; elements * dtype.bits() as usize / 8];
+        let mut bytes = vec![0; elements * (dtype.bits() / 8) as usize];
         self.decode(coded, &mut bytes)?;
         let mut out = Vec::new();
         number::to_f32(dtype, &bytes, &mut out);

@@ -42,7 +42,8 @@ impl Geometry {
         let Some(chunk_bytes) = dtype.byte_len(chunk_elements.min(elements)) else {
             return Err(Error::corrupt("chunk size: not whole bytes"));
         };
-        Error::check_limit("a chunk", chunk_bytes, limits.chunk_bytes)?;
+        // No allocation is larger than `isize::MAX`.
+        Error::check_limit("a chunk", chunk_bytes, limits.chunk_bytes.min(isize::MAX as u64))?;
         Ok(Self { dtype, shape, chunk_elements, elements, decoded_len, chunk_bytes })
     }
 

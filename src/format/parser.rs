@@ -273,7 +273,8 @@ impl Parser {
                     return self.need(bytes, State::Chunks { header, next: number });
                 };
                 let length = head.length.get();
-                Error::check_limit("an encoded chunk", length.into(), self.limits.chunk_bytes)
+                let limit = self.limits.chunk_bytes.min(isize::MAX as u64);
+                Error::check_limit("an encoded chunk", length.into(), limit)
                     .map_err(|error| error.in_tensor(&header.object.name).in_chunk(number))?;
                 (size_of::<ChunkHead>(), length as usize)
             }

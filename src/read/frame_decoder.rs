@@ -99,7 +99,7 @@ impl FrameDecoder {
     pub(crate) fn decode_f32(&self, chunk: &Chunk<impl AsRef<[u8]>>) -> Result<Vec<f32>> {
         let decoder = self.decoder()?;
         let dtype = self.header.object.geometry.dtype();
-        let elements = self.chunk_length(chunk.number) * 8 / dtype.bits() as usize;
+        let elements = self.chunk_length(chunk.number) / (dtype.bits() / 8) as usize;
         let decode = || {
             chunk.check()?;
             decoder.decode_f32(chunk.bytes.as_ref(), dtype, elements)

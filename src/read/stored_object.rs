@@ -165,10 +165,10 @@ impl<'a> StoredObject<'a> {
         let decoder = self.decoder()?;
         decoder.check_supported()?;
         let geometry = &self.entry.object.geometry;
-        // A decoded chunk fits in memory.
-        let elements = geometry.chunk_elements().min(geometry.elements()) as usize;
-        let length = (elements * dtype.bits() as usize / 8).max(1);
-        let chunks = (0..).zip(out.chunks_mut(length));
+        let elements = geometry.chunk_elements().min(geometry.elements());
+        let length = elements.saturating_mul(u64::from(dtype.bits() / 8)).max(1);
+        // At most all of `out`, which is in memory.
+        let chunks = (0..).zip(out.chunks_mut(length.min(out.len().max(1) as u64) as usize));
         let mut pieces: Vec<Piece<'_>> =
             chunks.map(|(number, out)| Piece { number, skip: 0, out, crc: 0 }).collect();
         self.for_each_chunk(&mut pieces, |chunk, piece| {

@@ -1,4 +1,5 @@
-//! The source tree: layers, imports, file lengths, and the example in the README.
+//! The source tree: layers, imports, file lengths, the example in the README, the version of Rust.
 
 mod architecture;
 mod readme;
+mod rust_version;

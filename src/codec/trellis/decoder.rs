@@ -124,8 +124,9 @@ impl TrellisDecoder {
             }
             after = Some(position);
         }
-        let bits = elements / columns * self.bypass_bits();
-        let (bypass, stream) = rest.split_at_checked(bits.div_ceil(8)).ok_or_else(short)?;
+        let bits = (elements / columns) as u64 * self.bypass_bits() as u64;
+        let bytes = usize::try_from(bits.div_ceil(8)).map_err(|_| short())?;
+        let (bypass, stream) = rest.split_at_checked(bytes).ok_or_else(short)?;
         let (bypass, stream) =
             (BitReader::new(bypass), rans::RansDecoder::new(stream, self.kernel)?);
         Ok(TrellisChunk { escapes, outliers, bypass, stream })

@@ -382,7 +382,8 @@ const SUBSPACE_ROWS: usize = 1 << 14;
 /// The largest number of rows that a basis is learned from: 64 for each column of a block, which is
 /// within 0.01 bits per weight of all rows, and at most about 10^11 multiplications.
 fn rows_for_basis(block: usize) -> usize {
-    (64 * block).min(50_000_000_000 / (block * block).max(1)).max(16 * block)
+    let affordable = 50_000_000_000 / (block as u64).pow(2).max(1);
+    (64 * block).min(usize::try_from(affordable).unwrap_or(usize::MAX)).max(16 * block)
 }
 
 /// Approximate bits of a stored number of the low-rank part.

@@ -84,6 +84,7 @@ pub(in super::super) struct Indices {
     /// At most `last`.
     pub(super) rows: Lanes<u32>,
     /// The last index of the table.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "kernels need it"))]
     pub(super) last: u32,
 }
 
