@@ -1,7 +1,7 @@
 //! The only place that maps files into memory.
 #![allow(unsafe_code)]
 
-use super::file_section::regular_file_length;
+use super::file_section::{FileSection, regular_file_length};
 use super::read_at::ReadAt;
 use memmap2::Mmap;
 use std::fs::File;
@@ -10,24 +10,32 @@ use std::ops::Range;
 use std::path::Path;
 
 /// A whole file mapped read-only.
-pub(crate) struct Map(Mmap);
+struct Map(Mmap);
 
-impl Map {
-    /// Maps the regular file at `path`.
-    ///
-    /// # Safety
-    /// The file must not be truncated or modified, by this process or another, as long as the map
-    /// exists.
-    ///
-    /// # Errors
-    /// Those of the operating system; `InvalidInput` if it is not a regular file.
-    pub(crate) unsafe fn open(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
-        regular_file_length(&file)?;
-        // SAFETY: the map is read-only, and the caller guarantees that the file does not change.
-        let map = unsafe { Mmap::map(&file)? };
-        Ok(Self(map))
-    }
+/// Maps the regular file at `path`. Where the system cannot map it, as on some network drives, in
+/// some FUSE file systems or in a small address space, the file is read by position instead.
+///
+/// # Safety
+/// The file must not be truncated or modified, by this process or another, as long as the source
+/// exists.
+///
+/// # Errors
+/// Those of opening the file; `InvalidInput` if it is not a regular file.
+pub(crate) unsafe fn map_or_read(path: &Path) -> io::Result<Box<dyn ReadAt>> {
+    // SAFETY: the map is read-only, and the caller guarantees that the file does not change.
+    map_or_read_by(path, |file| unsafe { Mmap::map(file) })
+}
+
+fn map_or_read_by(
+    path: &Path,
+    map: impl FnOnce(&File) -> io::Result<Mmap>,
+) -> io::Result<Box<dyn ReadAt>> {
+    let file = File::open(path)?;
+    let length = regular_file_length(&file)?;
+    Ok(match map(&file) {
+        Ok(map) => Box::new(Map(map)),
+        Err(_) => Box::new(FileSection::new(file, 0..length)),
+    })
 }
 
 impl ReadAt for Map {
@@ -54,9 +62,25 @@ mod tests {
         let path = directory.path().join("a");
         std::fs::write(&path, b"abc").unwrap();
         // SAFETY: nothing else opens the file.
-        let map = unsafe { Map::open(&path) }.unwrap();
+        let map = unsafe { map_or_read(&path) }.unwrap();
         assert_eq!((map.size(), map.in_memory()), (3, Some(&b"abc"[..])));
         assert_eq!(map.read_at(1..3, &mut Vec::new()).unwrap(), b"bc");
         assert!(map.read_at(1..4, &mut Vec::new()).is_err());
+        // SAFETY: nothing else opens the folder.
+        assert!(unsafe { map_or_read(directory.path()) }.is_err());
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_mapped_is_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a");
+        std::fs::write(&path, b"abc").unwrap();
+        let refuse = |_: &File| Err(io::ErrorKind::Unsupported.into());
+        let source = map_or_read_by(&path, refuse).unwrap();
+        assert_eq!((source.size(), source.in_memory()), (3, None));
+        assert_eq!(source.read_at(1..3, &mut Vec::new()).unwrap(), b"bc");
+        assert!(source.read_at(1..4, &mut Vec::new()).is_err());
+        let missing = map_or_read_by(&directory.path().join("b"), refuse);
+        assert_eq!(missing.err().unwrap().kind(), io::ErrorKind::NotFound);
     }
 }

@@ -13,5 +13,5 @@ pub(crate) use atomic::SealedFile;
 #[cfg(feature = "encode")]
 pub use atomic::write_file;
 pub use file_section::FileSection;
-pub(crate) use map::Map;
+pub(crate) use map::map_or_read;
 pub use read_at::ReadAt;

@@ -7,7 +7,7 @@ use super::stored_object::StoredObject;
 use super::tensor::Tensor;
 use crate::error::{Error, Result};
 use crate::format::{FORMAT_VERSION, ObjectKind};
-use crate::io::{FileSection, Map, ReadAt};
+use crate::io::{FileSection, ReadAt, map_or_read};
 use crate::limits::Limits;
 use rayon::prelude::*;
 use std::fmt;
@@ -20,7 +20,7 @@ use wildmatch::WildMatch;
 /// | constructor | source | tensor data |
 /// |---|---|---|
 /// | [`open`](Self::open) | a file | positioned reads |
-/// | [`map`](Self::map) (unsafe) | a file | memory map, no copies |
+/// | [`map`](Self::map) (unsafe) | a file | memory map, no copies; positioned reads where there is no map |
 /// | [`new`](Self::new) | bytes in memory | borrowed |
 /// | [`from_source`](Self::from_source) | any [`ReadAt`] | as the source provides them |
 ///
@@ -64,11 +64,15 @@ impl Reader<'static> {
     /// As [`open`](Self::open).
     pub fn open_with(path: impl AsRef<Path>, limits: Limits) -> Result<Self> {
         let path = path.as_ref();
-        Self::open_path(path, FileSection::open(path), limits)
+        let source = FileSection::open(path).map(|file| Box::new(file) as Box<dyn ReadAt>);
+        Self::open_path(path, source, limits)
     }
 
     /// Maps a file into memory and opens it. Tensors stored raw can be used without a copy
     /// ([`Tensor::as_raw`]).
+    ///
+    /// A file that the system cannot map, for example on a network drive, is read by position as
+    /// [`open`](Self::open) does. All methods then work, but `as_raw` returns `None`.
     ///
     /// # Safety
     /// The file must not be truncated or modified in place, by this process or another, while the
@@ -108,16 +112,16 @@ impl Reader<'static> {
     pub unsafe fn map_with(path: impl AsRef<Path>, limits: Limits) -> Result<Self> {
         let path = path.as_ref();
         // SAFETY: the caller guarantees that the file does not change.
-        Self::open_path(path, unsafe { Map::open(path) }, limits)
+        Self::open_path(path, unsafe { map_or_read(path) }, limits)
     }
 
     fn open_path(
         path: &Path,
-        source: std::io::Result<impl ReadAt + 'static>,
+        source: std::io::Result<Box<dyn ReadAt>>,
         limits: Limits,
     ) -> Result<Self> {
         let source = source.map_err(|error| Error::from(error).in_file(path))?;
-        let container = Container::open(Box::new(source), Some(path.to_owned()), limits);
+        let container = Container::open(source, Some(path.to_owned()), limits);
         container.map(|container| Self(Arc::new(container))).map_err(|error| error.in_file(path))
     }
 }
