@@ -120,13 +120,15 @@ mod tests {
     #[test]
     fn the_largest_sizes_do_not_overflow() {
         let limits = Limits { chunk_bytes: u64::MAX, ..Limits::tight() };
-        for chunk_elements in [1 << 28, u64::MAX] {
+        let largest = isize::MAX as u64;
+        for chunk_elements in [1 << 28, largest] {
             let shape = vec![u64::MAX];
             let geometry = Geometry::new(Dtype::U8, shape, chunk_elements, &limits).unwrap();
             assert_eq!(geometry.chunk_range(geometry.chunk_count() - 1).end, u64::MAX);
         }
-        let geometry = Geometry::new(Dtype::F4, vec![u64::MAX - 1], u64::MAX, &limits).unwrap();
-        assert_eq!(geometry.chunk_range(0), 0..u64::MAX / 2);
+        let geometry = Geometry::new(Dtype::F4, vec![2 * largest], u64::MAX, &limits).unwrap();
+        assert_eq!(geometry.chunk_range(0), 0..largest);
+        assert!(Geometry::new(Dtype::U8, vec![largest + 1], u64::MAX, &limits).is_err());
     }
 
     #[test]

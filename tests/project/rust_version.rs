@@ -1,6 +1,9 @@
 //! The `rust-version` of `Cargo.toml` is that of the crate and its dependencies, and no newer.
 
+use super::architecture::files;
 use serde_json::Value;
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 /// What the crate itself needs: AVX-512 is stable since 1.89, `if let` chains since 1.88. Functions of
@@ -17,6 +20,22 @@ fn run(command: &mut Command) -> String {
 fn rust_version(package: &Value) -> Option<[u64; 2]> {
     let mut parts = package["rust_version"].as_str()?.split('.').map(|part| part.parse().unwrap());
     Some([parts.next()?, parts.next().unwrap_or(0)])
+}
+
+/// Syntax that is newer, and that no lint finds: guards with `if let`, which are stable since 1.95.
+#[test]
+fn guards_of_matches_bind_nothing() {
+    for path in files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")) {
+        let text = fs::read_to_string(&path).unwrap();
+        for line in text.lines().map(|line| line.split("//").next().unwrap()) {
+            let binds = |(before, after): (&str, &str)| {
+                let guard = !before.contains("=>") && !before.contains('=') && after.contains("=>");
+                guard && !before.trim().is_empty()
+            };
+            let found = line.split_once(" if let ").is_some_and(binds);
+            assert!(!found, "{}: {line}", path.display());
+        }
+    }
 }
 
 #[test]

@@ -254,7 +254,8 @@ fn lossy_plan(
             let factor = step_factor(&std::iter::once((&plan, 1)), bits).unwrap_or(0.0);
             plan.step = (f64::from(plan.step).log2() + factor).exp2() as f32;
         }
-        TensorTarget::OutputNoise(share) if let Some((energy, weight)) = outputs => {
+        TensorTarget::OutputNoise(share) if outputs.is_some() => {
+            let (energy, weight) = outputs.unwrap_or_default();
             if calibrated.is_some_and(|calibrated| calibrated.is_transposed) {
                 return Err(Error::unsupported(
                     "a bound on the error of outputs of a matrix that is stored as inputs × outputs",

@@ -229,11 +229,13 @@ impl LossyArgs {
             (_, Some(bits), ..) => format!("at most {bits} bits per weight"),
             (_, _, Some(snr), _) => format!("an SNR of at least {snr} dB in every matrix"),
             (.., Some(error)) => format!("a relative error of at most {error} in every matrix"),
-            _ if let Some(error) = self.output_error => {
-                format!("a relative error of outputs of at most {error} in every matrix")
-            }
-            _ if !self.bits_for.is_empty() => "some tensors lossy".into(),
-            _ => "lossless".into(),
+            _ => match self.output_error {
+                Some(error) => {
+                    format!("a relative error of outputs of at most {error} in every matrix")
+                }
+                None if !self.bits_for.is_empty() => "some tensors lossy".into(),
+                None => "lossless".into(),
+            },
         }
     }
 }
