@@ -151,8 +151,8 @@ pub use arch::kernel;
 pub use codec::{Codec, Coding, ColumnScales, RowScales};
 #[cfg(feature = "convert")]
 pub use compare::{
-    CompareOptions, Comparison, Distortion, Inputs, OperatorDistortion, TensorComparison,
-    TotalComparison, compare,
+    CompareOptions, Comparison, Distortion, Inputs, NonFinite, OperatorDistortion,
+    TensorComparison, TotalComparison, compare,
 };
 pub use coordinates::{BlockTransform, Coordinates};
 pub use dtype::Dtype;

@@ -1,6 +1,6 @@
 //! Sums of squares, products and errors over the elements of two tensors.
 
-use super::results::Distortion;
+use super::results::{Distortion, NonFinite};
 use crate::dtype::Dtype;
 use crate::dtype::number::{is_number, to_f64};
 
@@ -17,6 +17,7 @@ pub(super) struct ErrorSums {
     /// ‖W − Ŵ‖².
     error: f64,
     largest_error: f64,
+    non_finite: NonFinite,
     /// Whether any byte differs.
     differ: bool,
 }
@@ -61,10 +62,14 @@ impl ErrorSums {
             for (at, (&a, &b)) in a_numbers.iter().zip(&b_numbers).enumerate() {
                 if in_range(a, b) {
                     block.add(a, b);
-                } else if a != b && !(a.is_nan() && b.is_nan() && same_bits(at)) {
+                    continue;
+                }
+                let differ = a != b && !(a.is_nan() && b.is_nan() && same_bits(at));
+                if differ {
                     block.error = f64::INFINITY;
                     block.largest_error = f64::INFINITY;
                 }
+                block.non_finite.count(a, b, differ);
             }
             sums = sums.merged(block);
         }
@@ -87,6 +92,7 @@ impl ErrorSums {
             product: self.product + next.product,
             error: self.error + next.error,
             largest_error: self.largest_error.max(next.largest_error),
+            non_finite: self.non_finite.merged(next.non_finite),
             differ: self.differ || next.differ,
         }
     }
@@ -94,6 +100,10 @@ impl ErrorSums {
     /// Whether all bytes are equal.
     pub(super) fn same_bytes(&self) -> bool {
         !self.differ
+    }
+
+    pub(super) fn non_finite(&self) -> NonFinite {
+        self.non_finite
     }
 
     /// Whether the error is infinite.

@@ -8,7 +8,8 @@ mod results;
 mod tensor_pair;
 
 pub use results::{
-    Comparison, Distortion, Inputs, OperatorDistortion, TensorComparison, TotalComparison,
+    Comparison, Distortion, Inputs, NonFinite, OperatorDistortion, TensorComparison,
+    TotalComparison,
 };
 
 use crate::convert::{ModelFile, ModelTensor, Progress, Reporter};
@@ -211,6 +212,7 @@ fn total(tensors: &[TensorComparison], sums: &[ErrorSums]) -> TotalComparison {
         weights: compared.fold(0, |sum: u64, tensor| sum.saturating_add(tensor.weights)),
         identical: tensors.iter().all(|tensor| tensor.identical),
         distortion: sums.map(|sums| sums.distortion()),
+        non_finite: sums.map(|sums| sums.non_finite()),
         operator: None,
     }
 }

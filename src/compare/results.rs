@@ -39,6 +39,8 @@ pub struct TensorComparison {
     /// The error of B. `None` if the tensors are not [`comparable`](Self::comparable), or for F4, F6
     /// and C64, of which only bytes are compared.
     pub distortion: Option<Distortion>,
+    /// The elements that are NaN or infinite; `None` where there is no distortion.
+    pub non_finite: Option<NonFinite>,
     /// The error of the outputs of B; `None` without inputs.
     pub operator: Option<OperatorDistortion>,
     /// The form of the inputs; `None` without inputs.
@@ -66,6 +68,8 @@ pub struct TotalComparison {
     pub identical: bool,
     /// The error of B over all tensors that have a distortion; `None` if there are none.
     pub distortion: Option<Distortion>,
+    /// The elements of these tensors that are NaN or infinite; `None` if there are none.
+    pub non_finite: Option<NonFinite>,
     /// The error of the outputs over all tensors that have inputs; `None` if there are none.
     /// Numerator and denominator are summed over tensors, so outputs with a large norm and tensors
     /// with many inputs have a large weight.
@@ -91,6 +95,48 @@ pub struct Distortion {
     pub max_abs_error: f64,
     /// The cosine similarity ⟨W, Ŵ⟩ ÷ (‖W‖ ‖Ŵ‖). 1 if both are zero; 0 if one is zero.
     pub cosine: f64,
+}
+
+/// The elements of two tensors that are NaN or infinite.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NonFinite {
+    /// Elements of A that are NaN.
+    pub nan_a: u64,
+    /// Elements of A that are infinite.
+    pub infinite_a: u64,
+    /// Elements of B that are NaN.
+    pub nan_b: u64,
+    /// Elements of B that are infinite.
+    pub infinite_b: u64,
+    /// Element pairs that differ, as [`Distortion`] defines it, and of which at least one is NaN or
+    /// infinite.
+    pub differing: u64,
+}
+
+impl NonFinite {
+    /// Whether there is such an element in A or B.
+    pub fn any(&self) -> bool {
+        self.nan_a + self.infinite_a + self.nan_b + self.infinite_b > 0
+    }
+
+    pub(super) fn count(&mut self, a: f64, b: f64, differ: bool) {
+        self.nan_a += u64::from(a.is_nan());
+        self.infinite_a += u64::from(a.is_infinite());
+        self.nan_b += u64::from(b.is_nan());
+        self.infinite_b += u64::from(b.is_infinite());
+        self.differing += u64::from(differ && !(a.is_finite() && b.is_finite()));
+    }
+
+    pub(super) fn merged(self, next: Self) -> Self {
+        Self {
+            nan_a: self.nan_a + next.nan_a,
+            infinite_a: self.infinite_a + next.infinite_a,
+            nan_b: self.nan_b + next.nan_b,
+            infinite_b: self.infinite_b + next.infinite_b,
+            differing: self.differing + next.differing,
+        }
+    }
 }
 
 /// The error of the outputs Ŵx of B relative to the outputs Wx of A, over given inputs x.

@@ -58,6 +58,7 @@ impl TensorPair<'_> {
             weights: a.elements(),
             identical: a.dtype == b.dtype && a.shape == b.shape && sums.same_bytes(),
             distortion: self.is_numeric().then(|| sums.distortion()),
+            non_finite: self.is_numeric().then(|| sums.non_finite()),
             operator: None,
             inputs: None,
             transposed: false,

@@ -40,6 +40,9 @@ fn json_has_all_errors() {
             "rel_error": 0.1, "snr_db": 20.0, "max_abs_error": 0.5,
             "cosine": report["tensors"][0]["cosine"], "inputs": null, "input_vectors": null,
             "transposed": false, "operator_rel_error": null, "operator_snr_db": null,
+            "non_finite": {
+                "nan_a": 0, "infinite_a": 0, "nan_b": 0, "infinite_b": 0, "differing": 0,
+            },
         })
     );
     let cosine = report["tensors"][0]["cosine"].as_f64().unwrap();
@@ -177,4 +180,35 @@ fn diagonals_are_counted() {
     assert_eq!(report["tensors"][1]["inputs"], "diagonal");
     assert_eq!(report["tensors"][1]["input_vectors"], Value::Null);
     assert_eq!(report["tensors"][1]["operator_rel_error"], report["tensors"][1]["rel_error"]);
+}
+
+#[test]
+fn nan_and_infinite_weights_are_counted() {
+    let folder = Folder(tempfile::tempdir().unwrap());
+    let model = |last| {
+        let values = [f32::NAN, f32::INFINITY, last, 1.0];
+        safetensors(&[f32_sample("w", &[4], &values), f32_sample("v", &[1], &[1.0])])
+    };
+    fs::write(folder.path("a"), model(1.0)).unwrap();
+    fs::write(folder.path("b"), model(f32::NEG_INFINITY)).unwrap();
+    let text =
+        |a, b| String::from_utf8(succeeded(&folder.run(&["compare", a, b])).to_vec()).unwrap();
+    let same = "A 1 NaN, 1 infinite; B 1 NaN, 1 infinite; all agree";
+    let needed = format!("weights that are NaN or infinite: {same}:\n  w: {same}\n");
+    assert!(text("a", "a").contains(&needed), "{}", text("a", "a"));
+    let differ = "  w: A 1 NaN, 1 infinite; B 1 NaN, 2 infinite; 1 differ\n";
+    assert!(text("a", "b").contains(differ), "{}", text("a", "b"));
+    let report = folder.run(&["compare", "a", "b", "--json"]);
+    let report: Value = serde_json::from_slice(succeeded(&report)).unwrap();
+    let counts = |nan_a, infinite_a, nan_b, infinite_b, differing| {
+        serde_json::json!({
+            "nan_a": nan_a, "infinite_a": infinite_a, "nan_b": nan_b, "infinite_b": infinite_b,
+            "differing": differing,
+        })
+    };
+    let tensors = report["tensors"].as_array().unwrap();
+    let of =
+        |name: &str| &tensors.iter().find(|tensor| tensor["name"] == name).unwrap()["non_finite"];
+    assert_eq!((of("v"), of("w")), (&counts(0, 0, 0, 0, 0), &counts(1, 1, 1, 2, 1)));
+    assert_eq!(report["total"]["non_finite"], counts(1, 1, 1, 2, 1));
 }

@@ -446,3 +446,33 @@ proptest! {
         prop_assert!(same.distortion.is_none_or(|d| numbers(Some(d)) == EQUAL));
     }
 }
+
+#[test]
+fn nan_and_infinite_elements_are_counted_on_each_side() {
+    let (nan, inf) = (f32::NAN, f32::INFINITY);
+    let counts = |a: Sample, b: Sample| {
+        let n = tensors(a, b).non_finite.unwrap();
+        [n.nan_a, n.infinite_a, n.nan_b, n.infinite_b, n.differing]
+    };
+    let pair = |a: &[f32], b: &[f32]| counts(f32_sample(a), f32_sample(b));
+    assert_eq!(pair(&[1.0, 2.0], &[1.0, 3.0]), [0; 5]);
+    assert_eq!(pair(&[nan, inf, -inf, 1.0], &[nan, inf, -inf, 2.0]), [1, 2, 1, 2, 0]);
+    assert_eq!(pair(&[nan, inf, -inf, 1.0], &[1.0, -inf, -inf, nan]), [1, 2, 1, 2, 3]);
+    // The same value with other bits, and huge numbers that are excluded from norms.
+    let other = f32::from_bits(nan.to_bits() | 1);
+    assert_eq!(pair(&[nan], &[other]), [1, 0, 1, 0, 1]);
+    assert_eq!(counts(f64_sample(&[1e300]), f64_sample(&[2e300])), [0; 5]);
+    assert_eq!(counts(f64_sample(&[f64::NAN]), f32_sample(&[other])), [1, 0, 1, 0, 0]);
+    // Of all pieces of a large tensor, and in total.
+    let many = |step: usize| {
+        let value = |i| if i % step == 0 { nan } else { 1.0 };
+        f32_sample(&(0..(1 << 20) + 10).map(value).collect::<Vec<_>>())
+    };
+    let [a, b] = [1 << 19, 1 << 20];
+    let comparison = compared(
+        &[many(a), common::f32_sample("v", &[1], &[inf])],
+        &[many(b), common::f32_sample("v", &[1], &[inf])],
+    );
+    let total = comparison.total.non_finite.unwrap();
+    assert_eq!((total.nan_a, total.nan_b, total.infinite_b, total.differing), (3, 2, 1, 1));
+}

@@ -27,11 +27,25 @@ pub fn to_text(analysis: &Analysis, each: bool) -> String {
         false => tables::curve(analysis).render(),
     };
     format!(
-        "{}\n{matrices}\n{curve}\n{}; bits per weight at an SNR of {} dB, with side information\n",
+        "{}\n{matrices}\n{curve}\n{}; bits per weight at an SNR of {} dB, with side information\n{}",
         tables::coordinates(&analysis.coordinates).render(),
         summary(analysis),
         analysis.snr_db,
+        not_finite(analysis),
     )
+}
+
+/// How many weights of matrices are NaN or infinite, and in which ones.
+fn not_finite(analysis: &Analysis) -> String {
+    let found = analysis.matrices.iter().filter(|matrix| matrix.not_finite > 0);
+    let lines = found.map(|matrix| {
+        format!("  {}: {}\n", matrix.name.escape_debug(), grouped(matrix.not_finite))
+    });
+    let lines: String = lines.collect();
+    match lines.is_empty() {
+        true => "no weight of a matrix is NaN or infinite\n".into(),
+        false => format!("weights of matrices that are NaN or infinite, taken as 0:\n{lines}"),
+    }
 }
 
 /// Why there are no results.

@@ -1,6 +1,6 @@
 //! `occ compare --json`.
 
-use occ::{Comparison, Distortion, Inputs, OperatorDistortion, TensorComparison};
+use occ::{Comparison, Distortion, Inputs, NonFinite, OperatorDistortion, TensorComparison};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -28,6 +28,7 @@ struct ComparedTensorJson<'c> {
     transposed: bool,
     #[serde(flatten)]
     errors: ErrorsJson,
+    non_finite: Option<NonFiniteJson>,
 }
 
 #[derive(Serialize)]
@@ -37,6 +38,16 @@ struct TotalJson {
     operator_weights: u64,
     #[serde(flatten)]
     errors: ErrorsJson,
+    non_finite: Option<NonFiniteJson>,
+}
+
+#[derive(Serialize)]
+struct NonFiniteJson {
+    nan_a: u64,
+    infinite_a: u64,
+    nan_b: u64,
+    infinite_b: u64,
+    differing: u64,
 }
 
 /// Infinite numbers become null in JSON.
@@ -61,6 +72,7 @@ impl<'c> ComparisonJson<'c> {
                 identical: total.identical,
                 operator_weights: operators.map(|tensor| tensor.weights).sum(),
                 errors: ErrorsJson::new(total.distortion, total.operator),
+                non_finite: total.non_finite.map(NonFiniteJson::from),
             },
             only_in_a: &comparison.only_in_a,
             only_in_b: &comparison.only_in_b,
@@ -92,6 +104,19 @@ impl<'c> ComparedTensorJson<'c> {
             input_vectors,
             transposed: tensor.transposed,
             errors: ErrorsJson::new(tensor.distortion, tensor.operator),
+            non_finite: tensor.non_finite.map(NonFiniteJson::from),
+        }
+    }
+}
+
+impl From<NonFinite> for NonFiniteJson {
+    fn from(n: NonFinite) -> Self {
+        Self {
+            nan_a: n.nan_a,
+            infinite_a: n.infinite_a,
+            nan_b: n.nan_b,
+            infinite_b: n.infinite_b,
+            differing: n.differing,
         }
     }
 }

@@ -2,17 +2,18 @@
 
 use crate::numbers::{counted, grouped, shape};
 use crate::table::{Align, Table};
-use occ::{Comparison, Distortion, Inputs, OperatorDistortion, TensorComparison};
+use occ::{Comparison, Distortion, Inputs, NonFinite, OperatorDistortion, TensorComparison};
 use std::path::Path;
 
 pub fn to_text(comparison: &Comparison, [a, b]: [&Path; 2], with_inputs: bool) -> String {
     let identical = comparison.tensors.iter().filter(|tensor| tensor.identical).count();
     format!(
-        "{}\n{}, {} weights; {} identical\n{}{}{}{}",
+        "{}\n{}, {} weights; {} identical\n{}{}{}{}{}",
         comparison_table(comparison, with_inputs).render(),
         counted(comparison.tensors.len() as u64, "tensor"),
         grouped(comparison.total.weights),
         grouped(identical as u64),
+        non_finite_notes(comparison),
         operator_notes(comparison, with_inputs),
         list("shape differs", comparison.tensors.iter().filter_map(shapes)),
         only_in(a, &comparison.only_in_a),
@@ -120,6 +121,28 @@ fn operator_notes(comparison: &Comparison, with_inputs: bool) -> String {
         list("square, interpreted as outputs × inputs", square.into_iter()),
         list("unused inputs", unused),
     )
+}
+
+/// How many weights are NaN or infinite in A and in B, and whether they agree.
+fn non_finite_notes(comparison: &Comparison) -> String {
+    let counts = |n: NonFinite| {
+        let side = |nan, infinite| format!("{} NaN, {} infinite", grouped(nan), grouped(infinite));
+        let (a, b) = (side(n.nan_a, n.infinite_a), side(n.nan_b, n.infinite_b));
+        let agree = match n.differing {
+            0 => "all agree".into(),
+            differing => format!("{} differ", grouped(differing)),
+        };
+        format!("A {a}; B {b}; {agree}")
+    };
+    let Some(total) = comparison.total.non_finite else { return String::new() };
+    if !total.any() {
+        return "no weight is NaN or infinite\n".into();
+    }
+    let tensors = comparison.tensors.iter().filter_map(|tensor| {
+        let counts = counts(tensor.non_finite.filter(NonFinite::any)?);
+        Some(format!("{}: {counts}", tensor.name.escape_debug()))
+    });
+    list(&format!("weights that are NaN or infinite: {}", counts(total)), tensors)
 }
 
 /// Three digits and an exponent.

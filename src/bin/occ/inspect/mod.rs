@@ -18,6 +18,9 @@ use occ::Reader;
 use std::path::PathBuf;
 
 /// List the tensors of an .occ file: dtype, shape, coordinates, size, error and the statistics used.
+///
+/// No weights are decoded, so none are counted: `occ compare FILE FILE` counts those that are NaN or
+/// infinite, and `occ analyze FILE` those of matrices.
 #[derive(Args)]
 pub struct InspectArgs {
     /// An .occ file
