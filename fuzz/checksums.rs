@@ -6,8 +6,6 @@ use occ::Dtype;
 use std::ops::Range;
 
 const HEADER_BYTES: usize = 64;
-const FRAME_HEAD_BYTES: usize = 32;
-const FRAME_FOOTER_BYTES: usize = 24;
 const TRAILER_BYTES: usize = 40;
 
 /// Fixes the checksums of header, frames, chunks, index and trailer.
@@ -22,25 +20,30 @@ pub fn fix_checksums(file: &mut [u8]) {
 
 /// Fixes the checksums of a frame and returns the offset of the next frame.
 fn frame(file: &mut [u8], start: usize) -> Option<usize> {
-    let head = file.get(start..start + FRAME_HEAD_BYTES)?;
-    let (contiguous, length) = (head[11] != 0, u32_at(head, 4)? as usize);
-    let header = start..start + length;
-    if !head.starts_with(b"FRAM") || length < FRAME_HEAD_BYTES + 4 || header.end > file.len() {
+    let mut at = start + 1;
+    let length = varint(file, &mut at)?;
+    let end = at.checked_add(usize::try_from(length).ok()?)?;
+    if file.get(start) != Some(&b'F') || end > file.len() {
         return None;
     }
-    let end = Sizes::read(&file[header.clone()]).and_then(|sizes| match contiguous {
-        true => contiguous_chunks(file, header.clone(), &sizes),
-        false => chunked_chunks(file, header.end, sizes.chunks),
+    let fields = at..end.checked_sub(4)?;
+    let sizes = Sizes::read(file.get(fields.clone())?);
+    let chunks_end = sizes.as_ref().and_then(|sizes| match sizes.layout {
+        1 => contiguous_chunks(file, fields, sizes),
+        _ => chunked_chunks(file, end, sizes.chunks),
     });
-    fix(file, start..header.end - 4, header.end - 4);
-    let footer = end?;
-    let crc = footer + FRAME_FOOTER_BYTES - 4;
-    fix(file, footer..crc, crc);
-    Some(footer + FRAME_FOOTER_BYTES)
+    fix(file, start..end - 4, end - 4);
+    let (footer, layout) = (chunks_end?, sizes?.layout);
+    if layout == 2 {
+        fix(file, footer..footer + 20, footer + 20);
+    }
+    let length = [4, 0, 24].get(usize::from(layout))?;
+    Some(footer + length)
 }
 
 /// Number and sizes of the chunks of a frame, from its header.
 struct Sizes {
+    layout: u8,
     chunks: u64,
     /// Decoded bytes of every chunk except the last.
     chunk_bytes: u64,
@@ -48,17 +51,23 @@ struct Sizes {
 }
 
 impl Sizes {
-    fn read(header: &[u8]) -> Option<Self> {
-        let dtype = Dtype::from_id(header[9])?;
-        let rank = u16::from_le_bytes([header[12], header[13]]).into();
-        let chunk_elements = u64_at(header, 24).filter(|&elements| elements > 0)?;
-        let dimension = |number: usize| u64_at(header, FRAME_HEAD_BYTES + 8 * number);
-        let shape = (0..rank).map(dimension).collect::<Option<Vec<u64>>>()?;
+    /// Reads the fields from the kind on.
+    fn read(fields: &[u8]) -> Option<Self> {
+        let &[_, dtype, _, layout, ..] = fields else { return None };
+        let (dtype, mut at) = (Dtype::from_id(dtype)?, 4);
+        let rank = varint(fields, &mut at)?;
+        let mut number = || varint(fields, &mut at);
+        let shape = (0..rank).map(|_| number()).collect::<Option<Vec<u64>>>()?;
         let elements = match shape.contains(&0) {
             true => 0,
             false => shape.iter().try_fold(1u64, |product, &size| product.checked_mul(size))?,
         };
+        let chunk_elements = match number()? {
+            0 => elements.max(1),
+            several => several,
+        };
         Some(Self {
+            layout,
             chunks: elements.div_ceil(chunk_elements),
             chunk_bytes: dtype.byte_len(chunk_elements.min(elements))?,
             decoded_bytes: dtype.byte_len(elements)?,
@@ -76,19 +85,20 @@ fn chunked_chunks(file: &mut [u8], mut start: usize, chunks: u64) -> Option<usiz
     Some(start)
 }
 
-fn contiguous_chunks(file: &mut [u8], header: Range<usize>, sizes: &Sizes) -> Option<usize> {
-    if sizes.chunks == 0 {
-        return Some(header.end);
-    }
-    let start = header.end.next_multiple_of(1 << file[12].min(16));
+/// `fields` are those of the frame header, without its CRC.
+fn contiguous_chunks(file: &mut [u8], fields: Range<usize>, sizes: &Sizes) -> Option<usize> {
+    let header_end = fields.end + 4;
+    let alignment = if sizes.decoded_bytes < 4096 { 1 } else { 1 << file[12].min(16) };
+    let start = header_end.next_multiple_of(alignment);
     let end = start.checked_add(usize::try_from(sizes.decoded_bytes).ok()?)?;
+    if sizes.chunks == 0 {
+        return Some(end);
+    }
     let payload = file.get(start..end)?;
     let chunks = payload.chunks(sizes.chunk_bytes as usize);
     let crcs: Vec<u32> = chunks.map(|chunk| crc32(&[chunk])).collect();
-    let decoded = crc32(&[payload]);
-    put(file, end, decoded);
-    let table = (header.end - 4).checked_sub(4 * crcs.len())?;
-    if table >= header.start + FRAME_HEAD_BYTES {
+    let table = fields.end.checked_sub(4 * crcs.len())?;
+    if table >= fields.start + 4 {
         crcs.iter().enumerate().for_each(|(chunk, &crc)| put(file, table + 4 * chunk, crc));
     }
     Some(end)
@@ -100,6 +110,20 @@ fn trailer(file: &mut [u8]) -> Option<()> {
     fix(file, index..index.checked_add(u64_at(file, start + 8)? as usize)?, start + 24);
     fix(file, start..start + 28, start + 28);
     Some(())
+}
+
+/// The integer of variable length at `at`, which moves behind it.
+fn varint(bytes: &[u8], at: &mut usize) -> Option<u64> {
+    let mut value = 0;
+    for shift in (0..64).step_by(7) {
+        let byte = *bytes.get(*at)?;
+        *at += 1;
+        value |= u64::from(byte & 127) << shift;
+        if byte < 128 {
+            return Some(value);
+        }
+    }
+    None
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {

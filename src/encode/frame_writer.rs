@@ -53,6 +53,11 @@ impl<'w> FrameWriter<'w> {
         &self.path
     }
 
+    /// Bytes by which the next object lengthens the file, without what each chunk adds.
+    pub(super) fn object_overhead(&self, header: &FrameHeader) -> Result<u64> {
+        self.file.object_overhead(header)
+    }
+
     /// The length of the file if it ended here, index and trailer included.
     pub(super) fn finished_length(&self) -> u64 {
         self.file.finished_length()

@@ -6,9 +6,7 @@ use super::source::{TensorSource, invalid};
 use super::{chunk_size, statistics};
 use crate::codec::{Codec, EncodedChunk, Encoder, SquaredError};
 use crate::error::{Error, Result};
-use crate::format::{
-    CHUNK_OVERHEAD, FrameHeader, Geometry, Object, PayloadLayout, object_overhead,
-};
+use crate::format::{CHUNK_OVERHEAD, FrameHeader, Geometry, Object, PayloadLayout};
 use crate::parallel;
 
 /// A tensor with its division into chunks and the encoder of these.
@@ -22,7 +20,7 @@ pub(super) struct EncodeJob<'s> {
 
 /// The result of encoding all chunks.
 pub(super) struct Measured {
-    /// Bytes of the frame and of its index entry.
+    /// Bytes of all chunks, and what each of them adds to the file outside of the frame header.
     pub(super) bytes: u64,
     pub(super) error: SquaredError,
     /// The error of outputs, if the encoder measures it.
@@ -65,7 +63,8 @@ impl<'s> EncodeJob<'s> {
         // The checksums of raw chunks are those of their decoded bytes, which are known already.
         let (layout, chunk_crcs) = match codec {
             Codec::Raw => (PayloadLayout::Contiguous, self.crcs.clone()),
-            Codec::Planes | Codec::Trellis => (PayloadLayout::Chunked, Vec::new()),
+            Codec::Planes => (PayloadLayout::Chunked, Vec::new()),
+            Codec::Trellis => (PayloadLayout::ChunkedLossy, Vec::new()),
         };
         let (kind, name) = (self.source.kind(), self.source.name.to_owned());
         let object = Object::new(kind, name, self.geometry.clone(), codec.id(), layout);
@@ -103,15 +102,16 @@ impl<'s> EncodeJob<'s> {
 
     /// Encodes all chunks without keeping them.
     pub(super) fn measure(&self, buffers: &BufferPool) -> Result<Measured> {
-        let frame = object_overhead(self.source.shape.len(), self.source.name.len());
-        let mut bytes = frame + self.encoder.parameters().len() as u64;
+        // The checksums of contiguous chunks are in the frame header.
+        let overhead = if self.encoder.codec() == Codec::Raw { 0 } else { CHUNK_OVERHEAD };
+        let mut bytes = 0;
         let (mut error, mut output_error) = (SquaredError::default(), SquaredError::default());
         let chunks = (0..self.geometry.chunk_count()).map(Ok);
         parallel::ordered(
             chunks,
             |number| self.encode(number, buffers),
             |encoded| {
-                bytes += encoded.bytes.len() as u64 + CHUNK_OVERHEAD;
+                bytes += encoded.bytes.len() as u64 + overhead;
                 error.add(encoded.squared_error);
                 output_error.add(encoded.output_error);
                 buffers.recycle(encoded);
@@ -119,5 +119,73 @@ impl<'s> EncodeJob<'s> {
             },
         )?;
         Ok(Measured { bytes, error, output_error })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dtype::Dtype;
+    use crate::encode::frame_writer::{FrameWriter, Output};
+    use crate::encode::lossy_tensor::LossyTensor;
+    use crate::encode::{Encoding, Plan};
+    use crate::format::{Header, OverheadCounter};
+    use std::path::Path;
+
+    fn noise(seed: u64, count: usize) -> Vec<u8> {
+        let mut random = fastrand::Rng::with_seed(seed);
+        std::iter::repeat_with(|| random.u8(..)).take(count).collect()
+    }
+
+    /// Rate control relies on the size of a frame before it is written.
+    #[test]
+    fn the_size_of_a_frame_is_known_before_it_is_written() {
+        let options = WriteOptions { chunk_elements: 600, ..WriteOptions::default() };
+        let floats: Vec<u8> =
+            (0..64 * 200).flat_map(|i| (i as f32 * 0.7).sin().to_le_bytes()).collect();
+        let cases: [(&str, Dtype, &[usize], Vec<u8>); 9] = [
+            ("layers.0.norm", Dtype::U8, &[5], noise(1, 5)),
+            ("layers.1.norm", Dtype::U8, &[5], noise(2, 5)),
+            ("layers.1.empty", Dtype::F32, &[0, 7], vec![]),
+            ("layers.1.table", Dtype::U8, &[100, 100], noise(3, 10_000)),
+            ("layers.1.zeros", Dtype::F64, &[2000], vec![0; 16_000]),
+            ("layers.1.weight", Dtype::F32, &[64, 200], floats.clone()),
+            ("layers.2.weight", Dtype::F32, &[64, 200], floats.clone()),
+            ("layers.2.scalar", Dtype::F32, &[], vec![1, 2, 3, 4]),
+            ("layers.2.table", Dtype::U8, &[4096], noise(4, 4096)),
+        ];
+        let mut file = Vec::new();
+        let header = Header::new(128).unwrap();
+        let output = Output::Stream(Box::new(&mut file));
+        let mut writer = FrameWriter::new(output, Path::new("file"), header).unwrap();
+        let (mut counter, buffers) = (OverheadCounter::default(), BufferPool::default());
+        let mut padded = 0;
+        for (name, dtype, shape, bytes) in &cases {
+            let source = TensorSource::new(name, *dtype, shape, bytes);
+            let job = if name.ends_with("weight") {
+                let plan = Plan::of(&source, &Encoding::snr(20.0)).unwrap();
+                let lossy = plan.lossy.as_ref().unwrap();
+                let tensor = LossyTensor::new(source, lossy, &plan.learned, &options).unwrap();
+                tensor.unwrap().job(lossy.step).unwrap()
+            } else {
+                EncodeJob::lossless(source, &options).unwrap()
+            };
+            let (header, before) = (job.header().unwrap(), writer.finished_length());
+            let overhead = writer.object_overhead(&header).unwrap();
+            let measured = job.measure(&buffers).unwrap().bytes;
+            let padding = overhead - counter.next(&header).unwrap();
+            assert!(padding < if header.object.is_aligned() { 128 } else { 1 }, "{name}");
+            padded += usize::from(padding > 0);
+            writer.begin(header).unwrap();
+            for number in 0..job.geometry().chunk_count() {
+                writer.chunk(&job.encode(number, &buffers).unwrap()).unwrap();
+            }
+            writer.end(SquaredError::default()).unwrap();
+            assert_eq!(writer.finished_length() - before, overhead + measured, "{name}");
+        }
+        assert!(padded > 0);
+        let expected = writer.finished_length();
+        assert_eq!(writer.finish().unwrap(), expected);
+        assert_eq!(file.len() as u64, expected);
     }
 }

@@ -9,7 +9,7 @@ use super::source::TensorSource;
 use crate::codec::trellis::{Candidate, Effort, Sensitivity, TransformSearch, WriterNotes};
 use crate::codec::{Encoder, SquaredError};
 use crate::error::{Error, Result};
-use crate::format::Geometry;
+use crate::format::{FrameHeader, Geometry};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -154,7 +154,8 @@ impl<'s> LossyTensor<'s> {
 
     /// The tensor at a step at which it takes an allowed number of bytes, or fewer if no step is
     /// found: false position from the step of the plan on, alternating with bisection once there are
-    /// steps on both sides.
+    /// steps on both sides. `overhead` is the number of bytes that a frame of this header adds to the
+    /// file besides its chunks.
     ///
     /// # Errors
     /// `InvalidArgument` when it takes more bytes at all steps.
@@ -162,6 +163,7 @@ impl<'s> LossyTensor<'s> {
         &self,
         plan: &LossyPlan,
         allowed: RangeInclusive<u64>,
+        overhead: impl Fn(&FrameHeader) -> Result<u64>,
         buffers: &BufferPool,
     ) -> Result<EncodeJob<'s>> {
         let most = *allowed.end() as f64;
@@ -173,7 +175,8 @@ impl<'s> LossyTensor<'s> {
         let most_saved = self.geometry.elements() as f64 / 8.0;
         let mut previous = None;
         for attempt in 0..SIZE_ATTEMPTS {
-            let Measured { bytes, .. } = self.job(at.exp2() as f32)?.measure(buffers)?;
+            let job = self.job(at.exp2() as f32)?;
+            let bytes = overhead(&job.header()?)? + job.measure(buffers)?.bytes;
             let point = (at, bytes as f64);
             if bytes > *allowed.end() {
                 above = Some(point);

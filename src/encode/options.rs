@@ -10,8 +10,8 @@
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WriteOptions {
-    /// Raw tensors start at multiples of this many bytes: a power of two up to 65,536 (default
-    /// 256).
+    /// Raw tensors of at least 4096 bytes start at multiples of this many bytes: a power of two up to
+    /// 65,536 (default 256).
     pub alignment: u32,
     /// The approximate number of elements in a chunk (default 262,144), rounded to whole rows where
     /// rows are shorter. Smaller chunks cost more bytes and give finer random access. No chunk

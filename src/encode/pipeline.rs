@@ -121,7 +121,8 @@ pub(super) fn write_sources<'s>(
                         let before = frames.writer.finished_length();
                         let bytes = |length: &u64| length.saturating_sub(before);
                         let allowed = bytes(length.start())..=bytes(length.end());
-                        let job = tensor.job_within(&plan, allowed, buffers);
+                        let overhead = |header: &_| frames.writer.object_overhead(header);
+                        let job = tensor.job_within(&plan, allowed, overhead, buffers);
                         job.map_err(|error| tensor.source().locate(error))?
                     }
                 };

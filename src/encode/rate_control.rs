@@ -1,6 +1,7 @@
 //! Distribution of a budget over tensors, when they are planned and while they are written.
 
 use super::plan::{LossyPlan, TensorPlan};
+use crate::format::{MAX_DEFAULT_PADDING, MIN_ALIGNED_BYTES};
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 
@@ -130,11 +131,17 @@ struct FixedBytes {
 }
 
 impl FixedBytes {
-    /// The reserve is a thousandth of the estimated size, and the largest padding of a raw payload.
+    /// The reserve is a thousandth of the estimated size, what the estimate of a frame header may
+    /// lack, and the largest padding before a raw payload.
     fn of(tensor: &TensorPlan) -> Self {
-        Self { bytes: tensor.bytes, reserve: tensor.bytes / 1000 + 255 }
+        let bytes = tensor.bytes;
+        let padding = if bytes < MIN_ALIGNED_BYTES { 0 } else { MAX_DEFAULT_PADDING };
+        Self { bytes, reserve: bytes / 1000 + HEADER_RESERVE + padding }
     }
 }
+
+/// Bytes that the estimate of a frame header may lack.
+const HEADER_RESERVE: u64 = 8;
 
 /// A tensor that is decided.
 struct Decided {

@@ -1,16 +1,18 @@
 //! The header and the footer of a frame.
 
 use super::geometry::Geometry;
-use super::layout::{CRC_BYTES, FRAME_TAG, FrameFooter, FrameHead};
+use super::layout::{CRC_BYTES, FRAME_TAG, LossyFooter, MAX_SHARED_BYTES};
 use super::object::{Object, ObjectKind, PayloadLayout};
+use super::varint;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::limits::Limits;
-use zerocopy::little_endian::{U32, U64};
+use zerocopy::little_endian::U32;
 use zerocopy::{FromBytes, IntoBytes};
 
-/// Bytes at the start of a frame that contain the length of its header.
-pub(crate) const PREFIX_BYTES: usize = 8;
+/// Bytes at the start of a frame that contain the length of its header. Every frame and every index
+/// has more.
+pub(crate) const PREFIX_BYTES: usize = 6;
 
 /// An object and the parameters for decoding its chunks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,101 +24,123 @@ pub(crate) struct FrameHeader {
     pub(crate) chunk_crcs: Vec<u32>,
 }
 
-/// The length of the frame header that starts with these 8 bytes.
+/// The length of the frame header that starts with these bytes.
 ///
 /// # Errors
 /// `Corrupt` or `LimitExceeded`.
 pub(crate) fn header_length(prefix: &[u8; PREFIX_BYTES], limits: &Limits) -> Result<usize> {
-    let [tag @ .., l0, l1, l2, l3] = *prefix;
-    if tag != FRAME_TAG {
+    let [tag, length @ ..] = prefix;
+    if *tag != FRAME_TAG {
         return Err(Error::corrupt("file: neither a frame nor the index"));
     }
-    let length = u32::from_le_bytes([l0, l1, l2, l3]);
-    if (length as usize) < size_of::<FrameHead>() + CRC_BYTES {
-        return Err(Error::corrupt("frame header: too short"));
-    }
-    Error::check_limit("a frame header", length.into(), limits.frame_header_bytes)?;
-    Ok(length as usize)
+    let (length, rest) = varint::take(length)
+        .filter(|&(length, _)| length <= u32::MAX.into())
+        .ok_or_else(|| Error::corrupt("frame header: bad length"))?;
+    Error::check_limit("a frame header", length, limits.frame_header_bytes)?;
+    Ok(PREFIX_BYTES - rest.len() + length as usize)
 }
 
 impl FrameHeader {
-    /// Bytes of the header.
-    pub(crate) fn length(&self) -> usize {
-        size_of::<FrameHead>()
-            + size_of_val(self.object.geometry.shape())
+    /// Bytes in memory, approximately.
+    pub(crate) fn memory(&self) -> usize {
+        size_of_val(self.object.geometry.shape())
             + self.object.name.len()
             + self.parameters.len()
-            + self.chunk_crcs.len() * CRC_BYTES
-            + CRC_BYTES
+            + size_of_val(&self.chunk_crcs[..])
     }
 
+    /// The bytes of the header after a frame whose object is named `before`.
+    ///
     /// # Errors
     /// `InvalidArgument` if the header exceeds 4 GiB or the rank 65,535.
-    pub(crate) fn to_bytes(&self) -> Result<Vec<u8>> {
+    pub(crate) fn to_bytes(&self, before: &str) -> Result<Vec<u8>> {
         let object = &self.object;
+        let (geometry, name) = (&object.geometry, object.name.as_bytes());
         let too_long = |_| Error::invalid("frame header: name, shape or parameters too long");
-        let length = self.length();
-        let head = FrameHead {
-            tag: FRAME_TAG,
-            header_length: u32::try_from(length).map_err(too_long)?.into(),
-            kind: object.kind as u8,
-            dtype: object.geometry.dtype().id(),
-            codec: object.codec,
-            layout: object.layout as u8,
-            rank: u16::try_from(object.geometry.shape().len()).map_err(too_long)?.into(),
-            reserved: 0.into(),
-            name_length: u32::try_from(object.name.len()).map_err(too_long)?.into(),
-            parameters_length: u32::try_from(self.parameters.len()).map_err(too_long)?.into(),
-            chunk_elements: object.geometry.chunk_elements().into(),
-        };
-        let mut out = Vec::with_capacity(length);
-        out.extend_from_slice(head.as_bytes());
-        out.extend(object.geometry.shape().iter().flat_map(|size| size.to_le_bytes()));
-        out.extend_from_slice(object.name.as_bytes());
-        out.extend_from_slice(&self.parameters);
-        out.extend(self.chunk_crcs.iter().flat_map(|crc| crc.to_le_bytes()));
+        u16::try_from(geometry.shape().len()).map_err(too_long)?;
+        let (kind, layout) = (object.kind as u8, object.layout as u8);
+        let mut body = vec![kind, geometry.dtype().id(), object.codec, layout];
+        varint::put(&mut body, geometry.shape().len() as u64);
+        geometry.shape().iter().for_each(|&size| varint::put(&mut body, size));
+        varint::put(&mut body, geometry.stored_chunk_elements());
+        let both = name.iter().zip(before.as_bytes()).take(MAX_SHARED_BYTES);
+        let shared = both.take_while(|(a, b)| a == b).count();
+        body.push(shared as u8);
+        varint::put(&mut body, (name.len() - shared) as u64);
+        body.extend_from_slice(&name[shared..]);
+        varint::put(&mut body, self.parameters.len() as u64);
+        body.extend_from_slice(&self.parameters);
+        body.extend(self.chunk_crcs.iter().flat_map(|crc| crc.to_le_bytes()));
+        let length = u32::try_from(body.len() + CRC_BYTES).map_err(too_long)?;
+        let mut out = vec![FRAME_TAG];
+        varint::put(&mut out, length.into());
+        out.extend_from_slice(&body);
         out.extend(crc32fast::hash(&out).to_le_bytes());
         Ok(out)
     }
 
-    /// Reads a whole frame header, whose length is that of [`header_length`].
+    /// Reads a whole frame header, whose length is that of [`header_length`]. `before` is the name
+    /// of the object of the preceding frame, or any other name that starts like this object's.
     ///
     /// # Errors
     /// `ChecksumMismatch`, `Corrupt`, `Unsupported` or `LimitExceeded`.
-    pub(crate) fn parse(bytes: &[u8], limits: &Limits) -> Result<Self> {
-        let mismatch = || Error::corrupt("frame header: length does not match its parts");
+    pub(crate) fn parse(bytes: &[u8], before: &str, limits: &Limits) -> Result<Self> {
         let (covered, crc) = bytes.split_last_chunk().ok_or_else(mismatch)?;
         Error::check_crc(u32::from_le_bytes(*crc), crc32fast::hash(covered))?;
-        let (head, rest) = FrameHead::read_from_prefix(covered).map_err(|_| mismatch())?;
-        let (shape, rest) = <[U64]>::ref_from_prefix_with_elems(rest, head.rank.get().into())
-            .map_err(|_| mismatch())?;
-        let name_length = head.name_length.get() as usize;
-        let (name, rest) = rest.split_at_checked(name_length).ok_or_else(mismatch)?;
-        let parameters_length = head.parameters_length.get() as usize;
-        let (parameters, rest) = rest.split_at_checked(parameters_length).ok_or_else(mismatch)?;
-        let chunk_crcs = <[U32]>::ref_from_bytes(rest).map_err(|_| mismatch())?;
-        if head.reserved != 0 {
-            return Err(Error::corrupt("frame header: reserved bytes are not zero"));
-        }
-        let object = object_from_parts(
-            [head.kind, head.dtype, head.codec, head.layout],
-            name,
-            shape,
-            head.chunk_elements.get(),
-            limits,
-        )?;
-        let crcs_expected = match object.layout {
-            PayloadLayout::Chunked => 0,
-            PayloadLayout::Contiguous => object.geometry.chunk_count(),
+        let mut fields = Fields(covered);
+        fields.bytes(1)?;
+        fields.number()?;
+        let ids = *fields.bytes(4)?.first_chunk().ok_or_else(mismatch)?;
+        let rank = u16::try_from(fields.number()?)
+            .map_err(|_| Error::corrupt("frame header: more than 65,535 dimensions"))?;
+        let shape = (0..rank).map(|_| fields.number()).collect::<Result<Vec<u64>>>()?;
+        let chunk_elements = fields.number()?;
+        let name = fields.name(before)?;
+        let length = fields.number()?;
+        let parameters = fields.bytes(length)?.to_vec();
+        let chunk_crcs = <[U32]>::ref_from_bytes(fields.0).map_err(|_| mismatch())?;
+        let object = object_from_parts(ids, &name, shape, chunk_elements, limits)?;
+        let crcs_expected = match object.layout.is_contiguous() {
+            true => object.geometry.chunk_count(),
+            false => 0,
         };
         if chunk_crcs.len() as u64 != crcs_expected {
             return Err(mismatch().in_tensor(&object.name));
         }
-        Ok(Self {
-            object,
-            parameters: parameters.to_vec(),
-            chunk_crcs: chunk_crcs.iter().map(|crc| crc.get()).collect(),
-        })
+        let chunk_crcs = chunk_crcs.iter().map(|crc| crc.get()).collect();
+        Ok(Self { object, parameters, chunk_crcs })
+    }
+}
+
+fn mismatch() -> Error {
+    Error::corrupt("frame header: length does not match its parts")
+}
+
+/// The fields of a frame header that have not been read.
+struct Fields<'a>(&'a [u8]);
+
+impl<'a> Fields<'a> {
+    fn bytes(&mut self, length: u64) -> Result<&'a [u8]> {
+        let length = usize::try_from(length).map_err(|_| mismatch())?;
+        let (taken, rest) = self.0.split_at_checked(length).ok_or_else(mismatch)?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    fn number(&mut self) -> Result<u64> {
+        let bad = || Error::corrupt("frame header: bad number");
+        let (number, rest) = varint::take(self.0).ok_or_else(bad)?;
+        self.0 = rest;
+        Ok(number)
+    }
+
+    /// A name, which may start like the name `before`.
+    fn name(&mut self, before: &str) -> Result<Vec<u8>> {
+        let shared = usize::from(self.bytes(1)?[0]);
+        let length = self.number()?;
+        let start = before.as_bytes().get(..shared);
+        let start = start.ok_or_else(|| Error::corrupt("name: the name before is too short"))?;
+        Ok([start, self.bytes(length)?].concat())
     }
 }
 
@@ -132,30 +156,63 @@ pub(crate) struct Footer {
 }
 
 impl Footer {
-    pub(crate) const BYTES: usize = size_of::<FrameFooter>();
-
-    pub(crate) fn to_bytes(self) -> [u8; Self::BYTES] {
-        let mut footer = FrameFooter {
-            decoded_crc: self.decoded_crc.into(),
-            signal: self.signal.into(),
-            noise: self.noise.into(),
-            crc: 0.into(),
-        };
-        footer.crc = crc32fast::hash(&footer.as_bytes()[..Self::BYTES - CRC_BYTES]).into();
-        zerocopy::transmute!(footer)
+    /// The length of the footer.
+    pub(crate) fn length(layout: PayloadLayout) -> usize {
+        match layout {
+            PayloadLayout::Contiguous => 0,
+            PayloadLayout::Chunked => CRC_BYTES,
+            PayloadLayout::ChunkedLossy => size_of::<LossyFooter>(),
+        }
     }
 
+    pub(crate) fn to_bytes(self, layout: PayloadLayout) -> Vec<u8> {
+        match layout {
+            PayloadLayout::Contiguous => Vec::new(),
+            PayloadLayout::Chunked => self.decoded_crc.to_le_bytes().to_vec(),
+            PayloadLayout::ChunkedLossy => {
+                let mut footer = LossyFooter {
+                    decoded_crc: self.decoded_crc.into(),
+                    signal: self.signal.into(),
+                    noise: self.noise.into(),
+                    crc: 0.into(),
+                };
+                footer.crc = footer.computed_crc().into();
+                footer.as_bytes().to_vec()
+            }
+        }
+    }
+
+    /// Reads the footer of a frame from `bytes`, which have its length.
+    ///
     /// # Errors
     /// `ChecksumMismatch`; `Corrupt` for sums of squares that are negative or not finite.
-    pub(crate) fn parse(bytes: &[u8; Self::BYTES]) -> Result<Self> {
-        let footer: FrameFooter = zerocopy::transmute!(*bytes);
-        Error::check_crc(footer.crc.get(), crc32fast::hash(&bytes[..Self::BYTES - CRC_BYTES]))?;
-        let (signal, noise) = (footer.signal.get(), footer.noise.get());
-        let possible = |sum: f64| sum.is_finite() && sum.is_sign_positive();
-        if !(possible(signal) && possible(noise)) {
-            return Err(Error::corrupt("frame footer: sum of squares is negative or not finite"));
-        }
-        Ok(Self { decoded_crc: footer.decoded_crc.get(), signal, noise })
+    pub(crate) fn parse(bytes: &[u8], header: &FrameHeader) -> Result<Self> {
+        let decoded_crc = match header.object.layout {
+            PayloadLayout::Contiguous => {
+                header.object.geometry.combine_crcs(header.chunk_crcs.iter().copied())
+            }
+            PayloadLayout::Chunked => {
+                U32::read_from_bytes(bytes).map_err(|_| Error::truncated())?.get()
+            }
+            PayloadLayout::ChunkedLossy => {
+                let footer = LossyFooter::read_from_bytes(bytes).map_err(|_| Error::truncated())?;
+                Error::check_crc(footer.crc.get(), footer.computed_crc())?;
+                let (signal, noise) = (footer.signal.get(), footer.noise.get());
+                let possible = |sum: f64| sum.is_finite() && sum.is_sign_positive();
+                if !(possible(signal) && possible(noise)) {
+                    let what = "frame footer: sum of squares is negative or not finite";
+                    return Err(Error::corrupt(what));
+                }
+                return Ok(Self { decoded_crc: footer.decoded_crc.get(), signal, noise });
+            }
+        };
+        Ok(Self { decoded_crc, ..Self::default() })
+    }
+}
+
+impl LossyFooter {
+    fn computed_crc(&self) -> u32 {
+        crc32fast::hash(&self.as_bytes()[..size_of::<Self>() - CRC_BYTES])
     }
 }
 
@@ -163,7 +220,7 @@ impl Footer {
 pub(super) fn object_from_parts(
     ids: [u8; 4],
     name: &[u8],
-    shape: &[U64],
+    shape: Vec<u64>,
     chunk_elements: u64,
     limits: &Limits,
 ) -> Result<Object> {
@@ -172,8 +229,7 @@ pub(super) fn object_from_parts(
     let object = || {
         let known = Dtype::from_id(dtype);
         let dtype = known.ok_or_else(|| Error::unsupported(format!("dtype {dtype}")))?;
-        let shape = shape.iter().map(|size| size.get()).collect();
-        let geometry = Geometry::new(dtype, shape, chunk_elements, limits)?;
+        let geometry = Geometry::from_stored(dtype, shape, chunk_elements, limits)?;
         Object::new(
             ObjectKind::from_id(kind)?,
             name.to_owned(),
@@ -200,23 +256,39 @@ mod tests {
         for frame in
             [header(PayloadLayout::Chunked, vec![]), header(PayloadLayout::Contiguous, vec![7, 8])]
         {
-            let bytes = frame.to_bytes().unwrap();
-            let prefix = bytes.first_chunk().unwrap();
-            assert_eq!(header_length(prefix, &Limits::tight()).unwrap(), bytes.len());
-            assert_eq!(FrameHeader::parse(&bytes, &Limits::tight()).unwrap(), frame);
+            for before in ["", "v", "w", "wè", "wé", "wé.b"] {
+                let bytes = frame.to_bytes(before).unwrap();
+                let prefix = bytes.first_chunk().unwrap();
+                assert_eq!(header_length(prefix, &Limits::tight()).unwrap(), bytes.len());
+                for before in [before, "wé"] {
+                    let parsed = FrameHeader::parse(&bytes, before, &Limits::tight());
+                    assert_eq!(parsed.unwrap(), frame);
+                }
+            }
         }
     }
 
     #[test]
+    fn names_share_the_start_of_the_name_before() {
+        let frame = header(PayloadLayout::Chunked, vec![]);
+        let length = |before| frame.to_bytes(before).unwrap().len();
+        // Two letters in UTF-8 may share their first byte.
+        assert_eq!(["", "w", "wè", "wé"].map(length), [23, 22, 21, 20]);
+        let bytes = frame.to_bytes("wé").unwrap();
+        let error = FrameHeader::parse(&bytes, "w", &Limits::tight()).unwrap_err();
+        assert!(matches!(error, Error::Corrupt { .. }), "{error}");
+    }
+
+    #[test]
     fn inconsistent_lengths_and_damage_are_rejected() {
-        let bytes = header(PayloadLayout::Contiguous, vec![7]).to_bytes().unwrap();
-        let error = FrameHeader::parse(&bytes, &Limits::tight()).unwrap_err();
+        let bytes = header(PayloadLayout::Contiguous, vec![7]).to_bytes("").unwrap();
+        let error = FrameHeader::parse(&bytes, "", &Limits::tight()).unwrap_err();
         assert!(matches!(error, Error::Corrupt { .. }), "one CRC for two chunks: {error}");
         for at in 0..bytes.len() {
             let mut damaged = bytes.clone();
             damaged[at] ^= 0x10;
-            assert!(FrameHeader::parse(&damaged, &Limits::tight()).is_err(), "byte {at}");
-            assert!(FrameHeader::parse(&bytes[..at], &Limits::tight()).is_err(), "cut at {at}");
+            assert!(FrameHeader::parse(&damaged, "", &Limits::tight()).is_err(), "byte {at}");
+            assert!(FrameHeader::parse(&bytes[..at], "", &Limits::tight()).is_err(), "cut at {at}");
         }
     }
 }

@@ -10,7 +10,7 @@ use std::ops::Range;
 pub(crate) struct Geometry {
     dtype: Dtype,
     shape: Vec<u64>,
-    /// Elements in every chunk but the last.
+    /// Elements in every chunk but the last; at most all, and at least one.
     chunk_elements: u64,
     elements: u64,
     decoded_len: u64,
@@ -44,7 +44,35 @@ impl Geometry {
         };
         // No allocation is larger than `isize::MAX`.
         Error::check_limit("a chunk", chunk_bytes, limits.chunk_bytes.min(isize::MAX as u64))?;
+        // All numbers from that of the elements on divide alike.
+        let chunk_elements = chunk_elements.min(elements.max(1));
         Ok(Self { dtype, shape, chunk_elements, elements, decoded_len, chunk_bytes })
+    }
+
+    /// [`new`](Self::new) with the chunk elements as the file stores them: 0 for at most one chunk.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new); `Corrupt` for a chunk size that another one replaces.
+    pub(crate) fn from_stored(
+        dtype: Dtype,
+        shape: Vec<u64>,
+        stored_chunk_elements: u64,
+        limits: &Limits,
+    ) -> Result<Self> {
+        let chunk_elements = match stored_chunk_elements {
+            0 => u64::MAX,
+            several => several,
+        };
+        let geometry = Self::new(dtype, shape, chunk_elements, limits)?;
+        if geometry.stored_chunk_elements() != stored_chunk_elements {
+            return Err(Error::corrupt("chunk size: not less than the tensor"));
+        }
+        Ok(geometry)
+    }
+
+    /// The chunk elements as the file stores them: 0 for at most one chunk.
+    pub(crate) fn stored_chunk_elements(&self) -> u64 {
+        if self.chunk_count() > 1 { self.chunk_elements } else { 0 }
     }
 
     pub(crate) fn dtype(&self) -> Dtype {
@@ -145,6 +173,23 @@ mod tests {
         assert_eq!((scalar.elements(), scalar.chunk_count(), scalar.chunk_range(0)), (1, 1, 0..8));
         let empty = geometry(Dtype::F64, &[7, 0], 100).unwrap();
         assert_eq!((empty.elements(), empty.chunk_count(), empty.decoded_len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn the_stored_chunk_size_is_unique() {
+        let stored = |shape: &[u64], elements| {
+            Geometry::from_stored(Dtype::U8, shape.to_vec(), elements, &Limits::tight())
+        };
+        for chunk_elements in [15, 16, u64::MAX] {
+            let geometry = geometry(Dtype::U8, &[3, 5], chunk_elements).unwrap();
+            assert_eq!((geometry.stored_chunk_elements(), geometry.chunk_count()), (0, 1));
+            assert_eq!(stored(&[3, 5], 0).unwrap(), geometry);
+        }
+        assert_eq!(stored(&[3, 5], 14).unwrap(), geometry(Dtype::U8, &[3, 5], 14).unwrap());
+        assert_eq!(stored(&[0], 0).unwrap().chunk_count(), 0);
+        for (shape, elements) in [(&[3, 5][..], 15), (&[3, 5], u64::MAX), (&[0], 1), (&[], 1)] {
+            assert!(stored(shape, elements).is_err(), "{shape:?} {elements}");
+        }
     }
 
     #[test]

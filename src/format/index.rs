@@ -1,12 +1,13 @@
 //! The index: flat records that are read in place, so that no memory is allocated per tensor when
 //! a file is opened.
 
-use super::frame::object_from_parts;
-use super::layout::{Entry, INDEX_TAG, IndexHead};
-use super::object::{Object, ObjectKind, PayloadLayout};
+use super::frame::{Footer, object_from_parts};
+use super::layout::{Description, Entry, INDEX_TAG, IndexHead};
+use super::object::{Object, ObjectKind};
 use crate::error::{Error, Result};
 use crate::limits::Limits;
 use std::cmp::Ordering;
+use std::collections::HashMap;
 use std::ops::Range;
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -28,77 +29,134 @@ pub(crate) struct Payload {
 #[derive(Default)]
 pub(crate) struct IndexBuilder {
     entries: Vec<Entry>,
+    descriptions: Vec<Description>,
     dimensions: Vec<U64>,
-    chunk_ends: Vec<U64>,
+    chunk_starts: Vec<U64>,
     names: Vec<u8>,
+    /// The descriptions that are there, with their shapes: their numbers.
+    numbers: HashMap<DescriptionKey, u32>,
 }
+
+/// A description without its position, and the shape.
+type DescriptionKey = ([u8; size_of::<Description>()], Vec<u64>);
 
 impl IndexBuilder {
     /// Adds a frame. `chunk_ends` are file offsets; empty in the contiguous layout.
+    ///
+    /// Numbers beyond 32 bits are an error in [`to_bytes`](Self::to_bytes).
     pub(crate) fn push(&mut self, object: &Object, payload: &Payload, chunk_ends: &[u64]) {
+        let key = description_key(object);
+        let description = self.numbers.get(&key).copied().unwrap_or_else(|| {
+            let number = self.descriptions.len() as u32;
+            let first_dimension = (self.dimensions.len() as u32).into();
+            self.descriptions.push(Description { first_dimension, ..description(object) });
+            self.dimensions.extend(key.1.iter().map(|&size| U64::new(size)));
+            self.numbers.insert(key, number);
+            number
+        });
         self.entries.push(Entry {
             frame_offset: payload.frame_offset.into(),
-            payload_offset: payload.offset.into(),
-            payload_length: payload.length.into(),
-            chunk_elements: object.geometry.chunk_elements().into(),
-            name_offset: (self.names.len() as u64).into(),
-            first_dimension: (self.dimensions.len() as u64).into(),
-            first_chunk: (self.chunk_ends.len() as u64).into(),
-            // Lengths were checked when the frame header was written.
-            name_length: (object.name.len() as u32).into(),
+            name_start: (self.names.len() as u32).into(),
             decoded_crc: payload.decoded_crc.into(),
-            kind: object.kind as u8,
-            dtype: object.geometry.dtype().id(),
-            codec: object.codec,
-            layout: object.layout as u8,
-            rank: (object.geometry.shape().len() as u16).into(),
-            reserved: 0.into(),
+            description: description.into(),
         });
-        self.dimensions.extend(object.geometry.shape().iter().map(|&size| U64::new(size)));
-        self.chunk_ends.extend(chunk_ends.iter().map(|&end| U64::new(end)));
+        let starts = std::iter::once(&payload.offset).chain(chunk_ends).take(chunk_ends.len());
+        self.chunk_starts.extend(starts.map(|&start| U64::new(start)));
         self.names.extend_from_slice(object.name.as_bytes());
     }
 
-    fn key(&self, entry: &Entry) -> (u8, &[u8]) {
-        let start = entry.name_offset.get() as usize;
-        (entry.kind, &self.names[start..start + entry.name_length.get() as usize])
+    /// Bytes that [`push`](Self::push) adds to the index, without chunk starts.
+    pub(crate) fn growth(&self, object: &Object) -> u64 {
+        let key = description_key(object);
+        let description = match self.numbers.contains_key(&key) {
+            true => 0,
+            false => size_of::<Description>() + size_of_val(key.1.as_slice()),
+        };
+        (size_of::<Entry>() + size_of::<U32>() + object.name.len() + description) as u64
+    }
+
+    fn key(&self, position: u32) -> (u8, &[u8]) {
+        let position = position as usize;
+        let entry = &self.entries[position];
+        let end = self.entries.get(position + 1).map(|next| next.name_start.get() as usize);
+        let name = entry.name_start.get() as usize..end.unwrap_or(self.names.len());
+        (self.descriptions[entry.description.get() as usize].kind, &self.names[name])
     }
 
     /// The length of [`to_bytes`](Self::to_bytes).
     pub(crate) fn length(&self) -> u64 {
         let entries = self.entries.len() * (size_of::<Entry>() + size_of::<U32>());
-        let numbers = (self.dimensions.len() + self.chunk_ends.len()) * size_of::<U64>();
-        (size_of::<IndexHead>() + entries + numbers + self.names.len()) as u64
+        let descriptions = self.descriptions.len() * size_of::<Description>();
+        let numbers = (self.dimensions.len() + self.chunk_starts.len()) * size_of::<U64>();
+        (size_of::<IndexHead>() + entries + descriptions + numbers + self.names.len()) as u64
     }
 
     /// The index's bytes.
     ///
     /// # Errors
-    /// `InvalidArgument` with more than 2^32 objects.
+    /// `InvalidArgument` with 2^32 or more objects, dimensions, chunks, or bytes of names.
     pub(crate) fn to_bytes(&self) -> Result<Vec<u8>> {
-        let count = u32::try_from(self.entries.len())
-            .map_err(|_| Error::invalid("file: more than 2^32 objects"))?;
+        let number = |count: usize| {
+            let count = u32::try_from(count);
+            count
+                .map_err(|_| Error::invalid("file: 2^32 or more objects, chunks or bytes of names"))
+        };
         let head = IndexHead {
             tag: INDEX_TAG,
-            reserved: 0.into(),
-            entries: u64::from(count).into(),
-            dimensions: (self.dimensions.len() as u64).into(),
-            chunks: (self.chunk_ends.len() as u64).into(),
-            names_length: (self.names.len() as u64).into(),
+            entries: number(self.entries.len())?.into(),
+            descriptions: number(self.descriptions.len())?.into(),
+            dimensions: number(self.dimensions.len())?.into(),
+            chunks: number(self.chunk_starts.len())?.into(),
+            names_length: number(self.names.len())?.into(),
         };
-        let mut order: Vec<u32> = (0..count).collect();
-        order.sort_by_key(|&position| self.key(&self.entries[position as usize]));
-        let order: Vec<U32> = order.into_iter().map(U32::new).collect();
         Ok([
             head.as_bytes(),
             self.entries.as_bytes(),
-            order.as_bytes(),
+            self.order().as_bytes(),
+            self.descriptions.as_bytes(),
             self.dimensions.as_bytes(),
-            self.chunk_ends.as_bytes(),
+            self.chunk_starts.as_bytes(),
             &self.names,
         ]
         .concat())
     }
+
+    /// The positions of the entries, sorted by kind and name.
+    fn order(&self) -> Vec<U32> {
+        let mut order: Vec<u32> = (0..self.entries.len() as u32).collect();
+        order.sort_by_key(|&position| self.key(position));
+        order.into_iter().map(U32::new).collect()
+    }
+
+    /// Checks that no two objects of a kind have the same name.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    pub(crate) fn check_names(&self) -> Result<()> {
+        let order = self.order();
+        match order.is_sorted_by(|a, b| self.key(a.get()) < self.key(b.get())) {
+            true => Ok(()),
+            false => Err(Error::corrupt("index: repeated names")),
+        }
+    }
+}
+
+/// The description of an object, at position 0.
+fn description(object: &Object) -> Description {
+    Description {
+        chunk_elements: object.geometry.stored_chunk_elements().into(),
+        first_dimension: 0.into(),
+        // The rank was checked when the frame header was written.
+        rank: (object.geometry.shape().len() as u16).into(),
+        kind: object.kind as u8,
+        dtype: object.geometry.dtype().id(),
+        codec: object.codec,
+        layout: object.layout as u8,
+    }
+}
+
+fn description_key(object: &Object) -> DescriptionKey {
+    (zerocopy::transmute!(description(object)), object.geometry.shape().to_vec())
 }
 
 /// The index of an open file, which borrows its bytes.
@@ -106,9 +164,12 @@ impl IndexBuilder {
 pub(crate) struct Index<'a> {
     entries: &'a [Entry],
     order: &'a [U32],
+    descriptions: &'a [Description],
     dimensions: &'a [U64],
-    chunk_ends: &'a [U64],
+    chunk_starts: &'a [U64],
     names: &'a [u8],
+    /// Where the last frame ends and the index starts in the file.
+    offset: u64,
 }
 
 /// The index entry of one object.
@@ -116,46 +177,48 @@ pub(crate) struct Index<'a> {
 pub(crate) struct IndexEntry {
     pub(crate) object: Object,
     pub(crate) payload: Payload,
-    /// Positions of its chunks in the index's array of chunk ends; empty in the contiguous layout.
-    chunk_ends: Range<usize>,
+    /// Positions of its chunks in the index's array of chunk starts; empty in the contiguous layout.
+    chunks: Range<usize>,
 }
 
 impl<'a> Index<'a> {
-    /// Bytes of the whole index that starts with `head`, or `None` if they overflow.
-    pub(crate) fn length(head: &[u8; size_of::<IndexHead>()]) -> Option<u64> {
+    /// Bytes of the whole index that starts with `head`.
+    pub(crate) fn length(head: &[u8; size_of::<IndexHead>()]) -> u64 {
         let head: IndexHead = zerocopy::transmute!(*head);
         let parts = [
             (head.entries, size_of::<Entry>() + size_of::<U32>()),
+            (head.descriptions, size_of::<Description>()),
             (head.dimensions, size_of::<U64>()),
             (head.chunks, size_of::<U64>()),
             (head.names_length, 1),
         ];
-        parts.iter().try_fold(size_of::<IndexHead>() as u64, |sum, &(count, size)| {
-            sum.checked_add(count.get().checked_mul(size as u64)?)
-        })
+        let parts = parts.map(|(count, size)| u64::from(count.get()) * size as u64);
+        size_of::<IndexHead>() as u64 + parts.iter().sum::<u64>()
     }
 
     /// Bytes of the head that [`length`](Self::length) needs.
     pub(crate) const HEAD_BYTES: usize = size_of::<IndexHead>();
 
-    /// Splits the index into its arrays. Entries are checked when they are used.
+    /// Splits the index, which starts at `offset` in the file, into its arrays. Entries are checked
+    /// when they are used.
     ///
     /// # Errors
     /// `Corrupt` if tag or sizes are wrong.
-    pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self> {
+    pub(crate) fn parse(bytes: &'a [u8], offset: u64) -> Result<Self> {
         let mismatch = || Error::corrupt("index: length does not match its parts");
         let (head, rest) = IndexHead::read_from_prefix(bytes).map_err(|_| mismatch())?;
-        if head.tag != INDEX_TAG || head.reserved != 0 {
-            return Err(Error::corrupt("index: wrong tag or reserved bytes"));
+        if head.tag != INDEX_TAG {
+            return Err(Error::corrupt("index: wrong tag"));
         }
-        let (entries, rest) = take(rest, head.entries.get()).ok_or_else(mismatch)?;
-        let (order, rest) = take(rest, head.entries.get()).ok_or_else(mismatch)?;
-        let (dimensions, rest) = take(rest, head.dimensions.get()).ok_or_else(mismatch)?;
-        let (chunk_ends, names) = take(rest, head.chunks.get()).ok_or_else(mismatch)?;
-        if names.len() as u64 != head.names_length.get() {
+        let (entries, rest) = take(rest, head.entries).ok_or_else(mismatch)?;
+        let (order, rest) = take(rest, head.entries).ok_or_else(mismatch)?;
+        let (descriptions, rest) = take(rest, head.descriptions).ok_or_else(mismatch)?;
+        let (dimensions, rest) = take(rest, head.dimensions).ok_or_else(mismatch)?;
+        let (chunk_starts, names) = take(rest, head.chunks).ok_or_else(mismatch)?;
+        if names.len() as u64 != u64::from(head.names_length.get()) {
             return Err(mismatch());
         }
-        Ok(Self { entries, order, dimensions, chunk_ends, names })
+        Ok(Self { entries, order, descriptions, dimensions, chunk_starts, names, offset })
     }
 
     /// The number of objects.
@@ -167,25 +230,41 @@ impl<'a> Index<'a> {
         self.entries.get(position).ok_or_else(|| Error::corrupt("index: entry out of range"))
     }
 
-    fn key(&self, entry: &Entry) -> Result<(u8, &'a [u8])> {
-        let name = slice(self.names, entry.name_offset.get(), entry.name_length.get().into());
-        Ok((entry.kind, name.ok_or_else(|| Error::corrupt("index: name out of range"))?))
+    fn description(&self, position: usize) -> Result<&'a Description> {
+        let number = self.raw_entry(position)?.description.get() as usize;
+        let description = self.descriptions.get(number);
+        description.ok_or_else(|| Error::corrupt("index: description out of range"))
+    }
+
+    /// The bytes of the name of the object at `position`, in file order.
+    fn name_bytes(&self, position: usize) -> Result<&'a [u8]> {
+        let start = self.raw_entry(position)?.name_start.get() as usize;
+        let next = self.entries.get(position + 1).map(|next| next.name_start.get() as usize);
+        let name = self.names.get(start..next.unwrap_or(self.names.len()));
+        name.ok_or_else(|| Error::corrupt("index: name out of range"))
+    }
+
+    fn key(&self, position: usize) -> Result<(u8, &'a [u8])> {
+        Ok((self.description(position)?.kind, self.name_bytes(position)?))
     }
 
     /// The kind of the object at `position`, in file order.
     pub(crate) fn kind(&self, position: usize) -> Result<ObjectKind> {
-        ObjectKind::from_id(self.raw_entry(position)?.kind)
+        ObjectKind::from_id(self.description(position)?.kind)
     }
 
     /// The name of the object at `position`, in file order.
     pub(crate) fn name(&self, position: usize) -> Result<&'a str> {
-        let (_, name) = self.key(self.raw_entry(position)?)?;
-        std::str::from_utf8(name).map_err(|_| Error::corrupt("index: name is not UTF-8"))
+        let name = std::str::from_utf8(self.name_bytes(position)?);
+        name.map_err(|_| Error::corrupt("index: name is not UTF-8"))
     }
 
     /// The number of objects of a kind, in O(n).
     pub(crate) fn count(&self, kind: ObjectKind) -> usize {
-        self.entries.iter().filter(|entry| entry.kind == kind as u8).count()
+        let kinds = self.entries.iter().map(|entry| {
+            self.descriptions.get(entry.description.get() as usize).map(|found| found.kind)
+        });
+        kinds.filter(|&found| found == Some(kind as u8)).count()
     }
 
     /// The position of an object, by binary search.
@@ -195,7 +274,7 @@ impl<'a> Index<'a> {
         while low < high {
             let middle = low + (high - low) / 2;
             let position = self.order[middle].get() as usize;
-            match self.key(self.raw_entry(position)?)?.cmp(&wanted) {
+            match self.key(position)?.cmp(&wanted) {
                 Ordering::Equal => return Ok(Some(position)),
                 Ordering::Less => low = middle + 1,
                 Ordering::Greater => high = middle,
@@ -204,178 +283,171 @@ impl<'a> Index<'a> {
         Ok(None)
     }
 
-    /// The object at `position`, in file order, checked.
+    /// The object at `position`, in file order, checked. O(log C) for C chunks in the file.
     ///
     /// # Errors
     /// `Corrupt`, `Unsupported` or `LimitExceeded`.
     pub(crate) fn entry(&self, position: usize, limits: &Limits) -> Result<IndexEntry> {
-        let entry = self.raw_entry(position)?;
-        let (_, name) = self.key(entry)?;
-        let shape = slice(self.dimensions, entry.first_dimension.get(), entry.rank.get().into())
-            .ok_or_else(|| Error::corrupt("index: shape out of range"))?;
+        let (entry, name) = (self.raw_entry(position)?, self.name_bytes(position)?);
+        let description = self.description(position)?;
+        let first = description.first_dimension.get() as usize;
+        let shape = self.dimensions.get(first..first + usize::from(description.rank.get()));
+        let shape = shape.ok_or_else(|| Error::corrupt("index: shape out of range"))?;
         let object = object_from_parts(
-            [entry.kind, entry.dtype, entry.codec, entry.layout],
+            [description.kind, description.dtype, description.codec, description.layout],
             name,
-            shape,
-            entry.chunk_elements.get(),
+            shape.iter().map(|size| size.get()).collect(),
+            description.chunk_elements.get(),
             limits,
         )?;
-        let chunks = match object.layout {
-            PayloadLayout::Chunked => object.geometry.chunk_count(),
-            PayloadLayout::Contiguous => 0,
-        };
-        let chunk_ends = positions(self.chunk_ends.len(), entry.first_chunk.get(), chunks)
-            .filter(|_| entry.reserved == 0)
-            .ok_or_else(|| Error::corrupt("index: chunks out of range").in_tensor(&object.name))?;
+        let start = entry.frame_offset.get();
+        let end =
+            self.entries.get(position + 1).map_or(self.offset, |next| next.frame_offset.get());
+        let located = self.locate(&object, start, end).ok_or_else(|| {
+            Error::corrupt("index: payload does not fit the frame").in_tensor(&object.name)
+        });
+        let (payload, chunks) = located?;
         let payload = Payload {
-            frame_offset: entry.frame_offset.get(),
-            offset: entry.payload_offset.get(),
-            length: entry.payload_length.get(),
+            frame_offset: start,
+            offset: payload.start,
+            length: payload.end - payload.start,
             decoded_crc: entry.decoded_crc.get(),
         };
-        let entry = IndexEntry { object, payload, chunk_ends };
-        self.check_lengths(&entry).map_err(|error| error.in_tensor(&entry.object.name))?;
-        Ok(entry)
+        Ok(IndexEntry { object, payload, chunks })
     }
 
-    fn chunk_ends(&self, entry: &IndexEntry) -> &'a [U64] {
-        // Empty if the entry is of another index.
-        self.chunk_ends.get(entry.chunk_ends.clone()).unwrap_or_default()
-    }
-
-    fn check_lengths(&self, entry: &IndexEntry) -> Result<()> {
-        let corrupt = || Error::corrupt("index: payload offsets contradict each other");
-        let payload = &entry.payload;
-        let end = payload.offset.checked_add(payload.length).ok_or_else(corrupt)?;
-        let expected = match entry.object.layout {
-            PayloadLayout::Contiguous => {
-                payload.offset.checked_add(entry.object.geometry.decoded_len())
-            }
-            PayloadLayout::Chunked => {
-                Some(self.chunk_ends(entry).last().map_or(payload.offset, |last| last.get()))
+    /// The payload of an object whose frame extends from `start` to `end`, and the positions of its
+    /// chunk starts. `None` if the frame cannot contain them.
+    fn locate(&self, object: &Object, start: u64, end: u64) -> Option<(Range<u64>, Range<usize>)> {
+        let end = end.checked_sub(Footer::length(object.layout) as u64)?;
+        let (offset, chunks) = match object.layout.is_contiguous() {
+            true => (end.checked_sub(object.geometry.decoded_len())?, 0..0),
+            false => {
+                // The starts ascend, from frame to frame.
+                let first = self.chunk_starts.partition_point(|at| at.get() < start);
+                let count = usize::try_from(object.geometry.chunk_count()).ok()?;
+                let chunks = first..first.checked_add(count)?;
+                let starts = self.chunk_starts.get(chunks.clone())?;
+                (starts.first().map_or(end, |first| first.get()), chunks)
             }
         };
-        if payload.frame_offset >= payload.offset || expected != Some(end) {
-            return Err(corrupt());
-        }
-        Ok(())
+        (start < offset && offset <= end).then_some((offset..end, chunks))
     }
 
     /// Where chunk `number` of an object lies in the file, with its head.
     pub(crate) fn chunk_extent(&self, entry: &IndexEntry, number: u64) -> Option<Range<u64>> {
-        match entry.object.layout {
-            PayloadLayout::Contiguous => {
-                let range = entry.object.geometry.chunk_range(number);
-                Some(entry.payload.offset + range.start..entry.payload.offset + range.end)
-            }
-            PayloadLayout::Chunked => {
-                let (ends, number) = (self.chunk_ends(entry), usize::try_from(number).ok()?);
-                let end = ends.get(number)?.get();
-                let start = match number.checked_sub(1) {
-                    Some(before) => ends[before].get(),
-                    None => entry.payload.offset,
-                };
-                Some(start..end)
-            }
+        let payload = &entry.payload;
+        if entry.object.layout.is_contiguous() {
+            let range = entry.object.geometry.chunk_range(number);
+            return Some(payload.offset + range.start..payload.offset + range.end);
         }
-    }
-
-    /// Checks that names ascend without repetition. Readers do not check that.
-    ///
-    /// # Errors
-    /// `Corrupt`.
-    pub(crate) fn check_order(&self) -> Result<()> {
-        let mut previous = None;
-        for position in self.order {
-            let key = self.key(self.raw_entry(position.get() as usize)?)?;
-            if previous.is_some_and(|previous| previous >= key) {
-                return Err(Error::corrupt("index: names out of order or repeated"));
-            }
-            previous = Some(key);
-        }
-        Ok(())
+        // Empty if the entry is of another index.
+        let starts = self.chunk_starts.get(entry.chunks.clone()).unwrap_or_default();
+        let number = usize::try_from(number).ok()?;
+        let end = starts.get(number + 1).map_or(payload.offset + payload.length, |next| next.get());
+        Some(starts.get(number)?.get()..end)
     }
 }
 
 /// Splits `count` records from the front.
-fn take<T>(bytes: &[u8], count: u64) -> Option<(&[T], &[u8])>
+fn take<T>(bytes: &[u8], count: U32) -> Option<(&[T], &[u8])>
 where
     T: FromBytes + Immutable + KnownLayout + Unaligned,
 {
-    <[T]>::ref_from_prefix_with_elems(bytes, usize::try_from(count).ok()?).ok()
-}
-
-/// `length` items from `start` on, if they exist.
-fn slice<T>(items: &[T], start: u64, length: u64) -> Option<&[T]> {
-    positions(items.len(), start, length).map(|range| &items[range])
-}
-
-/// The positions of `length` items from `start` on, if that many of `count` exist.
-fn positions(count: usize, start: u64, length: u64) -> Option<Range<usize>> {
-    let start = usize::try_from(start).ok()?;
-    let end = start.checked_add(usize::try_from(length).ok()?)?;
-    (end <= count).then_some(start..end)
+    <[T]>::ref_from_prefix_with_elems(bytes, count.get() as usize).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::dtype::Dtype;
-    use crate::format::Geometry;
+    use crate::format::{Geometry, PayloadLayout};
+
+    /// Where the index starts, after four frames.
+    const OFFSET: u64 = 306;
 
     fn object(kind: ObjectKind, name: &str, layout: PayloadLayout) -> Object {
         let geometry = Geometry::new(Dtype::U8, vec![10], 4, &Limits::tight()).unwrap();
         Object::new(kind, name.into(), geometry, 0, layout).unwrap()
     }
 
-    fn index() -> Vec<u8> {
+    fn payload(frame_offset: u64, offset: u64, length: u64) -> Payload {
+        Payload { frame_offset, offset, length, decoded_crc: 7 }
+    }
+
+    fn builder() -> IndexBuilder {
         let mut builder = IndexBuilder::default();
-        let payload = Payload { frame_offset: 64, offset: 128, length: 30, decoded_crc: 7 };
-        builder.push(
-            &object(ObjectKind::Tensor, "b", PayloadLayout::Chunked),
-            &payload,
-            &[138, 148, 158],
-        );
-        builder.push(
-            &object(ObjectKind::File, "a", PayloadLayout::Chunked),
-            &payload,
-            &[138, 148, 158],
-        );
-        let payload = Payload { frame_offset: 158, offset: 256, length: 10, decoded_crc: 7 };
-        builder.push(&object(ObjectKind::Tensor, "a", PayloadLayout::Contiguous), &payload, &[]);
-        builder.to_bytes().unwrap()
+        let b = object(ObjectKind::Tensor, "b", PayloadLayout::Chunked);
+        builder.push(&b, &payload(64, 90, 30), &[100, 110, 120]);
+        let file = object(ObjectKind::File, "a", PayloadLayout::ChunkedLossy);
+        builder.push(&file, &payload(124, 150, 30), &[160, 170, 180]);
+        let a = object(ObjectKind::Tensor, "a", PayloadLayout::Contiguous);
+        builder.push(&a, &payload(204, 230, 10), &[]);
+        let c = object(ObjectKind::Tensor, "c", PayloadLayout::Chunked);
+        builder.push(&c, &payload(240, 270, 32), &[280, 290, 302]);
+        builder
     }
 
     #[test]
     fn finds_by_kind_and_name() {
-        let bytes = index();
-        assert_eq!(Index::length(bytes.first_chunk().unwrap()), Some(bytes.len() as u64));
-        let index = Index::parse(&bytes).unwrap();
-        index.check_order().unwrap();
-        assert_eq!(index.len(), 3);
+        let (builder, limits) = (builder(), Limits::tight());
+        builder.check_names().unwrap();
+        let bytes = builder.to_bytes().unwrap();
+        assert_eq!(Index::length(bytes.first_chunk().unwrap()), bytes.len() as u64);
+        assert_eq!(builder.length(), bytes.len() as u64);
+        let index = Index::parse(&bytes, OFFSET).unwrap();
+        assert_eq!((index.len(), index.descriptions.len()), (4, 3));
+        assert_eq!((index.count(ObjectKind::Tensor), index.count(ObjectKind::File)), (3, 1));
         assert_eq!(index.find(ObjectKind::Tensor, "a").unwrap(), Some(2));
         assert_eq!(index.find(ObjectKind::Tensor, "b").unwrap(), Some(0));
         assert_eq!(index.find(ObjectKind::File, "a").unwrap(), Some(1));
         assert_eq!(index.find(ObjectKind::File, "b").unwrap(), None);
-        let entry = index.entry(0, &Limits::tight()).unwrap();
+        let entry = index.entry(0, &limits).unwrap();
         assert_eq!(entry.object, object(ObjectKind::Tensor, "b", PayloadLayout::Chunked));
-        assert_eq!(index.chunk_extent(&entry, 0), Some(128..138));
-        assert_eq!(index.chunk_extent(&entry, 2), Some(148..158));
+        assert_eq!(entry.payload, payload(64, 90, 30));
+        assert_eq!(index.chunk_extent(&entry, 0), Some(90..100));
+        assert_eq!(index.chunk_extent(&entry, 2), Some(110..120));
         assert_eq!(index.chunk_extent(&entry, 3), None);
-        let entry = index.entry(2, &Limits::tight()).unwrap();
-        assert_eq!(index.chunk_extent(&entry, 2), Some(264..266));
+        assert_eq!(index.entry(1, &limits).unwrap().payload, payload(124, 150, 30));
+        let entry = index.entry(2, &limits).unwrap();
+        assert_eq!(entry.payload, payload(204, 230, 10));
+        assert_eq!(index.chunk_extent(&entry, 2), Some(238..240));
+        let entry = index.entry(3, &limits).unwrap();
+        assert_eq!(entry.payload, payload(240, 270, 32));
+        assert_eq!(index.chunk_extent(&entry, 1), Some(280..290));
+    }
+
+    #[test]
+    fn growth_is_that_of_the_bytes() {
+        let mut builder = builder();
+        let layouts = [PayloadLayout::Chunked, PayloadLayout::Contiguous];
+        let named = |name: &str, layout| object(ObjectKind::Tensor, name, layout);
+        let new_kind = object(ObjectKind::SafetensorsHeader, "x", PayloadLayout::Contiguous);
+        for added in layouts.map(|layout| named("longer", layout)).into_iter().chain([new_kind]) {
+            let (before, growth) = (builder.length(), builder.growth(&added));
+            builder.push(&added, &payload(306, 330, 10), &[]);
+            assert_eq!(builder.length() - before, growth);
+        }
+    }
+
+    #[test]
+    fn repeated_names_are_found() {
+        let mut builder = builder();
+        let again = object(ObjectKind::Tensor, "a", PayloadLayout::Chunked);
+        builder.push(&again, &payload(306, 330, 32), &[340, 350, 362]);
+        assert!(matches!(builder.check_names(), Err(Error::Corrupt { .. })));
     }
 
     #[test]
     fn damage_never_panics() {
-        let bytes = index();
+        let bytes = builder().to_bytes().unwrap();
         for at in 0..bytes.len() {
-            assert!(Index::parse(&bytes[..at]).is_err());
+            assert!(Index::parse(&bytes[..at], OFFSET).is_err());
             for flip in [1, 0x80, 0xff] {
                 let mut damaged = bytes.clone();
                 damaged[at] ^= flip;
-                let Ok(index) = Index::parse(&damaged) else { continue };
-                let _ = (index.find(ObjectKind::Tensor, "a"), index.check_order());
+                let Ok(index) = Index::parse(&damaged, OFFSET) else { continue };
+                let _ = (index.find(ObjectKind::Tensor, "a"), index.count(ObjectKind::Tensor));
                 for position in 0..=index.len() {
                     let _ = index.entry(position, &Limits::tight());
                 }

@@ -20,11 +20,19 @@ pub(crate) const MIN_READER: u16 = 0;
 /// Feature bits that this reader implements.
 pub(crate) const KNOWN_FEATURES: u64 = 0;
 
-/// The first bytes of a frame.
-pub(crate) const FRAME_TAG: [u8; 4] = *b"FRAM";
+/// The first byte of a frame.
+pub(crate) const FRAME_TAG: u8 = b'F';
 
 /// The first bytes of the index.
 pub(crate) const INDEX_TAG: [u8; 4] = *b"INDX";
+
+/// The most bytes that a name shares with the name before. They are stated in one byte, so that names
+/// stay in proportion to the size of the file.
+pub(crate) const MAX_SHARED_BYTES: usize = u8::MAX as usize;
+
+/// The fewest decoded bytes of a contiguous payload that is aligned: a page of most processors.
+/// Padding costs up to the alignment, which is much for a small tensor.
+pub(crate) const MIN_ALIGNED_BYTES: u64 = 4096;
 
 /// Bytes of a CRC-32.
 pub(crate) const CRC_BYTES: usize = 4;
@@ -44,24 +52,6 @@ pub(crate) struct Header {
     pub(crate) crc: U32,
 }
 
-/// The first bytes of a frame. Dimensions, name, codec parameters, chunk CRCs (contiguous layout
-/// only) and the header's CRC follow.
-#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, Clone, Copy)]
-#[repr(C)]
-pub(crate) struct FrameHead {
-    pub(crate) tag: [u8; 4],
-    pub(crate) header_length: U32,
-    pub(crate) kind: u8,
-    pub(crate) dtype: u8,
-    pub(crate) codec: u8,
-    pub(crate) layout: u8,
-    pub(crate) rank: U16,
-    pub(crate) reserved: U16,
-    pub(crate) name_length: U32,
-    pub(crate) parameters_length: U32,
-    pub(crate) chunk_elements: U64,
-}
-
 /// The first bytes of a chunk of the chunked layout.
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, Clone, Copy)]
 #[repr(C)]
@@ -71,10 +61,11 @@ pub(crate) struct ChunkHead {
     pub(crate) crc: U32,
 }
 
-/// The last bytes of a frame: values that depend on all its chunks.
+/// The last bytes of a frame of a lossy codec: values that depend on all its chunks. A lossless one
+/// has the decoded CRC only, and a contiguous one nothing.
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, Clone, Copy)]
 #[repr(C)]
-pub(crate) struct FrameFooter {
+pub(crate) struct LossyFooter {
     pub(crate) decoded_crc: U32,
     pub(crate) signal: F64,
     pub(crate) noise: F64,
@@ -82,37 +73,41 @@ pub(crate) struct FrameFooter {
     pub(crate) crc: U32,
 }
 
-/// The first bytes of the index. Entries, order, dimensions, chunk ends and names follow.
+/// The first bytes of the index. Entries, order, descriptions, dimensions, chunk starts and names
+/// follow.
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, Clone, Copy)]
 #[repr(C)]
 pub(crate) struct IndexHead {
     pub(crate) tag: [u8; 4],
-    pub(crate) reserved: U32,
-    pub(crate) entries: U64,
-    pub(crate) dimensions: U64,
-    pub(crate) chunks: U64,
-    pub(crate) names_length: U64,
+    pub(crate) entries: U32,
+    pub(crate) descriptions: U32,
+    pub(crate) dimensions: U32,
+    pub(crate) chunks: U32,
+    pub(crate) names_length: U32,
 }
 
-/// One object in the index.
+/// One object in the index. Its frame and its name end where those of the next object start.
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, Clone, Copy)]
 #[repr(C)]
 pub(crate) struct Entry {
     pub(crate) frame_offset: U64,
-    pub(crate) payload_offset: U64,
-    pub(crate) payload_length: U64,
-    pub(crate) chunk_elements: U64,
-    pub(crate) name_offset: U64,
-    pub(crate) first_dimension: U64,
-    pub(crate) first_chunk: U64,
-    pub(crate) name_length: U32,
+    pub(crate) name_start: U32,
     pub(crate) decoded_crc: U32,
+    pub(crate) description: U32,
+}
+
+/// What several objects in the index may have in common.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, Clone, Copy)]
+#[repr(C)]
+pub(crate) struct Description {
+    /// 0 for at most one chunk.
+    pub(crate) chunk_elements: U64,
+    pub(crate) first_dimension: U32,
+    pub(crate) rank: U16,
     pub(crate) kind: u8,
     pub(crate) dtype: u8,
     pub(crate) codec: u8,
     pub(crate) layout: u8,
-    pub(crate) rank: U16,
-    pub(crate) reserved: U16,
 }
 
 /// The last bytes of a file.
@@ -129,9 +124,9 @@ pub(crate) struct Trailer {
 }
 
 const _: () = assert!(size_of::<Header>() == 64);
-const _: () = assert!(size_of::<FrameHead>() == 32);
-const _: () = assert!(size_of::<FrameFooter>() == 24);
+const _: () = assert!(size_of::<LossyFooter>() == 24);
 const _: () = assert!(size_of::<ChunkHead>() == 8);
-const _: () = assert!(size_of::<IndexHead>() == 40);
-const _: () = assert!(size_of::<Entry>() == 72);
+const _: () = assert!(size_of::<IndexHead>() == 24);
+const _: () = assert!(size_of::<Entry>() == 20);
+const _: () = assert!(size_of::<Description>() == 18);
 const _: () = assert!(size_of::<Trailer>() == 40);

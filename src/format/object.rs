@@ -1,6 +1,7 @@
 //! Objects: the content of frames. Frame headers and index entries describe them alike.
 
 use super::geometry::Geometry;
+use super::layout::MIN_ALIGNED_BYTES;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 
@@ -32,9 +33,10 @@ impl ObjectKind {
 pub(crate) enum PayloadLayout {
     /// Each chunk follows a head with its length and CRC.
     Chunked = 0,
-    /// Chunks are contiguous from an aligned offset on and have their decoded lengths. Their CRCs are
-    /// in the frame header.
+    /// Chunks are contiguous and have their decoded lengths. Their CRCs are in the frame header.
     Contiguous = 1,
+    /// As `Chunked`, for lossy codecs: the footer contains the error.
+    ChunkedLossy = 2,
 }
 
 impl PayloadLayout {
@@ -42,8 +44,13 @@ impl PayloadLayout {
         match id {
             0 => Ok(Self::Chunked),
             1 => Ok(Self::Contiguous),
+            2 => Ok(Self::ChunkedLossy),
             _ => Err(Error::unsupported(format!("frame layout {id}"))),
         }
+    }
+
+    pub(crate) fn is_contiguous(self) -> bool {
+        self == Self::Contiguous
     }
 }
 
@@ -75,6 +82,11 @@ impl Object {
             }
         }
         Ok(Self { kind, name, geometry, codec, layout })
+    }
+
+    /// Whether the payload starts at a multiple of the alignment.
+    pub(crate) fn is_aligned(&self) -> bool {
+        self.layout.is_contiguous() && self.geometry.decoded_len() >= MIN_ALIGNED_BYTES
     }
 
     /// The shape in integers of this platform.

@@ -5,7 +5,7 @@ use super::frame::{self, Footer, FrameHeader};
 use super::header::Header;
 use super::index::Index;
 use super::layout::{ChunkHead, INDEX_TAG};
-use super::object::{Object, PayloadLayout};
+use super::object::Object;
 use super::trailer::Trailer;
 use crate::error::{Error, Result};
 use crate::limits::Limits;
@@ -51,14 +51,14 @@ pub(crate) struct Chunk<B> {
     pub(crate) end: u64,
     pub(crate) bytes: B,
     pub(crate) stored_crc: u32,
-    /// In the chunked layout `stored_crc` covers the length too.
-    layout: PayloadLayout,
+    /// In the chunked layouts `stored_crc` covers the length too.
+    is_contiguous: bool,
 }
 
 impl Chunk<&[u8]> {
     pub(crate) fn into_owned(self) -> Chunk<Vec<u8>> {
-        let Self { number, end, bytes, stored_crc, layout } = self;
-        Chunk { number, end, bytes: bytes.to_vec(), stored_crc, layout }
+        let Self { number, end, bytes, stored_crc, is_contiguous } = self;
+        Chunk { number, end, bytes: bytes.to_vec(), stored_crc, is_contiguous }
     }
 }
 
@@ -71,9 +71,9 @@ impl<B: AsRef<[u8]>> Chunk<B> {
     /// # Errors
     /// `ChecksumMismatch`.
     pub(crate) fn check(&self) -> Result<()> {
-        let computed = match self.layout {
-            PayloadLayout::Chunked => chunk_crc(self.bytes.as_ref()),
-            PayloadLayout::Contiguous => crc32fast::hash(self.bytes.as_ref()),
+        let computed = match self.is_contiguous {
+            true => crc32fast::hash(self.bytes.as_ref()),
+            false => chunk_crc(self.bytes.as_ref()),
         };
         Error::check_crc(self.stored_crc, computed)
             .map_err(|error| error.in_chunk(self.number).at_offset(self.offset()))
@@ -87,7 +87,7 @@ impl<'a> Chunk<&'a [u8]> {
     /// A chunk of the contiguous layout at `offset`.
     pub(crate) fn contiguous(number: u64, offset: u64, bytes: &'a [u8], stored_crc: u32) -> Self {
         let end = offset + bytes.len() as u64;
-        Self { number, end, bytes, stored_crc, layout: PayloadLayout::Contiguous }
+        Self { number, end, bytes, stored_crc, is_contiguous: true }
     }
 }
 
@@ -116,7 +116,7 @@ pub(crate) fn parse_chunk(extent: &[u8], offset: u64, number: u64) -> Result<Chu
         end: offset + extent.len() as u64,
         bytes,
         stored_crc: head.crc.get(),
-        layout: PayloadLayout::Chunked,
+        is_contiguous: false,
     })
 }
 
@@ -145,12 +145,14 @@ pub(crate) struct Parser {
     state: State,
     offset: u64,
     alignment: u64,
+    /// The name of the last object.
+    name: String,
     limits: Limits,
 }
 
 impl Parser {
     pub(crate) fn new(limits: Limits) -> Self {
-        Self { state: State::Header, offset: 0, alignment: 1, limits }
+        Self { state: State::Header, offset: 0, alignment: 1, name: String::new(), limits }
     }
 
     /// Bytes consumed so far.
@@ -234,7 +236,8 @@ impl Parser {
         let Some(bytes) = input.get(..length) else {
             return self.need(length, State::Frame);
         };
-        let header = FrameHeader::parse(bytes, &self.limits)?;
+        let header = FrameHeader::parse(bytes, &self.name, &self.limits)?;
+        self.name.clone_from(&header.object.name);
         let after = self.offset + length as u64;
         let offset = payload_offset(&header.object, after, self.alignment)?;
         let offsets = FrameOffsets { frame: self.offset, payload: offset };
@@ -261,13 +264,14 @@ impl Parser {
         header: Box<FrameHeader>,
         number: u64,
     ) -> Result<Step<'a>> {
-        let (head, length) = match header.object.layout {
-            PayloadLayout::Contiguous => {
+        let is_contiguous = header.object.layout.is_contiguous();
+        let (head, length) = match is_contiguous {
+            true => {
                 let range = header.object.geometry.chunk_range(number);
                 // At most the limit on chunks.
                 (0, (range.end - range.start) as usize)
             }
-            PayloadLayout::Chunked => {
+            false => {
                 let Ok((head, _)) = ChunkHead::read_from_prefix(input) else {
                     let bytes = size_of::<ChunkHead>();
                     return self.need(bytes, State::Chunks { header, next: number });
@@ -282,9 +286,9 @@ impl Parser {
         let Some(extent) = input.get(..head + length) else {
             return self.need(head + length, State::Chunks { header, next: number });
         };
-        let chunk = match header.object.layout {
-            PayloadLayout::Chunked => parse_chunk(extent, self.offset, number)?,
-            PayloadLayout::Contiguous => {
+        let chunk = match is_contiguous {
+            false => parse_chunk(extent, self.offset, number)?,
+            true => {
                 let stored_crc = header.chunk_crcs[number as usize];
                 Chunk::contiguous(number, self.offset, extent, stored_crc)
             }
@@ -294,11 +298,13 @@ impl Parser {
     }
 
     fn footer<'a>(&mut self, input: &'a [u8], header: Box<FrameHeader>) -> Result<Step<'a>> {
-        let Some(bytes) = input.first_chunk() else {
+        let length = Footer::length(header.object.layout);
+        let Some(bytes) = input.get(..length) else {
             let next = header.object.geometry.chunk_count();
-            return self.need(Footer::BYTES, State::Chunks { header, next });
+            return self.need(length, State::Chunks { header, next });
         };
-        let footer = Footer::parse(bytes).map_err(|error| error.in_tensor(&header.object.name))?;
+        let footer =
+            Footer::parse(bytes, &header).map_err(|error| error.in_tensor(&header.object.name))?;
         self.state = State::Frame;
         Ok(Step::Got(bytes.len(), Event::FrameEnd(footer)))
     }
@@ -307,7 +313,7 @@ impl Parser {
         let Some(head) = input.first_chunk() else {
             return self.need(Index::HEAD_BYTES, State::Frame);
         };
-        let length = Index::length(head).unwrap_or(u64::MAX);
+        let length = Index::length(head);
         Error::check_limit("the index", length, self.limits.index_bytes.min(usize::MAX as u64))?;
         let Some(bytes) = input.get(..length as usize) else {
             return self.need(length as usize, State::Frame);
@@ -348,13 +354,12 @@ enum Step<'a> {
     Got(usize, Event<'a>),
 }
 
-/// The offset of a contiguous payload whose frame header ends at `after`. An empty one is not
-/// aligned.
+/// The offset of the payload of an object whose frame header ends at `after`.
 ///
 /// # Errors
 /// `Corrupt` if it overflows.
 pub(super) fn payload_offset(object: &Object, after: u64, alignment: u64) -> Result<u64> {
-    if object.layout == PayloadLayout::Chunked || object.geometry.decoded_len() == 0 {
+    if !object.is_aligned() {
         return Ok(after);
     }
     after

@@ -4,7 +4,7 @@ use super::frame::{Footer, FrameHeader};
 use super::header::Header;
 use super::index::{IndexBuilder, Payload};
 use super::layout::ChunkHead;
-use super::object::PayloadLayout;
+use super::overhead::object_overhead;
 use super::parser::{FrameOffsets, chunk_crc, payload_offset};
 use super::trailer::Trailer;
 use crate::error::{Error, Result};
@@ -26,6 +26,8 @@ pub(crate) struct FileWriter<W> {
     offset: u64,
     alignment: u64,
     index: IndexBuilder,
+    /// The name of the last object.
+    name: String,
     open: Option<Open>,
     /// Whether a write failed. An unknown part of it may be in the output, so that no offset after
     /// it is known.
@@ -36,7 +38,8 @@ impl<W: Write> FileWriter<W> {
     /// Writes the header.
     pub(crate) fn new(output: W, header: Header) -> Result<Self> {
         let (alignment, index) = (header.alignment(), IndexBuilder::default());
-        let mut writer = Self { output, offset: 0, alignment, index, open: None, failed: false };
+        let (name, failed) = (String::new(), false);
+        let mut writer = Self { output, offset: 0, alignment, index, name, open: None, failed };
         writer.write(&header.to_bytes())?;
         Ok(writer)
     }
@@ -55,11 +58,12 @@ impl<W: Write> FileWriter<W> {
     /// Begins a frame. Calls of [`chunk`](Self::chunk) for all its chunks must follow.
     pub(crate) fn begin(&mut self, header: FrameHeader) -> Result<()> {
         self.check_closed()?;
-        let (frame_offset, mut bytes) = (self.offset, header.to_bytes()?);
+        let (frame_offset, mut bytes) = (self.offset, header.to_bytes(&self.name)?);
         let end = frame_offset + bytes.len() as u64;
         let offset = payload_offset(&header.object, end, self.alignment)?;
         bytes.resize(bytes.len() + (offset - end) as usize, 0);
         self.write(&bytes)?;
+        self.name.clone_from(&header.object.name);
         let offsets = FrameOffsets { frame: frame_offset, payload: offset };
         self.open = Some(Open { header, offsets, chunk_ends: Vec::new(), written: 0 });
         Ok(())
@@ -69,7 +73,7 @@ impl<W: Write> FileWriter<W> {
     pub(crate) fn chunk(&mut self, coded: &[u8]) -> Result<()> {
         let open = self.open.as_mut().ok_or_else(|| Error::invalid("chunk: no frame has begun"))?;
         open.written += 1;
-        if open.header.object.layout == PayloadLayout::Chunked {
+        if !open.header.object.layout.is_contiguous() {
             let length = u32::try_from(coded.len())
                 .map_err(|_| Error::invalid("encoded chunk: exceeds 4 GiB"))?;
             let head = ChunkHead { length: length.into(), crc: chunk_crc(coded).into() };
@@ -86,15 +90,15 @@ impl<W: Write> FileWriter<W> {
             self.open.as_ref().ok_or_else(|| Error::invalid("frame end: no frame has begun"))?;
         let FrameOffsets { frame, payload } = open.offsets;
         let (object, length) = (&open.header.object, self.offset - payload);
-        let whole =
-            object.layout == PayloadLayout::Chunked || length == object.geometry.decoded_len();
+        let whole = !object.layout.is_contiguous() || length == object.geometry.decoded_len();
         if open.written != object.geometry.chunk_count() || !whole {
             return Err(Error::invalid("frame end: chunks are missing"));
         }
         let decoded_crc = footer.decoded_crc;
         let payload = Payload { frame_offset: frame, offset: payload, length, decoded_crc };
         self.index.push(object, &payload, &open.chunk_ends);
-        self.write(&footer.to_bytes())?;
+        let footer = footer.to_bytes(object.layout);
+        self.write(&footer)?;
         self.open = None;
         Ok(())
     }
@@ -106,6 +110,14 @@ impl<W: Write> FileWriter<W> {
                 .in_tensor(&open.header.object.name)),
             None => Ok(()),
         }
+    }
+
+    /// Bytes by which the next object lengthens the file, without what each chunk adds.
+    pub(crate) fn object_overhead(&self, header: &FrameHeader) -> Result<u64> {
+        let overhead = object_overhead(header, &self.name, &self.index)?;
+        let header_end = self.offset + header.to_bytes(&self.name)?.len() as u64;
+        let padding = payload_offset(&header.object, header_end, self.alignment)? - header_end;
+        Ok(overhead + padding)
     }
 
     /// The length of the file if it were finished now.

@@ -79,7 +79,7 @@ impl<'a> Container<'a> {
     /// Checks the CRC and the structure of the index and counts the tensors.
     fn check_index(&self, crc: u32) -> Result<usize> {
         Error::check_crc(crc, crc32fast::hash(self.index_bytes()))?;
-        Ok(Index::parse(self.index_bytes())?.count(ObjectKind::Tensor))
+        Ok(Index::parse(self.index_bytes(), self.index_offset)?.count(ObjectKind::Tensor))
     }
 
     fn index_bytes(&self) -> &[u8] {
@@ -92,7 +92,7 @@ impl<'a> Container<'a> {
     }
 
     pub(super) fn index(&self) -> Index<'_> {
-        match Index::parse(self.index_bytes()) {
+        match Index::parse(self.index_bytes(), self.index_offset) {
             Ok(index) => index,
             Err(_) => unreachable!("parsed when the file was opened"),
         }

@@ -165,7 +165,8 @@ impl<R: Read> Parts<'_, R> {
             (Item::Chunk(chunk), Some(decoder)) => Some(Ok(self.chunk(chunk, decoder))),
             (Item::FrameEnd(footer), Some(decoder)) => {
                 self.decoder = None;
-                let payload_end = self.stream.offset() - Footer::BYTES as u64;
+                let length = Footer::length(decoder.header().object.layout);
+                let payload_end = self.stream.offset() - length as u64;
                 small(Done::FrameEnd(decoder, footer, payload_end))
             }
             (Item::Index(bytes), _) => small(Done::Index(bytes)),
@@ -217,7 +218,7 @@ impl<R: Read> Parts<'_, R> {
                 let whole = self.work == Work::Decode
                     && decoder.is_supported()
                     && crcs.len() as u64 == chunks;
-                let check = whole.then(|| decoder.check_whole(footer, crcs));
+                let check = whole.then(|| decoder.check_decoded_crc(footer.decoded_crc, crcs));
                 (self.sink)(Step::FrameEnd { decoder: &decoder, footer, check, payload_end })
             }
             Done::Index(bytes) => (self.sink)(Step::Index(bytes)),

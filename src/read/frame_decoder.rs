@@ -22,7 +22,7 @@ impl FrameDecoder {
 
     /// Bytes in memory, approximately: the frame header, tables and stored matrices.
     pub(crate) fn bytes(&self) -> u64 {
-        self.header.length() as u64 + self.decoder.as_ref().map_or(0, Decoder::table_bytes)
+        self.header.memory() as u64 + self.decoder.as_ref().map_or(0, Decoder::table_bytes)
     }
 
     pub(crate) fn header(&self) -> &FrameHeader {
@@ -88,10 +88,10 @@ impl FrameDecoder {
         out: &mut [u8],
     ) -> Result<u32> {
         self.decode_into(chunk, out)?;
-        Ok(match self.header.object.layout {
+        Ok(match self.header.object.layout.is_contiguous() {
             // Only raw chunks are contiguous: the stored CRC is that of the decoded bytes.
-            PayloadLayout::Contiguous => chunk.stored_crc,
-            PayloadLayout::Chunked => crc32fast::hash(out),
+            true => chunk.stored_crc,
+            false => crc32fast::hash(out),
         })
     }
 
@@ -128,24 +128,6 @@ impl FrameDecoder {
         Ok(self.decoder()?.coding(footer.signal, footer.noise))
     }
 
-    /// Compares the checksum of the whole decoded tensor with those of its decoded chunks, and
-    /// checks that the footer of a lossless tensor reports no error.
-    ///
-    /// # Errors
-    /// `ChecksumMismatch`, `Corrupt`; as [`check_supported`](Self::check_supported).
-    pub(crate) fn check_whole(
-        &self,
-        footer: Footer,
-        crcs: impl IntoIterator<Item = u32>,
-    ) -> Result<()> {
-        let lossless = Footer { decoded_crc: footer.decoded_crc, ..Footer::default() };
-        if self.decoder()?.is_lossless() && footer != lossless {
-            let error = Error::corrupt("frame footer: an error sum for a lossless codec");
-            return Err(error.in_tensor(&self.header.object.name));
-        }
-        self.check_decoded_crc(footer.decoded_crc, crcs)
-    }
-
     /// Compares the checksum of the whole decoded tensor with those of its decoded chunks.
     ///
     /// # Errors
@@ -166,8 +148,13 @@ fn decoder(header: &FrameHeader, limits: &Limits) -> Result<Decoder> {
     let object = &header.object;
     let dtype = object.geometry.dtype();
     let decoder = Decoder::new(object.codec, dtype, &header.parameters, limits)?;
-    if object.layout == PayloadLayout::Contiguous && object.codec != Codec::Raw.id() {
-        return Err(Error::corrupt("frame header: contiguous layout with an encoding codec"));
+    let fits = match object.layout {
+        PayloadLayout::Contiguous => object.codec == Codec::Raw.id(),
+        PayloadLayout::Chunked => decoder.is_lossless(),
+        PayloadLayout::ChunkedLossy => !decoder.is_lossless(),
+    };
+    if !fits {
+        return Err(Error::corrupt("frame header: the layout does not fit the codec"));
     }
     Ok(decoder)
 }

@@ -185,7 +185,7 @@ impl<'a> Reader<'a> {
         FORMAT_VERSION // files of other versions are not opened
     }
 
-    /// The payloads of tensors stored raw start at multiples of this number of bytes.
+    /// Tensors of at least 4096 bytes that are stored raw start at multiples of this number of bytes.
     pub fn alignment(&self) -> u64 {
         self.0.alignment()
     }

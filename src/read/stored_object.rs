@@ -6,8 +6,7 @@ use crate::arch::Kernel;
 use crate::dtype::{Dtype, number};
 use crate::error::{Error, Result};
 use crate::format::{
-    Chunk, Footer, FrameHeader, IndexEntry, Object, Payload, PayloadLayout, header_length,
-    parse_chunk,
+    Chunk, Footer, FrameHeader, IndexEntry, Object, Payload, header_length, parse_chunk,
 };
 use rayon::prelude::*;
 use std::ops::Range;
@@ -31,9 +30,8 @@ impl<'a> StoredObject<'a> {
         let open = || {
             let entry = container.index().entry(position, container.limits())?;
             let (payload, object) = (&entry.payload, &entry.object);
-            let aligned = object.layout == PayloadLayout::Chunked
-                || payload.length == 0
-                || payload.offset.is_multiple_of(container.alignment());
+            let aligned =
+                !object.is_aligned() || payload.offset.is_multiple_of(container.alignment());
             // The index has checked that the sum does not overflow.
             if payload.offset + payload.length > container.index_offset() || !aligned {
                 let error = Error::corrupt("index: payload out of place");
@@ -72,9 +70,9 @@ impl<'a> StoredObject<'a> {
     /// The payload, if it is contiguous and in memory.
     pub(super) fn contiguous_payload(&self) -> Option<&[u8]> {
         let Payload { offset, length, .. } = self.entry.payload;
-        match self.entry.object.layout {
-            PayloadLayout::Contiguous => self.container.in_memory(offset..offset + length),
-            PayloadLayout::Chunked => None,
+        match self.entry.object.layout.is_contiguous() {
+            true => self.container.in_memory(offset..offset + length),
+            false => None,
         }
     }
 
@@ -100,11 +98,13 @@ impl<'a> StoredObject<'a> {
         let end = payload.offset.min(payload.frame_offset.saturating_add(most));
         let frame = self.container.read(payload.frame_offset..end, buffer)?;
         let length = header_length(frame.first_chunk().ok_or_else(differs)?, limits)?;
-        let header = FrameHeader::parse(frame.get(..length).ok_or_else(differs)?, limits)?;
+        let bytes = frame.get(..length).ok_or_else(differs)?;
+        // The index states the whole name, so that the frame before is not needed.
+        let header = FrameHeader::parse(bytes, &self.entry.object.name, limits)?;
         let padding = payload.offset - payload.frame_offset - length as u64;
-        let most = match header.object.layout {
-            PayloadLayout::Chunked => 0,
-            PayloadLayout::Contiguous => self.container.alignment() - 1,
+        let most = match header.object.is_aligned() {
+            true => self.container.alignment() - 1,
+            false => 0,
         };
         if header.object != self.entry.object || padding > most {
             return Err(differs());
@@ -114,14 +114,14 @@ impl<'a> StoredObject<'a> {
 
     pub(super) fn footer(&self) -> Result<Footer> {
         let start = self.entry.payload.offset + self.entry.payload.length;
-        let end = start + Footer::BYTES as u64;
+        let end = start + Footer::length(self.entry.object.layout) as u64;
         if end > self.container.size() {
             return Err(Error::truncated().at_offset(start));
         }
+        let header = self.decoder()?.header();
         self.container.with_buffer(|buffer| {
             let bytes = self.container.read(start..end, buffer)?;
-            let bytes = bytes.first_chunk().ok_or_else(Error::truncated);
-            bytes.and_then(Footer::parse).map_err(|error| error.at_offset(start))
+            Footer::parse(bytes, header).map_err(|error| error.at_offset(start))
         })
     }
 
@@ -215,9 +215,9 @@ impl<'a> StoredObject<'a> {
             .map_err(|error| error.in_chunk(number).at_offset(offset))?;
         let bytes = self.container.read(extent, buffer);
         let bytes = bytes.map_err(|error| error.in_chunk(number))?;
-        match header.object.layout {
-            PayloadLayout::Chunked => parse_chunk(bytes, offset, number),
-            PayloadLayout::Contiguous => {
+        match header.object.layout.is_contiguous() {
+            false => parse_chunk(bytes, offset, number),
+            true => {
                 let stored_crc = header.chunk_crcs[number as usize];
                 Ok(Chunk::contiguous(number, offset, bytes, stored_crc))
             }

@@ -81,7 +81,7 @@ impl<'a> Tensor<'a> {
         self.0.payload().length
     }
 
-    /// Bytes of the frame before the chunks: name, shape, codec parameters, padding.
+    /// Bytes of the frame before the chunks: name, shape, codec parameters, checksums, padding.
     pub fn header_bytes(&self) -> u64 {
         self.0.payload().offset - self.0.payload().frame_offset
     }
@@ -101,7 +101,9 @@ impl<'a> Tensor<'a> {
         self.0.payload().decoded_crc
     }
 
-    /// The bytes of a tensor that is stored raw, without a copy, aligned as the file is.
+    /// The bytes of a tensor that is stored raw, without a copy. Tensors of at least 4096 bytes
+    /// start at a multiple of the file's [alignment](crate::Reader::alignment); smaller ones may
+    /// start anywhere.
     ///
     /// `None` unless the tensor is stored raw and the file is mapped ([`Reader::map`]) or in
     /// memory. Checksums are not compared.

@@ -4,9 +4,7 @@ use super::decode_stream::{Extent, Step, Work, decode_stream};
 use super::frame_decoder::FrameDecoder;
 use super::stream::StreamReader;
 use crate::error::{Error, Result};
-use crate::format::{
-    Footer, FrameOffsets, Index, IndexBuilder, Object, ObjectKind, Payload, PayloadLayout,
-};
+use crate::format::{Footer, FrameOffsets, IndexBuilder, Object, ObjectKind, Payload};
 use crate::limits::Limits;
 use std::io::Read;
 
@@ -159,7 +157,7 @@ impl Verifier<'_> {
 
     fn end(&mut self, frame: Frame, object: &Object, footer: Footer, payload_end: u64) {
         let Frame { offsets, mut chunk_ends } = frame;
-        if object.layout == PayloadLayout::Contiguous {
+        if object.layout.is_contiguous() {
             chunk_ends.clear();
         }
         let payload = Payload {
@@ -178,6 +176,6 @@ impl Verifier<'_> {
         if self.index.as_ref() != Some(&expected) {
             self.report.problems.push(Error::corrupt("index: contradicts the frames"));
         }
-        Index::parse(&expected)?.check_order()
+        self.expected.check_names()
     }
 }

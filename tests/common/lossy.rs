@@ -148,17 +148,42 @@ pub fn number(file: &[u8], at: usize, bytes: usize) -> usize {
     file[at..at + bytes].iter().rev().fold(0, |x, &byte| x << 8 | usize::from(byte))
 }
 
+/// The integer of variable length at an offset, and the offset after it.
+fn varint(file: &[u8], mut at: usize) -> (usize, usize) {
+    let (mut value, mut bits) = (0, 0);
+    loop {
+        value |= usize::from(file[at] & 127) << bits;
+        (at, bits) = (at + 1, bits + 7);
+        if file[at - 1] < 128 {
+            return (value, at);
+        }
+    }
+}
+
 impl FrameLayout {
     pub fn of(file: &[u8]) -> Self {
         let frame = 64;
-        assert_eq!(&file[frame..frame + 4], b"FRAM");
-        let header_end = frame + number(file, frame + 4, 4);
-        let start = frame + 32 + 8 * number(file, frame + 12, 2) + number(file, frame + 16, 4);
-        let parameters = start..start + number(file, frame + 20, 4);
+        assert_eq!(file[frame], b'F');
+        let (length, at) = varint(file, frame + 1);
+        let header_end = at + length;
+        let (rank, mut at) = varint(file, at + 4);
+        // Dimensions and chunk elements.
+        for _ in 0..rank + 1 {
+            at = varint(file, at).1;
+        }
+        // What the name shares with the one before is in one byte.
+        let (name, at) = varint(file, at + 1);
+        let (length, start) = varint(file, at + name);
+        let parameters = start..start + length;
         assert_eq!(parameters.end + 4, header_end, "the layout is chunked");
         let chunk = header_end..header_end + 8 + number(file, header_end, 4);
         let end = number(file, file.len() - 40, 8);
         Self { parameters, chunk, end }
+    }
+
+    /// The offset of the footer of a lossy object.
+    pub fn footer(&self) -> usize {
+        self.end - 24
     }
 
     /// Bypass bits: the low bits that are stored beside the entropy-coded symbols.

@@ -165,7 +165,7 @@ fn limits_hold() {
     let small = Limits::default().chunk_bytes(1 << 11);
     assert!(exceeds(&open(small).unwrap().tensor("w").err().unwrap()));
     for small in
-        [small, Limits::default().frame_header_bytes(40), Limits::default().index_bytes(100)]
+        [small, Limits::default().frame_header_bytes(10), Limits::default().index_bytes(100)]
     {
         let last = StreamReader::new_with(file.as_slice(), small).unwrap().tensors().last();
         assert!(exceeds(&last.unwrap().unwrap_err()), "{small:?}");

@@ -114,10 +114,11 @@ fn files() -> Seeds {
         ("lone", converted_file()),
         ("sharded", sharded()),
         ("flipped_chunk", flipped(1000)),
-        ("flipped_parameters", flipped(64 + 60)),
+        ("flipped_parameters", flipped(64 + 25)),
         ("flipped_index", flipped(coded.len() - 60)),
         ("truncated", several[..several.len() / 2].to_vec()),
         ("coded", coded),
+        ("padded", file(1 << 18, &[("padded", Dtype::U8, &[4100], raw(4100))])),
         ("paired", file(1 << 18, &[("paired", Dtype::Bf16, &[4, 1521], paired_exponents(6084))])),
         ("identity", lossy_file("identity")),
         ("hadamard", lossy_file("hadamard")),
@@ -281,21 +282,24 @@ const FOUR: [u8; 38] = [
 fn corruptions() -> Seeds {
     let coded = [0, 60, 1, 3, 4, 1, 100, SKEWED, 1];
     let four = &FOUR[..34];
+    // Padding precedes raw tensors of a page or more.
+    let padded = [&[8, 255, 1, 0, id(Dtype::U8), 1, 241, RAW], raw(4097).as_slice()].concat();
     let seed = |input: &[u8], changes: &[u8]| [input, changes].concat();
     vec![
         ("unchanged", seed(&coded, &[0, 0, 0, 0, 0, 0x8f])),
         ("overwritten", seed(&coded, &[0, 0, 0, 1, 44, 9])),
-        ("flipped_parameters", seed(&coded, &[0, 1, 0, 0, 112, 3])),
-        ("flipped_padding", seed(four, &[0, 1, 0, 3, 232, 3])),
+        ("flipped_parameters", seed(&coded, &[0, 1, 0, 0, 90, 3])),
+        ("flipped_padding", seed(&padded, &[0, 1, 0, 0, 200, 3])),
         ("truncated", seed(four, &[0, 2, 0, 1, 0])),
+        ("fixed_name", seed(four, &[3, 0, 2, 0, 0, 0, 73, 1])),
         ("repeated_run", seed(four, &[1, 0, 0, 0, 0, 64, 99])),
         ("inserted_run", seed(&coded, &[1, 0, 1, 0, 1, 0, 3, 7, 7, 7, 7])),
-        ("fixed_parameters", seed(&coded, &[2, 0, 3, 1, 0, 0, 112, 5])),
+        ("fixed_parameters", seed(&coded, &[2, 0, 3, 1, 0, 0, 90, 5])),
         ("fixed_chunk", seed(&coded, &[2, 0, 3, 1, 0, 1, 44, 5])),
-        ("fixed_shape", seed(four, &[3, 1, 3, 1, 0, 0, 104, 5, 3, 1, 0, 0, 96, 5])),
-        ("fixed_dtype", seed(four, &[3, 0, 2, 0, 0, 0, 73, 9])),
+        ("fixed_shape", seed(four, &[3, 1, 3, 1, 0, 0, 71, 5, 3, 1, 0, 0, 72, 5])),
+        ("fixed_dtype", seed(four, &[3, 0, 2, 0, 0, 0, 67, 9])),
         ("lossy_chunk", seed(&LOSSY[1].1, &[0, 1, 0, 2, 88, 3])),
-        ("fixed_lossy_parameters", seed(&LOSSY[4].1, &[2, 0, 3, 1, 0, 0, 70, 5])),
+        ("fixed_lossy_parameters", seed(&LOSSY[4].1, &[2, 0, 3, 1, 0, 0, 90, 5])),
         ("fixed_lossy_chunk", seed(&LOSSY[1].1, &[2, 0, 3, 1, 0, 3, 44, 5])),
         ("fixed_features", seed(four, &[3, 0, 2, 0, 0, 0, 24, 9])),
     ]

@@ -21,15 +21,16 @@ fn bytes(values: &[f32]) -> Vec<u8> {
 const ROWS: usize = 64;
 const COLUMNS: usize = 50;
 
-/// Three tensors of the same content, in chunks of 500 elements.
+/// Three tensors of the same content, in chunks of 500 elements. The second one has a shape of its own
+/// and so its own description in the index.
 fn file() -> Vec<u8> {
     let mut file = Vec::new();
     let options = WriteOptions::default().chunk_elements(500);
     let mut writer = Writer::new(&mut file, options).unwrap();
-    for name in ["layers.0.weight", "layers.1.weight", "norm"] {
-        let bytes = bytes(&values(ROWS * COLUMNS));
-        writer.add(name, Dtype::F32, &[ROWS, COLUMNS], &bytes).unwrap();
-    }
+    let bytes = bytes(&values(ROWS * COLUMNS));
+    writer.add("layers.0.weight", Dtype::F32, &[ROWS, COLUMNS], &bytes).unwrap();
+    writer.add("layers.1.weight", Dtype::F32, &[ROWS, COLUMNS, 1], &bytes).unwrap();
+    writer.add("norm", Dtype::F32, &[ROWS, COLUMNS], &bytes).unwrap();
     writer.finish().unwrap();
     file
 }
@@ -282,9 +283,9 @@ fn typed_access_respects_the_limit_on_tensors() {
 
 /// Offsets of the three frames, and of the index.
 fn frames(file: &[u8]) -> ([usize; 3], usize) {
-    let (index, entries) = (index_offset(file), 40);
+    let index = index_offset(file);
     let frame = |entry: usize| {
-        let at = index + entries + 72 * entry;
+        let at = index + 24 + 20 * entry;
         u64::from_le_bytes(file[at..at + 8].try_into().unwrap()) as usize
     };
     ([frame(0), frame(1), frame(2)], index)
@@ -308,15 +309,25 @@ fn change_index(file: &mut [u8], change: impl FnOnce(&mut [u8])) {
     put_crc(file, trailer..trailer + 28, trailer + 28);
 }
 
+/// The offsets of the kind in a frame header and of the end of the header.
+fn header(file: &[u8], frame: usize) -> (usize, usize) {
+    // The length takes one or two bytes.
+    let (low, high) = (usize::from(file[frame + 1]), usize::from(file[frame + 2]));
+    match low < 128 {
+        true => (frame + 2, frame + 2 + low),
+        false => (frame + 3, frame + 3 + (low & 127) + (high << 7)),
+    }
+}
+
 /// Changes the codec of the second tensor, in frame and index, with correct checksums.
 fn with_codec(codec: u8) -> Vec<u8> {
     let mut file = file();
     let (frames, _) = frames(&file);
-    let frame = frames[1];
-    let length = u32::from_le_bytes(file[frame + 4..frame + 8].try_into().unwrap()) as usize;
-    file[frame + 10] = codec;
-    put_crc(&mut file, frame..frame + length - 4, frame + length - 4);
-    change_index(&mut file, |index| index[40 + 72 + 66] = codec);
+    let (kind, end) = header(&file, frames[1]);
+    file[kind + 2] = codec;
+    put_crc(&mut file, frames[1]..end - 4, end - 4);
+    // The second description follows three entries with their order.
+    change_index(&mut file, |index| index[24 + 3 * 24 + 18 + 16] = codec);
     file
 }
 
@@ -346,7 +357,7 @@ fn a_stream_continues_after_a_tensor_that_cannot_be_decoded() {
         let mut stream = StreamReader::new(file.as_slice()).unwrap();
         stream.next_tensor().unwrap().unwrap().decode().unwrap();
         let mut second = stream.next_tensor().unwrap().unwrap();
-        assert_eq!((second.name(), second.shape()), ("layers.1.weight", &[ROWS, COLUMNS][..]));
+        assert_eq!((second.name(), second.shape()), ("layers.1.weight", &[ROWS, COLUMNS, 1][..]));
         assert!(is_expected(&second.next_chunk().unwrap_err()));
         assert!(is_expected(&second.next_chunk().unwrap_err()));
         assert!(is_expected(&second.copy_to(&mut io::sink()).unwrap_err()));
@@ -388,7 +399,8 @@ fn random_access_to_a_tensor_that_cannot_be_decoded_is_an_error() {
             assert!(is_expected(&tensor.decode_rows(0..1).unwrap_err()));
             assert!(is_expected(&tensor.coding().unwrap_err()));
         }
-        assert_eq!(tensor.stored().is_none(), file[frames(&file).0[1] + 10] == 250);
+        let codec = file[header(&file, frames(&file).0[1]).0 + 2];
+        assert_eq!(tensor.stored().is_none(), codec == 250);
         reader.tensor("norm").unwrap().decode().unwrap();
     }
 }
@@ -404,7 +416,8 @@ fn a_stream_continues_after_a_damaged_chunk_but_not_after_damaged_structure() {
         panic!("{tensors:?}")
     };
     let mut damaged = file;
-    damaged[frames[1] + 10] ^= 1;
+    let codec = header(&damaged, frames[1]).0 + 2;
+    damaged[codec] ^= 1;
     let tensors: Vec<_> = StreamReader::new(damaged.as_slice()).unwrap().tensors().collect();
     let [Ok(_), Err(Error::ChecksumMismatch { .. })] = tensors.as_slice() else {
         panic!("{tensors:?}")
@@ -416,7 +429,7 @@ fn a_wrong_checksum_of_the_whole_tensor_is_detected() {
     let mut file = file();
     let (frames, _) = frames(&file);
     // In the index, for random access.
-    change_index(&mut file, |index| index[40 + 72 + 60] ^= 1);
+    change_index(&mut file, |index| index[24 + 20 + 12] ^= 1);
     let reader = Reader::new(&file).unwrap();
     let tensor = reader.tensor("layers.1.weight").unwrap();
     let error = tensor.decode().unwrap_err();
@@ -427,9 +440,7 @@ fn a_wrong_checksum_of_the_whole_tensor_is_detected() {
     tensor.decode_rows(0..ROWS - 1).unwrap();
     drop((reader, tensor));
     // In the frame's footer, for streams.
-    let footer = frames[2] - 24;
-    file[footer] ^= 1;
-    put_crc(&mut file, footer..footer + 20, footer + 20);
+    file[frames[2] - 4] ^= 1;
     let tensors: Vec<_> = StreamReader::new(file.as_slice()).unwrap().tensors().collect();
     let [Ok(_), Err(Error::ChecksumMismatch { .. }), Ok(_)] = tensors.as_slice() else {
         panic!("{tensors:?}")

@@ -171,7 +171,8 @@ fn shards_share_a_plan() {
         bytes += file.len();
     }
     let used = bytes as f64 * 8.0 / whole.weights() as f64;
-    assert!((used - 3.0).abs() < 0.02, "{used}");
+    // Rates are estimated to about a per cent.
+    assert!((used - 3.0).abs() < 0.03, "{used}");
 }
 
 /// Also if headers take half of the budget, or if the rate hardly depends on the step.
@@ -193,8 +194,9 @@ fn small_files_and_low_rates_stay_within_their_budgets() {
             let file = compressed(&checkpoint, &Encoding::bits(*bits).effort(2)).unwrap();
             let weights = checkpoint.weights();
             let used = file.len() as f64 * 8.0 / weights as f64;
-            // Half a per cent of the smallest file is a few bytes, less than the effect of a step.
-            let least = if weights < 16384 { 0.99 } else { 0.995 };
+            // Half a per cent of the smallest files is a few bytes, less than the effect of a step.
+            let is_small = weights < 16384 || file.len() < 2048;
+            let least = if is_small { 0.99 } else { 0.995 };
             assert!((least * bits..=*bits).contains(&used), "{weights} at {bits}: {used}");
         }
     }

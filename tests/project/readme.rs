@@ -24,7 +24,7 @@ file.decode_all_into([("wte", &mut wte[..]), ("wpe", &mut wpe[..])])?; // severa
 // SAFETY: the file is neither modified nor truncated while it is mapped.
 let mapped = unsafe { occ::Reader::map("model.occ")? };
 let norm = mapped.tensor("model.norm.weight")?;
-let raw: Option<&[u8]> = norm.as_raw(); // aligned to 256 bytes by default
+let raw: Option<&[u8]> = norm.as_raw(); // without a copy; aligned to 256 bytes from 4 KiB on
 
 // Compressing a checkpoint to 3 bits per weight.
 let checkpoint = occ::convert::Checkpoint::open("model.safetensors")?;

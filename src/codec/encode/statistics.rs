@@ -25,9 +25,9 @@ impl Statistics {
     }
 
     /// Estimated bytes of the losslessly coded tensor in `chunks` chunks, each of which takes
-    /// `overhead` bytes in the container.
-    pub(crate) fn estimate(&self, chunks: u64, overhead: u64) -> u64 {
-        self.coded(chunks, overhead).1.min(self.0.bytes() + RAW_OVERHEAD)
+    /// `overhead` bytes in the container. Raw, all of them take `raw_overhead`.
+    pub(crate) fn estimate(&self, chunks: u64, overhead: u64, raw_overhead: u64) -> u64 {
+        self.coded(chunks, overhead).1.min(self.0.bytes() + raw_overhead)
     }
 
     /// The cheapest encoder for a tensor of `chunks` chunks: raw unless coding saves bytes,
@@ -47,6 +47,3 @@ impl Statistics {
         (encoder, bytes)
     }
 }
-
-/// Padding that aligns a raw tensor, at most, at the default alignment.
-const RAW_OVERHEAD: u64 = 255;

@@ -1,6 +1,6 @@
 //! Steps of tensors with statistics: those at which all have the same slope of loss and rate.
 
-use super::planned_tensor::{PlannedTensor, overhead_bits};
+use super::planned_tensor::PlannedTensor;
 use super::transform_choice::rates_at_step;
 use crate::encode::calibration::LossUnit;
 use crate::encode::encoding::Encoding;
@@ -115,7 +115,7 @@ pub(super) fn measure_again(
         }
         let sensitivity = calibration.resolve(source, &matrix)?;
         let sensitivity = sensitivity.map(|calibrated| calibrated.sensitivity);
-        let overhead = overhead_bits(source);
+        let overhead = tensor.overhead_bits;
         if let Some(rate) = rates_at_step(&matrix, plan, learned, sensitivity, overhead)? {
             plan.rate = rate;
         }

@@ -5,6 +5,7 @@
 
 mod calibrated_steps;
 mod effort;
+mod frame_sizes;
 mod planned_tensor;
 mod planner;
 #[cfg(feature = "analysis")]
@@ -13,8 +14,6 @@ mod tensor_plan;
 mod transform_choice;
 
 pub(crate) use effort::{encoder_effort, is_valid_step};
-#[cfg(feature = "convert")]
-pub(crate) use planned_tensor::lossless_bytes;
 #[cfg(feature = "analysis")]
 pub(crate) use rates::{Rated, rates};
 pub(crate) use tensor_plan::Learned;

@@ -5,12 +5,14 @@ use crate::encode::calibration::LossUnit;
 use crate::encode::source::TensorSource;
 use crate::encode::statistics;
 use crate::error::Result;
-use crate::format::{CHUNK_OVERHEAD, object_overhead};
+use crate::format::{CHUNK_OVERHEAD, contiguous_overhead};
 
 /// The plan of a tensor, and its size with a lossless codec.
 pub(super) struct PlannedTensor {
     pub(super) plan: TensorPlan,
     pub(super) lossless_bytes: u64,
+    /// The bits of [`overhead_bits`].
+    pub(super) overhead_bits: f64,
     /// The weight of its loss, if statistics are known.
     pub(super) loss: Option<LossWeight>,
 }
@@ -31,19 +33,21 @@ pub(super) const CHUNK: u64 = 1 << 18;
 /// nothing.
 const STREAM_BYTES: u64 = 2 * 4 + 32 * 3;
 
-/// Bits of a lossy tensor besides the streams of its chunks and its parameters.
-pub(super) fn overhead_bits(source: &TensorSource<'_>) -> f64 {
-    let chunks = source.elements().div_ceil(CHUNK) * (CHUNK_OVERHEAD + STREAM_BYTES);
-    (object_overhead(source.shape.len(), source.name.len()) + chunks) as f64 * 8.0
+/// Bits of a lossy tensor besides the streams of its chunks and its parameters, of which `frame`
+/// bytes do not depend on chunks.
+pub(super) fn overhead_bits(elements: u64, frame: u64) -> f64 {
+    let chunks = elements.div_ceil(CHUNK) * (CHUNK_OVERHEAD + STREAM_BYTES);
+    (frame + chunks) as f64 * 8.0
 }
 
-/// The estimated bytes of a tensor or an attachment with a lossless codec. Reads all of it.
+/// The estimated bytes of a tensor or an attachment with a lossless codec, of which `frame` do not
+/// depend on chunks. Reads all of it.
 ///
 /// # Errors
 /// `Io`; `InvalidArgument` when dtype, shape and data do not fit.
-pub(crate) fn lossless_bytes(source: &TensorSource<'_>) -> Result<u64> {
+pub(super) fn lossless_bytes(source: &TensorSource<'_>, frame: u64) -> Result<u64> {
     let geometry = source.geometry(CHUNK)?;
-    let frame = object_overhead(source.shape.len(), source.name.len());
     let (statistics, _) = statistics::collect(&geometry, source.data)?;
-    Ok(frame + statistics.estimate(geometry.chunk_count(), CHUNK_OVERHEAD))
+    let (chunks, raw) = (geometry.chunk_count(), contiguous_overhead(&geometry));
+    Ok(frame + statistics.estimate(chunks, CHUNK_OVERHEAD, raw))
 }

@@ -2,6 +2,7 @@
 
 use super::calibrated_steps;
 use super::effort::{is_valid_step, step_for_bits, step_for_noise};
+use super::frame_sizes::frame_bytes;
 use super::planned_tensor::{LossWeight, PlannedTensor, lossless_bytes, overhead_bits};
 use super::tensor_plan::{Learned, LossyPlan, TensorPlan};
 use super::transform_choice::{Guess, MeasuredPlan, measured_plan};
@@ -87,7 +88,9 @@ fn plan_again(
         let change = f64::from(plan.step).log2() - measured;
         let step = (measured + change.clamp(-MAX_CHANGE, MAX_CHANGE)).exp2();
         let Some(matrix) = source.matrix().filter(|_| change.abs() > FAR) else { return Ok(false) };
-        if let Some(found) = lossy_plan(source, &matrix, encoding, Guess::Step(step))? {
+        if let Some(found) =
+            lossy_plan(source, &matrix, tensor.overhead_bits, encoding, Guess::Step(step))?
+        {
             (tensor.plan.lossy, tensor.plan.learned) = (Some(found.plan), found.learned);
         }
         Ok(true)
@@ -109,12 +112,14 @@ fn plan_each(
     let mut learned_entries = 0;
     let mean = mean_shared_step(sources, encoding);
     let reasons = lossless_reasons(sources, encoding);
-    for (group, reasons) in sources.chunks(GROUP).zip(reasons.chunks(GROUP)) {
-        let plan = |(source, reason): (&TensorSource<'_>, &Option<LosslessReason>)| {
-            plan_tensor(source, encoding, *reason, mean)
+    let frames = frame_bytes(sources)?;
+    let known: Vec<_> = sources.iter().zip(reasons).zip(frames).collect();
+    for group in known.chunks(GROUP) {
+        let plan = |((source, reason), frame): &((&TensorSource<'_>, _), u64)| {
+            plan_tensor(source, *frame, encoding, *reason, mean)
         };
-        let plans: Vec<Result<PlannedTensor>> = group.par_iter().zip(reasons).map(plan).collect();
-        for (plan, source) in plans.into_iter().zip(group) {
+        let plans: Vec<Result<PlannedTensor>> = group.par_iter().map(plan).collect();
+        for (plan, ((source, _), _)) in plans.into_iter().zip(group) {
             let mut plan = plan.map_err(|error| source.locate(error))?;
             let learned = &mut plan.plan.learned;
             learned_entries += learned.transform.as_ref().map_or(0, LearnedTransform::entries);
@@ -162,20 +167,22 @@ fn lossless_reasons(
     sources.iter().zip(reasons).map(reason).collect()
 }
 
-/// Plans one tensor; a step that shares a budget is provisional. `mean` is the mean of
-/// [`shared_step`] over all tensors.
+/// Plans one tensor, whose frame has `frame` bytes without chunks and parameters; a step that shares a
+/// budget is provisional. `mean` is the mean of [`shared_step`] over all tensors.
 fn plan_tensor(
     source: &TensorSource<'_>,
+    frame: u64,
     encoding: &Encoding,
     reason: Option<LosslessReason>,
     mean: f64,
 ) -> Result<PlannedTensor> {
-    let lossless_bytes = lossless_bytes(source)?;
+    let lossless_bytes = lossless_bytes(source, frame)?;
+    let overhead_bits = overhead_bits(source.elements(), frame);
     let (weights, bytes) = (source.elements(), lossless_bytes);
     let lossless = |reason| {
         let (lossless, learned) = (Some(reason), Learned::default());
         let plan = TensorPlan { weights, bytes, lossy: None, lossless, learned };
-        PlannedTensor { plan, lossless_bytes, loss: None }
+        PlannedTensor { plan, lossless_bytes, overhead_bits, loss: None }
     };
     if let Some(reason) = reason {
         return Ok(lossless(reason));
@@ -196,13 +203,13 @@ fn plan_tensor(
     }
     let guess = Guess::RelativeStep(relative_step.clamp(1e-4, 4.0));
     let Some(matrix) = source.matrix() else { return Ok(lossless(LosslessReason::Shape)) };
-    let Some(found) = lossy_plan(source, &matrix, encoding, guess)? else {
+    let Some(found) = lossy_plan(source, &matrix, overhead_bits, encoding, guess)? else {
         return Ok(lossless(LosslessReason::Range));
     };
     let LossyTensorPlan { plan, learned, loss } = found;
     let mut plan = TensorPlan { weights, bytes, lossy: Some(plan), lossless: None, learned };
     change_step(&mut plan, lossless_bytes, 0.0);
-    Ok(PlannedTensor { plan, lossless_bytes, loss })
+    Ok(PlannedTensor { plan, lossless_bytes, overhead_bits, loss })
 }
 
 /// The plan of a lossy tensor, and what is not part of it.
@@ -215,6 +222,7 @@ struct LossyTensorPlan {
 fn lossy_plan(
     source: &TensorSource<'_>,
     matrix: &Matrix<'_>,
+    overhead: f64,
     encoding: &Encoding,
     guess: Guess,
 ) -> Result<Option<LossyTensorPlan>> {
@@ -225,7 +233,6 @@ fn lossy_plan(
     let calibration = encoding.calibration.0.as_ref();
     let calibrated = calibration.map_or(Ok(None), |all| all.resolve(source, matrix))?;
     let scaling = scaling(encoding, target, source, matrix, calibrated.as_ref());
-    let overhead = overhead_bits(source);
     let sensitivity = calibrated.as_ref().map(|calibrated| Arc::clone(&calibrated.sensitivity));
     let measured = measured_plan(matrix, encoding, scaling, sensitivity, guess, overhead)?;
     let Some(MeasuredPlan { mut plan, learned, sensitivity, outputs, rms, noise }) = measured

@@ -1,6 +1,7 @@
 //! Estimated rates of a tensor at given errors, for the analysis.
 
 use super::effort::{is_valid_step, planning_effort, step_for_noise};
+use super::frame_sizes::frame_bytes;
 use super::planned_tensor::overhead_bits;
 use super::transform_choice::{Chosen, MIN_BITS, choose, outlier_bits};
 use crate::codec::trellis::{Rate, Scaling, TransformSearch};
@@ -31,7 +32,9 @@ pub(crate) fn rates(
         let samples = requests.iter().map(|(encoding, _)| planning_effort(encoding.effort).sample);
         let search =
             TransformSearch::new(&matrix, Scaling::default(), None, samples.max().unwrap_or(0))?;
-        let overhead_bits = overhead_bits(source) + outlier_bits(&search, source.dtype);
+        let frame = frame_bytes(std::slice::from_ref(source))?.iter().sum();
+        let overhead_bits =
+            overhead_bits(source.elements(), frame) + outlier_bits(&search, source.dtype);
         let rate = |(encoding, shares): &(Encoding, &[f64])| {
             rates_of(&search, encoding, shares, overhead_bits)
         };

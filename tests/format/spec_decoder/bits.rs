@@ -28,6 +28,11 @@ impl<'a> Bits<'a> {
         Ok(value)
     }
 
+    /// Skips the bits up to the next byte boundary.
+    pub fn align(&mut self) {
+        (self.byte, self.left) = (0, 0);
+    }
+
     pub fn flag(&mut self) -> Res<bool> {
         Ok(self.take(1)? == 1)
     }

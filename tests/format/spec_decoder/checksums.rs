@@ -17,38 +17,52 @@ pub fn number(file: &[u8], at: usize, bytes: usize) -> usize {
     file[at..at + bytes].iter().rev().fold(0, |x, &byte| x << 8 | usize::from(byte))
 }
 
+/// The end of the header of the frame at an offset, its CRC included.
+pub fn header_end(file: &[u8], frame: usize) -> usize {
+    let (mut length, mut at) = (0, frame + 1);
+    loop {
+        length |= usize::from(file[at] & 127) << (7 * (at - frame - 1));
+        at += 1;
+        if file[at - 1] < 128 {
+            return at + length;
+        }
+    }
+}
+
 /// All checksums of a valid file except those of decoded bytes. Each one follows the
 /// checksums that it covers.
 pub fn checksums(file: &[u8]) -> Vec<Checksum> {
     let mut all = vec![Checksum { covered: vec![0..60], at: 60 }];
     let index = number(file, file.len() - 40, 8);
-    let entries = number(file, index + 8, 8);
-    let ends = index + 40 + 76 * entries + 8 * number(file, index + 16, 8);
-    for entry in (0..entries).map(|entry| index + 40 + 72 * entry) {
-        let (frame, payload) = (number(file, entry, 8), number(file, entry + 8, 8));
-        let payload_end = payload + number(file, entry + 16, 8);
-        let header_end = frame + number(file, frame + 4, 4);
-        let mut chunk = payload;
-        if file[frame + 11] == 1 {
+    let [entries, descriptions, dims, chunks] =
+        [4, 8, 12, 16].map(|at| number(file, index + at, 4));
+    let described = index + 24 + 24 * entries;
+    let starts = described + 18 * descriptions + 8 * dims;
+    let starts: Vec<usize> = (0..chunks).map(|chunk| number(file, starts + 8 * chunk, 8)).collect();
+    for entry in 0..entries {
+        let [frame, next] = [0, 20].map(|after| number(file, index + 24 + 20 * entry + after, 8));
+        let end = if entry + 1 == entries { index } else { next };
+        let description = number(file, index + 24 + 20 * entry + 16, 4);
+        let layout = file[described + 18 * description + 17];
+        let header_end = header_end(file, frame);
+        let footer = end - [4, 0, 24].get(usize::from(layout)).unwrap_or(&4);
+        if layout == 1 && header_end < end {
             // Contiguous: these files have one chunk; its CRC precedes that of the frame header.
-            all.push(Checksum { covered: vec![payload..payload_end], at: header_end - 8 });
-            if payload == payload_end {
-                all.pop();
-            }
-        } else {
-            let first = number(file, entry + 48, 8);
-            let mut end_at = ends + 8 * first;
-            while chunk < payload_end {
-                let end = number(file, end_at, 8);
-                all.push(Checksum {
-                    covered: vec![chunk..chunk + 4, chunk + 8..end],
-                    at: chunk + 4,
-                });
-                (chunk, end_at) = (end, end_at + 8);
-            }
+            let is_aligned = end - header_end >= 4096;
+            let alignment = if is_aligned { 1 << file[12] } else { 1 };
+            let payload = header_end.next_multiple_of(alignment);
+            all.push(Checksum { covered: vec![payload..end], at: header_end - 8 });
+        }
+        let own: Vec<usize> =
+            starts.iter().copied().filter(|start| (frame..end).contains(start)).collect();
+        for (number, &chunk) in own.iter().enumerate() {
+            let end = own.get(number + 1).copied().unwrap_or(footer);
+            all.push(Checksum { covered: vec![chunk..chunk + 4, chunk + 8..end], at: chunk + 4 });
         }
         all.push(Checksum { covered: vec![frame..header_end - 4], at: header_end - 4 });
-        all.push(Checksum { covered: vec![payload_end..payload_end + 20], at: payload_end + 20 });
+        if layout == 2 {
+            all.push(Checksum { covered: vec![footer..footer + 20], at: footer + 20 });
+        }
     }
     let trailer = file.len() - 40;
     all.push(Checksum { covered: vec![index..trailer], at: trailer + 24 });

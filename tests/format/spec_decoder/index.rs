@@ -7,49 +7,66 @@ use std::collections::BTreeMap;
 #[derive(Default)]
 pub struct IndexBuilder {
     entries: Vec<u8>,
+    descriptions: Vec<u8>,
+    /// Descriptions without the position of the dimensions, and shapes.
+    described: Vec<(Vec<u8>, Vec<u64>)>,
     dims: Vec<u64>,
-    ends: Vec<u64>,
+    starts: Vec<u64>,
     names: Vec<u8>,
     positions: BTreeMap<(u8, String), u32>,
 }
 
 impl IndexBuilder {
-    /// Adds an entry. `place` contains the offset of the frame and the offset and length of the
-    /// payload.
+    /// Adds an entry for a frame at `start` with its payload at `payload`.
     pub fn add(
         &mut self,
         frame: &Frame,
-        place: [usize; 3],
+        start: usize,
+        payload: usize,
         decoded_crc: u32,
         ends: &[u64],
     ) -> Res<()> {
         let position = u32::try_from(self.positions.len()).map_err(|_| "too many objects")?;
-        let repeated = self.positions.insert((frame.kind, frame.name.into()), position);
+        let repeated = self.positions.insert((frame.kind, frame.name.clone()), position);
         ensure(repeated.is_none(), "two objects of one kind have the same name")?;
-        let firsts = [self.names.len() as u64, self.dims.len() as u64, self.ends.len() as u64];
-        self.entries.extend(place.iter().flat_map(|n| (*n as u64).to_le_bytes()));
-        self.entries.extend(frame.chunk_elements.to_le_bytes());
-        self.entries.extend(firsts.iter().flat_map(|n| n.to_le_bytes()));
-        self.entries.extend((frame.name.len() as u32).to_le_bytes());
-        self.entries.extend(decoded_crc.to_le_bytes());
-        self.entries.extend([frame.kind, frame.dtype, frame.codec, frame.layout]);
-        self.entries.extend((frame.shape.len() as u16).to_le_bytes());
-        self.entries.extend([0, 0]);
-        self.dims.extend(&frame.shape);
-        self.ends.extend(ends);
+        let rest = [frame.kind, frame.dtype, frame.codec, frame.layout];
+        let rank = (frame.shape.len() as u16).to_le_bytes();
+        let key =
+            ([&frame.chunk_elements.to_le_bytes()[..], &rank, &rest].concat(), frame.shape.clone());
+        let known = self.described.iter().position(|described| *described == key);
+        let number = known.unwrap_or(self.described.len());
+        if known.is_none() {
+            self.descriptions.extend(frame.chunk_elements.to_le_bytes());
+            self.descriptions.extend((self.dims.len() as u32).to_le_bytes());
+            self.descriptions.extend(rank);
+            self.descriptions.extend(rest);
+            self.dims.extend(&frame.shape);
+            self.described.push(key);
+        }
+        self.entries.extend((start as u64).to_le_bytes());
+        for field in [self.names.len() as u32, decoded_crc, number as u32] {
+            self.entries.extend(field.to_le_bytes());
+        }
+        if let Some((_last, others)) = ends.split_last() {
+            self.starts.push(payload as u64);
+            self.starts.extend(others);
+        }
         self.names.extend(frame.name.as_bytes());
         Ok(())
     }
 
     pub fn finish(self) -> Res<Vec<u8>> {
-        ensure(self.positions.len() <= u32::MAX as usize, "too many objects")?;
-        let mut index = [INDEX_TAG, &[0; 4]].concat();
-        let counts = [self.positions.len(), self.dims.len(), self.ends.len(), self.names.len()];
-        index.extend(counts.iter().flat_map(|n| (*n as u64).to_le_bytes()));
+        let mut index = INDEX_TAG.to_vec();
+        let (objects, descriptions) = (self.positions.len(), self.described.len());
+        let lens = [self.dims.len(), self.starts.len(), self.names.len()];
+        for count in [objects, descriptions].into_iter().chain(lens) {
+            index.extend(u32::try_from(count).map_err(|_| "a count is too large")?.to_le_bytes());
+        }
         index.extend(self.entries);
         index.extend(self.positions.values().flat_map(|n| n.to_le_bytes()));
+        index.extend(self.descriptions);
         index.extend(self.dims.iter().flat_map(|n| n.to_le_bytes()));
-        index.extend(self.ends.iter().flat_map(|n| n.to_le_bytes()));
+        index.extend(self.starts.iter().flat_map(|n| n.to_le_bytes()));
         index.extend(self.names);
         Ok(index)
     }
@@ -85,60 +102,62 @@ pub fn find_index(file: &[u8]) -> Res<(usize, &[u8])> {
     Ok((index_at, index))
 }
 
-/// Splits the index into its parts. Returns the entries and the chunk ends.
-pub fn locate_parts(index: &[u8]) -> Res<(Cursor<'_>, Cursor<'_>)> {
+/// The parts of the index.
+pub struct Parts<'a> {
+    pub objects: usize,
+    entries: Cursor<'a>,
+    starts: Cursor<'a>,
+    names: &'a [u8],
+}
+
+/// Splits the index into its parts.
+pub fn locate_parts(index: &[u8]) -> Res<Parts<'_>> {
     let mut input = Cursor { bytes: index, at: 0 };
     ensure(input.take(4)? == INDEX_TAG, "wrong tag of the index")?;
-    ensure(input.u32()? == 0, "reserved bytes of the index are not zero")?;
-    let [objects, dims, chunks, names] = [input.u64()?, input.u64()?, input.u64()?, input.u64()?];
-    ensure(objects <= u32::MAX.into(), "too many objects")?;
-    let entries = input.part(objects, 72)?;
+    let mut count = || input.u32().map(u64::from);
+    let [objects, descriptions, dims, chunks, names] =
+        [count()?, count()?, count()?, count()?, count()?];
+    let entries = input.part(objects, 20)?;
     input.part(objects, 4)?;
+    input.part(descriptions, 18)?;
     input.part(dims, 8)?;
-    let ends = input.part(chunks, 8)?;
-    input.part(names, 1)?;
+    let starts = input.part(chunks, 8)?;
+    let names = input.take(to_size(names)?)?;
     input.finish("the index")?;
-    Ok((entries, ends))
+    Ok(Parts { objects: to_size(objects)?, entries, starts, names })
 }
 
-/// The offsets in an entry.
-pub struct Entry<'a> {
-    pub frame: usize,
-    pub payload: usize,
-    pub payload_len: usize,
-    /// The chunk ends, starting at the first of this object.
-    ends: Cursor<'a>,
-}
-
-impl<'a> Entry<'a> {
-    pub fn read(entries: &mut Cursor, ends: &Cursor<'a>) -> Res<Self> {
-        let mut input = Cursor { bytes: entries.take(72)?, at: 0 };
-        let places = [input.u64()?, input.u64()?, input.u64()?];
-        input.take(24)?; // chunk elements, name, first dimension: compared with the frame later
-        let mut ends = ends.clone();
-        ends.part(input.u64()?, 8)?;
-        let [frame, payload, payload_len] = places.map(to_size);
-        Ok(Entry { frame: frame?, payload: payload?, payload_len: payload_len?, ends })
+impl<'a> Parts<'a> {
+    /// The offset of the frame and the start of the name of an object; `None` after the last.
+    fn entry(&self, position: usize) -> Res<Option<(usize, usize)>> {
+        if position == self.objects {
+            return Ok(None);
+        }
+        let mut input = Cursor { bytes: self.entries.bytes, at: 20 * position };
+        Ok(Some((to_size(input.u64()?)?, to_size(input.u32()?.into())?)))
     }
 
-    /// Reads the chunks at the offsets in the index. Returns the same as `Frame::read_payload`.
-    pub fn read_payload(&self, body: &[u8], frame: &Frame) -> Res<(Vec<u8>, Vec<u64>)> {
-        let mut input = Cursor { bytes: body, at: self.payload };
-        if frame.layout == CONTIGUOUS {
-            let read = frame.read_payload(&mut input)?;
-            input.finish("a payload")?;
-            return Ok(read);
+    /// The frame of an object ends where the next one starts.
+    pub fn frame(&self, position: usize, index_at: usize) -> Res<Range<usize>> {
+        let (start, _) = self.entry(position)?.ok_or("no such object")?;
+        Ok(start..self.entry(position + 1)?.map_or(index_at, |(next, _)| next))
+    }
+
+    pub fn name(&self, position: usize) -> Res<&'a str> {
+        let (_, start) = self.entry(position)?.ok_or("no such object")?;
+        let end = self.entry(position + 1)?.map_or(self.names.len(), |(_, next)| next);
+        let name = self.names.get(start..end).ok_or("a name is outside the index")?;
+        std::str::from_utf8(name).map_err(|_| "a name is not UTF-8".into())
+    }
+
+    /// The chunk starts in a frame.
+    pub fn chunk_starts(&self, frame: &Range<usize>) -> Res<Vec<usize>> {
+        let mut input = self.starts.clone();
+        let mut starts = Vec::new();
+        while !input.rest().is_empty() {
+            starts.push(to_size(input.u64()?)?);
         }
-        let (mut bytes, mut ends, mut from_index) = (Vec::new(), Vec::new(), self.ends.clone());
-        for i in 0..frame.chunks {
-            let end = from_index.u64()?;
-            let chunk = body.get(..to_size(end)?).ok_or("a chunk ends outside its payload")?;
-            input.bytes = chunk;
-            bytes.extend(frame.decode_chunk(read_coded(&mut input)?, frame.chunk_len(i)?)?);
-            input.finish("a chunk")?;
-            ends.push(end);
-        }
-        ensure(input.at == body.len(), "the chunks do not fill the payload")?;
-        Ok((bytes, ends))
+        starts.retain(|start| frame.contains(start));
+        Ok(starts)
     }
 }

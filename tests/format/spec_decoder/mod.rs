@@ -13,8 +13,9 @@ mod rans;
 mod reconstruction;
 mod trellis;
 
-use index::{Entry, IndexBuilder, build_trailer, find_index, locate_parts};
+use index::{IndexBuilder, Parts, build_trailer, find_index, locate_parts};
 use planes::{Plane, decode_planes, read_planes_params};
+use std::ops::Range;
 use trellis::Params;
 
 /// Limit on the total decoded bytes of a file (10: limits belong to the reader).
@@ -22,7 +23,7 @@ const MAX_DECODED: u64 = 64 << 20;
 
 const HEADER_MAGIC: [u8; 8] = [0x8F, 0x4F, 0x43, 0x43, 0x0D, 0x0A, 0x1A, 0x0A];
 const END_MAGIC: [u8; 8] = [0x0A, 0x1A, 0x0A, 0x0D, 0x43, 0x43, 0x4F, 0x8F];
-const FRAME_TAG: &[u8] = b"FRAM";
+const FRAME_TAG: u8 = b'F';
 const INDEX_TAG: &[u8] = b"INDX";
 const HEADER_LEN: usize = 64;
 const TRAILER_LEN: usize = 40;
@@ -30,6 +31,7 @@ const TENSOR: u8 = 1;
 const U8: u8 = 5;
 const CHUNKED: u8 = 0;
 const CONTIGUOUS: u8 = 1;
+const CHUNKED_LOSSY: u8 = 2;
 const RAW: u8 = 0;
 const PLANES: u8 = 1;
 const TRELLIS: u8 = 2;
@@ -52,18 +54,18 @@ pub fn decode_stream(file: &[u8]) -> Res<Vec<DecodedObject>> {
     let mut input = Cursor { bytes: file, at: HEADER_LEN };
     let mut objects = Vec::new();
     let mut index = IndexBuilder::default();
-    let mut budget = MAX_DECODED;
-    while input.rest().starts_with(FRAME_TAG) {
+    let (mut budget, mut before) = (MAX_DECODED, String::new());
+    while input.rest().first() == Some(&FRAME_TAG) {
         let start = input.at;
-        let frame = Frame::read(&mut input)?;
+        let frame = Frame::read(&mut input, &before)?;
         frame.deduct(&mut budget)?;
         let padding = input.take(frame.padding(input.at, align))?;
         ensure(is_zero(padding), "padding is not zero")?;
         let payload = input.at;
         let (bytes, ends) = frame.read_payload(&mut input)?;
-        let place = [start, payload, input.at - payload];
-        let decoded_crc = read_footer(&mut input, frame.codec != TRELLIS)?;
-        index.add(&frame, place, decoded_crc, &ends)?;
+        let decoded_crc = frame.read_footer(&mut input, &bytes)?;
+        index.add(&frame, start, payload, decoded_crc, &ends)?;
+        before.clone_from(&frame.name);
         objects.push(frame.into_object(bytes, decoded_crc)?);
     }
     // 6: the frames determine every byte of the index, and so of the trailer.
@@ -80,7 +82,7 @@ pub fn decode_stream(file: &[u8]) -> Res<Vec<DecodedObject>> {
 pub fn decode_first(file: &[u8]) -> Res<Vec<u8>> {
     let align = read_header(file)?;
     let mut input = Cursor { bytes: file, at: HEADER_LEN };
-    let frame = Frame::read(&mut input)?;
+    let frame = Frame::read(&mut input, "")?;
     frame.deduct(&mut MAX_DECODED.clone())?;
     input.take(frame.padding(input.at, align))?;
     Ok(frame.read_payload(&mut input)?.0)
@@ -92,28 +94,33 @@ pub fn decode_indexed(file: &[u8]) -> Res<Vec<DecodedObject>> {
     let align = read_header(file)?;
     let (index_at, index_bytes) = find_index(file)?;
     let body = file.get(..index_at).ok_or("the index is outside the file")?;
-    let (mut entries, ends) = locate_parts(index_bytes)?;
+    let parts = locate_parts(index_bytes)?;
     let mut objects = Vec::new();
     let mut index = IndexBuilder::default();
     let mut budget = MAX_DECODED;
     let mut end = HEADER_LEN; // 5: the first frame follows the header
-    while !entries.rest().is_empty() {
-        let entry = Entry::read(&mut entries, &ends)?;
-        ensure(entry.frame == end, "a frame does not follow the previous one")?;
-        let mut input = Cursor { bytes: body, at: entry.frame };
-        let frame = Frame::read(&mut input)?;
+    for position in 0..parts.objects {
+        let name = parts.name(position)?;
+        let extent = parts.frame(position, index_at)?;
+        ensure(extent.start == end, "a frame does not follow the previous one")?;
+        end = extent.end;
+        let bytes = body.get(..extent.end).ok_or("a frame is not before the index")?;
+        let mut input = Cursor { bytes, at: extent.start };
+        // 5: the name in the index can replace the name before.
+        let frame = Frame::read(&mut input, name)?;
+        ensure(frame.name == name, "the name in the index differs")?;
         frame.deduct(&mut budget)?;
-        input.take(frame.padding(input.at, align))?; // 10: need not be checked
-        ensure(entry.payload == input.at, "a payload does not follow its frame header")?;
-        end = entry.payload.checked_add(entry.payload_len).ok_or("a size overflows")?;
-        let payload = body.get(..end).ok_or("a payload is not before the index")?;
-        let (bytes, ends) = entry.read_payload(payload, &frame)?;
-        let mut footer = Cursor { bytes: body, at: end };
-        let decoded_crc = read_footer(&mut footer, frame.codec != TRELLIS)?;
-        end = footer.at;
-        let place = [entry.frame, entry.payload, entry.payload_len];
-        index.add(&frame, place, decoded_crc, &ends)?;
-        objects.push(frame.into_object(bytes, decoded_crc)?);
+        let padding = frame.padding(input.at, align); // 10: need not be checked
+        let payload = frame.locate_payload(&parts, &extent)?;
+        ensure(payload.start == input.at + padding, "a payload does not follow its header")?;
+        input = Cursor { bytes: &bytes[..payload.end], at: payload.start };
+        let (decoded, ends) = frame.read_payload(&mut input)?;
+        input.finish("a payload")?;
+        let mut footer = Cursor { bytes, at: payload.end };
+        let decoded_crc = frame.read_footer(&mut footer, &decoded)?;
+        footer.finish("a frame")?;
+        index.add(&frame, extent.start, payload.start, decoded_crc, &ends)?;
+        objects.push(frame.into_object(decoded, decoded_crc)?);
     }
     ensure(end == index_at, "the frames do not end where the index starts")?;
     ensure(index.finish()? == index_bytes, "the index differs from the frames")?;
@@ -152,8 +159,9 @@ struct Frame<'a> {
     dtype: u8,
     codec: u8,
     layout: u8,
-    name: &'a str,
+    name: String,
     shape: Vec<u64>,
+    /// As stored: 0 for at most one chunk.
     chunk_elements: u64,
     elements: u64,
     decoded_len: u64,
@@ -164,31 +172,36 @@ struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
-    /// Reads a frame header (5) and checks it against sections 3, 7 and 9.
-    fn read(input: &mut Cursor<'a>) -> Res<Self> {
+    /// Reads a frame header (5) and checks it against sections 3, 7 and 9. `before` is the name in
+    /// the previous frame.
+    fn read(input: &mut Cursor<'a>, before: &str) -> Res<Self> {
         let mut h = frame_header(input)?;
         let [kind, dtype, codec, layout] = [h.u8()?, h.u8()?, h.u8()?, h.u8()?];
-        let rank = h.u16()?;
-        ensure(h.u16()? == 0, "reserved bytes of a frame are not zero")?;
-        let (name_len, params_len) = (h.u32()?, h.u32()?);
-        let chunk_elements = h.u64()?;
-        let shape = (0..rank).map(|_| h.u64()).collect::<Res<Vec<_>>>()?;
-        let name = std::str::from_utf8(h.take(to_size(name_len.into())?)?);
+        let rank = u16::try_from(h.varint()?).map_err(|_| "too many dimensions")?;
+        let shape = (0..rank).map(|_| h.varint()).collect::<Res<Vec<_>>>()?;
+        let chunk_elements = h.varint()?;
+        let (shared, rest) = (h.u8()?, h.varint()?);
+        let shared =
+            before.as_bytes().get(..shared.into()).ok_or("the name before is too short")?;
+        let name = String::from_utf8([shared, h.take(to_size(rest)?)?].concat());
         let name = name.map_err(|_| "a name is not UTF-8")?;
-        let params = h.take(to_size(params_len.into())?)?;
-        check_kind(kind, dtype, rank, name)?;
+        let params_len = h.varint()?;
+        let params = h.take(to_size(params_len)?)?;
+        check_kind(kind, dtype, rank, &name)?;
         let (elements, decoded_len) = count_elements(&shape, dtype)?;
         let chunks = count_chunks(elements, chunk_elements, dtype)?;
         let crcs = if layout == CONTIGUOUS { chunks.checked_mul(4) } else { Some(0) };
         let crcs = h.take(to_size(crcs.ok_or("too many chunks")?)?)?;
         h.finish("a frame header")?;
-        ensure(layout <= CONTIGUOUS, "unknown layout")?;
+        ensure(layout <= CHUNKED_LOSSY, "unknown layout")?;
         let codec_params = match (codec, layout) {
-            (RAW, _) if params.is_empty() => CodecParams::Raw,
-            (RAW, _) => return Err("parameters for the raw codec".into()),
+            (RAW, CHUNKED | CONTIGUOUS) if params.is_empty() => CodecParams::Raw,
+            (RAW, _) => return Err("parameters or errors of the raw codec".into()),
             (PLANES, CHUNKED) => CodecParams::Planes(read_planes_params(params, dtype)?),
-            (TRELLIS, CHUNKED) => CodecParams::Trellis(Box::new(Params::read(params, dtype)?)),
-            (PLANES | TRELLIS, _) => return Err("coded chunks in the contiguous layout".into()),
+            (TRELLIS, CHUNKED_LOSSY) => {
+                CodecParams::Trellis(Box::new(Params::read(params, dtype)?))
+            }
+            (PLANES | TRELLIS, _) => return Err("a layout that does not fit the codec".into()),
             _ => return Err(format!("object {name:?} has the unknown codec {codec}")),
         };
         let chunk_crcs = Cursor { bytes: crcs, at: 0 };
@@ -209,15 +222,16 @@ impl<'a> Frame<'a> {
 
     /// The number of padding bytes after a frame header that ends at `at` (5).
     fn padding(&self, at: usize, align: usize) -> usize {
-        let padded = self.layout == CONTIGUOUS && self.elements > 0;
+        let padded = self.layout == CONTIGUOUS && self.decoded_len >= 4096;
         if padded { at.next_multiple_of(align) - at } else { 0 }
     }
 
     /// The number of decoded bytes of chunk `i` (3).
     fn chunk_len(&self, i: u64) -> Res<usize> {
-        let first = i.checked_mul(self.chunk_elements).ok_or("no such chunk")?;
+        let most = if self.chunk_elements == 0 { self.elements } else { self.chunk_elements };
+        let first = i.checked_mul(most).ok_or("no such chunk")?;
         let left = self.elements.checked_sub(first).ok_or("no such chunk")?;
-        byte_len(left.min(self.chunk_elements), self.dtype).and_then(to_size)
+        byte_len(left.min(most), self.dtype).and_then(to_size)
     }
 
     /// Reads all chunks at the cursor. Returns the decoded bytes and, if chunked, the chunk ends.
@@ -253,38 +267,65 @@ impl<'a> Frame<'a> {
         }
     }
 
+    /// Where the payload of a frame at `extent` lies, by the index (6).
+    fn locate_payload(&self, parts: &Parts, extent: &Range<usize>) -> Res<Range<usize>> {
+        let end = extent.end.checked_sub(self.footer_len()).ok_or("a frame is too short")?;
+        let start = match self.layout {
+            CONTIGUOUS => end.checked_sub(to_size(self.decoded_len)?),
+            _ => {
+                let starts = parts.chunk_starts(extent)?;
+                ensure(starts.len() as u64 == self.chunks, "chunk starts are missing")?;
+                Some(starts.first().copied().unwrap_or(end))
+            }
+        };
+        let start = start.ok_or("a frame is too short")?;
+        ensure(start <= end, "a chunk starts in a footer")?;
+        Ok(start..end)
+    }
+
+    fn footer_len(&self) -> usize {
+        [4, 0, 24][usize::from(self.layout)]
+    }
+
+    /// Reads the footer (5). Returns the decoded CRC.
+    fn read_footer(&self, input: &mut Cursor, decoded: &[u8]) -> Res<u32> {
+        if self.layout == CONTIGUOUS {
+            return Ok(crc32(decoded));
+        }
+        let covered = input.clone();
+        let decoded_crc = input.u32()?;
+        if self.layout == CHUNKED_LOSSY {
+            for _ in 0..2 {
+                let sum = f64::from_le_bytes(input.array()?);
+                ensure(
+                    sum.is_finite() && sum.is_sign_positive(),
+                    "a sum of squares is negative or not finite",
+                )?;
+            }
+            ensure(input.u32()? == crc32(covered.clone().take(20)?), "wrong CRC of a footer")?;
+        }
+        Ok(decoded_crc)
+    }
+
     fn into_object(self, bytes: Vec<u8>, decoded_crc: u32) -> Res<DecodedObject> {
         ensure(bytes.len() as u64 == self.decoded_len, "wrong number of decoded bytes")?;
         ensure(crc32(&bytes) == decoded_crc, "wrong CRC of the decoded bytes")?;
         let Frame { kind, dtype, shape, codec, .. } = self;
-        Ok(DecodedObject { kind, name: self.name.into(), dtype, shape, codec, bytes })
+        Ok(DecodedObject { kind, name: self.name, dtype, shape, codec, bytes })
     }
 }
 
 /// Takes a frame header and checks its CRC. Returns the fields from the kind on, without the CRC.
 fn frame_header<'a>(input: &mut Cursor<'a>) -> Res<Cursor<'a>> {
     let mut ahead = input.clone();
-    ensure(ahead.take(4)? == FRAME_TAG, "wrong tag of a frame")?;
-    let covered_len = ahead.u32()?.checked_sub(4).ok_or("a frame header is too short")?;
-    let covered = input.take(to_size(covered_len.into())?)?;
+    ensure(ahead.u8()? == FRAME_TAG, "wrong tag of a frame")?;
+    let len = ahead.varint()?;
+    ensure(u32::try_from(len).is_ok(), "a frame header is too long")?;
+    let fields = ahead.at - input.at;
+    let covered_len = to_size(len)?.checked_sub(4).ok_or("a frame header is too short")?;
+    let covered = input.take(fields + covered_len)?;
     ensure(input.u32()? == crc32(covered), "wrong CRC of a frame header")?;
-    Ok(Cursor { bytes: covered, at: 8 })
-}
-
-/// Reads the footer of a frame (5). Returns the decoded CRC.
-fn read_footer(input: &mut Cursor, lossless: bool) -> Res<u32> {
-    let covered = input.clone().take(20)?;
-    let decoded_crc = input.u32()?;
-    for _ in 0..2 {
-        let sum = f64::from_le_bytes(input.take(8)?.try_into().unwrap());
-        ensure(
-            sum.is_finite() && sum.is_sign_positive(),
-            "a sum of squares is negative or not finite",
-        )?;
-        ensure(!lossless || sum == 0.0, "a lossless object has a nonzero sum of squares")?;
-    }
-    ensure(input.u32()? == crc32(covered), "wrong CRC of a footer")?;
-    Ok(decoded_crc)
+    Ok(Cursor { bytes: covered, at: fields })
 }
 
 /// Takes one chunk of the chunked layout and checks its CRC. Returns its coded bytes (5).
@@ -338,10 +379,12 @@ fn count_elements(shape: &[u64], dtype: u8) -> Res<(u64, u64)> {
 
 /// The number of chunks (3).
 fn count_chunks(elements: u64, chunk_elements: u64, dtype: u8) -> Res<u64> {
-    ensure(chunk_elements >= 1, "chunks without elements")?;
+    if chunk_elements == 0 {
+        return Ok(elements.min(1));
+    }
+    ensure(chunk_elements < elements, "a size of chunks for a single chunk")?;
     let bits = u128::from(chunk_elements) * u128::from(dtype_bits(dtype)?);
-    let whole = elements <= chunk_elements || bits.is_multiple_of(8);
-    ensure(whole, "the chunks do not fill whole bytes")?;
+    ensure(bits.is_multiple_of(8), "the chunks do not fill whole bytes")?;
     Ok(elements.div_ceil(chunk_elements))
 }
 
@@ -413,6 +456,21 @@ impl<'a> Cursor<'a> {
 
     fn u64(&mut self) -> Res<u64> {
         Ok(u64::from_le_bytes(self.array()?))
+    }
+
+    /// An integer of variable length, in its shortest form (1).
+    fn varint(&mut self) -> Res<u64> {
+        let (mut value, mut bits) = (0u128, 0);
+        loop {
+            let byte = self.u8()?;
+            value |= u128::from(byte & 127) << bits;
+            bits += 7;
+            if byte < 128 {
+                ensure(byte > 0 || bits == 7, "an integer is longer than necessary")?;
+                return u64::try_from(value).map_err(|_| "an integer is too large".into());
+            }
+            ensure(bits < 70, "an integer is too long")?;
+        }
     }
 
     /// Requires that all bytes have been taken.

@@ -1,13 +1,14 @@
 //! Files with one object, whose parameters and chunks need not be valid.
 
-use super::{END_MAGIC, FRAME_TAG, HEADER_MAGIC, INDEX_TAG, crc32};
+use super::{CHUNKED_LOSSY, CONTIGUOUS, END_MAGIC, FRAME_TAG, HEADER_MAGIC, INDEX_TAG, crc32};
 
-/// A file with one object of rank 2, named `w`, in the chunked layout.
+/// A file with one object of rank 2, named `w`.
 #[derive(Clone)]
 pub struct ObjectFile {
     /// Kind, dtype, codec, layout.
     pub kinds: [u8; 4],
     pub shape: [u64; 2],
+    /// As stored: 0 for at most one chunk.
     pub chunk_elements: u64,
     pub params: Vec<u8>,
     pub chunks: Vec<Vec<u8>>,
@@ -20,41 +21,44 @@ impl ObjectFile {
     pub fn file(&self, decoded: &[u8]) -> Vec<u8> {
         let mut file = [&HEADER_MAGIC[..], &[0; 52]].concat();
         put_crc(&mut file, 0);
-        let dims = self.shape.map(u64::to_le_bytes).concat();
-        let header_len = 32 + dims.len() + 1 + self.params.len() + 4;
-        file.extend(FRAME_TAG);
-        file.extend((header_len as u32).to_le_bytes());
-        file.extend(self.kinds);
-        file.extend([2, 0, 0, 0, 1, 0, 0, 0]);
-        file.extend((self.params.len() as u32).to_le_bytes());
-        file.extend(self.chunk_elements.to_le_bytes());
-        file.extend([&dims, &b"w"[..], &self.params].concat());
+        let mut body = self.kinds.to_vec();
+        put_varint(&mut body, 2);
+        self.shape.iter().for_each(|&size| put_varint(&mut body, size));
+        put_varint(&mut body, self.chunk_elements);
+        body.extend([0, 1, b'w']);
+        put_varint(&mut body, self.params.len() as u64);
+        body.extend(&self.params);
+        file.push(FRAME_TAG);
+        put_varint(&mut file, body.len() as u64 + 4);
+        file.extend(body);
         put_crc(&mut file, 64);
-        let payload = file.len();
-        let mut ends = Vec::new();
+        let mut starts = Vec::new();
         for chunk in &self.chunks {
+            starts.extend((file.len() as u64).to_le_bytes());
             let len = (chunk.len() as u32).to_le_bytes();
             file.extend(len);
             file.extend(crc32(&[&len, chunk.as_slice()].concat()).to_le_bytes());
             file.extend(chunk);
-            ends.push(file.len());
         }
         let footer = file.len();
-        file.extend(crc32(decoded).to_le_bytes());
-        file.extend(self.footer.map(f64::to_le_bytes).concat());
-        put_crc(&mut file, footer);
+        if self.kinds[3] != CONTIGUOUS {
+            file.extend(crc32(decoded).to_le_bytes());
+        }
+        if self.kinds[3] == CHUNKED_LOSSY {
+            file.extend(self.footer.map(f64::to_le_bytes).concat());
+            put_crc(&mut file, footer);
+        }
         let index = file.len();
-        file.extend([INDEX_TAG, &[0; 4]].concat());
-        let counts = [1, 2, ends.len(), 1];
-        let places = [64, payload, footer - payload, self.chunk_elements as usize, 0, 0, 0];
-        file.extend(counts.into_iter().chain(places).flat_map(|n| (n as u64).to_le_bytes()));
-        file.extend(1u32.to_le_bytes());
-        file.extend(crc32(decoded).to_le_bytes());
+        file.extend(INDEX_TAG);
+        let counts = [1, 1, 2, self.chunks.len() as u32, 1];
+        file.extend(counts.map(u32::to_le_bytes).concat());
+        file.extend(64u64.to_le_bytes());
+        file.extend([0, crc32(decoded), 0, 0].map(u32::to_le_bytes).concat());
+        file.extend(self.chunk_elements.to_le_bytes());
+        file.extend([0, 0, 0, 0, 2, 0]);
         file.extend(self.kinds);
-        file.extend([2, 0, 0, 0]);
-        file.extend(0u32.to_le_bytes());
-        file.extend(dims);
-        file.extend(ends.iter().flat_map(|end| (*end as u64).to_le_bytes()));
+        file.extend(self.shape.map(u64::to_le_bytes).concat());
+        file.extend(starts);
         file.push(b'w');
         let trailer = file.len();
         let numbers = [index, trailer - index, trailer + 40];
@@ -70,4 +74,12 @@ impl ObjectFile {
 fn put_crc(file: &mut Vec<u8>, start: usize) {
     let crc = crc32(&file[start..]);
     file.extend(crc.to_le_bytes());
+}
+
+fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+    while value > 127 {
+        out.push(value as u8 | 128);
+        value >>= 7;
+    }
+    out.push(value as u8);
 }
