@@ -1,6 +1,6 @@
 //! One decoder for all codecs.
 
-use super::{Codec, Coding, planes, trellis};
+use super::{Codec, Coding, deflate, planes, trellis};
 use crate::dtype::{Dtype, number};
 use crate::error::{Error, Result};
 use crate::limits::Limits;
@@ -10,6 +10,7 @@ pub(crate) enum Decoder {
     Raw,
     Planes(Box<planes::PlaneDecoder>),
     Trellis(Box<trellis::TrellisDecoder>),
+    Deflate,
 }
 
 impl Decoder {
@@ -28,6 +29,8 @@ impl Decoder {
             Some(Codec::Trellis) => Ok(Self::Trellis(Box::new(trellis::TrellisDecoder::new(
                 dtype, parameters, limits,
             )?))),
+            Some(Codec::Deflate) if parameters.is_empty() => Ok(Self::Deflate),
+            Some(Codec::Deflate) => Err(Error::corrupt("deflate: codec parameters are not empty")),
             None => Err(Error::unsupported(format!("codec {codec}"))),
         }
     }
@@ -68,7 +71,7 @@ impl Decoder {
     pub(crate) fn coding(&self, signal: f64, noise: f64) -> Option<Coding> {
         match self {
             Self::Trellis(decoder) => Some(Coding { signal, noise, ..decoder.coding() }),
-            Self::Raw | Self::Planes(_) => None,
+            Self::Raw | Self::Planes(_) | Self::Deflate => None,
         }
     }
 
@@ -91,6 +94,7 @@ impl Decoder {
             Self::Raw => Err(Error::corrupt("raw chunk: wrong length")),
             Self::Planes(decoder) => decoder.decode(coded, out),
             Self::Trellis(decoder) => decoder.decode(coded, out),
+            Self::Deflate => deflate::decode(coded, out),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The codecs: one chunk of a tensor, encoded and decoded.
 //!
-//! [`Decoder`] and [`Encoder`] cover the same codecs: raw, `planes` (lossless) and `trellis`
-//! (lossy). These are built from three layers that do not import each other: `entropy` (symbols
+//! [`Decoder`] and [`Encoder`] cover the same codecs: raw, `deflate` and `planes` (lossless) and
+//! `trellis` (lossy). The last two are built from three layers that do not import each other: `entropy` (symbols
 //! and bytes), `transform` (real numbers and coordinates) and `quantizer` (coordinates and lattice
 //! integers). The codecs do not depend on the container: parameters and encoded chunks are byte
 //! strings that the format stores. Besides these layers they import `arch`, `dtype`, `coordinates`
@@ -14,6 +14,7 @@
 
 mod coding;
 mod decoder;
+mod deflate;
 #[cfg(feature = "encode")]
 mod encode;
 pub(crate) mod entropy;
@@ -48,6 +49,8 @@ pub enum Codec {
     Planes = 1,
     /// Lossy: rows in transform coordinates, quantised with a trellis code.
     Trellis = 2,
+    /// Lossless, for text: DEFLATE (RFC 1951).
+    Deflate = 5,
 }
 
 impl Codec {
@@ -57,6 +60,7 @@ impl Codec {
             0 => Some(Self::Raw),
             1 => Some(Self::Planes),
             2 => Some(Self::Trellis),
+            5 => Some(Self::Deflate),
             _ => None,
         }
     }
@@ -66,12 +70,13 @@ impl Codec {
         self as u8
     }
 
-    /// The codec's name: `raw`, `planes`, `trellis`.
+    /// The codec's name: `raw`, `planes`, `trellis`, `deflate`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Raw => "raw",
             Self::Planes => "planes",
             Self::Trellis => "trellis",
+            Self::Deflate => "deflate",
         }
     }
 }

@@ -14,7 +14,7 @@ pub(super) struct EncodeJob<'s> {
     source: TensorSource<'s>,
     geometry: Geometry,
     encoder: Encoder,
-    /// CRC-32 of every chunk when the statistics were collected; empty for the lossy codec.
+    /// CRC-32 of every chunk when the statistics were collected; empty if there were none.
     crcs: Vec<u32>,
 }
 
@@ -28,10 +28,14 @@ pub(super) struct Measured {
 }
 
 impl<'s> EncodeJob<'s> {
-    /// The lossless codec that needs the fewest bytes: reads the whole tensor once.
+    /// The lossless codec that needs the fewest bytes: reads the whole tensor once. Attachments are
+    /// text: they are not read before they are encoded.
     pub(super) fn lossless(source: TensorSource<'s>, options: &WriteOptions) -> Result<Self> {
         let chunk = chunk_size::lossless(source.dtype, source.shape, options.chunk_elements);
         let geometry = source.geometry(chunk)?;
+        if !source.is_tensor() {
+            return Ok(Self { source, geometry, encoder: Encoder::Deflate, crcs: Vec::new() });
+        }
         let (statistics, crcs) = statistics::collect(&geometry, source.data)?;
         let encoder = statistics.choose(geometry.chunk_count(), CHUNK_OVERHEAD);
         Ok(Self { source, geometry, encoder, crcs })
@@ -63,7 +67,7 @@ impl<'s> EncodeJob<'s> {
         // The checksums of raw chunks are those of their decoded bytes, which are known already.
         let (layout, chunk_crcs) = match codec {
             Codec::Raw => (PayloadLayout::Contiguous, self.crcs.clone()),
-            Codec::Planes => (PayloadLayout::Chunked, Vec::new()),
+            Codec::Planes | Codec::Deflate => (PayloadLayout::Chunked, Vec::new()),
             Codec::Trellis => (PayloadLayout::ChunkedLossy, Vec::new()),
         };
         let (kind, name) = (self.source.kind(), self.source.name.to_owned());

@@ -5,3 +5,4 @@
 mod common;
 
 mod budgets;
+mod tiny_tensors;

@@ -10,7 +10,11 @@ pub(crate) enum Encoder {
     Raw,
     Planes(Box<planes::PlaneEncoder>),
     Trellis(Box<trellis::TrellisEncoder>),
+    Deflate,
 }
+
+/// The level of DEFLATE: higher ones take longer and save less than 1 % of a safetensors header.
+const DEFLATE_LEVEL: u8 = 6;
 
 impl Encoder {
     pub(crate) fn codec(&self) -> Codec {
@@ -18,13 +22,14 @@ impl Encoder {
             Self::Raw => Codec::Raw,
             Self::Planes(_) => Codec::Planes,
             Self::Trellis(_) => Codec::Trellis,
+            Self::Deflate => Codec::Deflate,
         }
     }
 
     /// The codec parameters, which a decoder needs besides dtype and chunk size.
     pub(crate) fn parameters(&self) -> Vec<u8> {
         match self {
-            Self::Raw => Vec::new(),
+            Self::Raw | Self::Deflate => Vec::new(),
             Self::Planes(encoder) => encoder.parameters(),
             Self::Trellis(encoder) => encoder.parameters().to_vec(),
         }
@@ -43,6 +48,7 @@ impl Encoder {
         let bytes = match self {
             Self::Trellis(encoder) => return encoder.encode(first_element, chunk, scratch),
             Self::Planes(encoder) => encoder.encode(chunk, scratch)?,
+            Self::Deflate => miniz_oxide::deflate::compress_to_vec(chunk, DEFLATE_LEVEL),
             Self::Raw => {
                 let mut out = scratch.take_out();
                 out.extend_from_slice(chunk);

@@ -5,6 +5,7 @@
 mod bits;
 pub mod checksums;
 mod chunk;
+pub mod deflate;
 mod index;
 pub mod object_file;
 mod planes;
@@ -35,6 +36,7 @@ const CHUNKED_LOSSY: u8 = 2;
 const RAW: u8 = 0;
 const PLANES: u8 = 1;
 const TRELLIS: u8 = 2;
+const DEFLATE: u8 = 5;
 
 type Res<T> = Result<T, String>;
 
@@ -152,6 +154,7 @@ enum CodecParams {
     Raw,
     Planes(Vec<Plane>),
     Trellis(Box<Params>),
+    Deflate,
 }
 
 struct Frame<'a> {
@@ -196,7 +199,8 @@ impl<'a> Frame<'a> {
         ensure(layout <= CHUNKED_LOSSY, "unknown layout")?;
         let codec_params = match (codec, layout) {
             (RAW, CHUNKED | CONTIGUOUS) if params.is_empty() => CodecParams::Raw,
-            (RAW, _) => return Err("parameters or errors of the raw codec".into()),
+            (DEFLATE, CHUNKED) if params.is_empty() => CodecParams::Deflate,
+            (RAW | DEFLATE, _) => return Err("parameters, or a layout of another codec".into()),
             (PLANES, CHUNKED) => CodecParams::Planes(read_planes_params(params, dtype)?),
             (TRELLIS, CHUNKED_LOSSY) => {
                 CodecParams::Trellis(Box::new(Params::read(params, dtype)?))
@@ -257,6 +261,7 @@ impl<'a> Frame<'a> {
         match &self.codec_params {
             CodecParams::Planes(planes) => decode_planes(planes, self.dtype, coded, len),
             CodecParams::Trellis(params) => params.decode(self.dtype, coded, len),
+            CodecParams::Deflate => deflate::inflate(coded, len),
             CodecParams::Raw => {
                 ensure(
                     coded.len() == len,
