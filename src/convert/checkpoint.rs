@@ -8,7 +8,7 @@ use crate::encode::Plan;
 use crate::encode::{TensorSource, Writer};
 use crate::error::{Error, Result};
 use crate::format::{ObjectKind, check_file_name};
-use crate::io::FileSection;
+use crate::io::{FileSection, permission_bits};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
@@ -50,6 +50,8 @@ struct ShardIndex {
 struct Shard {
     name: String,
     path: PathBuf,
+    /// The permissions of the file.
+    mode: Option<u32>,
     header: Vec<u8>,
     /// The length of the header, as the shape of an attachment.
     header_shape: [usize; 1],
@@ -134,7 +136,8 @@ impl Checkpoint {
         file.rewind().map_err(in_folder)?;
         let path = PathBuf::from("standard input");
         let shard = Shard::from_file(SINGLE_FILE_NAME, path.clone(), file);
-        let shard = shard.map_err(|error| error.in_file(&path))?;
+        // The permissions of the temporary file are not those of the input.
+        let shard = Shard { mode: None, ..shard.map_err(|error| error.in_file(&path))? };
         Ok(Self { index: None, shards: vec![shard] })
     }
 
@@ -147,6 +150,12 @@ impl Checkpoint {
     /// Whether the checkpoint is a folder of shards with an index.
     pub fn is_sharded(&self) -> bool {
         self.index.is_some()
+    }
+
+    /// The Unix permissions that all shards give, for [`WriteOptions::mode`](crate::WriteOptions::mode);
+    /// `None` for an input that is not a file.
+    pub fn mode(&self) -> Option<u32> {
+        self.shards.iter().filter_map(|shard| shard.mode).reduce(|all, mode| all & mode)
     }
 
     /// Bytes of all files.
@@ -263,7 +272,7 @@ impl Shard {
         let entries = safetensors_header::parse_header(&header)?;
         let data = entries.last().map_or(0, |tensor| tensor.range.end);
         let expected = LENGTH_BYTES + header.len() as u64 + data;
-        let length = file.metadata()?.len();
+        let (length, mode) = (file.metadata()?.len(), permission_bits(&file)?);
         if length < expected {
             return Err(Error::truncated().at_offset(length));
         }
@@ -278,7 +287,7 @@ impl Shard {
             ShardTensor { entry, data }
         });
         let (name, header_shape, tensors) = (name.to_owned(), [header.len()], tensors.collect());
-        Ok(Self { name, path, header, header_shape, tensors })
+        Ok(Self { name, path, mode, header, header_shape, tensors })
     }
 
     fn sources(&self) -> impl Iterator<Item = TensorSource<'_>> {

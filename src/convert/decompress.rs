@@ -4,7 +4,7 @@ use super::progress::{Progress, Reporter};
 use super::safetensors_header::{self, HeaderEntry};
 use crate::error::{Error, Result};
 use crate::format::{Object, ObjectKind};
-use crate::io::{AtomicFile, SealedFile};
+use crate::io::{AtomicFile, SealedFile, permission_bits};
 use crate::read::{AttachmentKind, Reader};
 use crate::read::{Part, StreamReader};
 use std::collections::VecDeque;
@@ -55,6 +55,8 @@ pub struct DecompressReport {
 
 /// Decompresses the `.occ` file `input` to the files that it was made from.
 ///
+/// New files have the permissions of `input` that the umask leaves.
+///
 /// A file without a safetensors header, as [`Writer`](crate::Writer) makes them, becomes a
 /// safetensors file of its tensors in file order. `progress` receives decoded tensor bytes.
 ///
@@ -78,7 +80,9 @@ pub fn decompress(
     let path = input.as_ref();
     let decompress = || {
         let header = missing_header(&Reader::open(path)?)?;
-        unpack(StreamReader::new(File::open(path)?)?, header, target, progress)
+        let file = File::open(path)?;
+        let mode = permission_bits(&file)?;
+        unpack(StreamReader::new(file)?, header, mode, target, progress)
     };
     decompress().map_err(|error: Error| error.in_file(path))
 }
@@ -93,12 +97,13 @@ pub fn decompress_stream(
     target: Target<'_>,
     progress: Option<&mut Progress<'_>>,
 ) -> Result<DecompressReport> {
-    unpack(StreamReader::new(input)?, None, target, Reporter(progress))
+    unpack(StreamReader::new(input)?, None, None, target, Reporter(progress))
 }
 
 fn unpack<R: Read>(
     stream: StreamReader<R>,
     header: Option<Vec<u8>>,
+    mode: Option<u32>,
     target: Target<'_>,
     progress: Reporter<'_, '_>,
 ) -> Result<DecompressReport> {
@@ -106,7 +111,7 @@ fn unpack<R: Read>(
         Target::Path { path, .. } if !path.exists() => Some(path.clone()),
         _ => None,
     };
-    let result = Unpacker::new(target, progress).run(stream, header);
+    let result = Unpacker::new(target, mode, progress).run(stream, header);
     if let (Err(_), Some(folder)) = (&result, new_folder) {
         // Removes the folder if it was created and is empty.
         let _ = fs::remove_dir(folder);
@@ -144,6 +149,8 @@ enum CurrentObject {
 /// The state of a decompression.
 struct Unpacker<'t, 'q, 'p> {
     target: Target<'t>,
+    /// The permissions of new files.
+    mode: Option<u32>,
     progress: Reporter<'q, 'p>,
     /// If the output is a folder: a temporary one in it, with an empty file for each output file.
     names: Option<TempDir>,
@@ -158,9 +165,10 @@ struct Unpacker<'t, 'q, 'p> {
 }
 
 impl<'t, 'q, 'p> Unpacker<'t, 'q, 'p> {
-    fn new(target: Target<'t>, progress: Reporter<'q, 'p>) -> Self {
+    fn new(target: Target<'t>, mode: Option<u32>, progress: Reporter<'q, 'p>) -> Self {
         Self {
             target,
+            mode,
             progress,
             names: None,
             object: CurrentObject::Tensor,
@@ -267,7 +275,7 @@ impl<'t, 'q, 'p> Unpacker<'t, 'q, 'p> {
             }
             _ => path.clone(),
         };
-        let file = AtomicFile::create(&path, *overwrite);
+        let file = AtomicFile::create(&path, *overwrite, self.mode);
         file.map(Some).map_err(|error| Error::from(error).in_file(&path))
     }
 

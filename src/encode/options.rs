@@ -19,11 +19,14 @@ pub struct WriteOptions {
     pub chunk_elements: u64,
     /// Whether [`Writer::create`](crate::Writer::create) may replace an existing file (default true).
     pub overwrite: bool,
+    /// The Unix permissions of a new file, before the umask (default: reading and writing by
+    /// everybody). A file that is replaced keeps its own. Other systems ignore them.
+    pub mode: Option<u32>,
 }
 
 impl Default for WriteOptions {
     fn default() -> Self {
-        Self { alignment: 256, chunk_elements: 1 << 18, overwrite: true }
+        Self { alignment: 256, chunk_elements: 1 << 18, overwrite: true, mode: None }
     }
 }
 
@@ -44,5 +47,11 @@ impl WriteOptions {
     #[must_use]
     pub fn overwrite(self, overwrite: bool) -> Self {
         Self { overwrite, ..self }
+    }
+
+    /// Sets [`mode`](Self::mode).
+    #[must_use]
+    pub fn mode(self, mode: Option<u32>) -> Self {
+        Self { mode, ..self }
     }
 }

@@ -50,7 +50,7 @@ impl Writer<'static> {
     pub fn create(path: impl AsRef<Path>, options: WriteOptions) -> Result<Self> {
         let path = path.as_ref();
         let header = Header::new(options.alignment)?;
-        let file = AtomicFile::create(path, options.overwrite)
+        let file = AtomicFile::create(path, options.overwrite, options.mode)
             .map_err(|error| Error::from(error).in_file(path))?;
         Self::with_output(Output::File(file), path, header, options)
     }

@@ -9,6 +9,21 @@ use tempfile::{NamedTempFile, TempPath};
 /// Bytes of the write buffer.
 const BUFFER_BYTES: usize = 1 << 20;
 
+/// Reading and writing by everybody: files of weights are never executable.
+const ANY_ACCESS: u32 = 0o666;
+
+/// The permissions of an open file, as [`AtomicFile::create`] takes them. `None` for a device or a
+/// pipe, and where the system has other permissions.
+#[cfg(feature = "convert")]
+pub(crate) fn permission_bits(file: &File) -> io::Result<Option<u32>> {
+    let metadata = file.metadata()?;
+    #[cfg(unix)]
+    let mode = Some(std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & ANY_ACCESS);
+    #[cfg(not(unix))]
+    let mode = None;
+    Ok(mode.filter(|_| metadata.is_file()))
+}
+
 /// A temporary file in the directory of its destination, which it replaces on
 /// [`commit`](Self::commit). It is deleted if it is dropped before.
 pub(crate) struct AtomicFile {
@@ -44,9 +59,12 @@ impl AtomicFile {
     /// the file that it names is left alone: others may know that file by another name. Only a link
     /// to a device or a pipe is followed.
     ///
+    /// A new file has the permissions `mode` (all, by default) that the umask leaves; one that is
+    /// replaced keeps its own.
+    ///
     /// # Errors
     /// `AlreadyExists` if the destination exists, even as a link to nothing, and `overwrite` is false.
-    pub(crate) fn create(path: &Path, overwrite: bool) -> io::Result<Self> {
+    pub(crate) fn create(path: &Path, overwrite: bool, mode: Option<u32>) -> io::Result<Self> {
         let output = |output| BufWriter::with_capacity(BUFFER_BYTES, output);
         let existing = fs::metadata(path).ok();
         match &existing {
@@ -66,11 +84,13 @@ impl AtomicFile {
         prefix.push(path.file_name().ok_or(io::ErrorKind::InvalidInput)?);
         prefix.push(".");
         builder.prefix(&prefix).suffix(".tmp");
-        // A new file has the permissions that the umask leaves.
         #[cfg(unix)]
         if existing.is_none() {
-            builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+            let mode = mode.unwrap_or(ANY_ACCESS) & ANY_ACCESS;
+            builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(mode));
         }
+        #[cfg(not(unix))]
+        let _ = mode;
         // Without the name of the temporary file, which the caller does not know.
         let file = builder.tempfile_in(directory(path)).map_err(|error| error.kind())?;
         // Those of the file that is replaced stay as they are, whatever the umask.
@@ -125,7 +145,7 @@ impl AtomicFile {
 pub fn write_file(path: impl AsRef<Path>, bytes: &[u8], overwrite: bool) -> Result<()> {
     let path = path.as_ref();
     let write = || {
-        let mut file = AtomicFile::create(path, overwrite)?;
+        let mut file = AtomicFile::create(path, overwrite, None)?;
         file.write_all(bytes)?;
         file.commit()
     };
@@ -191,12 +211,12 @@ mod tests {
     fn the_destination_appears_on_commit() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a");
-        let mut file = AtomicFile::create(&path, false).unwrap();
+        let mut file = AtomicFile::create(&path, false, None).unwrap();
         file.write_all(b"new").unwrap();
         assert!(!path.exists());
         file.commit().unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
-        drop(AtomicFile::create(&path, true).unwrap());
+        drop(AtomicFile::create(&path, true, None).unwrap());
         assert_eq!((fs::read(&path).unwrap(), entries(directory.path())), (b"new".to_vec(), 1));
     }
 
@@ -204,13 +224,13 @@ mod tests {
     fn existing_files_are_kept_without_overwrite() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a");
-        let late = AtomicFile::create(&path, false).unwrap();
+        let late = AtomicFile::create(&path, false, None).unwrap();
         fs::write(&path, b"old").unwrap();
         let exists = |error: io::Error| error.kind() == io::ErrorKind::AlreadyExists;
         assert!(late.commit().is_err_and(exists));
-        assert!(AtomicFile::create(&path, false).err().is_some_and(exists));
+        assert!(AtomicFile::create(&path, false, None).err().is_some_and(exists));
         assert_eq!((fs::read(&path).unwrap(), entries(directory.path())), (b"old".to_vec(), 1));
-        AtomicFile::create(&path, true).unwrap().commit().unwrap();
+        AtomicFile::create(&path, true, None).unwrap().commit().unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"");
     }
 
@@ -224,8 +244,23 @@ mod tests {
         // Some of these bits are those that a umask usually removes.
         for mode in [0o600, 0o664, 0o666, 0o755] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-            AtomicFile::create(&path, true).unwrap().commit().unwrap();
+            AtomicFile::create(&path, true, None).unwrap().commit().unwrap();
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, mode);
+        }
+    }
+
+    /// The umask of this process is not known, but it leaves the owner's permissions.
+    #[cfg(unix)]
+    #[test]
+    fn a_new_file_has_no_more_permissions_than_requested() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        for (requested, expected) in [(0o600, 0o600), (0o400, 0o400), (0o755, 0o644)] {
+            let path = directory.path().join(format!("{requested:o}"));
+            AtomicFile::create(&path, false, Some(requested)).unwrap().commit().unwrap();
+            let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+            assert_eq!(mode & !expected, 0, "{requested:o} gives {mode:o}");
+            assert_eq!(mode & 0o700, expected & 0o700, "{requested:o} gives {mode:o}");
         }
     }
 
@@ -233,14 +268,14 @@ mod tests {
     #[test]
     fn devices_are_written() {
         use std::os::unix::fs::FileTypeExt;
-        let mut null = AtomicFile::create(Path::new("/dev/null"), true).unwrap();
+        let mut null = AtomicFile::create(Path::new("/dev/null"), true, None).unwrap();
         null.write_all(b"x").unwrap();
         null.commit().unwrap();
         assert!(fs::metadata("/dev/null").unwrap().file_type().is_char_device());
         let directory = tempfile::tempdir().unwrap();
         let link = directory.path().join("link");
         std::os::unix::fs::symlink("/dev/null", &link).unwrap();
-        AtomicFile::create(&link, true).unwrap().commit().unwrap();
+        AtomicFile::create(&link, true, None).unwrap().commit().unwrap();
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     }
 
@@ -254,9 +289,9 @@ mod tests {
         for target in ["blob", "nothing"] {
             let link = path("link");
             std::os::unix::fs::symlink(target, &link).unwrap();
-            let refused = AtomicFile::create(&link, false).err();
+            let refused = AtomicFile::create(&link, false, None).err();
             assert!(refused.is_some_and(|error| error.kind() == io::ErrorKind::AlreadyExists));
-            let mut file = AtomicFile::create(&link, true).unwrap();
+            let mut file = AtomicFile::create(&link, true, None).unwrap();
             file.write_all(b"new").unwrap();
             file.commit().unwrap();
             assert!(fs::symlink_metadata(&link).unwrap().is_file());

@@ -5,4 +5,6 @@
 mod common;
 
 mod budgets;
+mod command;
+mod permissions;
 mod tiny_tensors;

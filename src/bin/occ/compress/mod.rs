@@ -55,7 +55,7 @@ pub fn run(args: &CompressArgs) -> Result<(), Failure> {
     for path in std::iter::once(&*output).chain(further.into_iter().flatten()) {
         check_distinct(inputs.iter().copied(), path)?;
     }
-    let options = WriteOptions::default().overwrite(args.conversion.force);
+    let options = WriteOptions::default().overwrite(args.conversion.force).mode(checkpoint.mode());
     let mut writer = if is_dash(&output) {
         Writer::new(BufWriter::with_capacity(1 << 20, stdout()), options)?
     } else {
