@@ -1,5 +1,6 @@
 //! The error type of the crate, and locations in files.
 
+use crate::file_kind::FileKind;
 use std::borrow::Cow;
 use std::fmt;
 use std::io;
@@ -43,8 +44,36 @@ impl fmt::Display for Location {
 #[non_exhaustive]
 pub enum Error {
     /// The first bytes are not the magic number.
-    #[error("not an .occ file")]
-    NotOcc,
+    #[error("{}not an .occ file: {found}", PathPrefix(at.file.as_deref()))]
+    #[non_exhaustive]
+    NotOcc {
+        /// What the file is instead.
+        found: FileKind,
+        /// The file.
+        at: Location,
+    },
+    /// The first bytes are not those of a safetensors file.
+    #[error("{}not a safetensors file: {found}", PathPrefix(at.file.as_deref()))]
+    #[non_exhaustive]
+    NotSafetensors {
+        /// What the file is instead.
+        found: FileKind,
+        /// The file.
+        at: Location,
+    },
+    /// A folder contains several checkpoints, and none of them is the main one.
+    #[error(
+        "{}several checkpoints in one folder: {}; give the path of one of them",
+        PathPrefix(at.file.as_deref()),
+        candidates.join(", ")
+    )]
+    #[non_exhaustive]
+    SeveralCheckpoints {
+        /// The names of the files, with `*` for the numbers of shards; at most twelve.
+        candidates: Vec<String>,
+        /// The folder.
+        at: Location,
+    },
     /// The format version is not supported by this crate.
     #[non_exhaustive]
     #[error(
@@ -89,9 +118,11 @@ pub enum Error {
         at: Location,
     },
     /// The file is too short.
-    #[error("{}truncated: the file is too short{at}", PathPrefix(at.file.as_deref()))]
+    #[error("{}truncated: {}{at}", PathPrefix(at.file.as_deref()), Missing(*missing))]
     #[non_exhaustive]
     Truncated {
+        /// The number of bytes that are missing, if it is known.
+        missing: Option<u64>,
         /// Where bytes are missing.
         at: Location,
     },
@@ -151,6 +182,19 @@ impl fmt::Display for PathPrefix<'_> {
     }
 }
 
+/// How much of a file is missing.
+struct Missing(Option<u64>);
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => f.write_str("the file is too short"),
+            Some(1) => f.write_str("1 byte is missing"),
+            Some(bytes) => write!(f, "{bytes} bytes are missing"),
+        }
+    }
+}
+
 /// Names that resemble one that was not found.
 struct Similar<'a>(&'a [String]);
 
@@ -189,7 +233,18 @@ impl Error {
 
     pub(crate) fn truncated() -> Self {
         let at = Location::default();
-        Self::Truncated { at }
+        Self::Truncated { missing: None, at }
+    }
+
+    /// The error for a file that ends before all of its bytes.
+    #[cfg(feature = "convert")]
+    pub(crate) fn truncated_by(missing: u64) -> Self {
+        Self::Truncated { missing: Some(missing), at: Location::default() }
+    }
+
+    /// The error for a file that does not start as an `.occ` file does.
+    pub(crate) fn not_occ(start: &[u8]) -> Self {
+        Self::NotOcc { found: FileKind::of(start), at: Location::default() }
     }
 
     /// Checks that `requested` does not exceed `limit`.
@@ -216,11 +271,13 @@ impl Error {
             Self::Unsupported { at, .. }
             | Self::Corrupt { at, .. }
             | Self::ChecksumMismatch { at, .. }
-            | Self::Truncated { at }
+            | Self::Truncated { at, .. }
+            | Self::NotOcc { at, .. }
+            | Self::NotSafetensors { at, .. }
+            | Self::SeveralCheckpoints { at, .. }
             | Self::LimitExceeded { at, .. }
             | Self::InvalidArgument { at, .. } => Some(at),
-            Self::NotOcc
-            | Self::UnsupportedVersion { .. }
+            Self::UnsupportedVersion { .. }
             | Self::TensorNotFound { .. }
             | Self::Cancelled
             | Self::Io { .. } => None,
@@ -232,11 +289,13 @@ impl Error {
             Self::Unsupported { at, .. }
             | Self::Corrupt { at, .. }
             | Self::ChecksumMismatch { at, .. }
-            | Self::Truncated { at }
+            | Self::Truncated { at, .. }
+            | Self::NotOcc { at, .. }
+            | Self::NotSafetensors { at, .. }
+            | Self::SeveralCheckpoints { at, .. }
             | Self::LimitExceeded { at, .. }
             | Self::InvalidArgument { at, .. } => Some(at),
-            Self::NotOcc
-            | Self::UnsupportedVersion { .. }
+            Self::UnsupportedVersion { .. }
             | Self::TensorNotFound { .. }
             | Self::Cancelled
             | Self::Io { .. } => None,
@@ -268,7 +327,9 @@ impl Error {
     }
 
     /// Adds the path of the file unless it is known.
-    pub(crate) fn in_file(mut self, file: &Path) -> Self {
+    #[must_use]
+    pub fn in_file(mut self, file: impl AsRef<Path>) -> Self {
+        let file = file.as_ref();
         let place = match &mut self {
             Self::Io { path, .. } => Some(path),
             other => other.location_mut().map(|at| &mut at.file),

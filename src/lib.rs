@@ -62,7 +62,7 @@
 //!
 //! | layer | content |
 //! |---|---|
-//! | `error`, `limits`, `dtype`, `coordinates`, `statistics_kind`, `arch`, `parallel`, `gaussian`, `linear_algebra` | the ground, which all layers may import |
+//! | `error`, `file_kind`, `limits`, `dtype`, `coordinates`, `statistics_kind`, `arch`, `parallel`, `gaussian`, `linear_algebra` | the ground, which all layers may import |
 //! | `format` | the bytes of the container: header, frame, index, trailer, parser, writer; chunks are opaque |
 //! | `codec` | one chunk, encoded and decoded: `planes` (lossless) and `trellis` (lossy), made of `entropy`, `transform` and `quantizer` |
 //! | `role` | the roles of tensors, from their names |
@@ -134,6 +134,7 @@ mod dtype;
 #[cfg(feature = "encode")]
 mod encode;
 mod error;
+mod file_kind;
 mod format;
 #[cfg(any(all(test, feature = "encode"), feature = "analysis", feature = "bench-internals"))]
 mod gaussian;
@@ -162,6 +163,7 @@ pub use encode::{
     TensorStats, Weighting, WriteOptions, Writer,
 };
 pub use error::{Error, Location, Result};
+pub use file_kind::FileKind;
 #[cfg(feature = "encode")]
 pub use io::write_file;
 pub use io::{FileSection, ReadAt};

@@ -40,7 +40,7 @@ impl Decoder {
         match self {
             Self::Trellis(decoder) => decoder.table_bytes(),
             // At most a table of 16 KiB for each of eight planes.
-            Self::Raw | Self::Planes(_) => 0,
+            Self::Raw | Self::Planes(_) | Self::Deflate => 0,
         }
     }
 

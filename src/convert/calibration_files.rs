@@ -36,7 +36,7 @@ impl Calibration {
         if !path.is_dir() {
             match Reader::open(path) {
                 Ok(reader) => return self.add_occ(path, &Arc::new(reader)),
-                Err(Error::NotOcc) => {}
+                Err(Error::NotOcc { .. }) => {}
                 Err(error) => return Err(error),
             }
             if imatrix::is_imatrix(path)? {

@@ -1,24 +1,27 @@
 //! Safetensors checkpoints: a file, or a folder of shards.
 
+use super::SINGLE_FILE_NAME;
+use super::folder::{FolderContents, Layout, folder_of};
+use super::inventory::{Inventory, LeftOut};
 use super::progress::{Progress, Reporter};
 use super::safetensors_header::{self, HeaderEntry, LENGTH_BYTES};
-use super::{INDEX_NAME, SINGLE_FILE_NAME};
+use super::shard::{Shard, ShardTensor};
+use super::shard_index::ShardIndex;
 use crate::dtype::Dtype;
 use crate::encode::Plan;
 use crate::encode::{TensorSource, Writer};
 use crate::error::{Error, Result};
-use crate::format::{ObjectKind, check_file_name};
-use crate::io::{FileSection, permission_bits};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fs::{self, File};
+use crate::format::ObjectKind;
+use crate::io::FileSection;
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// The key of the metadata with a JSON object: for each weight the one whose inputs it shares.
 const SHARE: &str = "share";
 
-/// An open safetensors file, or an open checkpoint folder (shards and their index).
+/// An open checkpoint: a safetensors file, or shards with or without an index.
 ///
 /// Opening reads headers only. Tensors are read when they are planned or written.
 ///
@@ -32,81 +35,93 @@ const SHARE: &str = "share";
 /// ```
 #[derive(Debug)]
 pub struct Checkpoint {
-    /// The index, if the checkpoint is sharded.
-    index: Option<ShardIndex>,
+    /// The index, if it has one.
+    index: Option<IndexFile>,
     shards: Vec<Shard>,
+    inventory: Inventory,
 }
 
-/// The index of a sharded checkpoint.
+/// The file with the index of a sharded checkpoint.
 #[derive(Debug)]
-struct ShardIndex {
+struct IndexFile {
+    name: String,
     path: PathBuf,
-    bytes: Vec<u8>,
-    /// The length of the bytes, as the shape of an attachment.
+    index: ShardIndex,
+    /// The length of the file, as the shape of an attachment.
     shape: [usize; 1],
 }
 
-#[derive(Debug)]
-struct Shard {
-    name: String,
-    path: PathBuf,
-    /// The permissions of the file.
-    mode: Option<u32>,
-    header: Vec<u8>,
-    /// The length of the header, as the shape of an attachment.
-    header_shape: [usize; 1],
-    tensors: Vec<ShardTensor>,
-}
-
-/// A tensor of a shard.
-#[derive(Debug)]
-struct ShardTensor {
-    entry: HeaderEntry,
-    data: FileSection,
-}
-
 impl Checkpoint {
-    /// Opens a safetensors file, or a folder that contains `model.safetensors.index.json` or
-    /// `model.safetensors`.
+    /// Opens a safetensors file, the index of a sharded checkpoint, or a folder.
+    ///
+    /// A folder contains an index (`*.safetensors.index.json`, also with a variant as in
+    /// `….index.fp16.json`) and the shards that it lists, in the folder or below it; or, without an
+    /// index, numbered shards (`…-00001-of-00002.safetensors`, `….00.safetensors`) or a single
+    /// safetensors file of any name. What else there is, is in the [`inventory`](Self::inventory).
     ///
     /// # Errors
-    /// `Io`; `Corrupt` if a file is not safetensors or two shards contain the same tensor;
-    /// `Unsupported` for an unknown dtype.
+    /// `Io`, with `NotFound` also if a folder contains no checkpoint or shards are missing;
+    /// `SeveralCheckpoints`; `NotSafetensors`; `Truncated`; `Corrupt` if a file is damaged, two
+    /// shards contain the same tensor, or the index is empty or names a tensor that its shard does
+    /// not contain; `Unsupported` for an unknown dtype.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        if !path.is_dir() {
-            return Ok(Self { index: None, shards: vec![Shard::open(SINGLE_FILE_NAME, path)?] });
+        if path.is_dir() {
+            let contents = FolderContents::list(path)?;
+            return match contents.layout(path)? {
+                Layout::Index(index) => Self::open_index(path, &index, &contents),
+                Layout::Shards(names) => {
+                    let left_out = contents.left_out(path, None, &names.iter().cloned().collect());
+                    Self::open_files(path, &names, left_out)
+                }
+            };
         }
-        let (index, single) = (path.join(INDEX_NAME), path.join(SINGLE_FILE_NAME));
-        match (index.exists(), single.exists()) {
-            (true, _) => Self::open_folder(path, &index),
-            (false, true) => Self::open(single),
-            (false, false) => {
-                let what = format!("neither {INDEX_NAME} nor {SINGLE_FILE_NAME} in this folder");
-                let error = io::Error::new(io::ErrorKind::NotFound, what);
-                Err(Error::from(error).in_file(path))
+        match path.file_name().and_then(|name| name.to_str()) {
+            Some(name) if name.ends_with(".json") => {
+                let folder = folder_of(path);
+                Self::open_index(&folder, name, &FolderContents::list(&folder)?)
+            }
+            _ => {
+                let shard = Shard::open(SINGLE_FILE_NAME, path)?;
+                Ok(Self::new(None, vec![shard], Vec::new(), Vec::new()))
             }
         }
     }
 
-    fn open_folder(folder: &Path, index: &Path) -> Result<Self> {
-        let bytes = fs::read(index).map_err(|error| Error::from(error).in_file(index))?;
-        let mut shards = Vec::new();
-        for name in shard_names(&bytes).map_err(|error| error.in_file(index))? {
-            shards.push(Shard::open(&name, &folder.join(&name))?);
-        }
-        let mut owners = HashMap::new();
-        for shard in &shards {
-            for tensor in &shard.tensors {
-                if let Some(other) = owners.insert(&tensor.entry.name, &shard.name) {
-                    let what =
-                        format!("the shards {other} and {} both contain this tensor", shard.name);
-                    return Err(Error::corrupt(what).in_tensor(&tensor.entry.name));
-                }
-            }
-        }
-        let (path, shape) = (index.to_owned(), [bytes.len()]);
-        Ok(Self { index: Some(ShardIndex { path, bytes, shape }), shards })
+    fn new(
+        index: Option<IndexFile>,
+        shards: Vec<Shard>,
+        left_out: Vec<LeftOut>,
+        unlisted: Vec<(PathBuf, String)>,
+    ) -> Self {
+        let paths = shards.iter().map(|shard| shard.path.clone()).collect();
+        Self { index, shards, inventory: Inventory { shards: paths, left_out, unlisted } }
+    }
+
+    /// Opens shards without an index.
+    pub(super) fn open_files(
+        folder: &Path,
+        names: &[String],
+        left_out: Vec<LeftOut>,
+    ) -> Result<Self> {
+        let shards = open_shards(folder, names)?;
+        owners(&shards)?;
+        Ok(Self::new(None, shards, left_out, Vec::new()))
+    }
+
+    pub(super) fn open_index(folder: &Path, name: &str, contents: &FolderContents) -> Result<Self> {
+        let path = folder.join(name);
+        let in_index = |error: Error| error.in_file(&path);
+        let bytes = fs::read(&path).map_err(|error| in_index(error.into()))?;
+        let (shape, index) = ([bytes.len()], ShardIndex::parse(bytes).map_err(in_index)?);
+        index.check_shards(folder).map_err(in_index)?;
+        let names = index.shards();
+        let shards = open_shards(folder, &names)?;
+        let unlisted = index.check_tensors(&owners(&shards)?).map_err(in_index)?;
+        let unlisted = unlisted.into_iter().map(|(shard, name)| (folder.join(shard), name));
+        let left_out = contents.left_out(folder, Some(name), &names);
+        let file = IndexFile { name: name.to_owned(), path: path.clone(), index, shape };
+        Ok(Self::new(Some(file), shards, left_out, unlisted.collect()))
     }
 
     /// Copies a safetensors file from `input`, such as a pipe, to an unnamed temporary file in
@@ -138,7 +153,12 @@ impl Checkpoint {
         let shard = Shard::from_file(SINGLE_FILE_NAME, path.clone(), file);
         // The permissions of the temporary file are not those of the input.
         let shard = Shard { mode: None, ..shard.map_err(|error| error.in_file(&path))? };
-        Ok(Self { index: None, shards: vec![shard] })
+        Ok(Self::new(None, vec![shard], Vec::new(), Vec::new()))
+    }
+
+    /// What belongs to the checkpoint, and which files of its folder do not.
+    pub fn inventory(&self) -> &Inventory {
+        &self.inventory
     }
 
     /// The files of the checkpoint: the index, if it has one, and the shards.
@@ -147,9 +167,16 @@ impl Checkpoint {
         index.chain(self.shards.iter().map(|shard| shard.path.as_path()))
     }
 
-    /// Whether the checkpoint is a folder of shards with an index.
+    /// Whether the checkpoint consists of several files, and not of a single one without an index.
     pub fn is_sharded(&self) -> bool {
-        self.index.is_some()
+        self.index.is_some() || self.shards.len() > 1
+    }
+
+    /// The names under which the files are restored, relative to their folder, in the order of
+    /// [`paths`](Self::paths).
+    pub fn file_names(&self) -> impl Iterator<Item = &str> {
+        let index = self.index.iter().map(|index| index.name.as_str());
+        index.chain(self.shards.iter().map(|shard| shard.name.as_str()))
     }
 
     /// The Unix permissions that all shards give, for [`WriteOptions::mode`](crate::WriteOptions::mode);
@@ -160,7 +187,7 @@ impl Checkpoint {
 
     /// Bytes of all files.
     pub fn file_bytes(&self) -> u64 {
-        let index = self.index.as_ref().map_or(0, |index| index.bytes.len() as u64);
+        let index = self.index.as_ref().map_or(0, |index| index.index.bytes.len() as u64);
         let headers: u64 =
             self.shards.iter().map(|shard| LENGTH_BYTES + shard.header.len() as u64).sum();
         index + headers + self.tensor_bytes()
@@ -246,8 +273,8 @@ impl Checkpoint {
     /// tensors.
     pub(super) fn objects(&self) -> Vec<TensorSource<'_>> {
         let mut objects = Vec::new();
-        if let Some(ShardIndex { path, bytes, shape }) = &self.index {
-            let object = TensorSource::attachment(ObjectKind::File, INDEX_NAME, shape, bytes);
+        if let Some(IndexFile { name, path, index, shape }) = &self.index {
+            let object = TensorSource::attachment(ObjectKind::File, name, shape, &index.bytes);
             objects.push(object.in_file(path));
         }
         for shard in &self.shards {
@@ -261,68 +288,29 @@ impl Checkpoint {
     }
 }
 
-impl Shard {
-    fn open(name: &str, path: &Path) -> Result<Self> {
-        let open = || Self::from_file(name, path.to_owned(), File::open(path)?);
-        open().map_err(|error: Error| error.in_file(path))
-    }
-
-    fn from_file(name: &str, path: PathBuf, mut file: File) -> Result<Self> {
-        let header = safetensors_header::read_header(&mut file)?;
-        let entries = safetensors_header::parse_header(&header)?;
-        let data = entries.last().map_or(0, |tensor| tensor.range.end);
-        let expected = LENGTH_BYTES + header.len() as u64 + data;
-        let (length, mode) = (file.metadata()?.len(), permission_bits(&file)?);
-        if length < expected {
-            return Err(Error::truncated().at_offset(length));
-        }
-        if length > expected {
-            let what = "bytes after the last tensor of a safetensors file";
-            return Err(Error::corrupt(what).at_offset(expected));
-        }
-        let (file, start) = (Arc::new(file), LENGTH_BYTES + header.len() as u64);
-        let tensors = entries.into_iter().map(|entry| {
-            let range = start + entry.range.start..start + entry.range.end;
-            let data = FileSection::new(Arc::clone(&file), range);
-            ShardTensor { entry, data }
-        });
-        let (name, header_shape, tensors) = (name.to_owned(), [header.len()], tensors.collect());
-        Ok(Self { name, path, mode, header, header_shape, tensors })
-    }
-
-    fn sources(&self) -> impl Iterator<Item = TensorSource<'_>> {
-        self.tensors.iter().map(|ShardTensor { entry, data }| {
-            TensorSource::new(&entry.name, entry.dtype, &entry.shape, data).in_file(&self.path)
-        })
-    }
+/// Opens shards by their paths below a folder.
+fn open_shards<'n>(
+    folder: &Path,
+    names: impl IntoIterator<Item = &'n String>,
+) -> Result<Vec<Shard>> {
+    names.into_iter().map(|name| Shard::open(name, &folder.join(name))).collect()
 }
 
-/// The file names in the `weight_map` of an index, sorted.
-fn shard_names(index: &[u8]) -> Result<BTreeSet<String>> {
-    let bad = |what: &str| Error::corrupt(format!("{INDEX_NAME}: {what}"));
-    let index: serde_json::Value =
-        serde_json::from_slice(index).map_err(|error| bad(&error.to_string()))?;
-    let map = index.get("weight_map").and_then(|map| map.as_object());
-    let map = map.ok_or_else(|| bad("no weight_map"))?;
-    map.values()
-        .map(|name| {
-            let name = name.as_str().ok_or_else(|| bad("a value of weight_map is not a string"))?;
-            check_file_name(name)?;
-            Ok(name.to_owned())
-        })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shard_names_are_unique_and_have_no_path() {
-        let names = shard_names(br#"{"weight_map":{"a":"2","b":"1","c":"2"}}"#).unwrap();
-        assert_eq!(names.into_iter().collect::<Vec<_>>(), ["1", "2"]);
-        for index in ["", "{}", r#"{"weight_map":{"a":1}}"#, r#"{"weight_map":{"a":"../x"}}"#] {
-            assert!(shard_names(index.as_bytes()).is_err(), "{index}");
+/// The shard of each tensor.
+///
+/// # Errors
+/// `Corrupt` if two shards contain the same tensor.
+fn owners(shards: &[Shard]) -> Result<HashMap<&str, &str>> {
+    let mut owners = HashMap::new();
+    for shard in shards {
+        for tensor in &shard.tensors {
+            if let Some(other) = owners.insert(tensor.entry.name.as_str(), shard.name.as_str()) {
+                let what =
+                    format!("the shards {other} and {} both contain this tensor", shard.name);
+                let error = Error::corrupt(what).in_tensor(&tensor.entry.name);
+                return Err(error.in_file(&shard.path));
+            }
         }
     }
+    Ok(owners)
 }

@@ -1,5 +1,8 @@
 //! Decompression of `.occ` files to safetensors.
 
+use super::SINGLE_FILE_NAME;
+use super::claimed_names::ClaimedNames;
+use super::new_folders::NewFolders;
 use super::progress::{Progress, Reporter};
 use super::safetensors_header::{self, HeaderEntry};
 use crate::error::{Error, Result};
@@ -8,15 +11,15 @@ use crate::io::{AtomicFile, SealedFile, permission_bits};
 use crate::read::{AttachmentKind, Reader};
 use crate::read::{Part, StreamReader};
 use std::collections::VecDeque;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use tempfile::TempDir;
 
 /// The output of a decompression.
 pub enum Target<'t> {
-    /// A file; for a sharded checkpoint a folder, which is created if it does not exist. Files
-    /// appear under their names only after all of them are complete.
+    /// A file, or a folder in which files have their original names: if the checkpoint is sharded,
+    /// the path is that of an existing folder, or it ends with a separator. A folder is created if
+    /// it does not exist. Files appear under their names only after all of them are complete.
     Path {
         /// The file or folder.
         path: PathBuf,
@@ -27,8 +30,9 @@ pub enum Target<'t> {
     Stream(&'t mut dyn Write),
 }
 
-/// The name of an output stream in errors.
-const STREAM: &str = "output";
+/// The names of streams in errors.
+const INPUT: &str = "input";
+const OUTPUT: &str = "output";
 
 impl std::fmt::Debug for Target<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -79,10 +83,16 @@ pub fn decompress(
     let progress = Reporter(progress);
     let path = input.as_ref();
     let decompress = || {
-        let header = missing_header(&Reader::open(path)?)?;
+        let reader = Reader::open(path)?;
+        let (header, sharded) = (missing_header(&reader)?, is_sharded(&reader)?);
+        drop(reader);
         let file = File::open(path)?;
         let mode = permission_bits(&file)?;
-        unpack(StreamReader::new(file)?, header, mode, target, progress)
+        let mut unpacker = Unpacker::new(target, mode, progress);
+        if sharded {
+            unpacker.open_folder()?;
+        }
+        unpacker.run(StreamReader::new(file)?, header)
     };
     decompress().map_err(|error: Error| error.in_file(path))
 }
@@ -97,26 +107,9 @@ pub fn decompress_stream(
     target: Target<'_>,
     progress: Option<&mut Progress<'_>>,
 ) -> Result<DecompressReport> {
-    unpack(StreamReader::new(input)?, None, None, target, Reporter(progress))
-}
-
-fn unpack<R: Read>(
-    stream: StreamReader<R>,
-    header: Option<Vec<u8>>,
-    mode: Option<u32>,
-    target: Target<'_>,
-    progress: Reporter<'_, '_>,
-) -> Result<DecompressReport> {
-    let new_folder = match &target {
-        Target::Path { path, .. } if !path.exists() => Some(path.clone()),
-        _ => None,
-    };
-    let result = Unpacker::new(target, mode, progress).run(stream, header);
-    if let (Err(_), Some(folder)) = (&result, new_folder) {
-        // Removes the folder if it was created and is empty.
-        let _ = fs::remove_dir(folder);
-    }
-    result
+    let stream = StreamReader::new(input).map_err(|error| error.in_file(INPUT))?;
+    let unpacker = Unpacker::new(target, None, Reporter(progress));
+    unpacker.run(stream, None).map_err(|error| error.in_file(INPUT))
 }
 
 /// Whether an `.occ` file decompresses to a folder of shards rather than to one file.
@@ -124,8 +117,10 @@ fn unpack<R: Read>(
 /// # Errors
 /// `Corrupt`, `Unsupported` or `LimitExceeded` if the first index entry is invalid.
 pub fn is_sharded(reader: &Reader<'_>) -> Result<bool> {
-    let first = reader.attachments().next().transpose()?;
-    Ok(first.is_some_and(|attachment| attachment.kind() == AttachmentKind::File))
+    let mut attachments = reader.attachments();
+    let (first, second) = (attachments.next().transpose()?, attachments.next().transpose()?);
+    let has_index = first.is_some_and(|attachment| attachment.kind() == AttachmentKind::File);
+    Ok(has_index || second.is_some())
 }
 
 /// A header for a file without one; `None` for other files.
@@ -152,8 +147,8 @@ struct Unpacker<'t, 'q, 'p> {
     /// The permissions of new files.
     mode: Option<u32>,
     progress: Reporter<'q, 'p>,
-    /// If the output is a folder: a temporary one in it, with an empty file for each output file.
-    names: Option<TempDir>,
+    /// If the output is a folder: the names of the files in it.
+    names: Option<ClaimedNames>,
     object: CurrentObject,
     /// The safetensors file being written.
     current: Option<AtomicFile>,
@@ -161,7 +156,11 @@ struct Unpacker<'t, 'q, 'p> {
     sealed: Vec<SealedFile>,
     /// Tensors that the current file lacks.
     expected: VecDeque<HeaderEntry>,
+    /// The name in the first header.
+    first_name: String,
     report: DecompressReport,
+    /// Dropped last: until then, temporary files are in them.
+    folders: NewFolders,
 }
 
 impl<'t, 'q, 'p> Unpacker<'t, 'q, 'p> {
@@ -175,7 +174,9 @@ impl<'t, 'q, 'p> Unpacker<'t, 'q, 'p> {
             current: None,
             sealed: Vec::new(),
             expected: VecDeque::new(),
+            first_name: SINGLE_FILE_NAME.to_owned(),
             report: DecompressReport::default(),
+            folders: NewFolders::default(),
         }
     }
 
@@ -184,8 +185,11 @@ impl<'t, 'q, 'p> Unpacker<'t, 'q, 'p> {
         mut stream: StreamReader<R>,
         header: Option<Vec<u8>>,
     ) -> Result<DecompressReport> {
+        if matches!(&self.target, Target::Path { path, .. } if names_folder(path)) {
+            self.open_folder()?;
+        }
         if let Some(header) = header {
-            self.start(None, &header)?;
+            self.start(SINGLE_FILE_NAME, &header)?;
         }
         stream.decode_all(&mut |part| match part {
             Part::Begin(object) => self.begin(object),
@@ -200,13 +204,14 @@ impl<'t, 'q, 'p> Unpacker<'t, 'q, 'p> {
         let first = self.report.files == 0;
         match object.kind {
             ObjectKind::File if first || self.names.is_some() => {
-                if first {
-                    self.open_folder()?;
-                }
+                self.open_folder()?;
                 self.object = CurrentObject::File;
                 self.file(&object.name)
             }
-            ObjectKind::SafetensorsHeader if first || self.names.is_some() => {
+            ObjectKind::SafetensorsHeader => {
+                if !first && self.names.is_none() {
+                    self.move_to_folder()?;
+                }
                 let bytes = object.geometry.decoded_len();
                 Error::check_limit(
                     "a safetensors header",
@@ -216,9 +221,7 @@ impl<'t, 'q, 'p> Unpacker<'t, 'q, 'p> {
                 self.object = CurrentObject::Header(object.name.clone(), Vec::new());
                 Ok(())
             }
-            ObjectKind::File | ObjectKind::SafetensorsHeader => {
-                Err(Error::corrupt("a second file in a file without an index"))
-            }
+            ObjectKind::File => Err(Error::corrupt("a file after the only shard")),
             ObjectKind::Tensor if first => Err(Error::unsupported(
                 "stream without a safetensors header: decompress from a file instead",
             )),
@@ -245,57 +248,86 @@ impl<'t, 'q, 'p> Unpacker<'t, 'q, 'p> {
 
     fn end(&mut self) -> Result<()> {
         match std::mem::replace(&mut self.object, CurrentObject::Tensor) {
-            CurrentObject::Header(name, header) => self.start(Some(&name), &header),
+            CurrentObject::Header(name, header) => self.start(&name, &header),
             CurrentObject::File => self.seal(),
             CurrentObject::Tensor => Ok(()),
         }
     }
 
-    /// Creates the output folder of a sharded checkpoint.
+    /// Makes the target a folder, which is created unless it exists.
     fn open_folder(&mut self) -> Result<()> {
+        if self.names.is_some() {
+            return Ok(());
+        }
         let Target::Path { path, .. } = &self.target else {
             return Err(Error::invalid("a sharded checkpoint needs a folder, not a stream"));
         };
-        let names = || {
-            fs::create_dir_all(path)?;
-            tempfile::Builder::new().prefix(".names.").tempdir_in(path)
-        };
-        self.names = Some(names().map_err(|error| Error::from(error).in_file(path))?);
+        self.folders.create(path)?;
+        self.names = Some(ClaimedNames::new(path)?);
         Ok(())
     }
 
+    /// Makes the target a folder when the first file has been written: a stream does not tell
+    /// before that there are others.
+    fn move_to_folder(&mut self) -> Result<()> {
+        self.check_complete()?;
+        self.seal()?;
+        self.open_folder()?;
+        let name = std::mem::take(&mut self.first_name);
+        let path = self.destination(&name)?;
+        if let (Some(path), Some(file)) = (path, self.sealed.first_mut()) {
+            file.redirect(path);
+        }
+        Ok(())
+    }
+
+    /// The path of the output file `name`; `None` for a stream.
+    fn destination(&mut self, name: &str) -> Result<Option<PathBuf>> {
+        let Target::Path { path, .. } = &self.target else { return Ok(None) };
+        let Some(names) = &self.names else { return Ok(Some(path.clone())) };
+        names.claim(name)?;
+        // The parser has checked that this is a path below the folder.
+        let path = path.join(name);
+        if let Some(folder) = path.parent() {
+            self.folders.create(folder)?;
+        }
+        Ok(Some(path))
+    }
+
     /// Creates the output file `name`, or the only one; `None` for a stream.
-    fn create(&self, name: Option<&str>) -> Result<Option<AtomicFile>> {
-        let Target::Path { path, overwrite } = &self.target else { return Ok(None) };
-        let path = match (name, &self.names) {
-            // The parser has checked that this is a file name without a path.
-            (Some(name), Some(names)) => {
-                claim(names.path(), name)?;
-                path.join(name)
-            }
-            _ => path.clone(),
+    fn create(&mut self, name: &str) -> Result<Option<AtomicFile>> {
+        let path = self.destination(name)?;
+        let (Some(path), Target::Path { overwrite, .. }) = (path, &self.target) else {
+            return Ok(None);
         };
         let file = AtomicFile::create(&path, *overwrite, self.mode);
         file.map(Some).map_err(|error| Error::from(error).in_file(&path))
     }
 
+    /// Checks that the current safetensors file has all of its tensors.
+    fn check_complete(&self) -> Result<()> {
+        match self.expected.front() {
+            None => Ok(()),
+            Some(missing) => Err(Error::corrupt("missing tensor").in_tensor(&missing.name)),
+        }
+    }
+
     /// Starts a file other than safetensors.
     fn file(&mut self, name: &str) -> Result<()> {
-        if !self.expected.is_empty() {
-            return Err(Error::corrupt("a file before the last tensor of a shard"));
-        }
+        self.check_complete()?;
         self.seal()?;
-        self.current = self.create(Some(name))?;
+        self.current = self.create(name)?;
         self.report.files += 1;
         Ok(())
     }
 
     /// Starts a safetensors file.
-    fn start(&mut self, name: Option<&str>, header: &[u8]) -> Result<()> {
-        if !self.expected.is_empty() {
-            return Err(Error::corrupt("a shard before the last tensor of the previous one"));
-        }
+    fn start(&mut self, name: &str, header: &[u8]) -> Result<()> {
+        self.check_complete()?;
         self.seal()?;
+        if self.report.files == 0 {
+            name.clone_into(&mut self.first_name);
+        }
         self.expected = safetensors_header::parse_header(header)?.into();
         self.current = self.create(name)?;
         self.report.files += 1;
@@ -319,9 +351,14 @@ impl<'t, 'q, 'p> Unpacker<'t, 'q, 'p> {
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        // The path of the output is in the error, so that the input is not blamed.
         match (&mut self.current, &mut self.target) {
-            (Some(file), _) => file.write_all(bytes)?,
-            (None, Target::Stream(stream)) => stream.write_all(bytes)?,
+            (Some(file), _) => {
+                file.write_all(bytes).map_err(|error| Error::from(error).in_file(file.path()))?;
+            }
+            (None, Target::Stream(stream)) => {
+                stream.write_all(bytes).map_err(|error| Error::from(error).in_file(OUTPUT))?;
+            }
             (None, Target::Path { .. }) => {
                 return Err(Error::corrupt("a tensor before its header"));
             }
@@ -340,106 +377,27 @@ impl<'t, 'q, 'p> Unpacker<'t, 'q, 'p> {
     }
 
     fn finish(mut self) -> Result<DecompressReport> {
-        if let Some(missing) = self.expected.front() {
-            return Err(Error::corrupt("missing tensor").in_tensor(&missing.name));
-        }
+        self.check_complete()?;
         self.seal()?;
         if let Target::Stream(stream) = &mut self.target {
-            stream.flush().map_err(|error| Error::from(error).in_file(Path::new(STREAM)))?;
+            stream.flush().map_err(|error| Error::from(error).in_file(OUTPUT))?;
         }
         for file in self.sealed {
             let path = file.path().to_owned();
             file.commit().map_err(|error| Error::from(error).in_file(&path))?;
+            self.folders.keep();
         }
+        self.folders.keep();
         Ok(self.report)
     }
 }
 
-/// Creates an empty file, unless one has this name already. The file system decides that: it may
-/// regard names as the same that differ by case, Unicode normalisation or a dot at the end.
-///
-/// # Errors
-/// `Corrupt` if the name is taken; `Io`.
-fn claim(folder: &Path, name: &str) -> Result<()> {
-    match File::create_new(folder.join(name)) {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            let name = name.escape_debug();
-            Err(Error::corrupt(format!("file name `{name}`: two files would have this path")))
-        }
-        Err(error) => Err(Error::from(error).in_file(&folder.join(name))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::encode::{Plan, TensorSource, WriteOptions, Writer};
-
-    /// An `.occ` file of attachments without tensors.
-    fn attachments(objects: &[(ObjectKind, &str)]) -> Vec<u8> {
-        let mut file = Vec::new();
-        let mut writer = Writer::new(&mut file, WriteOptions::default()).unwrap();
-        let content: &[u8] = b"{}";
-        let sources: Vec<TensorSource<'_>> = objects
-            .iter()
-            .map(|&(kind, name)| TensorSource::attachment(kind, name, &[2], &content))
-            .collect();
-        writer.add_sources(&sources, &Plan::default(), &mut |_| Ok(())).unwrap();
-        writer.finish().unwrap();
-        file
-    }
-
-    fn restore(file: &[u8], folder: &Path) -> Result<DecompressReport> {
-        let target = Target::Path { path: folder.to_owned(), overwrite: true };
-        decompress_stream(file, target, None)
-    }
-
-    fn names(folder: &Path) -> Vec<String> {
-        let entries = fs::read_dir(folder).unwrap();
-        let mut names: Vec<String> =
-            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        names.sort();
-        names
-    }
-
-    #[test]
-    fn two_files_with_one_path_are_refused_before_any_is_replaced() {
-        use ObjectKind::{File, SafetensorsHeader as Header};
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("index"), "old").unwrap();
-        fs::write(folder.path().join("a"), "old").unwrap();
-        for objects in [
-            [(File, "index"), (Header, "a"), (File, "a")],
-            [(File, "index"), (File, "a"), (Header, "a")],
-        ] {
-            let error = restore(&attachments(&objects), folder.path()).unwrap_err();
-            assert!(matches!(error, Error::Corrupt { .. }), "{error}");
-            assert!(error.to_string().contains("`a`"), "{error}");
-            assert_eq!(names(folder.path()), ["a", "index"]);
-            for name in ["a", "index"] {
-                assert_eq!(fs::read(folder.path().join(name)).unwrap(), b"old");
-            }
-        }
-        let new = folder.path().join("new");
-        let objects = [(File, "index"), (Header, "index")];
-        assert!(restore(&attachments(&objects), &new).is_err() && !new.exists());
-    }
-
-    /// Names that differ by case are one path on some file systems and two on others.
-    #[test]
-    fn the_file_system_decides_which_names_are_the_same() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("probe"), "").unwrap();
-        let ignores_case = folder.path().join("PROBE").exists();
-        let output = folder.path().join("output");
-        let objects = [(ObjectKind::File, "a"), (ObjectKind::SafetensorsHeader, "A")];
-        let restored = restore(&attachments(&objects), &output);
-        if ignores_case {
-            assert!(matches!(restored.unwrap_err(), Error::Corrupt { .. }) && !output.exists());
-        } else {
-            assert_eq!(restored.unwrap().files, 2);
-            assert_eq!(names(&output), ["A", "a"]);
-        }
-    }
+/// Whether a path is that of a folder, by its end or because there is one.
+fn names_folder(path: &Path) -> bool {
+    let ends_with_separator = path
+        .as_os_str()
+        .as_encoded_bytes()
+        .last()
+        .is_some_and(|&end| std::path::is_separator(end.into()));
+    ends_with_separator || path.is_dir()
 }

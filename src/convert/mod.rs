@@ -1,29 +1,39 @@
 //! Conversion between safetensors and `.occ`.
 //!
 //! A safetensors file is restored byte for byte if its tensors were coded losslessly: the `.occ`
-//! file holds its header. A checkpoint folder consists of `model.safetensors.index.json` and the
-//! shards that this index lists. Other files in the folder are ignored.
+//! file holds its header. A checkpoint folder consists of shards, with or without an index. Other
+//! safetensors files in the folder are in the [`Inventory`]; files of other kinds are ignored.
 
 mod calibration_files;
 mod checkpoint;
+mod claimed_names;
 mod decompress;
 mod encode_checkpoint;
+mod folder;
+mod header_faults;
 mod imatrix;
+mod inventory;
+mod json_entries;
 mod model_file;
+mod new_folders;
 mod progress;
 mod safetensors_header;
+mod shard;
+mod shard_index;
+mod shard_names;
+mod tree;
 
 pub use checkpoint::Checkpoint;
 pub use decompress::{DecompressReport, Target, decompress, decompress_stream, is_sharded};
 pub use encode_checkpoint::EncodeReport;
+pub use inventory::{Inventory, LeftOut, LeftOutReason};
 pub use progress::Progress;
+pub use tree::{CheckpointTree, FoundCheckpoint};
 
 pub(crate) use model_file::{ModelFile, ModelTensor};
 pub(crate) use progress::Reporter;
 
-/// The index of a sharded checkpoint.
-const INDEX_NAME: &str = "model.safetensors.index.json";
-
-/// The name under which an `.occ` file holds the header of a single safetensors file. It does not
-/// depend on the name of that file, so equal tensors give equal `.occ` files.
+/// The name under which an `.occ` file holds the header of a safetensors file that was not opened
+/// as part of a folder. It does not depend on the name of that file, so equal tensors give equal
+/// `.occ` files.
 const SINGLE_FILE_NAME: &str = "model.safetensors";

@@ -25,7 +25,7 @@ impl ModelFile {
         }
         match Reader::open(path) {
             Ok(reader) => Ok(Self::Occ(path.to_owned(), reader)),
-            Err(Error::NotOcc) => Checkpoint::open(path).map(Self::Safetensors),
+            Err(Error::NotOcc { .. }) => Checkpoint::open(path).map(Self::Safetensors),
             Err(error) => Err(error),
         }
     }

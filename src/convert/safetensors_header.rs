@@ -1,7 +1,9 @@
 //! Safetensors headers: reading, parsing and writing.
 
+use super::header_faults;
 use crate::dtype::Dtype;
-use crate::error::{Error, Result};
+use crate::error::{Error, Location, Result};
+use crate::file_kind::FileKind;
 use crate::format::MAGIC;
 use safetensors::tensor::{Metadata, TensorInfo};
 use std::io::Read;
@@ -23,44 +25,50 @@ pub(super) struct HeaderEntry {
     pub(super) range: Range<u64>,
 }
 
-/// Reads the header of a file, without the length field.
+/// Reads the header of a file, without the length field. Bytes after it may be read, too.
 ///
 /// # Errors
-/// `Corrupt` if the file has no valid header; `Io`.
+/// `NotSafetensors` for a file of another format; `Truncated` if it ends within the
+/// header; `LimitExceeded`; `Io`.
 pub(super) fn read_header(input: &mut impl Read) -> Result<Vec<u8>> {
-    let mut length = Vec::new();
-    input.take(LENGTH_BYTES).read_to_end(&mut length)?;
-    let length: [u8; 8] = length.try_into().map_err(|_| truncated())?;
-    if length == MAGIC {
-        return Err(Error::corrupt("not a safetensors file: it is an .occ file"));
+    let mut start = Vec::new();
+    input.by_ref().take(FileKind::PREFIX_BYTES as u64).read_to_end(&mut start)?;
+    let found = if start.starts_with(&MAGIC) { FileKind::Occ } else { FileKind::of(&start) };
+    let not_safetensors = || Error::NotSafetensors { found, at: Location::default() };
+    let (length, header) = start
+        .split_first_chunk()
+        .filter(|_| found.may_be_safetensors())
+        .ok_or_else(not_safetensors)?;
+    let length = u64::from_le_bytes(*length);
+    if length > MAX_HEADER_BYTES && found == FileKind::Unknown {
+        return Err(not_safetensors());
     }
-    let length = u64::from_le_bytes(length);
-    if length > MAX_HEADER_BYTES {
-        return Err(Error::corrupt("not a safetensors file: the header length exceeds 100 MB"));
-    }
-    let mut header = Vec::new();
-    input.take(length).read_to_end(&mut header)?;
-    if header.len() as u64 != length {
-        return Err(truncated());
+    Error::check_limit("the length of a safetensors header", length, MAX_HEADER_BYTES)?;
+    let mut header = header.to_vec();
+    let missing = length.saturating_sub(header.len() as u64);
+    input.take(missing).read_to_end(&mut header)?;
+    header.truncate(length as usize);
+    if length > header.len() as u64 {
+        // How many bytes of tensors are missing, too, is in the header.
+        return Err(Error::truncated().at_offset(LENGTH_BYTES + header.len() as u64));
     }
     Ok(header)
 }
 
-fn truncated() -> Error {
-    Error::corrupt("not a safetensors file: it ends within the header")
-}
-
 /// The library checks that the byte ranges are contiguous and match dtypes and shapes.
 fn parse(header: &[u8]) -> Result<Metadata> {
-    serde_json::from_slice(header)
-        .map_err(|error| Error::corrupt(format!("bad safetensors header: {error}")))
+    let parsed: Result<Metadata, _> = serde_json::from_slice(header);
+    let metadata = parsed.map_err(|error| header_faults::explain(header, &error.to_string()))?;
+    header_faults::check_names(header)?;
+    Ok(metadata)
 }
 
 /// Parses a header. Returns its tensors in the order of their bytes, which fill the rest of the
 /// file without gaps.
 ///
 /// # Errors
-/// `Corrupt` if the safetensors library rejects the header; `Unsupported` for an unknown dtype.
+/// `Corrupt` with the tensor if the safetensors library rejects the header, or a name is repeated;
+/// `Unsupported` for an unknown dtype.
 pub(super) fn parse_header(header: &[u8]) -> Result<Vec<HeaderEntry>> {
     let mut tensors = parse(header)?
         .tensors()

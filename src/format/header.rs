@@ -50,7 +50,7 @@ impl Header {
     /// checked in this order, so that a newer version is distinguished from damage.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self> {
         if bytes.iter().zip(&MAGIC).any(|(byte, magic)| byte != magic) || bytes.is_empty() {
-            return Err(Error::NotOcc);
+            return Err(Error::not_occ(bytes));
         }
         let (header, _) = layout::Header::read_from_prefix(bytes)
             .map_err(|_| Error::truncated().at_offset(bytes.len() as u64))?;
@@ -98,8 +98,8 @@ mod tests {
 
     #[test]
     fn invalid_headers_have_specific_errors() {
-        assert!(matches!(Header::parse(b""), Err(Error::NotOcc)));
-        assert!(matches!(Header::parse(b"\x89PNG\r\n\x1a\n"), Err(Error::NotOcc)));
+        assert!(matches!(Header::parse(b""), Err(Error::NotOcc { .. })));
+        assert!(matches!(Header::parse(b"\x89PNG\r\n\x1a\n"), Err(Error::NotOcc { .. })));
         assert!(matches!(Header::parse(&MAGIC), Err(Error::Truncated { .. })));
         let newer = with(8, 3);
         assert!(matches!(newer, Err(Error::UnsupportedVersion { found: 3, supported: 0, .. })));

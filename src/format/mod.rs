@@ -22,7 +22,7 @@ pub(crate) use geometry::Geometry;
 pub(crate) use header::Header;
 pub(crate) use index::{Index, IndexBuilder, IndexEntry, Payload};
 pub(crate) use layout::{FORMAT_VERSION, MAGIC, MIN_ALIGNED_BYTES};
-pub(crate) use object::{Object, ObjectKind, PayloadLayout, check_file_name};
+pub(crate) use object::{Object, ObjectKind, PayloadLayout, check_relative_path};
 pub(crate) use overhead::{
     CHUNK_OVERHEAD, MAX_DEFAULT_PADDING, OverheadCounter, contiguous_overhead,
 };

@@ -66,8 +66,8 @@ pub(crate) struct Object {
 
 impl Object {
     /// # Errors
-    /// `Corrupt` for an attachment that is not one-dimensional of U8 or whose name is not a plain
-    /// file name.
+    /// `Corrupt` for an attachment that is not one-dimensional of U8 or whose name is not a relative
+    /// path.
     pub(crate) fn new(
         kind: ObjectKind,
         name: String,
@@ -76,7 +76,7 @@ impl Object {
         layout: PayloadLayout,
     ) -> Result<Self> {
         if kind != ObjectKind::Tensor {
-            check_file_name(&name)?;
+            check_relative_path(&name)?;
             if geometry.dtype() != Dtype::U8 || geometry.shape().len() != 1 {
                 return Err(Error::corrupt("attachment: not one-dimensional of U8"));
             }
@@ -101,15 +101,16 @@ impl Object {
     }
 }
 
-/// Checks that a name is a file name without a directory.
+/// Checks that a name is that of a file in a folder or below it: plain names with `/` between them.
 ///
 /// # Errors
 /// `Corrupt`.
-pub(crate) fn check_file_name(name: &str) -> Result<()> {
-    if matches!(name, "" | "." | "..") || name.contains(['/', '\\', ':', '\0']) {
+pub(crate) fn check_relative_path(path: &str) -> Result<()> {
+    let is_plain = |name: &str| !matches!(name, "" | "." | "..");
+    if !path.split('/').all(is_plain) || path.contains(['\\', ':', '\0']) {
         return Err(Error::corrupt(format!(
-            "file name `{}`: not a plain file name",
-            name.escape_debug()
+            "file name `{}`: not a relative path without `..`",
+            path.escape_debug()
         )));
     }
     Ok(())
@@ -120,12 +121,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_plain_file_names_are_accepted() {
-        for name in ["a", "model-00001-of-00002.safetensors", ".hidden", "é", "..."] {
-            check_file_name(name).unwrap();
+    fn only_paths_below_the_folder_are_accepted() {
+        let plain = ["a", "model-00001-of-00002.safetensors", ".hidden", "é", "...", "a/b/c"];
+        for name in plain {
+            check_relative_path(name).unwrap();
         }
-        for name in ["", ".", "..", "/a", "a/b", "../a", "a/", "a\\b", "c:a", "a\0"] {
-            assert!(check_file_name(name).is_err(), "{name:?}");
+        let others =
+            ["", ".", "..", "/a", "../a", "a/../b", "a/", "a//b", "./a", "a\\b", "c:a", "a\0"];
+        for name in others {
+            assert!(check_relative_path(name).is_err(), "{name:?}");
         }
     }
 }

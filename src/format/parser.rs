@@ -215,7 +215,7 @@ impl Parser {
     fn header<'a>(&mut self, input: &'a [u8]) -> Result<Step<'a>> {
         match Header::parse(input) {
             Err(Error::Truncated { .. }) => self.need(Header::BYTES, State::Header),
-            Err(Error::NotOcc) if input.is_empty() => self.need(1, State::Header),
+            Err(Error::NotOcc { .. }) if input.is_empty() => self.need(1, State::Header),
             Err(error) => Err(error),
             Ok(header) => {
                 self.alignment = header.alignment();

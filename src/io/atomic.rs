@@ -92,7 +92,10 @@ impl AtomicFile {
         #[cfg(not(unix))]
         let _ = mode;
         // Without the name of the temporary file, which the caller does not know.
-        let file = builder.tempfile_in(directory(path)).map_err(|error| error.kind())?;
+        let file = builder.tempfile_in(directory(path)).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => io::Error::new(error.kind(), "its folder does not exist"),
+            kind => kind.into(),
+        })?;
         // Those of the file that is replaced stay as they are, whatever the umask.
         #[cfg(unix)]
         if let Some(existing) = existing {
@@ -164,6 +167,12 @@ impl SealedFile {
     #[cfg(feature = "convert")]
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Changes the destination, to one on the same file system.
+    #[cfg(feature = "convert")]
+    pub(crate) fn redirect(&mut self, path: PathBuf) {
+        self.path = path;
     }
 
     pub(crate) fn commit(self) -> io::Result<()> {

@@ -1,6 +1,7 @@
 //! An open `.occ` file: its source, its index, the limits, and buffers for reading.
 
 use crate::error::{Error, Result};
+use crate::file_kind::FileKind;
 use crate::format::{Header, Index, ObjectKind, Trailer};
 use crate::io::ReadAt;
 use crate::limits::Limits;
@@ -47,7 +48,9 @@ impl<'a> Container<'a> {
             let bytes = source.read_at(range, &mut buffer);
             bytes.map(<[u8]>::to_vec).map_err(|error| read_error(error, start))
         };
-        let header = Header::parse(&read(0..size.min(Header::BYTES as u64))?)?;
+        // More than the header, to tell what another file is.
+        let start = size.min(FileKind::PREFIX_BYTES.max(Header::BYTES) as u64);
+        let header = Header::parse(&read(0..start)?)?;
         let trailer_offset = size
             .checked_sub(Trailer::BYTES as u64)
             .ok_or_else(|| Error::truncated().at_offset(size))?;

@@ -1,6 +1,7 @@
 //! Reading `.occ` files front to back, as their bytes arrive.
 
 use crate::error::{Error, Result};
+use crate::file_kind::FileKind;
 use crate::format::{Chunk, Event, Footer, FrameHeader, FrameOffsets, Parser, Progress};
 use crate::limits::Limits;
 use std::fmt;
@@ -77,11 +78,20 @@ impl<R: Read> StreamReader<R> {
         let (buffer, parser) = (Vec::new(), Parser::new(limits));
         let (start, chunks_left, failed) = (0, 0, false);
         let mut stream = Self { input, buffer, start, parser, limits, chunks_left, failed };
-        stream.event(|event| match event {
+        let header = stream.event(|event| match event {
             Event::Header => Ok(()),
             _ => Err(Error::corrupt("file: does not start with a header")),
-        })?;
-        Ok(stream)
+        });
+        match header {
+            Ok(()) => Ok(stream),
+            Err(Error::NotOcc { .. }) => {
+                // The first bytes sufficed to tell that, but not what the input is instead.
+                let missing = FileKind::PREFIX_BYTES.saturating_sub(stream.buffer.len()) as u64;
+                stream.input.take(missing).read_to_end(&mut stream.buffer)?;
+                Err(Error::not_occ(&stream.buffer))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Bytes consumed so far.
@@ -176,7 +186,7 @@ impl<R: Read> StreamReader<R> {
             if read < step {
                 let end = self.parser.offset() + self.buffer.len() as u64;
                 return Err(match end {
-                    0 => Error::NotOcc,
+                    0 => Error::not_occ(&[]),
                     _ => Error::truncated().at_offset(end),
                 });
             }

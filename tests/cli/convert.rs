@@ -9,7 +9,7 @@ fn a_file_is_restored_under_default_names() {
     let folder = Folder::new();
     let original = folder.read("m.safetensors");
     let output = folder.run(&["compress", "m.safetensors"]);
-    assert!(succeeded(&output).is_empty() && output.stderr.is_empty(), "no output to a pipe");
+    assert!(succeeded(&output).is_empty());
     fs::remove_file(folder.path("m.safetensors")).unwrap();
     succeeded(&folder.run(&["decompress", "m.occ"]));
     assert!(folder.read("m.safetensors") == original);
@@ -63,11 +63,7 @@ fn errors_name_the_file() {
     let coded = folder.read("m.occ");
     fs::write(folder.path("cut.occ"), &coded[..coded.len() / 2]).unwrap();
     failed(&folder.run(&["inspect", "cut.occ"]), 1, "cut.occ: truncated");
-    failed(
-        &folder.run(&["compress", "cut.occ", "-o", "x"]),
-        1,
-        "cut.occ: corrupt data: not a safe",
-    );
+    failed(&folder.run(&["compress", "cut.occ", "-o", "x"]), 1, "cut.occ: not a safetensors file");
     failed(&folder.run(&["compress", "m.safetensors", "-o", "no/x"]), 1, "no/x: ");
     failed(&folder.run(&["inspect", "."]), 1, ".: not a regular file");
     if Path::new("/dev/full").exists() {

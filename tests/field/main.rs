@@ -5,6 +5,9 @@
 mod common;
 
 mod budgets;
+mod checkpoints;
 mod command;
+mod layouts;
+mod messages;
 mod permissions;
 mod tiny_tensors;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 /// The lowest layers, which every layer above them may import.
 const BASE: &[&str] = &[
     "error",
+    "file_kind",
     "limits",
     "dtype",
     "coordinates",
@@ -21,7 +22,8 @@ const BASE: &[&str] = &[
 /// Each layer, as a module path, and the layers that it may import besides itself. Layers outside
 /// `BASE` may also import `BASE`. The longest path that matches a module is its layer.
 const LAYERS: &[(&str, &[&str])] = &[
-    ("error", &[]),
+    ("error", &["file_kind"]),
+    ("file_kind", &[]),
     ("limits", &[]),
     ("arch", &["error"]),
     ("dtype", &["arch", "error"]),

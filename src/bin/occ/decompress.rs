@@ -1,9 +1,12 @@
 //! `occ decompress`.
 
 use crate::failure::{Failure, usage};
+use crate::model::decoded_bytes;
 use crate::outcome::{ConversionArgs, Outcome};
-use crate::paths::{check_distinct, is_dash, output_path, piped_input};
-use crate::progress::{Progress, decoded_bytes, watch_for_interrupts};
+use crate::paths::{
+    check_distinct, create_folder_of, file_name, is_dash, occ_files_below, output_path, piped_input,
+};
+use crate::progress::{Progress, watch_for_interrupts};
 use clap::Args;
 use occ::Reader;
 use occ::convert::{self, Target};
@@ -11,44 +14,94 @@ use std::io::{BufWriter, stdout};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// Restore the safetensors file or checkpoint folder from an .occ file.
+/// Restore safetensors files and checkpoint folders from .occ files.
 #[derive(Args)]
 pub struct DecompressArgs {
-    /// An .occ file, or - for standard input
-    #[arg(value_name = "IN")]
-    input: PathBuf,
+    /// .occ files, or - for standard input
+    #[arg(value_name = "IN", required = true)]
+    inputs: Vec<PathBuf>,
 
-    /// The file to write, for a sharded checkpoint the folder; - for standard output
+    /// The file to write, - for standard output, or a folder, in which files have their original
+    /// names; a sharded checkpoint is restored to a folder
     /// [default: IN with extension .safetensors, or without extension for a folder]
     #[arg(short, long, value_name = "OUT")]
     output: Option<PathBuf>,
+
+    /// Restore all .occ files below the folder IN, to the same relative paths below the folder OUT
+    #[arg(short, long, requires = "output")]
+    recursive: bool,
 
     #[command(flatten)]
     conversion: ConversionArgs,
 }
 
 pub fn run(args: &DecompressArgs) -> Result<(), Failure> {
-    let start = Instant::now();
     watch_for_interrupts();
-    let output = output_path(args.output.as_ref(), &args.input, default_output)?;
-    check_distinct([args.input.as_path()], &output)?;
+    if args.recursive {
+        return decompress_tree(args);
+    }
+    if let [input] = &args.inputs[..] {
+        return decompress(args, input, &output_path(args.output.as_ref(), input, default_output)?);
+    }
+    let Some(folder) = args.output.as_ref().filter(|output| !is_dash(output)) else {
+        return usage("several inputs need -o FOLDER");
+    };
+    if args.inputs.iter().any(|input| is_dash(input)) {
+        return usage("standard input must be the only input");
+    }
+    for input in &args.inputs {
+        let output = folder.join(file_name(&default_output(input)?));
+        create_folder_of(&output)?;
+        decompress(args, input, &output)?;
+    }
+    Ok(())
+}
+
+/// Restores each .occ file below the input folder. Shards go into the folder of their file.
+fn decompress_tree(args: &DecompressArgs) -> Result<(), Failure> {
+    let ([root], Some(folder)) = (&args.inputs[..], &args.output) else {
+        return usage("-r needs one folder");
+    };
+    if !root.is_dir() || is_dash(folder) {
+        return usage("-r restores a folder to a folder: occ decompress -r IN -o OUT");
+    }
+    let files = occ_files_below(root)?;
+    if files.is_empty() {
+        return usage(&format!("no .occ files in {} and below", root.display()));
+    }
+    for relative in files {
+        let input = root.join(&relative);
+        let output = folder.join(&relative);
+        create_folder_of(&output)?;
+        let output = match convert::is_sharded(&Reader::open(&input)?)? {
+            true => output.parent().unwrap_or(folder).to_owned(),
+            false => output.with_extension("safetensors"),
+        };
+        decompress(args, &input, &output)?;
+    }
+    Ok(())
+}
+
+fn decompress(args: &DecompressArgs, input: &Path, output: &Path) -> Result<(), Failure> {
+    let start = Instant::now();
+    check_distinct([input], output)?;
     let mut stream = BufWriter::with_capacity(1 << 20, stdout());
-    let target = if is_dash(&output) {
+    let target = if is_dash(output) {
         Target::Stream(&mut stream)
     } else {
-        Target::Path { path: output.clone(), overwrite: args.conversion.force }
+        Target::Path { path: output.to_owned(), overwrite: args.conversion.force }
     };
-    let done = if is_dash(&args.input) {
+    let done = if is_dash(input) {
         let progress = Progress::bytes("decompressing", None);
         convert::decompress_stream(piped_input()?, target, Some(&mut |n| progress.advance(n)))?
     } else {
-        let progress = Progress::bytes("decompressing", Some(decoded_bytes(&args.input)?));
-        convert::decompress(&args.input, target, Some(&mut |n| progress.advance(n)))?
+        let progress = Progress::bytes("decompressing", Some(decoded_bytes(input)?));
+        convert::decompress(input, target, Some(&mut |n| progress.advance(n)))?
     };
     let seconds = start.elapsed().as_secs_f64();
     let outcome =
         Outcome::decompressed([done.input_bytes, done.output_bytes], done.weights, seconds);
-    outcome.print(&args.conversion, &output)
+    outcome.print(&args.conversion, output)
 }
 
 /// `model.safetensors` for `model.occ`, or a folder `model` for a sharded checkpoint.

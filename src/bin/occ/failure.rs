@@ -8,6 +8,8 @@ use std::process::ExitCode;
 pub enum Failure {
     /// Invalid data or an I/O error: exit code 1. An interrupt: exit code 130.
     Data(occ::Error),
+    /// Models differ where they must not: exit code 1.
+    Unequal(String),
     /// The output of the command already describes the failure: exit code 1.
     Reported,
     /// The arguments cannot be used: exit code 2.
@@ -40,7 +42,9 @@ impl From<occ::Error> for Failure {
                 let path = path.map_or("the output".into(), |path| path.display().to_string());
                 Self::Usage(exists_message(&path))
             }
-            occ::Error::InvalidArgument { .. } => Self::Usage(error.to_string()),
+            occ::Error::InvalidArgument { .. } | occ::Error::SeveralCheckpoints { .. } => {
+                Self::Usage(error.to_string())
+            }
             error => Self::Data(error),
         }
     }
@@ -62,13 +66,16 @@ impl Failure {
                 print_error("interrupted; no output was written", 130)
             }
             Self::Data(error) => print_error(&error.to_string(), 1),
+            Self::Unequal(message) => print_error(&message, 1),
             Self::Usage(message) => print_error(&message, 2),
         }
     }
 }
 
 fn print_error(message: &str, code: u8) -> ExitCode {
-    if std::io::stderr().is_terminal() {
+    // https://no-color.org
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    if std::io::stderr().is_terminal() && !no_color {
         eprintln!("\x1b[1;31merror:\x1b[0m {message}");
     } else {
         eprintln!("error: {message}");

@@ -10,6 +10,7 @@ mod demo;
 mod failure;
 mod gaussian;
 mod inspect;
+mod model;
 mod numbers;
 mod outcome;
 mod output;
@@ -38,6 +39,10 @@ struct Args {
     #[arg(long, value_name = "N", global = true,
           value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
+
+    /// Print no progress and no summary, only warnings and errors
+    #[arg(short, long, global = true)]
+    quiet: bool,
 }
 
 #[derive(Subcommand)]
@@ -62,6 +67,9 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<(), Failure> {
     occ::kernel()?;
+    if args.quiet {
+        progress::be_quiet();
+    }
     if let Some(threads) = args.threads {
         set_thread_count(threads)?;
     }

@@ -4,9 +4,10 @@ use crate::failure::Failure;
 use crate::numbers::{Bytes, bits_per_weight, ratio};
 use crate::output::{json, print};
 use crate::paths::is_dash;
+use crate::progress::is_quiet;
 use clap::Args;
 use serde::Serialize;
-use std::io::{IsTerminal, Write, stderr};
+use std::io::{Write, stderr};
 use std::path::Path;
 
 #[derive(Args)]
@@ -62,8 +63,8 @@ impl Outcome {
         Self { input_bytes, output_bytes, ratio, weights, bits_per_weight, seconds, error: None }
     }
 
-    /// Prints JSON on request, or else a line on a terminal. Where standard output carries the
-    /// data, both go to standard error.
+    /// Prints JSON on request, or else a line on standard error. Where standard output carries the
+    /// data, JSON goes to standard error, too.
     pub fn print(&self, args: &ConversionArgs, output: &Path) -> Result<(), Failure> {
         if args.json {
             let json = json(self)?;
@@ -72,10 +73,12 @@ impl Outcome {
             }
             // There is no other channel to report that standard error is closed.
             let _ = writeln!(stderr(), "{json}");
-        } else if stderr().is_terminal() {
+        } else if !is_quiet() {
             let snr = self.error.as_ref().and_then(|error| error.snr_db);
             let snr = snr.map_or(String::new(), |snr| format!(", SNR {snr:.2} dB"));
-            eprintln!(
+            // As above; and the work is done.
+            let _ = writeln!(
+                stderr(),
                 "{}: {} → {}, ratio {:.4}, {:.3} bits/weight{snr}, {:.2} s",
                 output.display(),
                 Bytes(self.input_bytes),

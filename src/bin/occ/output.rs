@@ -1,13 +1,16 @@
 //! Standard output.
 
-use crate::failure::Failure;
+use crate::failure::{Failure, in_file};
 use serde::Serialize;
 use std::io::{ErrorKind, Write, stdout};
+use std::path::Path;
 
 /// Prints text and a newline. A closed pipe is not an error.
 pub fn print(text: &str) -> Result<(), Failure> {
     match writeln!(stdout(), "{}", text.trim_end()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(occ::Error::from(error).into()),
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(in_file(Path::new("standard output"), error).into())
+        }
         _ => Ok(()),
     }
 }

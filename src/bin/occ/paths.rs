@@ -1,6 +1,8 @@
 //! Paths on the command line, with `-` for standard input or output.
 
-use crate::failure::{Failure, usage};
+use crate::failure::{Failure, in_file, usage};
+use std::ffi::OsStr;
+use std::fs;
 use std::io::{IsTerminal, StdinLock, stdin, stdout};
 use std::path::{Path, PathBuf};
 
@@ -25,6 +27,47 @@ pub fn resolved(path: &Path) -> PathBuf {
         (Ok(folder), Some(name)) => folder.join(name),
         _ => path.to_owned(),
     }
+}
+
+/// Whether an output path is that of a folder, by its end or because there is one.
+pub fn names_folder(path: &Path) -> bool {
+    let end = path.as_os_str().as_encoded_bytes().last();
+    end.is_some_and(|&end| std::path::is_separator(end.into())) || path.is_dir()
+}
+
+/// The last part of a path.
+pub fn file_name(path: &Path) -> &OsStr {
+    path.file_name().unwrap_or(path.as_os_str())
+}
+
+/// Creates the folder of an output, if it does not exist.
+pub fn create_folder_of(output: &Path) -> Result<(), Failure> {
+    match output.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => {
+            Ok(fs::create_dir_all(folder).map_err(|error| in_file(folder, error))?)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The .occ files below a folder, sorted, relative to it. Links to folders are not followed.
+pub fn occ_files_below(root: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let (mut found, mut queue) = (Vec::new(), vec![PathBuf::new()]);
+    while let Some(folder) = queue.pop() {
+        let path = root.join(&folder);
+        let in_folder = |error| in_file(&path, error);
+        for entry in fs::read_dir(&path).map_err(in_folder)? {
+            let entry = entry.map_err(in_folder)?;
+            let relative = folder.join(entry.file_name());
+            if entry.file_type().map_err(in_folder)?.is_dir() {
+                queue.push(relative);
+            } else if relative.extension().is_some_and(|extension| extension == "occ") {
+                found.push(relative);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
 }
 
 /// The output path: the requested one, or the default for an input with a name.

@@ -1,14 +1,23 @@
 //! The progress bar, and Ctrl-C.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use occ::Reader;
-use occ::convert::Checkpoint;
 use std::io::Read;
 use std::ops::ControlFlow;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// Whether progress bars and summaries are omitted.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Omits progress bars and summaries from now on. Warnings and errors remain.
+pub fn be_quiet() {
+    QUIET.store(true, Ordering::Relaxed);
+}
+
+pub fn is_quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
+}
 
 const WITH_TOTAL: &str = "{msg} {wide_bar} {decimal_bytes} of {decimal_total_bytes}, {decimal_bytes_per_sec}, {eta} left";
 const SHARE: &str = "{msg} {wide_bar} {percent} %, {eta} left";
@@ -27,7 +36,7 @@ pub fn watch_for_interrupts() {
     });
 }
 
-/// A progress bar on standard error, if that is a terminal.
+/// A progress bar on standard error, if that is a terminal and the command is not to be quiet.
 pub struct Progress(ProgressBar);
 
 impl Progress {
@@ -42,7 +51,9 @@ impl Progress {
     }
 
     fn new(task: &'static str, total: Option<u64>, template: &str) -> Self {
-        let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
+        let target =
+            if is_quiet() { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let bar = ProgressBar::with_draw_target(total, target);
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars("━╸ "));
         }
@@ -70,23 +81,4 @@ impl Drop for Progress {
     fn drop(&mut self) {
         self.0.finish_and_clear();
     }
-}
-
-/// Bytes of all tensors of a model, the total of a progress bar. `None` for a model that cannot be
-/// read: the work itself reports the error.
-pub fn tensor_bytes(model: &Path) -> Option<u64> {
-    match Checkpoint::open(model) {
-        Ok(checkpoint) => Some(checkpoint.tensor_bytes()),
-        Err(_) => decoded_bytes(model).ok(),
-    }
-}
-
-/// Decoded bytes of all tensors of an .occ file.
-pub fn decoded_bytes(file: &Path) -> occ::Result<u64> {
-    let reader = Reader::open(file)?;
-    let mut total = 0u64;
-    for tensor in reader.tensors() {
-        total = total.saturating_add(tensor?.decoded_bytes());
-    }
-    Ok(total)
 }

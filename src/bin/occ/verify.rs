@@ -1,6 +1,6 @@
 //! `occ verify`.
 
-use crate::failure::{Failure, in_file};
+use crate::failure::Failure;
 use crate::numbers::{Bytes, counted};
 use crate::output::{print, print_json};
 use crate::paths::{is_dash, piped_input};
@@ -9,7 +9,7 @@ use clap::Args;
 use occ::{VerifyOptions, VerifyReport};
 use serde::Serialize;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Check an .occ file: structure, all checksums, and that index and frames agree.
 ///
@@ -30,7 +30,7 @@ pub struct VerifyArgs {
 
 pub fn run(args: &VerifyArgs) -> Result<(), Failure> {
     let options = VerifyOptions::default().deep(args.deep);
-    let report = if is_dash(&args.file) {
+    let mut report = if is_dash(&args.file) {
         let progress = Progress::bytes("verifying", None);
         occ::verify(progress.count_reads(piped_input()?), options)?
     } else {
@@ -39,11 +39,12 @@ pub fn run(args: &VerifyArgs) -> Result<(), Failure> {
             let progress = Progress::bytes("verifying", Some(file.metadata()?.len()));
             occ::verify(progress.count_reads(file), options)
         };
-        verify().map_err(|error| match error {
-            occ::Error::Io { path: None, source } => in_file(&args.file, source),
-            other => other,
-        })?
+        verify().map_err(|error| error.in_file(&args.file))?
     };
+    let file = if is_dash(&args.file) { Path::new("standard input") } else { &args.file };
+    for problem in std::mem::take(&mut report.problems) {
+        report.problems.push(problem.in_file(file));
+    }
     if args.json {
         print_json(&VerifyJson::new(&report, args.deep))?;
     } else {

@@ -350,8 +350,9 @@ fn check_kind(kind: u8, dtype: u8, rank: u16, name: &str) -> Res<()> {
         return Ok(());
     }
     ensure(dtype == U8 && rank == 1, "an attachment is not U8 with one dimension")?;
-    let plain = !["", ".", ".."].contains(&name) && !name.contains(['/', '\\', ':', '\0']);
-    ensure(plain, "the name of an attachment is not a plain file name")
+    let plain = |name: &str| !["", ".", ".."].contains(&name);
+    let relative = name.split('/').all(plain) && !name.contains(['\\', ':', '\0']);
+    ensure(relative, "the name of an attachment is not a relative path")
 }
 
 /// Section 4.

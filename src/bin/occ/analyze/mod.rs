@@ -4,9 +4,10 @@ pub mod tables;
 pub mod text;
 
 use crate::failure::{Failure, usage};
+use crate::model::examine;
 use crate::output::{print, print_json};
 use crate::paths::is_dash;
-use crate::progress::{Progress, tensor_bytes, watch_for_interrupts};
+use crate::progress::{Progress, watch_for_interrupts};
 use crate::report;
 use clap::Args;
 use occ::analysis::{Analysis, AnalyzeOptions, analyze};
@@ -67,7 +68,7 @@ pub fn run(args: &AnalyzeArgs) -> Result<(), Failure> {
 fn run_analysis(args: &AnalyzeArgs) -> Result<Analysis, Failure> {
     let options = analyze_options(args);
     // The size of the matching tensors is unknown.
-    let bytes = if args.tensor.is_none() { tensor_bytes(&args.model) } else { None };
+    let bytes = examine(&args.model).filter(|_| args.tensor.is_none());
     let progress = Progress::bytes("analyzing", bytes);
     Ok(analyze(&args.model, &options, Some(&mut |bytes| progress.advance(bytes)))?)
 }

@@ -126,7 +126,7 @@ impl LossyArgs {
         let plan = match &self.plan {
             Some(path) => {
                 let json = std::fs::read_to_string(path).map_err(|error| in_file(path, error))?;
-                let mut plan = Plan::from_json(&json)?;
+                let mut plan = Plan::from_json(&json).map_err(|error| error.in_file(path))?;
                 // Some of them may be in other files of the model.
                 let is_planned = |name| plan.get(name).is_some();
                 if !plan.tensors.is_empty() && !checkpoint.tensor_names().any(is_planned) {

@@ -2,34 +2,53 @@
 
 mod lossy;
 
-use crate::failure::{Failure, exists, usage};
+use crate::failure::{Failure, exists, in_file, usage};
+use crate::model::{self, listed};
+use crate::numbers::counted;
 use crate::outcome::{CodingError, ConversionArgs, Outcome};
-use crate::paths::{self, check_distinct, is_dash, is_taken, output_path, piped_input};
+use crate::paths::{
+    check_distinct, create_folder_of, file_name, is_dash, is_taken, names_folder, output_path,
+    piped_input, resolved,
+};
 use crate::progress::{Progress, watch_for_interrupts};
 use crate::report;
 use clap::Args;
 use lossy::LossyArgs;
-use occ::convert::Checkpoint;
+use occ::convert::{Checkpoint, CheckpointTree, FoundCheckpoint};
 use occ::{WriteOptions, Writer};
-use std::io::{BufWriter, stdout};
+use std::io::{BufWriter, ErrorKind, stdout};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// Compress safetensors into one .occ file, losslessly or lossily.
+/// Compress safetensors into .occ files, losslessly or lossily.
 ///
 /// Lossless by default: decompression restores every byte of the input, including the header text,
 /// the order of tensors, padding and metadata. With --bits, --snr or --rel-error weight matrices
-/// are quantised and keep their dtype; all other tensors stay lossless. From a folder the shards
-/// that model.safetensors.index.json lists are compressed, and that file itself.
+/// are quantised and keep their dtype; all other tensors stay lossless.
+///
+/// A folder becomes one file. It contains an index (*.safetensors.index.json) and the shards that
+/// it lists; or, without an index, numbered shards or a single safetensors file. Other safetensors
+/// files in the folder are named in a warning. With -r a tree of folders is compressed, such as a
+/// pipeline of diffusers.
 #[derive(Args)]
 pub struct CompressArgs {
-    /// A .safetensors file, a checkpoint folder, or - for standard input
-    #[arg(value_name = "IN")]
-    input: PathBuf,
+    /// .safetensors files, indexes of shards, checkpoint folders, or - for standard input
+    #[arg(value_name = "IN", required = true)]
+    inputs: Vec<PathBuf>,
 
-    /// The .occ file to write, or - for standard output [default: IN with extension .occ]
+    /// The .occ file to write, - for standard output, or a folder for files named after the inputs
+    /// [default: IN with extension .occ]
     #[arg(short, long, value_name = "OUT")]
     output: Option<PathBuf>,
+
+    /// Compress all checkpoints below the folder IN, each to a file with the same relative path
+    /// below the folder OUT; other files are not copied
+    #[arg(short, long, requires = "output", conflicts_with_all = ["report", "save_plan"])]
+    recursive: bool,
+
+    /// Encode and print the resulting size, but write nothing
+    #[arg(long, conflicts_with_all = ["report", "save_plan", "force"])]
+    dry_run: bool,
 
     #[command(flatten)]
     lossy: LossyArgs,
@@ -45,23 +64,112 @@ pub struct CompressArgs {
 }
 
 pub fn run(args: &CompressArgs) -> Result<(), Failure> {
-    let start = Instant::now();
     watch_for_interrupts();
-    let output = output_path(args.output.as_ref(), &args.input, default_output)?;
+    if args.recursive {
+        return compress_tree(args);
+    }
+    let [input] = &args.inputs[..] else { return compress_several(args) };
+    let output = output_path(args.output.as_ref(), input, default_output)?;
+    if names_folder(&output) {
+        let output = output.join(file_name(&default_output(input)?));
+        check_outputs(args, &output)?;
+        return compress_into_folder(args, &open(input, &output)?, input, &output);
+    }
     check_outputs(args, &output)?;
-    let checkpoint = open(&args.input, &output)?;
+    compress(args, &open(input, &output)?, input, &output)
+}
+
+/// Compresses each input to a file in the output folder.
+fn compress_several(args: &CompressArgs) -> Result<(), Failure> {
+    let Some(folder) = args.output.as_ref().filter(|output| !is_dash(output)) else {
+        return usage("several inputs need -o FOLDER");
+    };
+    if args.report.is_some() || args.lossy.plan_output().is_some() {
+        return usage("--report and --save-plan need a single input");
+    }
+    if args.inputs.iter().any(|input| is_dash(input)) {
+        return usage("standard input must be the only input");
+    }
+    let output = |input: &PathBuf| Ok(folder.join(file_name(&default_output(input)?)));
+    let outputs = args.inputs.iter().map(output).collect::<Result<Vec<_>, Failure>>()?;
+    for (number, output) in outputs.iter().enumerate() {
+        if outputs[..number].contains(output) {
+            return usage(&format!("two inputs would become {}", output.display()));
+        }
+        check_outputs(args, output)?;
+    }
+    for (input, output) in args.inputs.iter().zip(&outputs) {
+        compress_into_folder(args, &open(input, output)?, input, output)?;
+    }
+    Ok(())
+}
+
+/// Compresses to a file in a folder that may not exist yet.
+fn compress_into_folder(
+    args: &CompressArgs,
+    checkpoint: &Checkpoint,
+    input: &Path,
+    output: &Path,
+) -> Result<(), Failure> {
+    if !args.dry_run {
+        create_folder_of(output)?;
+    }
+    compress(args, checkpoint, input, output)
+}
+
+/// Compresses each checkpoint below the input folder.
+fn compress_tree(args: &CompressArgs) -> Result<(), Failure> {
+    let ([root], Some(folder)) = (&args.inputs[..], &args.output) else {
+        return usage("-r needs one folder");
+    };
+    if !root.is_dir() || is_dash(folder) {
+        return usage("-r compresses a folder into a folder: occ compress -r IN -o OUT");
+    }
+    let tree = CheckpointTree::find(root)?;
+    if tree.checkpoints.is_empty() {
+        return usage(&format!("no safetensors in {} and below", root.display()));
+    }
+    let output = |found: &FoundCheckpoint| {
+        let mut path = folder.join(found.relative()).into_os_string();
+        path.push(".occ");
+        PathBuf::from(path)
+    };
+    for found in &tree.checkpoints {
+        check_outputs(args, &output(found))?;
+    }
+    for found in &tree.checkpoints {
+        let input = root.join(found.relative());
+        compress_into_folder(args, &found.open()?, &input, &output(found))?;
+    }
+    if !tree.others.is_empty() {
+        eprintln!("warning: not copied: {}", listed(&tree.others.iter().collect::<Vec<_>>()));
+    }
+    Ok(())
+}
+
+/// Compresses a checkpoint that was read from `input`.
+fn compress(
+    args: &CompressArgs,
+    checkpoint: &Checkpoint,
+    input: &Path,
+    output: &Path,
+) -> Result<(), Failure> {
+    let start = Instant::now();
+    model::warn(checkpoint.inventory());
     let inputs: Vec<&Path> = checkpoint.paths().chain(args.lossy.inputs()).collect();
     let further = [args.report.as_deref(), args.lossy.plan_output()];
-    for path in std::iter::once(&*output).chain(further.into_iter().flatten()) {
+    for path in std::iter::once(output).chain(further.into_iter().flatten()) {
         check_distinct(inputs.iter().copied(), path)?;
     }
     let options = WriteOptions::default().overwrite(args.conversion.force).mode(checkpoint.mode());
-    let mut writer = if is_dash(&output) {
+    let mut writer = if args.dry_run {
+        Writer::new(std::io::sink(), options)?
+    } else if is_dash(output) {
         Writer::new(BufWriter::with_capacity(1 << 20, stdout()), options)?
     } else {
-        Writer::create(&output, options)?
+        Writer::create(output, options)?
     };
-    let plan = args.lossy.plan(&checkpoint, args.conversion.force)?;
+    let plan = args.lossy.plan(checkpoint, args.conversion.force)?;
     let progress = Progress::bytes("compressing", Some(checkpoint.tensor_bytes()));
     let encoded =
         checkpoint.write_planned(&mut writer, &plan, Some(&mut |bytes| progress.advance(bytes)))?;
@@ -71,8 +179,8 @@ pub fn run(args: &CompressArgs) -> Result<(), Failure> {
     let seconds = start.elapsed().as_secs_f64();
     if let Some(path) = &args.report {
         let done = report::Compression {
-            input: &args.input,
-            output: &output,
+            input,
+            output,
             input_bytes,
             target: args.lossy.target(),
             snr_db: encoded.snr_db(),
@@ -82,11 +190,19 @@ pub fn run(args: &CompressArgs) -> Result<(), Failure> {
     let error = CodingError { snr_db: encoded.snr_db(), rel_error: encoded.rel_error() };
     let outcome =
         Outcome::compressed([input_bytes, output_bytes], checkpoint.weights(), seconds, error);
-    outcome.print(&args.conversion, &output)
+    if args.dry_run {
+        let lossy = plan.tensors.values().filter(|tensor| tensor.lossy.is_some()).count();
+        let all = counted(checkpoint.tensor_count() as u64, "tensor");
+        eprintln!("dry run, nothing is written: {all}, {lossy} of them lossy");
+    }
+    outcome.print(&args.conversion, output)
 }
 
 /// Refuses to replace files, before a long input is read. The writer checks its output again.
 fn check_outputs(args: &CompressArgs, output: &Path) -> Result<(), Failure> {
+    if args.dry_run {
+        return Ok(());
+    }
     if !args.conversion.force && is_taken(output) {
         return exists(output);
     }
@@ -95,7 +211,7 @@ fn check_outputs(args: &CompressArgs, output: &Path) -> Result<(), Failure> {
         return usage("a report is made from the finished file: it needs -o OUT");
     }
     let outputs = [Some(output), report, plan].into_iter().flatten();
-    let mut resolved: Vec<_> = outputs.map(paths::resolved).collect();
+    let mut resolved: Vec<_> = outputs.map(resolved).collect();
     let count = resolved.len();
     resolved.sort_unstable();
     resolved.dedup();
@@ -110,7 +226,7 @@ fn check_outputs(args: &CompressArgs, output: &Path) -> Result<(), Failure> {
 
 fn open(input: &Path, output: &Path) -> Result<Checkpoint, Failure> {
     if !is_dash(input) {
-        return Ok(Checkpoint::open(input)?);
+        return Checkpoint::open(input).map_err(|error| with_advice(error, input));
     }
     // A copy of the input is more likely to fit beside the output than in the temporary folder,
     // which can be in memory.
@@ -124,13 +240,39 @@ fn open(input: &Path, output: &Path) -> Result<Checkpoint, Failure> {
     Ok(Checkpoint::spool(&mut input, folder, Some(&mut |bytes| progress.advance(bytes)))?)
 }
 
-/// `model.occ` for `model.safetensors`, or beside a folder `model`.
+/// Says that -r helps, where it does.
+fn with_advice(error: occ::Error, folder: &Path) -> Failure {
+    let is_unclear = match &error {
+        occ::Error::SeveralCheckpoints { .. } => true,
+        occ::Error::Io { path: Some(path), source } => {
+            source.kind() == ErrorKind::NotFound && path == folder && folder.is_dir()
+        }
+        _ => false,
+    };
+    let has_some = |tree: CheckpointTree| !tree.checkpoints.is_empty();
+    if is_unclear && CheckpointTree::find(folder).is_ok_and(has_some) {
+        return Failure::Usage(format!(
+            "{error}; `occ compress -r IN -o OUT` compresses each of them"
+        ));
+    }
+    error.into()
+}
+
+/// `model.occ` for `model.safetensors` or its index, or beside a folder `model`.
 fn default_output(input: &Path) -> Result<PathBuf, Failure> {
     if !input.is_dir() {
-        return Ok(input.with_extension("occ"));
+        // `model` for `model.safetensors.index.json`
+        let name = file_name(input).to_string_lossy().into_owned();
+        return Ok(match name.split_once(".safetensors.index") {
+            Some((stem, rest)) => {
+                let variant = rest.trim_end_matches("json").trim_end_matches('.');
+                input.with_file_name(format!("{stem}{variant}.occ"))
+            }
+            None => input.with_extension("occ"),
+        });
     }
     // Resolved, so that `.` has a name.
-    let folder = input.canonicalize().map_err(occ::Error::from)?;
+    let folder = input.canonicalize().map_err(|error| in_file(input, error))?;
     let Some(name) = folder.file_name() else { return usage("this folder needs -o OUT") };
     let mut file = name.to_owned();
     file.push(".occ");

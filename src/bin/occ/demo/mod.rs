@@ -110,9 +110,8 @@ fn restore(checkpoint: &Checkpoint, input: &Path, output: &Path) -> Result<(), F
 
 /// Whether every file of the checkpoint was restored exactly.
 fn identical(checkpoint: &Checkpoint, back: &Path) -> std::io::Result<bool> {
-    for path in checkpoint.paths() {
-        let name = path.file_name().filter(|_| checkpoint.is_sharded());
-        let restored = name.map_or(back.to_owned(), |name| back.join(name));
+    for (path, name) in checkpoint.paths().zip(checkpoint.file_names()) {
+        let restored = if checkpoint.is_sharded() { back.join(name) } else { back.to_owned() };
         if !same_bytes(path, &restored)? {
             return Ok(false);
         }

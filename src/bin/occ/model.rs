@@ -1,0 +1,61 @@
+//! A model on the command line: what of it is left out, and its size.
+
+use occ::Reader;
+use occ::convert::{Checkpoint, Inventory, LeftOutReason};
+use std::path::{Path, PathBuf};
+
+/// Names in a warning.
+const NAMED: usize = 20;
+
+/// Warns of files that are left out of a model. Returns the bytes of all its tensors, the total of
+/// a progress bar; `None` for a model that cannot be read: the work itself reports the error.
+pub fn examine(model: &Path) -> Option<u64> {
+    match Checkpoint::open(model) {
+        Ok(checkpoint) => {
+            warn(checkpoint.inventory());
+            Some(checkpoint.tensor_bytes())
+        }
+        Err(_) => decoded_bytes(model).ok(),
+    }
+}
+
+/// Decoded bytes of all tensors of an .occ file.
+pub fn decoded_bytes(file: &Path) -> occ::Result<u64> {
+    let reader = Reader::open(file)?;
+    let mut total = 0u64;
+    for tensor in reader.tensors() {
+        total = total.saturating_add(tensor?.decoded_bytes());
+    }
+    Ok(total)
+}
+
+/// Warns of files that are left out of a checkpoint, and of tensors that its index does not list.
+pub fn warn(inventory: &Inventory) {
+    let reasons =
+        [LeftOutReason::NotInIndex, LeftOutReason::InSubfolder, LeftOutReason::BrokenLink];
+    for reason in reasons {
+        let files = inventory.left_out.iter().filter(|file| file.reason == reason);
+        let files: Vec<&PathBuf> = files.map(|file| &file.path).collect();
+        if !files.is_empty() {
+            eprintln!("warning: left out, {reason}: {}", listed(&files));
+        }
+    }
+    if let Some((shard, name)) = inventory.unlisted.first() {
+        eprintln!(
+            "warning: tensors that the index does not list, taken all the same: {}, for example {} in {}",
+            inventory.unlisted.len(),
+            name.escape_debug(),
+            shard.display()
+        );
+    }
+}
+
+/// A few paths, and the number of the others.
+pub fn listed(paths: &[&PathBuf]) -> String {
+    let named = paths.iter().take(NAMED).map(|path| path.display().to_string());
+    let mut text = named.collect::<Vec<_>>().join(", ");
+    if let Some(more) = paths.len().checked_sub(NAMED).filter(|&more| more > 0) {
+        text.push_str(&format!(" and {more} more"));
+    }
+    text
+}
