@@ -164,9 +164,9 @@ pub use encode::{
 };
 pub use error::{Error, Location, Result};
 pub use file_kind::FileKind;
-#[cfg(feature = "encode")]
-pub use io::write_file;
 pub use io::{FileSection, ReadAt};
+#[cfg(feature = "encode")]
+pub use io::{write_file, write_file_like};
 pub use limits::Limits;
 pub use read::{
     Attachment, AttachmentKind, DecodedTensor, Element, Reader, StreamReader, StreamTensor, Tensor,

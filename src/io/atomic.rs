@@ -14,7 +14,6 @@ const ANY_ACCESS: u32 = 0o666;
 
 /// The permissions of an open file, as [`AtomicFile::create`] takes them. `None` for a device or a
 /// pipe, and where the system has other permissions.
-#[cfg(feature = "convert")]
 pub(crate) fn permission_bits(file: &File) -> io::Result<Option<u32>> {
     let metadata = file.metadata()?;
     #[cfg(unix)]
@@ -146,9 +145,29 @@ impl AtomicFile {
 /// # Ok::<(), occ::Error>(())
 /// ```
 pub fn write_file(path: impl AsRef<Path>, bytes: &[u8], overwrite: bool) -> Result<()> {
-    let path = path.as_ref();
+    write_with_mode(path.as_ref(), bytes, overwrite, None)
+}
+
+/// [`write_file`], but a new file has the permissions of the file `like`, as far as the umask leaves
+/// them.
+///
+/// # Errors
+/// As [`write_file`].
+pub fn write_file_like(
+    path: impl AsRef<Path>,
+    bytes: &[u8],
+    overwrite: bool,
+    like: impl AsRef<Path>,
+) -> Result<()> {
+    let like = like.as_ref();
+    let mode = File::open(like).and_then(|file| permission_bits(&file));
+    let mode = mode.map_err(|error| Error::from(error).in_file(like))?;
+    write_with_mode(path.as_ref(), bytes, overwrite, mode)
+}
+
+fn write_with_mode(path: &Path, bytes: &[u8], overwrite: bool, mode: Option<u32>) -> Result<()> {
     let write = || {
-        let mut file = AtomicFile::create(path, overwrite, None)?;
+        let mut file = AtomicFile::create(path, overwrite, mode)?;
         file.write_all(bytes)?;
         file.commit()
     };

@@ -49,7 +49,8 @@ impl FileSection {
 pub(super) fn regular_file_length(file: &File) -> io::Result<u64> {
     let metadata = file.metadata()?;
     if !metadata.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+        let what = if metadata.is_dir() { "a folder, not a file" } else { "not a regular file" };
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
     }
     Ok(metadata.len())
 }

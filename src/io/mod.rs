@@ -8,10 +8,10 @@ mod read_at;
 
 #[cfg(feature = "encode")]
 pub(crate) use atomic::AtomicFile;
-#[cfg(feature = "encode")]
-pub use atomic::write_file;
 #[cfg(feature = "convert")]
 pub(crate) use atomic::{SealedFile, permission_bits};
+#[cfg(feature = "encode")]
+pub use atomic::{write_file, write_file_like};
 pub use file_section::FileSection;
 pub(crate) use map::map_or_read;
 pub use read_at::ReadAt;

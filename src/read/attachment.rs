@@ -19,7 +19,7 @@ pub enum AttachmentKind {
 pub struct Attachment<'a>(pub(super) Tensor<'a>);
 
 impl Attachment<'_> {
-    /// A file name without a directory.
+    /// A file name, or a path relative to the folder of the checkpoint, with `/` and without `..`.
     pub fn name(&self) -> &str {
         self.0.name()
     }

@@ -35,3 +35,27 @@ fn inspect_lists_tensors_and_tolerates_a_closed_pipe() {
     drop(child.stdout.take());
     assert!(child.wait().unwrap().success());
 }
+
+#[test]
+fn inspect_filters_and_groups() {
+    let folder = lossy_folder();
+    succeeded(&folder.run(&["compress", "l.safetensors"]));
+    let text = |args: &[&str]| {
+        let output = folder.run(&[&["inspect", "l.occ"], args].concat());
+        String::from_utf8(succeeded(&output).to_vec()).unwrap()
+    };
+    let all = text(&[]);
+    assert!(all.contains("metadata format: pt") && all.contains("bits per weight"), "{all}");
+    let some = text(&["--tensor", "a.*"]);
+    assert!(some.contains("2 tensors, 12,608 weights, of a file of"), "{some}");
+    assert!(!some.contains("b.weight"), "{some}");
+    failed(&folder.run(&["inspect", "l.occ", "--tensor", "c*"]), 2, "matches c*");
+    let report = json(&folder.run(&["inspect", "l.occ", "--tensor", "b*", "--json"]));
+    assert_eq!((&report["weights"], &report["bits_per_weight"]), (&12288.into(), &Value::Null));
+    let groups = text(&["--groups"]);
+    let size = folder.read("l.safetensors").len() as f64 / 1000.0;
+    assert!(
+        groups.contains("headers and index") && groups.contains(&format!("{size:.2} kB")),
+        "{groups}"
+    );
+}

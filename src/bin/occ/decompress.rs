@@ -95,7 +95,8 @@ fn decompress(args: &DecompressArgs, input: &Path, output: &Path) -> Result<(), 
         let progress = Progress::bytes("decompressing", None);
         convert::decompress_stream(piped_input()?, target, Some(&mut |n| progress.advance(n)))?
     } else {
-        let progress = Progress::bytes("decompressing", Some(decoded_bytes(input)?));
+        let progress =
+            Progress::bytes("decompressing", Some(decoded_bytes(&Reader::open(input)?)?));
         convert::decompress(input, target, Some(&mut |n| progress.advance(n)))?
     };
     let seconds = start.elapsed().as_secs_f64();

@@ -7,6 +7,7 @@ mod compare;
 mod compress;
 mod decompress;
 mod demo;
+mod extract;
 mod failure;
 mod gaussian;
 mod inspect;
@@ -17,6 +18,7 @@ mod output;
 mod paths;
 mod progress;
 mod report;
+mod sizes;
 mod table;
 mod timing;
 mod toy;
@@ -50,6 +52,7 @@ enum Command {
     Compress(compress::CompressArgs),
     Decompress(decompress::DecompressArgs),
     Inspect(inspect::InspectArgs),
+    Extract(extract::ExtractArgs),
     Verify(verify::VerifyArgs),
     Compare(compare::CompareArgs),
     Analyze(analyze::AnalyzeArgs),
@@ -79,6 +82,7 @@ fn run(args: &Args) -> Result<(), Failure> {
         Command::Compare(args) => compare::run(args),
         Command::Analyze(args) => analyze::run(args),
         Command::Inspect(args) => inspect::run(args),
+        Command::Extract(args) => extract::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Demo(args) => demo::run(args),

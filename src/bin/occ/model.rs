@@ -15,15 +15,14 @@ pub fn examine(model: &Path) -> Option<u64> {
             warn(checkpoint.inventory());
             Some(checkpoint.tensor_bytes())
         }
-        Err(_) => decoded_bytes(model).ok(),
+        Err(_) => Reader::open(model).and_then(|reader| decoded_bytes(&reader)).ok(),
     }
 }
 
 /// Decoded bytes of all tensors of an .occ file.
-pub fn decoded_bytes(file: &Path) -> occ::Result<u64> {
-    let reader = Reader::open(file)?;
+pub fn decoded_bytes(file: &Reader<'_>) -> occ::Result<u64> {
     let mut total = 0u64;
-    for tensor in reader.tensors() {
+    for tensor in file.tensors() {
         total = total.saturating_add(tensor?.decoded_bytes());
     }
     Ok(total)

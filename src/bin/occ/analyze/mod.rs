@@ -57,7 +57,7 @@ pub fn run(args: &AnalyzeArgs) -> Result<(), Failure> {
     watch_for_interrupts();
     let analysis = run_analysis(args)?;
     if let Some(html) = &args.html {
-        report::write(html, &report::analysis(&analysis, &args.model))?;
+        report::write(html, &report::analysis(&analysis, &args.model), args.force)?;
     }
     if args.json {
         return print_json(&analysis);

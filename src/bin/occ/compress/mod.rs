@@ -185,7 +185,7 @@ fn compress(
             target: args.lossy.target(),
             snr_db: encoded.snr_db(),
         };
-        report::write(path, &report::compression(&done)?)?;
+        report::write(path, &report::compression(&done)?, args.conversion.force)?;
     }
     let error = CodingError { snr_db: encoded.snr_db(), rel_error: encoded.rel_error() };
     let outcome =
@@ -209,6 +209,9 @@ fn check_outputs(args: &CompressArgs, output: &Path) -> Result<(), Failure> {
     let (report, plan) = (args.report.as_deref(), args.lossy.plan_output());
     if report.is_some() && is_dash(output) {
         return usage("a report is made from the finished file: it needs -o OUT");
+    }
+    if plan.is_some_and(is_dash) {
+        return usage("a plan is written to a file, not to standard output");
     }
     let outputs = [Some(output), report, plan].into_iter().flatten();
     let mut resolved: Vec<_> = outputs.map(resolved).collect();

@@ -2,12 +2,12 @@
 
 mod lossy;
 mod model;
-mod sizes;
 
 use crate::failure::Failure;
 use crate::numbers::{Bytes, counted, grouped};
 use crate::output::print;
 use crate::progress::{Progress, watch_for_interrupts};
+use crate::sizes;
 use crate::table::{Align, Table};
 use crate::timing::timed;
 use clap::Args;

@@ -7,14 +7,24 @@ pub struct Contents<'f> {
     tensors: Vec<Tensor<'f>>,
     codings: Vec<Option<Coding>>,
     pub attachments: Vec<Attachment<'f>>,
+    filtered: bool,
 }
 
 impl<'f> Contents<'f> {
-    pub fn read(file: &'f Reader<'f>) -> occ::Result<Self> {
-        let tensors = file.tensors().collect::<occ::Result<Vec<_>>>()?;
+    /// Reads the index: all tensors, or those whose names match a pattern.
+    pub fn read(file: &'f Reader<'f>, pattern: Option<&str>) -> occ::Result<Self> {
+        let tensors = match pattern {
+            None => file.tensors().collect::<occ::Result<Vec<_>>>()?,
+            Some(pattern) => file.tensors_matching(pattern).collect::<occ::Result<Vec<_>>>()?,
+        };
         let codings = tensors.iter().map(Tensor::coding).collect::<occ::Result<Vec<_>>>()?;
         let attachments = file.attachments().collect::<occ::Result<Vec<_>>>()?;
-        Ok(Self { file, tensors, codings, attachments })
+        Ok(Self { file, tensors, codings, attachments, filtered: pattern.is_some() })
+    }
+
+    /// Whether some tensors may be missing.
+    pub fn is_filtered(&self) -> bool {
+        self.filtered
     }
 
     /// Tensors, and the coding of the lossy ones.

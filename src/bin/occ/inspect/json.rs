@@ -12,7 +12,7 @@ pub struct FileJson<'f> {
     index_bytes: u64,
     alignment: u64,
     weights: u64,
-    bits_per_weight: f64,
+    bits_per_weight: Option<f64>,
     tensors: Vec<TensorJson<'f>>,
     attachments: Vec<AttachmentJson<'f>>,
 }
@@ -67,7 +67,8 @@ impl<'f> FileJson<'f> {
             index_bytes: file.index_bytes(),
             alignment: file.alignment(),
             weights,
-            bits_per_weight: bits_per_weight(file.file_bytes(), weights),
+            bits_per_weight: (!contents.is_filtered())
+                .then(|| bits_per_weight(file.file_bytes(), weights)),
             tensors: contents.tensors().map(TensorJson::new).collect(),
             attachments: contents.attachments.iter().map(AttachmentJson::new).collect(),
         }

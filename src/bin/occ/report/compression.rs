@@ -29,7 +29,7 @@ pub struct Compression<'a> {
 /// The report of a compression as an HTML page. Reads the finished file.
 pub fn compression(done: &Compression<'_>) -> Result<String> {
     let file = Reader::open(done.output)?;
-    let contents = Contents::read(&file)?;
+    let contents = Contents::read(&file, None)?;
     let tensors = contents.tensors();
     let coded: Vec<_> = tensors.map(StoredTensor::new).collect();
     let lossy = contents.is_lossy();

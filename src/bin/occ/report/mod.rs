@@ -43,7 +43,6 @@ fn is_page(path: &Path) -> std::io::Result<bool> {
 }
 
 /// Writes a report.
-pub fn write(path: &Path, html: &str) -> occ::Result<()> {
-    // The path was checked before the work.
-    occ::write_file(path, html.as_bytes(), true)
+pub fn write(path: &Path, html: &str, force: bool) -> occ::Result<()> {
+    occ::write_file(path, html.as_bytes(), force)
 }

@@ -61,7 +61,7 @@ pub fn run(args: &ToyArgs) -> Result<(), Failure> {
     let experiment = Experiment::run(args.seed, args.steps)?;
     let text = text::to_text(&experiment);
     if let Some(folder) = &args.out {
-        output_folder::write(&experiment, &text, folder)?;
+        output_folder::write(&experiment, &text, folder, args.force)?;
     }
     if args.json { print_json(&experiment) } else { print(&text) }
 }

@@ -13,21 +13,22 @@ use std::path::Path;
 const TEXT: &str = "toy.txt";
 const NETWORKS: &str = "networks.safetensors";
 
-/// Checks, before any work, that the folder does not contain a report already.
+/// Checks, before any work, that the folder does not contain text or networks already.
 pub fn check(folder: &Path, force: bool) -> std::result::Result<(), Failure> {
-    let taken = folder.join(TEXT);
-    if is_taken(&taken) && !force {
-        return exists(&taken);
+    for taken in [folder.join(TEXT), folder.join(NETWORKS)] {
+        if is_taken(&taken) && !force {
+            return exists(&taken);
+        }
     }
     fs::create_dir_all(folder).map_err(|source| in_file(folder, source))?;
     Ok(())
 }
 
 /// Writes the text, the networks and the plots.
-pub fn write(experiment: &Experiment, text: &str, folder: &Path) -> Result<()> {
+pub fn write(experiment: &Experiment, text: &str, folder: &Path, force: bool) -> Result<()> {
     let write = |name: &str, bytes: &[u8]| {
         let path = folder.join(name);
-        occ::write_file(path, bytes, true)
+        occ::write_file(path, bytes, force)
     };
     write(TEXT, text.as_bytes())?;
     write(NETWORKS, &networks(experiment)?)?;
