@@ -77,8 +77,9 @@ pub enum Error {
     /// The format version is not supported by this crate.
     #[non_exhaustive]
     #[error(
-        "format version {found} needs a reader of version {min_reader} or later; \
-         this one reads version {supported}"
+        "{}format version {found} needs a reader of version {min_reader} or later; \
+         this one reads version {supported}",
+        PathPrefix(at.file.as_deref())
     )]
     UnsupportedVersion {
         /// The file's format version.
@@ -87,6 +88,8 @@ pub enum Error {
         min_reader: u16,
         /// The version that this crate reads.
         supported: u16,
+        /// The file.
+        at: Location,
     },
     /// The file uses a feature that this crate does not implement.
     #[error("{}unsupported {what}{at}", PathPrefix(at.file.as_deref()))]
@@ -149,13 +152,15 @@ pub enum Error {
         at: Location,
     },
     /// The file contains no tensor of this name.
-    #[error("no tensor `{}`{}", name.escape_debug(), Similar(similar))]
+    #[error("{}no tensor `{}`{}", PathPrefix(at.file.as_deref()), name.escape_debug(), Similar(similar))]
     #[non_exhaustive]
     TensorNotFound {
         /// The name.
         name: String,
         /// The most similar names in the file, best first; at most three.
         similar: Vec<String>,
+        /// The file.
+        at: Location,
     },
     /// The caller cancelled the operation.
     #[error("cancelled")]
@@ -275,12 +280,11 @@ impl Error {
             | Self::NotOcc { at, .. }
             | Self::NotSafetensors { at, .. }
             | Self::SeveralCheckpoints { at, .. }
+            | Self::UnsupportedVersion { at, .. }
+            | Self::TensorNotFound { at, .. }
             | Self::LimitExceeded { at, .. }
             | Self::InvalidArgument { at, .. } => Some(at),
-            Self::UnsupportedVersion { .. }
-            | Self::TensorNotFound { .. }
-            | Self::Cancelled
-            | Self::Io { .. } => None,
+            Self::Cancelled | Self::Io { .. } => None,
         }
     }
 
@@ -293,12 +297,11 @@ impl Error {
             | Self::NotOcc { at, .. }
             | Self::NotSafetensors { at, .. }
             | Self::SeveralCheckpoints { at, .. }
+            | Self::UnsupportedVersion { at, .. }
+            | Self::TensorNotFound { at, .. }
             | Self::LimitExceeded { at, .. }
             | Self::InvalidArgument { at, .. } => Some(at),
-            Self::UnsupportedVersion { .. }
-            | Self::TensorNotFound { .. }
-            | Self::Cancelled
-            | Self::Io { .. } => None,
+            Self::Cancelled | Self::Io { .. } => None,
         }
     }
 

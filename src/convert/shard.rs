@@ -5,6 +5,7 @@ use crate::encode::TensorSource;
 use crate::error::{Error, Result};
 use crate::io::{FileSection, permission_bits};
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -34,6 +35,11 @@ impl Shard {
     }
 
     pub(super) fn from_file(name: &str, path: PathBuf, mut file: File) -> Result<Self> {
+        if !file.metadata()?.is_file() {
+            // Its length is not known, and it cannot be read by position.
+            let what = "not a regular file; `-` reads from standard input, also from a pipe";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, what).into());
+        }
         let header = safetensors_header::read_header(&mut file)?;
         let entries = safetensors_header::parse_header(&header)?;
         let last = entries.last();

@@ -1,7 +1,7 @@
 //! The file header.
 
 use super::layout::{self, CRC_BYTES, FORMAT_VERSION, KNOWN_FEATURES, MAGIC, MIN_READER};
-use crate::error::{Error, Result};
+use crate::error::{Error, Location, Result};
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
 /// The base-2 logarithm of the largest alignment: 64 KiB.
@@ -59,7 +59,8 @@ impl Header {
             .map_err(|error| error.at_offset(0))?;
         let (found, min_reader) = (header.format_version.get(), header.min_reader.get());
         if found != FORMAT_VERSION {
-            return Err(Error::UnsupportedVersion { found, min_reader, supported: FORMAT_VERSION });
+            let (supported, at) = (FORMAT_VERSION, Location::default());
+            return Err(Error::UnsupportedVersion { found, min_reader, supported, at });
         }
         let unknown = header.required_features.get() & !KNOWN_FEATURES;
         if unknown != 0 {

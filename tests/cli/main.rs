@@ -8,6 +8,7 @@ mod analyze;
 mod bench;
 mod compare;
 mod convert;
+mod documents;
 mod extract;
 mod inspect;
 mod lossy;

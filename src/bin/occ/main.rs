@@ -7,6 +7,7 @@ mod compare;
 mod compress;
 mod decompress;
 mod demo;
+mod documents;
 mod extract;
 mod failure;
 mod gaussian;
@@ -24,7 +25,7 @@ mod timing;
 mod toy;
 mod verify;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use failure::Failure;
 use std::process::ExitCode;
 
@@ -59,6 +60,10 @@ enum Command {
     Bench(bench::BenchArgs),
     Demo(demo::DemoArgs),
     Toy(toy::ToyArgs),
+    #[command(hide = true)]
+    Completions(documents::CompletionsArgs),
+    #[command(hide = true)]
+    Manual(documents::ManualArgs),
 }
 
 fn main() -> ExitCode {
@@ -87,6 +92,8 @@ fn run(args: &Args) -> Result<(), Failure> {
         Command::Bench(args) => bench::run(args),
         Command::Demo(args) => demo::run(args),
         Command::Toy(args) => toy::run(args),
+        Command::Completions(args) => documents::completions(args, Args::command()),
+        Command::Manual(args) => documents::manual(args, Args::command()),
     }
 }
 

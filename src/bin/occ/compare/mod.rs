@@ -59,6 +59,7 @@ pub fn run(args: &CompareArgs) -> Result<(), Failure> {
     watch_for_interrupts();
     let bytes = examine(&args.a);
     examine(&args.b);
+    args.inputs.as_deref().and_then(examine);
     let progress = Progress::bytes("comparing", bytes);
     let advance = &mut |bytes| progress.advance(bytes);
     let options = match &args.inputs {

@@ -1,6 +1,7 @@
 //! The options of lossy compression.
 
 use crate::failure::{Failure, in_file, usage};
+use crate::model::examine;
 use crate::progress::Progress;
 use clap::{ArgGroup, Args, ValueEnum};
 use occ::convert::Checkpoint;
@@ -200,6 +201,9 @@ impl LossyArgs {
     fn calibration(&self, checkpoint: &Checkpoint) -> Result<Option<Arc<Calibration>>, Failure> {
         if self.statistics.is_empty() {
             return Ok(None);
+        }
+        for folder in self.statistics.iter().filter(|path| path.is_dir()) {
+            examine(folder);
         }
         let calibration = Calibration::open(&self.statistics)?;
         let unused = calibration.unused(checkpoint.tensor_names());

@@ -45,6 +45,7 @@ pub fn run(args: &DemoArgs) -> Result<(), Failure> {
         }
     };
     let checkpoint = Checkpoint::open(&model)?;
+    crate::model::warn(checkpoint.inventory());
     let coded = folder.path().join("demo.occ");
     let back = folder.path().join("back");
 
