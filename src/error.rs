@@ -152,15 +152,15 @@ pub enum Error {
         at: Location,
     },
     /// The file contains no tensor of this name.
-    #[error("{}no tensor `{}`{}", PathPrefix(at.file.as_deref()), name.escape_debug(), Similar(similar))]
+    #[error("{}no tensor `{}`{}", PathPrefix(file.as_deref()), name.escape_debug(), Similar(similar))]
     #[non_exhaustive]
     TensorNotFound {
         /// The name.
         name: String,
         /// The most similar names in the file, best first; at most three.
         similar: Vec<String>,
-        /// The file.
-        at: Location,
+        /// The file, if it is known.
+        file: Option<PathBuf>,
     },
     /// The caller cancelled the operation.
     #[error("cancelled")]
@@ -281,10 +281,9 @@ impl Error {
             | Self::NotSafetensors { at, .. }
             | Self::SeveralCheckpoints { at, .. }
             | Self::UnsupportedVersion { at, .. }
-            | Self::TensorNotFound { at, .. }
             | Self::LimitExceeded { at, .. }
             | Self::InvalidArgument { at, .. } => Some(at),
-            Self::Cancelled | Self::Io { .. } => None,
+            Self::TensorNotFound { .. } | Self::Cancelled | Self::Io { .. } => None,
         }
     }
 
@@ -298,10 +297,9 @@ impl Error {
             | Self::NotSafetensors { at, .. }
             | Self::SeveralCheckpoints { at, .. }
             | Self::UnsupportedVersion { at, .. }
-            | Self::TensorNotFound { at, .. }
             | Self::LimitExceeded { at, .. }
             | Self::InvalidArgument { at, .. } => Some(at),
-            Self::Cancelled | Self::Io { .. } => None,
+            Self::TensorNotFound { .. } | Self::Cancelled | Self::Io { .. } => None,
         }
     }
 
@@ -334,7 +332,7 @@ impl Error {
     pub fn in_file(mut self, file: impl AsRef<Path>) -> Self {
         let file = file.as_ref();
         let place = match &mut self {
-            Self::Io { path, .. } => Some(path),
+            Self::Io { path, .. } | Self::TensorNotFound { file: path, .. } => Some(path),
             other => other.location_mut().map(|at| &mut at.file),
         };
         if let Some(place) = place {

@@ -1,6 +1,6 @@
 //! Names of safetensors files: indexes, shards, and which shards form one checkpoint.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const EXTENSION: &str = ".safetensors";
 
@@ -50,21 +50,23 @@ impl ShardSet {
 
 /// Groups files into checkpoints by their names, sorted by pattern.
 pub(super) fn shard_sets(names: impl IntoIterator<Item = String>) -> Vec<ShardSet> {
-    let mut sets: BTreeMap<(String, Option<u64>), Vec<(u64, String)>> = BTreeMap::new();
+    type Numbered = BTreeSet<(u64, String)>;
+    // Shards with the same pattern have the same total, which is part of it.
+    let mut sets = BTreeMap::<String, (Option<u64>, Numbered)>::new();
     for name in names {
         let (pattern, total, number) = match ShardName::parse(&name) {
             Some(ShardName { pattern, number, total }) => (pattern, total, number),
             None => (name.clone(), Some(1), 1),
         };
-        sets.entry((pattern, total)).or_default().push((number, name));
+        let (_, shards) = sets.entry(pattern).or_insert((total, Numbered::new()));
+        shards.insert((number, name));
     }
-    let set = |((pattern, total), mut shards): ((String, Option<u64>), Vec<(u64, String)>)| {
-        shards.sort_unstable();
+    let sets = sets.into_iter().map(|(pattern, (total, shards))| {
         let numbers: Vec<u64> = shards.iter().map(|(number, _)| *number).collect();
-        let names = shards.into_iter().map(|(_, name)| name).collect();
-        ShardSet { pattern, names, missing: missing_numbers(&numbers, total) }
-    };
-    sets.into_iter().map(set).collect()
+        let missing = missing_numbers(&numbers, total);
+        ShardSet { pattern, names: shards.into_iter().map(|(_, name)| name).collect(), missing }
+    });
+    sets.collect()
 }
 
 /// Numbers count from 0 or 1, up to the total or, without one, to the largest.
@@ -135,6 +137,9 @@ mod tests {
         assert_eq!(sets(&numbered), [set("weights.*.safetensors", 3, &[2])]);
         let others = ["a.fp16.safetensors", "b-of-c.safetensors", "x-1-of-y.safetensors"];
         assert_eq!(sets(&others).len(), 3);
+        // Nothing is lost where a number occurs twice.
+        let twice = ["m-1-of-1.safetensors", "m-01-of-1.safetensors"];
+        assert_eq!(sets(&twice), [set("m-*-of-1.safetensors", 2, &[])]);
         let huge = ["m-1-of-18446744073709551615.safetensors"];
         assert_eq!(sets(&huge)[0].2.len(), 10);
     }

@@ -5,7 +5,7 @@ use super::container::Container;
 use super::similar::similar_names;
 use super::stored_object::StoredObject;
 use super::tensor::Tensor;
-use crate::error::{Error, Location, Result};
+use crate::error::{Error, Result};
 use crate::format::{FORMAT_VERSION, ObjectKind};
 use crate::io::{FileSection, ReadAt, map_or_read};
 use crate::limits::Limits;
@@ -228,8 +228,8 @@ impl<'a> Reader<'a> {
     pub fn tensor(&self, name: &str) -> Result<Tensor<'a>> {
         self.get(name)?.ok_or_else(|| {
             let similar = similar_names(name, self.names().flatten());
-            let (name, at) = (name.to_owned(), Location::default());
-            self.0.in_file(Error::TensorNotFound { name, similar, at })
+            let (name, file) = (name.to_owned(), None);
+            self.0.in_file(Error::TensorNotFound { name, similar, file })
         })
     }
 

@@ -39,8 +39,8 @@ fn other_formats_are_named() {
             place.fail(args, 1, &["f.safetensors: not a", text]);
         }
         let verified = place.run(&["verify", "f.safetensors"]);
-        let what = format!("f.safetensors: not an .occ file: ");
-        assert!(verified.stdout.starts_with(&what), "{}", verified.stdout);
+        let what = "f.safetensors: not an .occ file: ";
+        assert!(verified.stdout.starts_with(what), "{}", verified.stdout);
         assert!(verified.code == 1 && verified.stdout.contains(text), "{}", verified.stdout);
         place.fail_with_input(&["decompress", "-", "-o", "x"], bytes, 1, &["not an .occ", text]);
         place.fail_with_input(&["compress", "-", "-o", "x"], bytes, 1, &["not a safet", text]);
