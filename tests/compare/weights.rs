@@ -243,7 +243,12 @@ fn stored_in_all_formats(folder: &TempDir, samples: &[Sample]) -> [PathBuf; 3] {
     fs::write(path("m.safetensors"), safetensors(samples)).unwrap();
     let (first, second) = samples.split_at(samples.len() / 2);
     fs::create_dir(path("m")).unwrap();
-    let index = r#"{"weight_map":{"x":"1.safetensors","y":"2.safetensors"}}"#;
+    let of_shard = |samples: &[Sample], shard: &str| -> Vec<String> {
+        let names = samples.iter().map(|sample| serde_json::Value::from(sample.name.as_str()));
+        names.map(|name| format!("{name}:\"{shard}\"")).collect()
+    };
+    let entries = [of_shard(first, "1.safetensors"), of_shard(second, "2.safetensors")].concat();
+    let index = format!("{{\"weight_map\":{{{}}}}}", entries.join(","));
     fs::write(path("m/model.safetensors.index.json"), index).unwrap();
     fs::write(path("m/1.safetensors"), safetensors(first)).unwrap();
     fs::write(path("m/2.safetensors"), safetensors(second)).unwrap();
@@ -357,7 +362,7 @@ fn errors_name_file_and_tensor() {
     );
     for (a, b) in [(&good, path("text")), (&path("text"), good.clone())] {
         let error = failure(a, &b);
-        assert!(matches!(error, Error::Corrupt { .. }), "{error}");
+        assert!(matches!(error, Error::NotSafetensors { .. }), "{error}");
         assert_eq!(error.location().unwrap().file, Some(path("text")));
     }
     assert!(matches!(failure(&good, &path("none")), Error::Io { path: Some(_), .. }));
