@@ -2,7 +2,7 @@
 
 use super::checkpoint::Checkpoint;
 use super::progress::{Progress, Reporter};
-use crate::encode::{Encoding, Plan, TensorSource, TensorStats, Writer};
+use crate::encode::{Encoding, Plan, TensorSource, TensorStats, Writer, attachment_bytes};
 use crate::error::Result;
 
 /// Size and error of each tensor of an encoded checkpoint.
@@ -35,15 +35,15 @@ impl EncodeReport {
     }
 }
 
-/// Bytes that a plan reserves for the header, the index, the trailer and the attachments. The
-/// attachments, which are JSON, are expected to shrink to a quarter: random names take as much.
-fn reserved_bytes(checkpoint: &Checkpoint) -> u64 {
-    let attached = checkpoint.file_bytes() - checkpoint.tensor_bytes();
-    FIXED_BYTES + attached / 4
+/// Bytes that a plan reserves for the header, the index, the trailer and the attachments.
+fn reserved_bytes(checkpoint: &Checkpoint) -> Result<u64> {
+    let objects = checkpoint.objects().into_iter();
+    let attachments: Vec<_> = objects.filter(|object| !object.is_tensor()).collect();
+    Ok(FIXED_BYTES + attachment_bytes(&attachments)?)
 }
 
-/// Header, index head, trailer, and the frame of a safetensors header.
-const FIXED_BYTES: u64 = 256;
+/// Header, index head and trailer.
+const FIXED_BYTES: u64 = 144;
 
 impl Checkpoint {
     /// Plans how each tensor is coded, so that the whole file meets the targets of `encoding`.
@@ -67,7 +67,7 @@ impl Checkpoint {
     pub fn plan(&self, encoding: &Encoding, progress: Option<&mut Progress<'_>>) -> Result<Plan> {
         let mut progress = Reporter(progress);
         let sources: Vec<TensorSource<'_>> = self.sources().collect();
-        Plan::new(&sources, encoding, reserved_bytes(self), &mut |bytes| progress.report(bytes))
+        Plan::new(&sources, encoding, reserved_bytes(self)?, &mut |bytes| progress.report(bytes))
     }
 
     /// Writes the checkpoint as planned, in the order of [`write_to`](Self::write_to). The file

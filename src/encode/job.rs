@@ -6,6 +6,8 @@ use super::source::{TensorSource, invalid};
 use super::{chunk_size, statistics};
 use crate::codec::{Codec, EncodedChunk, Encoder, SquaredError};
 use crate::error::{Error, Result};
+#[cfg(feature = "convert")]
+use crate::format::OverheadCounter;
 use crate::format::{CHUNK_OVERHEAD, FrameHeader, Geometry, Object, PayloadLayout};
 use crate::parallel;
 
@@ -124,6 +126,21 @@ impl<'s> EncodeJob<'s> {
         )?;
         Ok(Measured { bytes, error, output_error })
     }
+}
+
+/// Bytes that attachments add to a file in which they come first, in this order. Encodes them.
+///
+/// # Errors
+/// `Io`; `InvalidArgument` for an impossible name.
+#[cfg(feature = "convert")]
+pub(crate) fn attachment_bytes(attachments: &[TensorSource<'_>]) -> Result<u64> {
+    let (mut counter, buffers) = (OverheadCounter::default(), BufferPool::default());
+    let mut bytes = 0;
+    for &attachment in attachments {
+        let job = EncodeJob::lossless(attachment, &WriteOptions::default())?;
+        bytes += counter.next(&job.header()?)? + job.measure(&buffers)?.bytes;
+    }
+    Ok(bytes)
 }
 
 #[cfg(test)]

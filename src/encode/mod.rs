@@ -30,6 +30,8 @@ pub use calibration::Calibration;
 #[cfg(feature = "convert")]
 pub(crate) use calibration::{Diagonals, WeightShape};
 pub use encoding::{Encoding, Weighting};
+#[cfg(feature = "convert")]
+pub(crate) use job::attachment_bytes;
 pub use lossless_reason::LosslessReason;
 #[cfg(feature = "analysis")]
 pub(crate) use matrix::matrix_shape;

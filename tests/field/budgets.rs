@@ -58,6 +58,7 @@ fn many_small_tensors_share_a_budget_evenly() {
         .flat_map(|i| {
             let (inputs, outputs) = [(640, 640), (1280, 320), (768, 2048)][i % 3];
             [
+                Sample::new(&format!("unet.{i}.alpha"), Dtype::Bf16, &[], vec![0, 0x41]),
                 matrix(&format!("unet.{i}.down.weight"), 8, inputs, |_| 1.0),
                 matrix(&format!("unet.{i}.up.weight"), outputs, 8, |_| 0.2),
             ]

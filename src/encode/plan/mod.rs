@@ -3,6 +3,7 @@
 //! A [`Plan`] is made from all tensors of a checkpoint, so that a budget spans them. It can be
 //! stored as JSON and used again.
 
+mod budget;
 mod calibrated_steps;
 mod effort;
 mod frame_sizes;

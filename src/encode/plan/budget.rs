@@ -1,0 +1,88 @@
+//! A budget for the whole file, shared by the tensors of a plan.
+
+use super::effort::is_valid_step;
+use super::planned_tensor::PlannedTensor;
+use super::tensor_plan::TensorPlan;
+use crate::encode::lossless_reason::LosslessReason;
+use crate::encode::rate_control::{self, step_factor};
+use crate::error::{Error, Result};
+
+/// Gives the tensors that share a budget, in bits per weight of the file, the bits that the others
+/// leave.
+///
+/// # Errors
+/// `InvalidArgument` if the budget is too small.
+pub(super) fn share_budget(
+    planned: &mut [PlannedTensor],
+    bits: f64,
+    other_bytes: u64,
+) -> Result<()> {
+    let weights: u64 = planned.iter().map(|tensor| tensor.plan.weights).sum();
+    let budget = rate_control::distributed(bits * weights as f64 / 8.0);
+    check_budget(planned, bits, other_bytes)?;
+    loop {
+        let fixed = planned.iter().filter(|tensor| tensor.plan.flexible().is_none());
+        let fixed = other_bytes + fixed.map(|tensor| tensor.plan.bytes).sum::<u64>();
+        let flexible = planned.iter().filter_map(|tensor| tensor.plan.flexible());
+        let left = (budget - fixed as f64) * 8.0;
+        // Beyond the largest steps, some tensors are smaller losslessly: the budget has been checked.
+        let factor = step_factor(&flexible, left).unwrap_or(rate_control::MAX_FACTOR);
+        let mut all_lossy = true;
+        for tensor in planned.iter_mut().filter(|tensor| tensor.plan.flexible().is_some()) {
+            all_lossy &= change_step(&mut tensor.plan, tensor.lossless_bytes, factor);
+        }
+        // A tensor that is smaller losslessly changes the budget of the others.
+        if all_lossy {
+            return Ok(());
+        }
+    }
+}
+
+/// Checks that a budget suffices when all tensors that share it are coded as coarsely as possible.
+fn check_budget(planned: &[PlannedTensor], bits: f64, other_bytes: u64) -> Result<()> {
+    let weights: u64 = planned.iter().map(|tensor| tensor.plan.weights).sum();
+    let (mut lossless, mut lossy) = (0.0, 0.0);
+    for tensor in planned {
+        let lossless_bytes = tensor.lossless_bytes as f64;
+        match (&tensor.plan.lossy, tensor.plan.flexible()) {
+            (None, _) => lossless += lossless_bytes,
+            (Some(_), None) => lossy += tensor.plan.bytes as f64,
+            (_, Some((plan, weights))) => {
+                lossy += lossless_bytes.min(rate_control::least_bits(plan) * weights as f64 / 8.0);
+            }
+        }
+    }
+    let per_weight = |bytes: f64| 8.0 * bytes / weights as f64;
+    let least = per_weight(other_bytes as f64 + lossless + lossy);
+    // With the share of the reserve, rounded up: estimates depend a little on the budget.
+    let smallest = (rate_control::budget_of(least) * 100.0).ceil() / 100.0;
+    if weights == 0 || smallest <= bits {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "a budget of {bits} bits per weight is too small: the least is {smallest:.2}, of which \
+         lossless tensors take {:.3}, lossy ones at least {:.3}, headers {:.3}",
+        per_weight(lossless),
+        per_weight(lossy),
+        per_weight(other_bytes as f64),
+    )))
+}
+
+/// Changes the step of a tensor by a factor, given as a binary logarithm, and its size. Makes the
+/// tensor lossless where that takes no more bytes or the step is out of range. Returns whether it
+/// stayed lossy.
+pub(super) fn change_step(tensor: &mut TensorPlan, lossless_bytes: u64, factor: f64) -> bool {
+    let Some(plan) = &mut tensor.lossy else { return true };
+    let step = f64::from(plan.step).log2() + factor;
+    let bytes = (plan.rate.bits_at(step) * tensor.weights as f64 / 8.0) as u64;
+    let reason = match is_valid_step(step.exp2()) {
+        false => Some(LosslessReason::Range),
+        true => (lossless_bytes <= bytes).then_some(LosslessReason::Smaller),
+    };
+    if reason.is_some() {
+        (tensor.lossy, tensor.lossless, tensor.bytes) = (None, reason, lossless_bytes);
+        return false;
+    }
+    (plan.step, tensor.bytes) = (step.exp2() as f32, bytes);
+    true
+}
