@@ -79,7 +79,7 @@ impl LosslessReason {
     /// assert_eq!(reasons[2], None);
     /// ```
     pub fn of_all<'t>(
-        tensors: impl IntoIterator<Item = (&'t str, Dtype, &'t [u64])>,
+        tensors: impl IntoIterator<Item = (&'t str, Dtype, &'t [usize])>,
     ) -> Vec<Option<Self>> {
         let tensors: Vec<_> = tensors.into_iter().collect();
         let mut quantized = HashMap::<&str, u64>::new();
@@ -89,7 +89,7 @@ impl LosslessReason {
                 *most = elements(shape).max(*most);
             }
         }
-        let reason = |(name, dtype, shape): (&str, Dtype, &[u64])| {
+        let reason = |(name, dtype, shape): (&str, Dtype, &[usize])| {
             Self::of_dtype_and_shape(dtype, shape).or_else(|| {
                 let beside = quantized.get(module(name)).copied().unwrap_or(0);
                 Self::of_name(name, shape, elements(shape) < beside)
@@ -99,14 +99,14 @@ impl LosslessReason {
     }
 
     /// The reason why the lossy codec does not apply.
-    fn of_dtype_and_shape(dtype: Dtype, shape: &[u64]) -> Option<Self> {
+    fn of_dtype_and_shape(dtype: Dtype, shape: &[usize]) -> Option<Self> {
         if !number::is_float(dtype) {
             Some(Self::Dtype)
         } else if shape.len() < 2 {
             Some(Self::Vector)
         } else if elements(shape) < MIN_WEIGHTS {
             Some(Self::Small)
-        } else if matrix_shape(dtype, shape).is_none() {
+        } else if !has_suitable_rows(dtype, shape) {
             Some(Self::Shape)
         } else {
             None
@@ -115,7 +115,7 @@ impl LosslessReason {
 
     /// The reason that a name gives. `beside_quantized`: there is a larger tensor of quantised weights
     /// in the same module.
-    fn of_name(name: &str, shape: &[u64], beside_quantized: bool) -> Option<Self> {
+    fn of_name(name: &str, shape: &[usize], beside_quantized: bool) -> Option<Self> {
         let last = name.rsplit('.').next().unwrap_or(name);
         if beside_quantized || QUANTIZATION_ENDINGS.iter().any(|ending| ends_with(last, ending)) {
             return Some(Self::QuantizationParameter);
@@ -130,8 +130,9 @@ impl LosslessReason {
         }
         // The word gate names a matrix of an MLP, too. That of a mixture of experts has one row, or
         // one column, for each expert.
-        let experts = [shape.first(), shape.last()].into_iter().flatten().min().copied();
-        let is_narrow = experts.is_some_and(|n| n <= MAX_EXPERTS && 4 * n * n <= elements(shape));
+        let experts = [shape.first(), shape.last()].into_iter().flatten().min();
+        let is_narrow =
+            experts.is_some_and(|&n| n <= MAX_EXPERTS && 4 * (n * n) as u64 <= elements(shape));
         if has(&ROUTER_COMPONENTS) || has(&["gate"]) && is_narrow {
             return Some(Self::Router);
         }
@@ -164,7 +165,7 @@ const ROUTER_COMPONENTS: [&str; 6] =
     ["router", "gate_network", "gating", "moe_gate", "router_proj", "shared_expert_gate"];
 
 /// The largest number of experts of a router that is named gate.
-const MAX_EXPERTS: u64 = 1024;
+const MAX_EXPERTS: usize = 1024;
 
 const ROTARY_COMPONENTS: [&str; 14] = [
     "cos",
@@ -201,9 +202,14 @@ fn ends_with(text: &str, ending: &str) -> bool {
     text.strip_suffix(ending).is_some_and(|before| before.is_empty() || before.ends_with('_'))
 }
 
+fn has_suitable_rows(dtype: Dtype, shape: &[usize]) -> bool {
+    let shape: Vec<u64> = shape.iter().map(|&size| size as u64).collect();
+    matrix_shape(dtype, &shape).is_some()
+}
+
 /// The number of elements, or `u64::MAX` when it overflows.
-fn elements(shape: &[u64]) -> u64 {
-    shape.iter().fold(1, |product: u64, &size| product.saturating_mul(size))
+fn elements(shape: &[usize]) -> u64 {
+    shape.iter().fold(1, |product: u64, &size| product.saturating_mul(size as u64))
 }
 
 #[cfg(test)]
@@ -212,17 +218,17 @@ mod tests {
     use super::*;
 
     /// The reasons of tensors that are in one checkpoint.
-    fn reasons(tensors: &[(&str, Dtype, &[u64])]) -> Vec<Option<Reason>> {
+    fn reasons(tensors: &[(&str, Dtype, &[usize])]) -> Vec<Option<Reason>> {
         Reason::of_all(tensors.iter().copied())
     }
 
-    fn reason(name: &str, shape: &[u64]) -> Option<Reason> {
+    fn reason(name: &str, shape: &[usize]) -> Option<Reason> {
         reasons(&[(name, Dtype::Bf16, shape)])[0]
     }
 
     #[test]
     fn dtypes_and_shapes_give_reasons() {
-        let of = |dtype, shape: &[u64]| reasons(&[("w", dtype, shape)])[0];
+        let of = |dtype, shape: &[usize]| reasons(&[("w", dtype, shape)])[0];
         assert_eq!(of(Dtype::I32, &[512, 512]), Some(Reason::Dtype));
         assert_eq!(of(Dtype::F32, &[1 << 20]), Some(Reason::Vector));
         assert_eq!(of(Dtype::F32, &[64, 63]), Some(Reason::Small));

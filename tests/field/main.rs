@@ -10,4 +10,5 @@ mod command;
 mod layouts;
 mod messages;
 mod permissions;
+mod quantized;
 mod tiny_tensors;

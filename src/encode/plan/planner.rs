@@ -153,11 +153,8 @@ fn lossless_reasons(
     sources: &[TensorSource<'_>],
     encoding: &Encoding,
 ) -> Vec<Option<LosslessReason>> {
-    let shapes: Vec<Vec<u64>> = sources.iter().map(TensorSource::dimensions).collect();
-    let tensors = sources.iter().zip(&shapes);
-    let reasons = LosslessReason::of_all(
-        tensors.map(|(source, shape)| (source.name, source.dtype, shape.as_slice())),
-    );
+    let tensors = sources.iter().map(|source| (source.name, source.dtype, source.shape));
+    let reasons = LosslessReason::of_all(tensors);
     let reason = |(source, reason): (&TensorSource<'_>, Option<LosslessReason>)| match encoding
         .target_for(source.name)
     {

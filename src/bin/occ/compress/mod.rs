@@ -1,5 +1,6 @@
 //! `occ compress`.
 
+mod lossless;
 mod lossy;
 
 use crate::failure::{Failure, exists, in_file, usage};
@@ -10,7 +11,7 @@ use crate::paths::{
     check_distinct, create_folder_of, file_name, is_dash, is_taken, names_folder, output_path,
     piped_input, resolved,
 };
-use crate::progress::{Progress, watch_for_interrupts};
+use crate::progress::{Progress, is_quiet, watch_for_interrupts};
 use crate::report;
 use clap::Args;
 use lossy::LossyArgs;
@@ -194,6 +195,9 @@ fn compress(
         let lossy = plan.tensors.values().filter(|tensor| tensor.lossy.is_some()).count();
         let all = counted(checkpoint.tensor_count() as u64, "tensor");
         eprintln!("dry run, nothing is written: {all}, {lossy} of them lossy");
+    }
+    if let Some(summary) = lossless::summary(&plan, &encoded).filter(|_| !is_quiet()) {
+        eprintln!("{summary}");
     }
     outcome.print(&args.conversion, output)
 }

@@ -1,12 +1,15 @@
 //! The contents of an .occ file, and the names of how they are stored.
 
-use occ::{Attachment, AttachmentKind, Codec, Coding, Reader, Tensor};
+use occ::{Attachment, AttachmentKind, Codec, Coding, LosslessReason, Reader, Tensor};
+use std::collections::HashMap;
 
 pub struct Contents<'f> {
     pub file: &'f Reader<'f>,
     tensors: Vec<Tensor<'f>>,
     codings: Vec<Option<Coding>>,
     pub attachments: Vec<Attachment<'f>>,
+    /// Why tensors of a file with lossy ones are lossless, as far as names, dtypes and shapes tell.
+    reasons: HashMap<String, LosslessReason>,
     filtered: bool,
 }
 
@@ -19,7 +22,16 @@ impl<'f> Contents<'f> {
         };
         let codings = tensors.iter().map(Tensor::coding).collect::<occ::Result<Vec<_>>>()?;
         let attachments = file.attachments().collect::<occ::Result<Vec<_>>>()?;
-        Ok(Self { file, tensors, codings, attachments, filtered: pattern.is_some() })
+        let is_lossy = codings.iter().any(Option::is_some);
+        let reasons = if is_lossy { reasons(file)? } else { HashMap::new() };
+        Ok(Self { file, tensors, codings, attachments, reasons, filtered: pattern.is_some() })
+    }
+
+    /// Why a tensor of a file with lossy ones is lossless. It is `None` also for tensors that the user
+    /// wanted lossless, or that take fewer bytes that way.
+    pub fn lossless_reason(&self, tensor: &Tensor<'_>) -> Option<LosslessReason> {
+        let is_lossless = tensor.stored() != Some(Codec::Trellis);
+        self.reasons.get(tensor.name()).copied().filter(|_| is_lossless)
     }
 
     /// Whether some tensors may be missing.
@@ -48,6 +60,15 @@ impl<'f> Contents<'f> {
     pub fn weights(&self) -> u64 {
         self.tensors.iter().fold(0, |sum: u64, tensor| sum.saturating_add(tensor.elements()))
     }
+}
+
+/// The reasons that follow from the names, dtypes and shapes of all tensors of a file.
+fn reasons(file: &Reader<'_>) -> occ::Result<HashMap<String, LosslessReason>> {
+    let tensors = file.tensors().collect::<occ::Result<Vec<_>>>()?;
+    let described = tensors.iter().map(|tensor| (tensor.name(), tensor.dtype(), tensor.shape()));
+    let reasons = LosslessReason::of_all(described);
+    let named = tensors.iter().zip(reasons);
+    Ok(named.filter_map(|(tensor, reason)| Some((tensor.name().to_owned(), reason?))).collect())
 }
 
 /// Bytes of a tensor's chunks and, if lossy, of the parameters that decode them.

@@ -2,7 +2,7 @@
 
 use super::contents::{Contents, codec_name, kind_name, stored_bytes};
 use crate::numbers::bits_per_weight;
-use occ::{Attachment, Coding, Coordinates, Tensor};
+use occ::{Attachment, Coding, Coordinates, LosslessReason, Tensor};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -30,6 +30,8 @@ struct TensorJson<'f> {
     decoded_crc: u32,
     bits_per_weight: f64,
     lossy: Option<CodingJson>,
+    /// In files with lossy tensors, why this one is lossless, if that follows from name, dtype or shape.
+    lossless_reason: Option<LosslessReason>,
 }
 
 #[derive(Serialize)]
@@ -69,14 +71,17 @@ impl<'f> FileJson<'f> {
             weights,
             bits_per_weight: (!contents.is_filtered())
                 .then(|| bits_per_weight(file.file_bytes(), weights)),
-            tensors: contents.tensors().map(TensorJson::new).collect(),
+            tensors: contents
+                .tensors()
+                .map(|(tensor, coding)| TensorJson::new(contents, tensor, coding))
+                .collect(),
             attachments: contents.attachments.iter().map(AttachmentJson::new).collect(),
         }
     }
 }
 
 impl<'f> TensorJson<'f> {
-    fn new((tensor, coding): (&'f Tensor<'_>, Option<&Coding>)) -> Self {
+    fn new(contents: &Contents<'_>, tensor: &'f Tensor<'_>, coding: Option<&Coding>) -> Self {
         Self {
             name: tensor.name(),
             dtype: tensor.dtype().name(),
@@ -89,6 +94,7 @@ impl<'f> TensorJson<'f> {
             decoded_crc: tensor.decoded_crc(),
             bits_per_weight: bits_per_weight(stored_bytes(tensor), tensor.elements()),
             lossy: coding.map(CodingJson::new),
+            lossless_reason: contents.lossless_reason(tensor),
         }
     }
 }

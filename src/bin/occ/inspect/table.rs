@@ -1,12 +1,13 @@
 //! Tensors of an .occ file as a table.
 
-use super::contents::{Contents, statistics_names, storage_name, stored_bytes};
+use super::contents::{Contents, codec_name, statistics_names, storage_name, stored_bytes};
 use crate::numbers::{bits_per_weight, grouped, ratio, shape};
 use crate::table::{Align, Table};
 use occ::{Coding, Tensor};
 
 /// A row for each of some tensors of a file. A file with lossy tensors has columns for bits per weight
-/// and SNR, and one for statistics if some tensors were coded with them.
+/// and SNR, and one for statistics if some tensors were coded with them; it says why others are
+/// lossless.
 pub fn tensor_table<'t, 'f: 't>(
     contents: &Contents<'_>,
     tensors: impl IntoIterator<Item = (&'t Tensor<'f>, Option<&'t Coding>)>,
@@ -36,7 +37,10 @@ pub fn tensor_table<'t, 'f: 't>(
             tensor.name().escape_debug().to_string(),
             tensor.dtype().to_string(),
             shape(tensor.shape()),
-            storage_name(tensor, coding),
+            match contents.lossless_reason(tensor) {
+                Some(reason) => format!("{} ({})", codec_name(tensor), reason.description()),
+                None => storage_name(tensor, coding),
+            },
             grouped(decoded),
             grouped(coded),
         ];
