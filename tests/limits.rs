@@ -46,18 +46,27 @@ fn file_header() -> Vec<u8> {
     file
 }
 
-/// The header of a frame of the chunked layout with one dimension.
+/// Appends an integer of variable length.
+fn put(bytes: &mut Vec<u8>, mut number: u64) {
+    while number > 0x7f {
+        bytes.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+}
+
+/// The header of a frame with one dimension, of a codec with chunks of their own.
 fn frame_header(codec: u8, dtype: u8, elements: u64, chunk: u64, parameters: &[u8]) -> Vec<u8> {
-    let length = 32 + 8 + 1 + parameters.len() + 4;
-    let mut bytes = b"FRAM".to_vec();
-    bytes.extend((length as u32).to_le_bytes());
-    bytes.extend([1, dtype, codec, 0, 1, 0, 0, 0]);
-    bytes.extend(1u32.to_le_bytes());
-    bytes.extend((parameters.len() as u32).to_le_bytes());
-    bytes.extend(chunk.to_le_bytes());
-    bytes.extend(elements.to_le_bytes());
-    bytes.push(b'w');
-    bytes.extend(parameters);
+    let layout = if codec == TRELLIS { 2 } else { 0 };
+    let mut body = vec![1, dtype, codec, layout, 1];
+    put(&mut body, elements);
+    put(&mut body, if chunk < elements { chunk } else { 0 });
+    body.extend([0, 1, b'w']);
+    put(&mut body, parameters.len() as u64);
+    body.extend(parameters);
+    let mut bytes = b"F".to_vec();
+    put(&mut bytes, body.len() as u64 + 4);
+    bytes.extend(body);
     let crc = hash(&bytes);
     bytes.extend(crc.to_le_bytes());
     bytes
@@ -124,7 +133,7 @@ fn large_chunks_of_few_elements_do_not_queue_up() {
 fn large_frame_headers_do_not_queue_up() {
     let _alone = alone();
     let large = frame_header(UNKNOWN, Dtype::U8 as u8, 0, 1, &vec![0; 4 * MIB - 100]);
-    let footer = [vec![0; 20], hash(&[0; 20]).to_le_bytes().to_vec()].concat();
+    let footer = [0; 4];
     let first = frame_header(RAW, Dtype::U8 as u8, MIB as u64, MIB as u64, &[]);
     let first = [file_header(), first, chunk_head(MIB)].concat();
     let frames = [[(&large[..], 0), (&footer[..], 0)]; 60].concat();

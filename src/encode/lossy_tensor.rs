@@ -95,20 +95,29 @@ impl<'s> LossyTensor<'s> {
         buffers: &BufferPool,
     ) -> Result<Option<EncodeJob<'s>>> {
         if let Some(share) = plan.max_output_noise {
-            return self.job_within_error(plan.step, share, |found| found.output_error, buffers);
+            return self.job_within_error(
+                plan.step,
+                share,
+                0.0,
+                |found| found.output_error,
+                buffers,
+            );
         }
         if let Some(share) = plan.max_noise {
-            return self.job_within_error(plan.step, share, |found| found.error, buffers);
+            // A much smaller error is relative to outliers, which are exact.
+            return self.job_within_error(plan.step, share, 0.25, |found| found.error, buffers);
         }
         self.job(plan.step).map(Some)
     }
 
     /// The tensor at the largest step found, from `step` on, at which a squared error is at most a
-    /// share of its signal. `None` when there is none.
+    /// share of its signal. `None` when there is none. An error below `refined_from` times the bound
+    /// is accepted as it is.
     fn job_within_error(
         &self,
         mut step: f32,
         share: f64,
+        refined_from: f64,
         error: impl Fn(&Measured) -> SquaredError,
         buffers: &BufferPool,
     ) -> Result<Option<EncodeJob<'s>>> {
@@ -122,7 +131,8 @@ impl<'s> LossyTensor<'s> {
             if noise <= share * signal {
                 within = Some((step, job));
                 refined += 1;
-                if ratio >= ERROR_TOLERANCE || signal == 0.0 || refined == MAX_REFINED {
+                let is_close = !(refined_from..ERROR_TOLERANCE).contains(&ratio);
+                if is_close || signal == 0.0 || refined == MAX_REFINED {
                     break;
                 }
             } else if !ratio.is_finite() {

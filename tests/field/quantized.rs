@@ -105,7 +105,7 @@ fn rules_by_name_make_other_tensors_lossy() {
 #[test]
 fn messages_give_the_reasons() {
     let place = Workplace::new();
-    place.write("model.safetensors", &safetensors(&model()));
+    place.write("model.safetensors", safetensors(&model()));
     let run = place.succeed(&["compress", "model.safetensors", "--snr", "20"]);
     for part in
         ["lossless: 13 tensors in ", "dtype: 4 (", "quantization parameter: 3 (", "router: 2 ("]

@@ -26,11 +26,9 @@ pub use scales::{ColumnScales, RowScales};
 #[cfg(feature = "encode")]
 pub(crate) use writer_notes::WriterNotes;
 
-#[cfg(feature = "analysis")]
-pub(crate) use encode::Rate;
 #[cfg(feature = "encode")]
 pub(crate) use encode::{
     Candidate, Effort, FIRST_RANK, InputMoment, Inputs, LearnedTransform, MAX_COLUMNS, ROW_GROUP,
-    Rows, Scaling, Sensitivity, TransformChoice, TransformSearch, TrellisEncoder,
+    Rate, Rows, Scaling, Sensitivity, TransformChoice, TransformSearch, TrellisEncoder,
     candidate_transforms,
 };

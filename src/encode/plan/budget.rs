@@ -54,8 +54,8 @@ fn check_budget(planned: &[PlannedTensor], bits: f64, other_bytes: u64) -> Resul
     }
     let per_weight = |bytes: f64| 8.0 * bytes / weights as f64;
     let least = per_weight(other_bytes as f64 + lossless + lossy);
-    // With the share of the reserve, rounded up: estimates depend a little on the budget.
-    let smallest = (rate_control::budget_of(least) * 100.0).ceil() / 100.0;
+    // With the share of the reserve, rounded up: estimates have errors, and depend on the budget.
+    let smallest = (rate_control::budget_of(least * MARGIN) * 100.0).ceil() / 100.0;
     if weights == 0 || smallest <= bits {
         return Ok(());
     }
@@ -67,6 +67,9 @@ fn check_budget(planned: &[PlannedTensor], bits: f64, other_bytes: u64) -> Resul
         per_weight(other_bytes as f64),
     )))
 }
+
+/// What the least size is multiplied by, for errors of its estimate.
+const MARGIN: f64 = 1.005;
 
 /// Changes the step of a tensor by a factor, given as a binary logarithm, and its size. Makes the
 /// tensor lossless where that takes no more bytes or the step is out of range. Returns whether it

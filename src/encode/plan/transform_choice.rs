@@ -27,6 +27,10 @@ pub(super) fn outlier_bits(search: &TransformSearch<'_>, dtype: Dtype) -> f64 {
 /// The rate of a lattice of zeros, in bits per weight.
 pub(super) const MIN_BITS: f64 = 0.02;
 
+/// Bits of the states of a stream without information, above those that estimates count: one byte
+/// of each.
+const STATE_BITS: f64 = 32.0 * 8.0;
+
 /// The plan of a tensor at an approximate step, and its measured error.
 pub(super) struct MeasuredPlan {
     pub(super) plan: LossyPlan,
@@ -75,7 +79,7 @@ pub(super) fn measured_plan(
     let Some(Chosen { choice, candidate, gain, effort: level }) = chosen else { return Ok(None) };
     let (effort, step) = (planning_effort(level), expected * relative_step(level, encoding.effort));
     let overhead_bits = overhead_bits + outlier_bits(&search, matrix.dtype);
-    let (rate, noise) = measured_rates(&candidate, step, effort, overhead_bits);
+    let (rate, noise) = measured_rates(&candidate, search.weights(), step, effort, overhead_bits);
     let plan = LossyPlan {
         step: step as f32,
         transform: choice.transform,
@@ -102,6 +106,7 @@ type Points = [(f64, f64); 3];
 /// The rates around a step, and the binary logarithms of the mean squared errors.
 fn measured_rates(
     candidate: &Candidate,
+    weights: f64,
     step: f64,
     effort: Effort,
     overhead_bits: f64,
@@ -110,7 +115,8 @@ fn measured_rates(
     let rates = steps.map(|step| candidate.rate(step.exp2() as f32, effort, overhead_bits));
     let points = [0, 1, 2].map(|i| (steps[i], rates[i].bits));
     let noise = [0, 1, 2].map(|i| (steps[i], rates[i].noise.max(f64::MIN_POSITIVE).log2()));
-    (RateCurve { min_bits: rates[2].side + MIN_BITS, points }, noise)
+    let states = STATE_BITS / weights;
+    (RateCurve { min_bits: rates[2].side + states.max(MIN_BITS), points }, noise)
 }
 
 /// The rates of a plan around its step, which budgets have moved far from where they were measured.
@@ -125,7 +131,8 @@ pub(super) fn rates_at_step(
     let search = TransformSearch::new(matrix, plan.scaling(), sensitivity, effort.sample)?;
     let Some(candidate) = search.fit_learned(plan.choice(), learned)? else { return Ok(None) };
     let overhead_bits = overhead_bits + outlier_bits(&search, matrix.dtype);
-    Ok(Some(measured_rates(&candidate, plan.step.into(), effort, overhead_bits).0))
+    let weights = search.weights();
+    Ok(Some(measured_rates(&candidate, weights, plan.step.into(), effort, overhead_bits).0))
 }
 
 /// The transform with the fewest bits.

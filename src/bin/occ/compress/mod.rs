@@ -196,7 +196,9 @@ fn compress(
         let all = counted(checkpoint.tensor_count() as u64, "tensor");
         eprintln!("dry run, nothing is written: {all}, {lossy} of them lossy");
     }
-    if let Some(summary) = lossless::summary(&plan, &encoded).filter(|_| !is_quiet()) {
+    if let Some(summary) =
+        lossless::summary(&plan, &encoded).filter(|_| !args.conversion.json && !is_quiet())
+    {
         eprintln!("{summary}");
     }
     outcome.print(&args.conversion, output)

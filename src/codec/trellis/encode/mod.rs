@@ -31,9 +31,7 @@ mod table_training;
 mod transform_choice;
 mod transform_search;
 
-pub(crate) use candidate::Candidate;
-#[cfg(feature = "analysis")]
-pub(crate) use candidate::Rate;
+pub(crate) use candidate::{Candidate, Rate};
 pub(crate) use effort::Effort;
 pub(crate) use encoder::TrellisEncoder;
 pub(crate) use learned_transform::LearnedTransform;

@@ -124,7 +124,7 @@ impl<'r> TransformSearch<'r> {
         self.source.columns()
     }
 
-    fn weights(&self) -> f64 {
+    pub(crate) fn weights(&self) -> f64 {
         self.rows() as f64 * self.columns() as f64
     }
 
