@@ -56,6 +56,28 @@ fn decode<const THREADS: usize>(bencher: Bencher<'_, '_>, dtype: Dtype) {
     measure(bencher, THREADS, bytes.len(), || tensor.decode_into(black_box(&mut out)).unwrap());
 }
 
+/// BF16 weights that were quantised to integers from −7 to 7: with one scale, whose words are the
+/// entries of a dictionary, or with a scale for each `group` weights.
+fn quantised(group: usize) -> Vec<u8> {
+    let values: Vec<f32> = common::weights().take(ROWS * COLUMNS).collect();
+    let words = values.chunks(group).flat_map(|group| {
+        let largest = group.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
+        let scale = half::bf16::from_f32(largest / 7.0).to_f32();
+        group.iter().map(move |&x| half::bf16::from_f32((x / scale).round() * scale))
+    });
+    words.flat_map(half::bf16::to_le_bytes).collect()
+}
+
+#[divan::bench(args = [64, COLUMNS, ROWS * COLUMNS], consts = [1, 2], sample_count = 10)]
+fn decode_quantised<const THREADS: usize>(bencher: Bencher<'_, '_>, group: usize) {
+    let bytes = quantised(group);
+    let file = written(Dtype::Bf16, &bytes);
+    let reader = Reader::new(&file).unwrap();
+    let tensor = reader.tensor("w").unwrap();
+    let mut out = vec![0xaa; bytes.len()];
+    measure(bencher, THREADS, bytes.len(), || tensor.decode_into(black_box(&mut out)).unwrap());
+}
+
 #[divan::bench(args = DTYPES, consts = [1, 2], sample_count = 10)]
 fn read_stream<const THREADS: usize>(bencher: Bencher<'_, '_>, dtype: Dtype) {
     let bytes = weights(dtype);

@@ -27,15 +27,21 @@ fn write_checkpoint(path: &Path, megabytes: usize) {
     file.write_all(header.as_bytes()).unwrap();
     let weights = common::bf16_weights(1, 500_000);
     let noise = common::Random(2).bytes(1_000_000);
-    for block in [weights, noise] {
-        for _ in 0..megabytes / 2 {
-            file.write_all(&block).unwrap();
+    // Rows that differ: larger chunks are chosen for repeated ones.
+    for block in 0..(megabytes / 2) as u16 {
+        for (number, row) in (0u16..).zip(weights.chunks(2000)) {
+            file.write_all(&number.to_le_bytes()).unwrap();
+            file.write_all(&block.to_le_bytes()).unwrap();
+            file.write_all(&row[4..]).unwrap();
         }
+    }
+    for _ in 0..megabytes / 2 {
+        file.write_all(&noise).unwrap();
     }
     file.flush().unwrap();
 }
 
-/// Tensors of 4 MB each.
+/// Different tensors of 4 MB each.
 fn write_matrices(path: &Path, count: usize) {
     let tensors: Vec<String> = (0..count)
         .map(|i| {
@@ -50,7 +56,10 @@ fn write_matrices(path: &Path, count: usize) {
     file.write_all(&(header.len() as u64).to_le_bytes()).unwrap();
     file.write_all(header.as_bytes()).unwrap();
     let weights = common::bf16_weights(1, 2_000_000);
-    (0..count).for_each(|_| file.write_all(&weights).unwrap());
+    for number in 0..count as u16 {
+        file.write_all(&number.to_le_bytes()).unwrap();
+        file.write_all(&weights[2..]).unwrap();
+    }
     file.flush().unwrap();
 }
 

@@ -1,6 +1,6 @@
 //! One decoder for all codecs.
 
-use super::{Codec, Coding, deflate, planes, trellis};
+use super::{Codec, Coding, deflate, dictionary, planes, repetition, trellis};
 use crate::dtype::{Dtype, number};
 use crate::error::{Error, Result};
 use crate::limits::Limits;
@@ -10,7 +10,10 @@ pub(crate) enum Decoder {
     Raw,
     Planes(Box<planes::PlaneDecoder>),
     Trellis(Box<trellis::TrellisDecoder>),
+    Dictionary(Box<dictionary::DictionaryDecoder>),
     Deflate,
+    /// With the decoder of the rows that are not copies.
+    Repetition(repetition::Rows, Box<Self>),
 }
 
 impl Decoder {
@@ -29,8 +32,23 @@ impl Decoder {
             Some(Codec::Trellis) => Ok(Self::Trellis(Box::new(trellis::TrellisDecoder::new(
                 dtype, parameters, limits,
             )?))),
+            Some(Codec::Dictionary) => {
+                let decoder = dictionary::DictionaryDecoder::new(dtype, parameters)?;
+                Ok(Self::Dictionary(Box::new(decoder)))
+            }
+            // The container decodes the object that it refers to.
+            Some(Codec::Reference) => Err(Error::corrupt("reference: refers to no object")),
             Some(Codec::Deflate) if parameters.is_empty() => Ok(Self::Deflate),
             Some(Codec::Deflate) => Err(Error::corrupt("deflate: codec parameters are not empty")),
+            Some(Codec::Repetition) => {
+                let (rows, rest) = repetition::Rows::read(parameters)?;
+                match Codec::from_id(rows.codec) {
+                    Some(Codec::Raw | Codec::Planes | Codec::Dictionary) => {}
+                    _ => return Err(Error::corrupt("repetition: not a codec for rows")),
+                }
+                let decoder = Self::new(rows.codec, dtype, rest, limits)?;
+                Ok(Self::Repetition(rows, Box::new(decoder)))
+            }
             None => Err(Error::unsupported(format!("codec {codec}"))),
         }
     }
@@ -39,8 +57,9 @@ impl Decoder {
     pub(crate) fn table_bytes(&self) -> u64 {
         match self {
             Self::Trellis(decoder) => decoder.table_bytes(),
+            Self::Repetition(_, decoder) => decoder.table_bytes(),
             // At most a table of 16 KiB for each of eight planes.
-            Self::Raw | Self::Planes(_) | Self::Deflate => 0,
+            Self::Raw | Self::Planes(_) | Self::Dictionary(_) | Self::Deflate => 0,
         }
     }
 
@@ -71,7 +90,11 @@ impl Decoder {
     pub(crate) fn coding(&self, signal: f64, noise: f64) -> Option<Coding> {
         match self {
             Self::Trellis(decoder) => Some(Coding { signal, noise, ..decoder.coding() }),
-            Self::Raw | Self::Planes(_) | Self::Deflate => None,
+            Self::Raw
+            | Self::Planes(_)
+            | Self::Dictionary(_)
+            | Self::Deflate
+            | Self::Repetition(..) => None,
         }
     }
 
@@ -94,7 +117,15 @@ impl Decoder {
             Self::Raw => Err(Error::corrupt("raw chunk: wrong length")),
             Self::Planes(decoder) => decoder.decode(coded, out),
             Self::Trellis(decoder) => decoder.decode(coded, out),
+            Self::Dictionary(decoder) => decoder.decode(coded, out),
             Self::Deflate => deflate::decode(coded, out),
+            Self::Repetition(rows, decoder) => {
+                let runs = rows.runs(coded, out.len())?;
+                let mut distinct = vec![0; runs.distinct];
+                decoder.decode(runs.coded, &mut distinct)?;
+                runs.expand(&distinct, out);
+                Ok(())
+            }
         }
     }
 }

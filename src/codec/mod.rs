@@ -1,7 +1,8 @@
 //! The codecs: one chunk of a tensor, encoded and decoded.
 //!
-//! [`Decoder`] and [`Encoder`] cover the same codecs: raw, `deflate` and `planes` (lossless) and
-//! `trellis` (lossy). The last two are built from three layers that do not import each other: `entropy` (symbols
+//! [`Decoder`] and [`Encoder`] cover the same codecs: raw, `planes`, `dictionary`, `repetition` and
+//! `deflate` (lossless) and `trellis` (lossy). `planes`, `dictionary` and `trellis` are built from
+//! three layers that do not import each other: `entropy` (symbols
 //! and bytes), `transform` (real numbers and coordinates) and `quantizer` (coordinates and lattice
 //! integers). The codecs do not depend on the container: parameters and encoded chunks are byte
 //! strings that the format stores. Besides these layers they import `arch`, `dtype`, `coordinates`
@@ -15,11 +16,13 @@
 mod coding;
 mod decoder;
 mod deflate;
+pub(crate) mod dictionary;
 #[cfg(feature = "encode")]
 mod encode;
 pub(crate) mod entropy;
 pub(crate) mod planes;
 pub(crate) mod quantizer;
+pub(crate) mod repetition;
 mod squared_error;
 pub(crate) mod transform;
 pub(crate) mod trellis;
@@ -27,7 +30,7 @@ pub(crate) mod trellis;
 pub use coding::Coding;
 pub(crate) use decoder::Decoder;
 #[cfg(feature = "encode")]
-pub(crate) use encode::{EncodedChunk, Encoder, Scratch, Statistics};
+pub(crate) use encode::{EncodedChunk, Encoder, Sample, Scratch, Statistics};
 #[cfg(feature = "encode")]
 pub(crate) use squared_error::SquaredError;
 pub use trellis::{ColumnScales, RowScales};
@@ -49,8 +52,14 @@ pub enum Codec {
     Planes = 1,
     /// Lossy: rows in transform coordinates, quantised with a trellis code.
     Trellis = 2,
+    /// Lossless: indices of the few distinct words, or of the levels that they were quantised to.
+    Dictionary = 3,
+    /// Equal to an earlier tensor, which is decoded instead.
+    Reference = 4,
     /// Lossless, for text: DEFLATE (RFC 1951).
     Deflate = 5,
+    /// Lossless: rows that repeat are copied, and another codec codes the rest.
+    Repetition = 6,
 }
 
 impl Codec {
@@ -60,7 +69,10 @@ impl Codec {
             0 => Some(Self::Raw),
             1 => Some(Self::Planes),
             2 => Some(Self::Trellis),
+            3 => Some(Self::Dictionary),
+            4 => Some(Self::Reference),
             5 => Some(Self::Deflate),
+            6 => Some(Self::Repetition),
             _ => None,
         }
     }
@@ -70,13 +82,17 @@ impl Codec {
         self as u8
     }
 
-    /// The codec's name: `raw`, `planes`, `trellis`, `deflate`.
+    /// The codec's name: `raw`, `planes`, `trellis`, `dictionary`, `reference`, `deflate`,
+    /// `repetition`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Raw => "raw",
             Self::Planes => "planes",
             Self::Trellis => "trellis",
+            Self::Dictionary => "dictionary",
+            Self::Reference => "reference",
             Self::Deflate => "deflate",
+            Self::Repetition => "repetition",
         }
     }
 }

@@ -63,6 +63,11 @@ impl<'w> FrameWriter<'w> {
         self.file.finished_length()
     }
 
+    /// The number of frames that have begun.
+    pub(super) fn frames(&self) -> usize {
+        self.names.len()
+    }
+
     /// Begins a frame; its chunks and [`end`](Self::end) must follow.
     pub(super) fn begin(&mut self, header: FrameHeader) -> Result<()> {
         let Object { kind, name, geometry, .. } = &header.object;

@@ -3,7 +3,7 @@
 use super::buffers::BufferPool;
 use super::options::WriteOptions;
 use super::source::{TensorSource, invalid};
-use super::{chunk_size, statistics};
+use super::{chunk_size, repeated_rows, statistics};
 use crate::codec::{Codec, EncodedChunk, Encoder, SquaredError};
 use crate::error::{Error, Result};
 #[cfg(feature = "convert")]
@@ -18,6 +18,8 @@ pub(super) struct EncodeJob<'s> {
     encoder: Encoder,
     /// CRC-32 of every chunk when the statistics were collected; empty if there were none.
     crcs: Vec<u32>,
+    /// Whether a later tensor is a reference to this one.
+    referenced: bool,
 }
 
 /// The result of encoding all chunks.
@@ -33,19 +35,40 @@ impl<'s> EncodeJob<'s> {
     /// The lossless codec that needs the fewest bytes: reads the whole tensor once. Attachments are
     /// text: they are not read before they are encoded.
     pub(super) fn lossless(source: TensorSource<'s>, options: &WriteOptions) -> Result<Self> {
-        let chunk = chunk_size::lossless(source.dtype, source.shape, options.chunk_elements);
+        let repeated = match source.is_tensor() {
+            true => repeated_rows::find(&source)?,
+            false => None,
+        };
+        let factor = if repeated.is_some() { repeated_rows::CHUNK_FACTOR } else { 1 };
+        let target = options.chunk_elements.saturating_mul(factor);
+        let chunk = chunk_size::lossless(source.dtype, source.shape, target);
         let geometry = source.geometry(chunk)?;
         if !source.is_tensor() {
-            return Ok(Self { source, geometry, encoder: Encoder::Deflate, crcs: Vec::new() });
+            return Ok(Self {
+                source,
+                geometry,
+                encoder: Encoder::Deflate,
+                crcs: Vec::new(),
+                referenced: false,
+            });
         }
-        let (statistics, crcs) = statistics::collect(&geometry, source.data)?;
+        let (statistics, crcs) = statistics::collect(&geometry, source.data, repeated)?;
         let encoder = statistics.choose(geometry.chunk_count(), CHUNK_OVERHEAD);
-        Ok(Self { source, geometry, encoder, crcs })
+        Ok(Self { source, geometry, encoder, crcs, referenced: false })
     }
 
     /// The lossy codec with an encoder for chunks of this geometry.
     pub(super) fn lossy(source: TensorSource<'s>, geometry: Geometry, encoder: Encoder) -> Self {
-        Self { source, geometry, encoder, crcs: Vec::new() }
+        Self { source, geometry, encoder, crcs: Vec::new(), referenced: false }
+    }
+
+    /// Whether a later tensor is a reference to this one.
+    pub(super) fn is_referenced(&self) -> bool {
+        self.referenced
+    }
+
+    pub(super) fn set_referenced(&mut self, referenced: bool) {
+        self.referenced = referenced;
     }
 
     pub(super) fn source(&self) -> TensorSource<'s> {
@@ -69,13 +92,14 @@ impl<'s> EncodeJob<'s> {
         // The checksums of raw chunks are those of their decoded bytes, which are known already.
         let (layout, chunk_crcs) = match codec {
             Codec::Raw => (PayloadLayout::Contiguous, self.crcs.clone()),
-            Codec::Planes | Codec::Deflate => (PayloadLayout::Chunked, Vec::new()),
             Codec::Trellis => (PayloadLayout::ChunkedLossy, Vec::new()),
+            _ => (PayloadLayout::Chunked, Vec::new()),
         };
         let (kind, name) = (self.source.kind(), self.source.name.to_owned());
         let object = Object::new(kind, name, self.geometry.clone(), codec.id(), layout);
         let object = object.map_err(invalid)?;
-        Ok(FrameHeader { object, parameters: self.encoder.parameters(), chunk_crcs })
+        let parameters = self.encoder.parameters();
+        Ok(FrameHeader { object, parameters, chunk_crcs, referenced: self.referenced })
     }
 
     /// Decoded bytes of a chunk.

@@ -14,13 +14,14 @@ use super::lossy_tensor::LossyTensor;
 use super::options::WriteOptions;
 use super::plan::{Learned, LossyPlan, Plan};
 use super::rate_control::{BitBudget, RateController};
+use super::reference::{References, WrittenTarget};
 use super::source::TensorSource;
 use super::tensor_stats::TensorStats;
 
 use crate::codec::{EncodedChunk, SquaredError};
 use crate::error::{Error, Result};
 use crate::parallel::{OrderedQueue, Window, tasks_in_flight};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -47,10 +48,14 @@ enum EncodeMode {
     Planned(LossyPlan),
     /// At a step at which the file has a length in this range.
     FileBytes(LossyPlan, RangeInclusive<u64>),
+    /// As a reference to another source.
+    Reference(usize),
 }
 
 /// A source after its preparation.
 enum Prepared<'s> {
+    /// A reference to another source.
+    Reference(TensorSource<'s>, usize),
     Job(EncodeJob<'s>),
     /// The step depends on the length of the file before it.
     FileBytes(Box<LossyTensor<'s>>, LossyPlan, RangeInclusive<u64>),
@@ -83,13 +88,14 @@ pub(super) fn write_sources<'s>(
         }
     }
     let budget = budget(sources, plan);
-    let mut decisions = Decisions::new(sources, plan, budget);
+    let references = &References::find(sources, plan)?;
+    let mut decisions = Decisions::new(sources, plan, references, budget);
     let buffers = &BufferPool::default();
-    let prepare = |(source, mode): (TensorSource<'s>, EncodeMode)| {
+    let prepare = |(number, source, mode): (usize, TensorSource<'s>, EncodeMode)| {
         let nothing = Learned::default();
         let learned = plan.get(source.name).map_or(&nothing, |tensor| &tensor.learned);
         let prepared = prepare(source, mode, learned, options, buffers);
-        prepared.map_err(|error| source.locate(error))
+        prepared.map(|prepared| (number, prepared)).map_err(|error| source.locate(error))
     };
     let encode = |ChunkTask { job, number }: ChunkTask<'s>| {
         let encoded = job.encode(number, buffers);
@@ -101,8 +107,8 @@ pub(super) fn write_sources<'s>(
         let mut encoding = OrderedQueue::new(scope, &encode);
         let window = tasks_in_flight();
         loop {
-            while let Some((source, mode, weight)) = decisions.next(&frames)? {
-                preparing.push((source, mode), weight);
+            while let Some((number, source, mode, weight)) = decisions.next(&frames)? {
+                preparing.push((number, source, mode), weight);
             }
             if decisions.is_done() {
                 break;
@@ -114,8 +120,13 @@ pub(super) fn write_sources<'s>(
                     continue;
                 }
                 let Some(prepared) = preparing.pop() else { break };
-                let job = match prepared? {
+                let (number, prepared) = prepared?;
+                let mut job = match prepared {
                     Prepared::Job(job) => job,
+                    Prepared::Reference(source, target) => {
+                        frames.add(OpenFrame::Reference(source, target))?;
+                        continue;
+                    }
                     Prepared::FileBytes(tensor, plan, length) => {
                         encoding.drain(&mut |chunk| frames.write_chunk(chunk))?;
                         let before = frames.writer.finished_length();
@@ -126,8 +137,9 @@ pub(super) fn write_sources<'s>(
                         job.map_err(|error| tensor.source().locate(error))?
                     }
                 };
+                job.set_referenced(references.is_referenced(number));
                 let job = Arc::new(job);
-                frames.add(Arc::clone(&job))?;
+                frames.add(OpenFrame::Job(number, Arc::clone(&job)))?;
                 let small = !job.is_lossy() && job.source().data.size() < SMALL_SOURCE;
                 let weight = u64::from(!small);
                 for number in 0..job.geometry().chunk_count() {
@@ -162,6 +174,7 @@ fn prepare<'s>(
     let tensor = |plan| LossyTensor::new(source, plan, learned, options);
     match mode {
         EncodeMode::Lossless => {}
+        EncodeMode::Reference(target) => return Ok(Prepared::Reference(source, target)),
         EncodeMode::Planned(plan) => {
             if let Some(tensor) = tensor(&plan)?
                 && let Some(job) = tensor.planned_job(&plan, buffers)?
@@ -190,7 +203,10 @@ fn budget(sources: &[TensorSource<'_>], plan: &Plan) -> Option<u64> {
 
 /// Decides how sources are encoded, in order.
 struct Decisions<'d, 's> {
-    sources: std::iter::Peekable<std::slice::Iter<'d, TensorSource<'s>>>,
+    sources: &'d [TensorSource<'s>],
+    /// Sources that are decided.
+    decided: usize,
+    references: &'d References,
     plan: &'d Plan,
     controller: Option<RateController>,
     /// Bytes of sources between decision and frame, at most.
@@ -205,12 +221,19 @@ struct Decisions<'d, 's> {
 }
 
 impl<'d, 's> Decisions<'d, 's> {
-    fn new(sources: &'d [TensorSource<'s>], plan: &'d Plan, budget: Option<u64>) -> Self {
+    fn new(
+        sources: &'d [TensorSource<'s>],
+        plan: &'d Plan,
+        references: &'d References,
+        budget: Option<u64>,
+    ) -> Self {
         let total: u64 = sources.iter().map(|source| source.data.size()).sum();
         let tensors = sources.iter().filter(|source| source.is_tensor());
         let planned: Vec<_> = tensors.filter_map(|source| plan.get(source.name).cloned()).collect();
         Self {
-            sources: sources.iter().peekable(),
+            sources,
+            decided: 0,
+            references,
             plan,
             controller: budget.map(|budget| RateController::new(budget, planned.into_iter())),
             limit: if budget.is_some() {
@@ -230,7 +253,7 @@ impl<'d, 's> Decisions<'d, 's> {
     fn next(
         &mut self,
         frames: &Frames<'_, '_, '_, '_>,
-    ) -> Result<Option<(TensorSource<'s>, EncodeMode, u64)>> {
+    ) -> Result<Option<(usize, TensorSource<'s>, EncodeMode, u64)>> {
         let limit = match self.controller {
             Some(_) => self.limit.min(self.undecided / UNDECIDED_FRACTION),
             None => self.limit,
@@ -241,20 +264,27 @@ impl<'d, 's> Decisions<'d, 's> {
         if self.in_flight.is_full(limit) {
             return Ok(None);
         }
-        let Some(&source) = self.sources.next() else {
+        let number = self.decided;
+        let Some(&source) = self.sources.get(number) else {
             while !self.in_flight.is_empty() && self.oldest_is_written(frames) {
                 self.acknowledge(frames);
             }
             return Ok(None);
         };
+        self.decided += 1;
         let mode = self.mode(&source, frames).map_err(|error| source.locate(error))?;
+        let mode = self.references.target(number).map_or(mode, EncodeMode::Reference);
         let bytes = source.data.size();
         self.undecided -= bytes;
-        let small = matches!(mode, EncodeMode::Lossless) && bytes < SMALL_SOURCE;
+        let small = match mode {
+            EncodeMode::Lossless => bytes < SMALL_SOURCE,
+            EncodeMode::Reference(_) => true,
+            EncodeMode::Planned(_) | EncodeMode::FileBytes(..) => false,
+        };
         let weight = if small { 0 } else { bytes };
         self.in_flight.push(weight);
         self.are_tensors.push_back(source.is_tensor());
-        Ok(Some((source, mode, weight)))
+        Ok(Some((number, source, mode, weight)))
     }
 
     fn mode(
@@ -299,8 +329,16 @@ impl<'d, 's> Decisions<'d, 's> {
     }
 
     fn is_done(&mut self) -> bool {
-        self.sources.peek().is_none() && self.in_flight.is_empty()
+        self.decided == self.sources.len() && self.in_flight.is_empty()
     }
+}
+
+/// A frame that is not complete.
+enum OpenFrame<'s> {
+    /// A tensor with the number of its source.
+    Job(usize, Arc<EncodeJob<'s>>),
+    /// A reference to the source with this number.
+    Reference(TensorSource<'s>, usize),
 }
 
 /// Writes frames, their chunks in order.
@@ -309,10 +347,14 @@ struct Frames<'f, 'w, 's, 'o> {
     observe: &'f mut Observer<'o>,
     buffers: &'f BufferPool,
     /// Tensors whose frame is not complete, in order.
-    open: VecDeque<Arc<EncodeJob<'s>>>,
+    open: VecDeque<OpenFrame<'s>>,
     /// Chunks of the first of them that are written; `None` before its header.
     chunks: Option<u64>,
     error: SquaredError,
+    /// The CRC-32 of these chunks, decoded, if later tensors refer to it.
+    crcs: Vec<u32>,
+    /// What later tensors refer to, by the numbers of sources.
+    targets: BTreeMap<usize, WrittenTarget>,
     stats: Vec<TensorStats>,
     /// The length of a file that ends after each frame; first, before all.
     lengths: Vec<u64>,
@@ -332,6 +374,8 @@ impl<'f, 'w, 's, 'o> Frames<'f, 'w, 's, 'o> {
             open: VecDeque::new(),
             chunks: None,
             error: SquaredError::default(),
+            crcs: Vec::new(),
+            targets: BTreeMap::new(),
             stats: Vec::new(),
             lengths,
         }
@@ -348,17 +392,21 @@ impl<'f, 'w, 's, 'o> Frames<'f, 'w, 's, 'o> {
     }
 
     /// Appends a tensor whose chunks follow.
-    fn add(&mut self, job: Arc<EncodeJob<'s>>) -> Result<()> {
-        self.open.push_back(job);
+    fn add(&mut self, frame: OpenFrame<'s>) -> Result<()> {
+        self.open.push_back(frame);
         self.advance()
     }
 
     /// Writes the next chunk of the oldest tensor.
     fn write_chunk(&mut self, encoded: EncodedChunk) -> Result<()> {
-        let Some(job) = self.open.front().map(Arc::clone) else { return Ok(()) };
+        let Some(OpenFrame::Job(_, job)) = self.open.front() else { return Ok(()) };
+        let job = Arc::clone(job);
         let number = self.chunks.unwrap_or(0);
         self.error.add(encoded.squared_error);
         self.writer.chunk(&encoded).map_err(|error| job.source().locate(error))?;
+        if job.is_referenced() {
+            self.crcs.push(encoded.decoded_crc);
+        }
         self.buffers.recycle(encoded);
         self.chunks = Some(number + 1);
         (self.observe)(job.chunk_bytes(number))?;
@@ -367,7 +415,15 @@ impl<'f, 'w, 's, 'o> Frames<'f, 'w, 's, 'o> {
 
     /// Begins and ends frames as far as chunks are written.
     fn advance(&mut self) -> Result<()> {
-        while let Some(job) = self.open.front() {
+        while let Some(frame) = self.open.front() {
+            let (number, job) = match frame {
+                OpenFrame::Job(number, job) => (*number, job),
+                &OpenFrame::Reference(source, target) => {
+                    self.write_reference(&source, target)?;
+                    self.open.pop_front();
+                    continue;
+                }
+            };
             let source = job.source();
             let written = match self.chunks {
                 Some(written) => written,
@@ -382,16 +438,36 @@ impl<'f, 'w, 's, 'o> Frames<'f, 'w, 's, 'o> {
             }
             let error = std::mem::take(&mut self.error);
             self.writer.end(error).map_err(|error| source.locate(error))?;
-            let (before, length) = (self.lengths[self.written()], self.writer.finished_length());
-            if source.is_tensor() {
-                let SquaredError { signal, noise } = error;
-                let (weights, bytes) = (job.geometry().elements(), length - before);
-                self.stats.push(TensorStats { weights, bytes, signal, noise });
+            if job.is_referenced() {
+                let (position, geometry) = (self.writer.frames() - 1, job.geometry().clone());
+                let (is_lossy, crcs) = (job.is_lossy(), std::mem::take(&mut self.crcs));
+                let target = WrittenTarget { position, geometry, is_lossy, crcs, error };
+                self.targets.insert(number, target);
             }
-            self.lengths.push(length);
+            let weights = job.geometry().elements();
             self.chunks = None;
             self.open.pop_front();
+            self.end(&source, weights, error);
         }
         Ok(())
+    }
+
+    /// Writes a reference to the source `target`, which is written.
+    fn write_reference(&mut self, source: &TensorSource<'s>, target: usize) -> Result<()> {
+        let Some(target) = self.targets.get(&target) else { return Ok(()) };
+        target.write(source, self.writer).map_err(|error| source.locate(error))?;
+        let (weights, error) = (target.geometry.elements(), target.error);
+        self.end(source, weights, error);
+        (self.observe)(source.data.size())
+    }
+
+    /// Notes the size and the error of a complete frame.
+    fn end(&mut self, source: &TensorSource<'s>, weights: u64, error: SquaredError) {
+        let (before, length) = (self.lengths[self.written()], self.writer.finished_length());
+        if source.is_tensor() {
+            let SquaredError { signal, noise } = error;
+            self.stats.push(TensorStats { weights, bytes: length - before, signal, noise });
+        }
+        self.lengths.push(length);
     }
 }

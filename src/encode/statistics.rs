@@ -1,6 +1,6 @@
 //! The first pass over a tensor: statistics of its byte planes.
 
-use crate::codec::Statistics;
+use crate::codec::{Sample, Statistics};
 use crate::error::Result;
 use crate::format::Geometry;
 use crate::io::ReadAt;
@@ -8,11 +8,17 @@ use rayon::prelude::*;
 use std::ops::Range;
 
 /// Statistics of a tensor, and the CRC-32 of every chunk. O(bytes), in parallel over chunks.
-pub(crate) fn collect<S>(geometry: &Geometry, source: &S) -> Result<(Statistics, Vec<u32>)>
+///
+/// `repeated` is the number of bytes of rows that repeat, if there are such.
+pub(crate) fn collect<S>(
+    geometry: &Geometry,
+    source: &S,
+    repeated: Option<u32>,
+) -> Result<(Statistics, Vec<u32>)>
 where
     S: ReadAt + ?Sized,
 {
-    let new = Statistics::new(geometry.dtype(), &sample(source)?);
+    let new = Statistics::new(geometry.dtype(), &sample(geometry, source)?, repeated);
     let count = |state: &mut (Statistics, Vec<u8>), number: u64| {
         let (statistics, bytes) = state;
         let chunk = source.read_at(geometry.chunk_range(number), bytes)?;
@@ -50,21 +56,32 @@ const PIECE: u64 = 1 << 13;
 /// Smaller tensors have no sample.
 const SMALL: u64 = 1 << 13;
 
+/// Pieces of tensors with longer rows start at multiples of so many elements.
+const ALIGNMENT: u64 = 256;
+
 /// A sample of whole elements; empty for a small tensor.
-fn sample<S>(source: &S) -> Result<Vec<u8>>
+fn sample<S>(geometry: &Geometry, source: &S) -> Result<Sample>
 where
     S: ReadAt + ?Sized,
 {
     let length = source.size();
-    let (mut sample, mut piece) = (Vec::new(), Vec::new());
+    let (mut sample, mut buffer) = (Sample::default(), Vec::new());
     if length < SMALL {
         return Ok(sample);
     }
-    // A multiple of the size of every element.
-    let distance = length / PIECES / 8 * 8;
+    let row = geometry.shape().last().copied().and_then(|row| geometry.dtype().byte_len(row));
+    let row = row.unwrap_or(0);
+    let distance = length / PIECES;
+    let unit = match row {
+        1.. if row <= distance => row,
+        _ => geometry.dtype().byte_len(ALIGNMENT).unwrap_or(1),
+    };
+    // Multiples of the size of every element.
+    let distance = if distance < unit { distance / 8 * 8 } else { distance / unit * unit };
+    let piece = PIECE.min(distance);
     for start in (0..PIECES).map(|number| number * distance) {
-        let range = start..start + PIECE.min(distance);
-        sample.extend_from_slice(source.read_at(range, &mut piece)?);
+        sample.bytes.extend_from_slice(source.read_at(start..start + piece, &mut buffer)?);
     }
+    (sample.piece, sample.row) = (piece as usize, row as usize);
     Ok(sample)
 }

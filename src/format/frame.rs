@@ -1,7 +1,7 @@
 //! The header and the footer of a frame.
 
 use super::geometry::Geometry;
-use super::layout::{CRC_BYTES, FRAME_TAG, LossyFooter, MAX_SHARED_BYTES};
+use super::layout::{CRC_BYTES, FRAME_TAG, LossyFooter, MAX_SHARED_BYTES, REFERENCED};
 use super::object::{Object, ObjectKind, PayloadLayout};
 use super::varint;
 use crate::dtype::Dtype;
@@ -22,6 +22,9 @@ pub(crate) struct FrameHeader {
     pub(crate) parameters: Vec<u8>,
     /// CRC-32 of each chunk in the contiguous layout; empty in the chunked one.
     pub(crate) chunk_crcs: Vec<u32>,
+    /// Whether a later object may be a reference to this one. A reader of a stream then keeps its
+    /// chunks.
+    pub(crate) referenced: bool,
 }
 
 /// The length of the frame header that starts with these bytes.
@@ -58,8 +61,8 @@ impl FrameHeader {
         let (geometry, name) = (&object.geometry, object.name.as_bytes());
         let too_long = |_| Error::invalid("frame header: name, shape or parameters too long");
         u16::try_from(geometry.shape().len()).map_err(too_long)?;
-        let (kind, layout) = (object.kind as u8, object.layout as u8);
-        let mut body = vec![kind, geometry.dtype().id(), object.codec, layout];
+        let layout = object.layout as u8 | if self.referenced { REFERENCED } else { 0 };
+        let mut body = vec![object.kind as u8, geometry.dtype().id(), object.codec, layout];
         varint::put(&mut body, geometry.shape().len() as u64);
         geometry.shape().iter().for_each(|&size| varint::put(&mut body, size));
         varint::put(&mut body, geometry.stored_chunk_elements());
@@ -90,7 +93,8 @@ impl FrameHeader {
         let mut fields = Fields(covered);
         fields.bytes(1)?;
         fields.number()?;
-        let ids = *fields.bytes(4)?.first_chunk().ok_or_else(mismatch)?;
+        let [kind, dtype, codec, layout] = *fields.bytes(4)?.first_chunk().ok_or_else(mismatch)?;
+        let ids = [kind, dtype, codec, layout & !REFERENCED];
         let rank = u16::try_from(fields.number()?)
             .map_err(|_| Error::corrupt("frame header: more than 65,535 dimensions"))?;
         let shape = (0..rank).map(|_| fields.number()).collect::<Result<Vec<u64>>>()?;
@@ -108,7 +112,8 @@ impl FrameHeader {
             return Err(mismatch().in_tensor(&object.name));
         }
         let chunk_crcs = chunk_crcs.iter().map(|crc| crc.get()).collect();
-        Ok(Self { object, parameters, chunk_crcs })
+        let referenced = layout & REFERENCED != 0;
+        Ok(Self { object, parameters, chunk_crcs, referenced })
     }
 }
 
@@ -248,7 +253,8 @@ mod tests {
     fn header(layout: PayloadLayout, chunk_crcs: Vec<u32>) -> FrameHeader {
         let geometry = Geometry::new(Dtype::F16, vec![2, 3], 4, &Limits::tight()).unwrap();
         let object = Object::new(ObjectKind::Tensor, "wé".into(), geometry, 1, layout);
-        FrameHeader { object: object.unwrap(), parameters: vec![1, 2, 3], chunk_crcs }
+        let referenced = layout == PayloadLayout::Contiguous;
+        FrameHeader { object: object.unwrap(), parameters: vec![1, 2, 3], chunk_crcs, referenced }
     }
 
     #[test]

@@ -23,6 +23,9 @@ pub(crate) const KNOWN_FEATURES: u64 = 0;
 /// The first byte of a frame.
 pub(crate) const FRAME_TAG: u8 = b'F';
 
+/// The bit of a frame's layout byte that marks an object which later ones may refer to.
+pub(crate) const REFERENCED: u8 = 1 << 7;
+
 /// The first bytes of the index.
 pub(crate) const INDEX_TAG: [u8; 4] = *b"INDX";
 

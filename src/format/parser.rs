@@ -55,6 +55,13 @@ pub(crate) struct Chunk<B> {
     is_contiguous: bool,
 }
 
+impl Chunk<Vec<u8>> {
+    /// The same chunk as part of another object that refers to it.
+    pub(crate) fn ending_at(self, end: u64) -> Self {
+        Self { end, ..self }
+    }
+}
+
 impl Chunk<&[u8]> {
     pub(crate) fn into_owned(self) -> Chunk<Vec<u8>> {
         let Self { number, end, bytes, stored_crc, is_contiguous } = self;
@@ -65,7 +72,8 @@ impl Chunk<&[u8]> {
 impl<B: AsRef<[u8]>> Chunk<B> {
     /// The offset in the file where its bytes start.
     pub(crate) fn offset(&self) -> u64 {
-        self.end - self.bytes.as_ref().len() as u64
+        // A chunk of another object that is referred to may be longer than all before it.
+        self.end.saturating_sub(self.bytes.as_ref().len() as u64)
     }
 
     /// # Errors

@@ -155,8 +155,9 @@ impl<R: Read> Parts<'_, R> {
         };
         let small = |done| Some(Ok((Task::Other(done), 0)));
         match (item, self.decoder.clone()) {
-            (Item::Frame(header, offsets), _) => {
-                let decoder = Arc::new(FrameDecoder::new(*header, self.stream.limits()));
+            (Item::Frame(header, offsets, target), _) => {
+                let limits = self.stream.limits();
+                let decoder = Arc::new(FrameDecoder::new(*header, target.as_deref(), limits));
                 self.decoder = Some(Arc::clone(&decoder));
                 let weight = decoder.bytes();
                 let task = Task::Other(Done::Frame(decoder, offsets));

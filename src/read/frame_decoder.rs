@@ -15,8 +15,10 @@ pub(crate) struct FrameDecoder {
 }
 
 impl FrameDecoder {
-    pub(crate) fn new(header: FrameHeader, limits: &Limits) -> Self {
-        let (decoder, limits) = (decoder(&header, limits).ok(), *limits);
+    /// `target` is the header of the object that the frame refers to, if it is a reference. Its
+    /// chunks are then decoded.
+    pub(crate) fn new(header: FrameHeader, target: Option<&FrameHeader>, limits: &Limits) -> Self {
+        let (decoder, limits) = (decoder(target.unwrap_or(&header), limits).ok(), *limits);
         Self { header, decoder, limits }
     }
 

@@ -9,6 +9,7 @@ mod decode_stream;
 mod element;
 mod frame_decoder;
 mod reader;
+mod reference;
 mod similar;
 mod stored_object;
 mod stream;

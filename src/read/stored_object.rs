@@ -2,7 +2,9 @@
 
 use super::container::Container;
 use super::frame_decoder::FrameDecoder;
+use super::reference;
 use crate::arch::Kernel;
+use crate::codec::{Codec, Coding};
 use crate::dtype::{Dtype, number};
 use crate::error::{Error, Result};
 use crate::format::{
@@ -17,8 +19,12 @@ pub(super) struct StoredObject<'a> {
     container: Arc<Container<'a>>,
     entry: IndexEntry,
     shape: Vec<usize>,
+    /// Position in the index.
+    position: usize,
     /// Built from the frame header when it is first needed.
     decoder: OnceLock<FrameDecoder>,
+    /// The object that this one refers to, found when it is first needed.
+    target: OnceLock<(IndexEntry, FrameDecoder)>,
 }
 
 impl<'a> StoredObject<'a> {
@@ -38,7 +44,8 @@ impl<'a> StoredObject<'a> {
                 return Err(error.at_offset(payload.offset).in_tensor(&object.name));
             }
             let shape = object.native_shape()?;
-            Ok(Self { container: Arc::clone(container), entry, shape, decoder: OnceLock::new() })
+            let (decoder, target) = (OnceLock::new(), OnceLock::new());
+            Ok(Self { container: Arc::clone(container), entry, shape, position, decoder, target })
         };
         open().map_err(|error| container.in_file(error))
     }
@@ -87,7 +94,39 @@ impl<'a> StoredObject<'a> {
         }
         let header = self.container.with_buffer(|buffer| self.read_header(buffer));
         let header = header.map_err(|error| error.at_offset(self.entry.payload.frame_offset))?;
-        Ok(self.decoder.get_or_init(|| FrameDecoder::new(header, self.container.limits())))
+        Ok(self.decoder.get_or_init(|| FrameDecoder::new(header, None, self.container.limits())))
+    }
+
+    /// What is decoded: the object that this one refers to, or this one.
+    ///
+    /// # Errors
+    /// As [`decoder`](Self::decoder), for either object; `Corrupt` for a reference to an object that
+    /// is not one to refer to; `ChecksumMismatch` if the decoded CRCs differ.
+    fn resolved(&self) -> Result<(&IndexEntry, &FrameDecoder)> {
+        if self.entry.object.codec != Codec::Reference.id() {
+            return Ok((&self.entry, self.decoder()?));
+        }
+        if self.target.get().is_none() {
+            let header = self.decoder()?.header();
+            let position = reference::target_of(header, self.position as u64)?;
+            // Positions before this one are in the index.
+            let target = Self::new(&self.container, position.unwrap_or(0) as usize)?;
+            reference::check_target(header, target.decoder()?.header())?;
+            let (stored, found) = (&self.entry.payload, &target.entry.payload);
+            Error::check_crc(stored.decoded_crc, found.decoded_crc)?;
+            if let Some(decoder) = target.decoder.into_inner() {
+                let _ = self.target.set((target.entry, decoder));
+            }
+        }
+        match self.target.get() {
+            Some((entry, decoder)) => Ok((entry, decoder)),
+            None => unreachable!("set above"),
+        }
+    }
+
+    /// The parameters of a lossy codec; `None` for a lossless one.
+    pub(super) fn coding(&self) -> Result<Option<Coding>> {
+        self.resolved()?.1.coding(self.footer()?)
     }
 
     fn read_header(&self, buffer: &mut Vec<u8>) -> Result<FrameHeader> {
@@ -128,11 +167,11 @@ impl<'a> StoredObject<'a> {
     /// Decodes bytes of the object from `start` on into `out`. Reads only the chunks that overlap
     /// them. If these are all bytes, their checksum is compared.
     pub(super) fn decode_range(&self, start: u64, out: &mut [u8]) -> Result<()> {
-        let decoder = self.decoder()?;
+        let (entry, decoder) = self.resolved()?;
         decoder.check_supported()?;
         let whole = out.len() as u64 == self.entry.object.geometry.decoded_len();
         let mut pieces = self.pieces(start, out);
-        self.for_each_chunk(&mut pieces, |chunk, piece| {
+        self.for_each_chunk(entry, decoder, &mut pieces, |chunk, piece| {
             if whole {
                 piece.crc = decoder.decode_with_crc(chunk, piece.out)?;
                 return Ok(());
@@ -162,7 +201,7 @@ impl<'a> StoredObject<'a> {
 
     /// Decodes the whole object, of a float dtype, into `out` as elements of another one.
     pub(super) fn decode_as(&self, dtype: Dtype, out: &mut [u8]) -> Result<()> {
-        let decoder = self.decoder()?;
+        let (entry, decoder) = self.resolved()?;
         decoder.check_supported()?;
         let geometry = &self.entry.object.geometry;
         let elements = geometry.chunk_elements().min(geometry.elements());
@@ -171,23 +210,24 @@ impl<'a> StoredObject<'a> {
         let chunks = (0..).zip(out.chunks_mut(length.min(out.len().max(1) as u64) as usize));
         let mut pieces: Vec<Piece<'_>> =
             chunks.map(|(number, out)| Piece { number, skip: 0, out, crc: 0 }).collect();
-        self.for_each_chunk(&mut pieces, |chunk, piece| {
+        self.for_each_chunk(entry, decoder, &mut pieces, |chunk, piece| {
             number::from_f32(Kernel::best(), dtype, &decoder.decode_f32(chunk)?, piece.out);
             Ok(())
         })
     }
 
-    /// Reads the chunks of `pieces` and calls `work` with each, in parallel. Returns the first
-    /// error in the order of the chunks.
+    /// Reads the chunks of `pieces` of an object and calls `work` with each, in parallel. Returns
+    /// the first error in the order of the chunks.
     fn for_each_chunk(
         &self,
+        entry: &IndexEntry,
+        decoder: &FrameDecoder,
         pieces: &mut [Piece<'_>],
         work: impl Fn(&Chunk<&[u8]>, &mut Piece<'_>) -> Result<()> + Sync,
     ) -> Result<()> {
-        let header = self.decoder()?.header();
         let decode = |piece: &mut Piece<'_>| {
             self.container.with_buffer(|buffer| {
-                let chunk = self.read_chunk(header, piece.number, buffer)?;
+                let chunk = self.read_chunk(entry, decoder.header(), piece.number, buffer)?;
                 work(&chunk, piece)
             })
         };
@@ -197,14 +237,15 @@ impl<'a> StoredObject<'a> {
 
     fn read_chunk<'b>(
         &'b self,
+        entry: &IndexEntry,
         header: &FrameHeader,
         number: u64,
         buffer: &'b mut Vec<u8>,
     ) -> Result<Chunk<&'b [u8]>> {
         let misplaced = || Error::corrupt("index: chunk out of place").in_chunk(number);
-        let extent = self.container.index().chunk_extent(&self.entry, number);
+        let extent = self.container.index().chunk_extent(entry, number);
         let extent = extent.ok_or_else(misplaced)?;
-        let (offset, payload) = (extent.start, &self.entry.payload);
+        let (offset, payload) = (extent.start, &entry.payload);
         let end = payload.offset + payload.length;
         if offset < payload.offset || offset > extent.end || extent.end > end {
             return Err(misplaced().at_offset(offset));

@@ -1,16 +1,18 @@
 //! Reading `.occ` files front to back, as their bytes arrive.
 
+use super::reference::KeptObjects;
 use crate::error::{Error, Result};
 use crate::file_kind::FileKind;
 use crate::format::{Chunk, Event, Footer, FrameHeader, FrameOffsets, Parser, Progress};
 use crate::limits::Limits;
 use std::fmt;
 use std::io::{self, Read};
+use std::sync::Arc;
 
 /// Reads tensors from a pipe, a socket or any other [`Read`], in file order, without the index.
 ///
-/// Nothing beyond the trailer is read. Memory use is a few chunks per thread, plus a decoded
-/// tensor where a whole one is requested.
+/// Nothing beyond the trailer is read. Memory use is a few chunks per thread, plus the encoded
+/// tensors that later ones refer to, plus a decoded tensor where a whole one is requested.
 ///
 /// ```
 /// # let mut file = Vec::new();
@@ -33,6 +35,7 @@ pub struct StreamReader<R> {
     limits: Limits,
     /// Chunks of the current frame that have not been read.
     chunks_left: u64,
+    kept: KeptObjects,
     /// Whether reading failed: of the input, or because the structure of the file is damaged.
     failed: bool,
 }
@@ -51,9 +54,13 @@ const KEPT_BYTES: usize = 4 << 20;
 /// Bytes that are allocated before any of them has arrived.
 const FIRST_BYTES: usize = 1 << 20;
 
+/// The header of a frame, and for a reference that of the object that it refers to.
+pub(super) type FrameStart = (FrameHeader, Option<Arc<FrameHeader>>);
+
 /// One part of a file.
 pub(super) enum Item {
-    Frame(Box<FrameHeader>, FrameOffsets),
+    /// A frame; for a reference, also the header of the object that it refers to.
+    Frame(Box<FrameHeader>, FrameOffsets, Option<Arc<FrameHeader>>),
     /// A chunk whose checksum has not been compared.
     Chunk(Chunk<Vec<u8>>),
     FrameEnd(Footer),
@@ -76,8 +83,8 @@ impl<R: Read> StreamReader<R> {
     /// As [`new`](Self::new).
     pub fn new_with(input: R, limits: Limits) -> Result<Self> {
         let (buffer, parser) = (Vec::new(), Parser::new(limits));
-        let (start, chunks_left, failed) = (0, 0, false);
-        let mut stream = Self { input, buffer, start, parser, limits, chunks_left, failed };
+        let (start, chunks_left, failed, kept) = (0, 0, false, KeptObjects::default());
+        let mut stream = Self { input, buffer, start, parser, limits, chunks_left, kept, failed };
         let header = stream.event(|event| match event {
             Event::Header => Ok(()),
             _ => Err(Error::corrupt("file: does not start with a header")),
@@ -109,13 +116,13 @@ impl<R: Read> StreamReader<R> {
     }
 
     /// The header of the next frame; `None` after the last, when the trailer has been read.
-    pub(super) fn next_frame(&mut self) -> Result<Option<FrameHeader>> {
+    pub(super) fn next_frame(&mut self) -> Result<Option<FrameStart>> {
         if self.parser.is_done() {
             return Ok(None);
         }
         loop {
             match self.next_item()? {
-                Item::Frame(header, _) => return Ok(Some(*header)),
+                Item::Frame(header, _, target) => return Ok(Some((*header, target))),
                 Item::Chunk(_) | Item::FrameEnd(_) | Item::Index(_) => {}
                 Item::End => return Ok(None),
             }
@@ -137,20 +144,31 @@ impl<R: Read> StreamReader<R> {
     pub(super) fn next_item(&mut self) -> Result<Item> {
         let item = self.event(|event| match event {
             Event::Header => Err(Error::corrupt("file: two headers")),
-            Event::Frame(header, offsets) => Ok(Item::Frame(Box::new(header), offsets)),
+            Event::Frame(header, offsets) => Ok(Item::Frame(Box::new(header), offsets, None)),
             Event::Chunk(chunk) => Ok(Item::Chunk(chunk.into_owned())),
             Event::FrameEnd(footer) => Ok(Item::FrameEnd(footer)),
             Event::Index(bytes) => Ok(Item::Index(bytes.to_vec())),
             Event::End => Ok(Item::End),
         });
+        let item = item.and_then(|item| self.resolve(item));
         self.failed = item.is_err();
-        let item = item?;
-        match &item {
-            Item::Frame(header, _) => self.chunks_left = header.object.geometry.chunk_count(),
-            Item::Chunk(_) => self.chunks_left -= 1,
-            Item::FrameEnd(_) | Item::Index(_) | Item::End => {}
-        }
-        Ok(item)
+        item
+    }
+
+    /// Follows references, and keeps what later ones need.
+    fn resolve(&mut self, item: Item) -> Result<Item> {
+        Ok(match item {
+            Item::Frame(header, offsets, _) => {
+                self.chunks_left = header.object.geometry.chunk_count();
+                let target = self.kept.start(&header, &self.limits)?;
+                Item::Frame(header, offsets, target)
+            }
+            Item::Chunk(chunk) => {
+                self.chunks_left -= 1;
+                Item::Chunk(self.kept.chunk(chunk, &self.limits)?)
+            }
+            Item::FrameEnd(_) | Item::Index(_) | Item::End => item,
+        })
     }
 
     /// Feeds the parser until a part of the file is complete.

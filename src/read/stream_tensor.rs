@@ -2,11 +2,11 @@
 
 use super::decode_stream::{Extent, Step, Work, decode_stream};
 use super::frame_decoder::FrameDecoder;
-use super::stream::StreamReader;
+use super::stream::{FrameStart, StreamReader};
 use crate::codec::Codec;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
-use crate::format::{FrameHeader, Object, ObjectKind};
+use crate::format::{Object, ObjectKind};
 use std::fmt;
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -22,9 +22,9 @@ impl<R: Read> StreamReader<R> {
     /// `Io`, `Truncated`, `ChecksumMismatch`, `Corrupt`, `Unsupported`, `LimitExceeded`. The
     /// stream ends with the first of them.
     pub fn next_tensor(&mut self) -> Result<Option<StreamTensor<'_, R>>> {
-        while let Some(header) = self.next_frame()? {
+        while let Some((header, target)) = self.next_frame()? {
             if header.object.kind == ObjectKind::Tensor {
-                return StreamTensor::new(self, header).map(Some);
+                return StreamTensor::new(self, (header, target)).map(Some);
             }
         }
         Ok(None)
@@ -79,9 +79,10 @@ impl<R> fmt::Debug for StreamTensor<'_, R> {
 }
 
 impl<'s, R: Read> StreamTensor<'s, R> {
-    fn new(stream: &'s mut StreamReader<R>, header: FrameHeader) -> Result<Self> {
+    fn new(stream: &'s mut StreamReader<R>, (header, target): FrameStart) -> Result<Self> {
         let shape = header.object.native_shape()?;
-        let decoder = Arc::new(FrameDecoder::new(header, stream.limits()));
+        let decoder = FrameDecoder::new(header, target.as_deref(), stream.limits());
+        let decoder = Arc::new(decoder);
         Ok(Self { stream, shape, decoder })
     }
 

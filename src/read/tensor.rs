@@ -187,8 +187,7 @@ impl<'a> Tensor<'a> {
     /// # Errors
     /// `ChecksumMismatch`, `Corrupt`, `Truncated`, `Unsupported`, `Io`.
     pub fn coding(&self) -> Result<Option<Coding>> {
-        let coding = || self.0.decoder()?.coding(self.0.footer()?);
-        self.located(coding())
+        self.located(self.0.coding())
     }
 
     /// Decodes rows of the outermost dimension. Reads only the chunks that contain them.

@@ -3,7 +3,7 @@
 
 pub mod lossy;
 
-use occ::{Dtype, Error, TensorSource, VerifyOptions, WriteOptions, Writer};
+use occ::{Dtype, Error, Plan, TensorSource, VerifyOptions, WriteOptions, Writer};
 
 /// A tensor before encoding.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,6 +93,7 @@ pub fn varied_samples() -> Vec<Sample> {
     }));
     samples.push(Sample::new("noise.f16", Dtype::F16, &[40, 20], random.bytes(1600)));
     samples.push(paired_exponents());
+    samples.extend([quantised(), mask(), padded()]);
     samples
 }
 
@@ -107,6 +108,35 @@ pub fn paired_exponents() -> Sample {
     });
     let bytes = words.flat_map(u16::to_le_bytes).collect();
     Sample::new("bf16.paired", Dtype::Bf16, &[4, 1609], bytes)
+}
+
+/// BF16 weights that were quantised to integers from −7 to 7 with a scale for each 32, and rare
+/// words of another kind.
+pub fn quantised() -> Sample {
+    let mut random = Random(21);
+    let mut bytes = Vec::new();
+    for group in 0..192 {
+        let scale = half::bf16::from_f32(0.01 + random.weight().abs()).to_f32();
+        for i in 0..32 {
+            let integer = if i == 5 { 7.0 } else { (random.next() % 15) as f32 - 7.0 };
+            let value = if group % 60 == 1 { random.weight() } else { integer * scale };
+            bytes.extend(half::bf16::from_f32(value).to_le_bytes());
+        }
+    }
+    Sample::new("bf16.quantised", Dtype::Bf16, &[96, 64], bytes)
+}
+
+/// A causal mask: zeros, and the lowest finite F32 above the diagonal.
+pub fn mask() -> Sample {
+    let value = |i: usize| if i % 64 > i / 64 { f32::MIN } else { 0.0 };
+    let bytes = (0..64 * 64).flat_map(|i| value(i).to_le_bytes()).collect();
+    Sample::new("mask", Dtype::F32, &[1, 1, 64, 64], bytes)
+}
+
+/// A vocabulary of BF16 with rows of padding, all equal.
+pub fn padded() -> Sample {
+    let bytes = [bf16_weights(50, 60 * 64), bf16_weights(51, 64).repeat(30)].concat();
+    Sample::new("padded", Dtype::Bf16, &[90, 64], bytes)
 }
 
 /// The first of the varied samples, for a file of a few kilobytes.
@@ -126,6 +156,30 @@ pub fn written(samples: &[Sample], options: WriteOptions) -> Vec<u8> {
     let length = writer.finish().unwrap();
     assert_eq!(length, file.len() as u64);
     file
+}
+
+/// A file of these samples, written together: equal ones become references.
+pub fn written_together(samples: &[Sample], options: WriteOptions) -> Vec<u8> {
+    let mut file = Vec::new();
+    let mut writer = Writer::new(&mut file, options).unwrap();
+    let sources: Vec<TensorSource<'_>> = samples.iter().map(Sample::source).collect();
+    writer.add_all(&sources, &Plan::default()).unwrap();
+    writer.finish().unwrap();
+    file
+}
+
+/// Equal tensors, coded and raw, between others.
+pub fn tied_samples() -> Vec<Sample> {
+    let skewed = Random(40).bytes(5000).iter().map(|&byte| byte.trailing_zeros() as u8).collect();
+    let (coded, noise): (Vec<u8>, _) = (skewed, Random(41).bytes(4096));
+    vec![
+        Sample::new("embedding", Dtype::U8, &[50, 100], coded.clone()),
+        Sample::new("noise", Dtype::U8, &[4096], noise.clone()),
+        Sample::new("head", Dtype::U8, &[50, 100], coded.clone()),
+        Sample::new("other shape", Dtype::U8, &[5000], coded.clone()),
+        Sample::new("noise again", Dtype::U8, &[4096], noise),
+        Sample::new("third", Dtype::U8, &[50, 100], coded),
+    ]
 }
 
 /// The problems that a verification reports; a deep one decodes all tensors.

@@ -1,4 +1,4 @@
-//! Cases from the field: what people pass to the command, and what they must get.
+//! Cases from the field: what people have and pass to the command, and what they must get.
 #![cfg(feature = "cli")]
 
 #[path = "../common/mod.rs"]
@@ -7,8 +7,11 @@ mod common;
 mod budgets;
 mod checkpoints;
 mod command;
+mod few_words;
 mod layouts;
 mod messages;
 mod permissions;
 mod quantized;
+mod repeated_rows;
+mod tied;
 mod tiny_tensors;

@@ -1,7 +1,8 @@
 //! Corruption is an error or has no effect: no panic, and no different data.
 
 use crate::common::{
-    Sample, bf16_weights, problems, safetensors, small_chunks, small_samples, written,
+    Sample, bf16_weights, problems, safetensors, small_chunks, small_samples, tied_samples,
+    written, written_together,
 };
 use occ::convert::{self, Checkpoint, Target};
 use occ::{Dtype, Error, Limits, Reader, StreamReader, Writer};
@@ -39,6 +40,18 @@ fn a_change_of_any_byte_is_detected() {
         damaged[at] ^= flip;
         assert_no_other_data(&damaged, &samples, &format!("byte {at} ^ {flip:#x}"));
         assert!(!problems(&damaged, false).is_empty(), "byte {at} ^ {flip:#x} was not detected");
+    }
+}
+
+#[test]
+fn a_change_of_any_byte_of_a_file_with_references_is_detected() {
+    let samples = tied_samples();
+    let file = written_together(&samples, small_chunks(3000));
+    for at in 0..file.len() {
+        let mut damaged = file.clone();
+        damaged[at] ^= [0x01, 0x80, 0xff][at % 3];
+        assert_no_other_data(&damaged, &samples, &format!("byte {at}"));
+        assert!(!problems(&damaged, false).is_empty(), "byte {at} was not detected");
     }
 }
 

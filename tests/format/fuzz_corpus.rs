@@ -4,7 +4,7 @@
 pub mod targets;
 
 use occ::convert::Checkpoint;
-use occ::{BlockTransform, Dtype, WriteOptions, Writer};
+use occ::{BlockTransform, Dtype, Plan, TensorSource, WriteOptions, Writer};
 use std::fs;
 use std::path::{Path, PathBuf};
 use targets::input::{ArbitraryInput, Bytes, noise};
@@ -89,6 +89,30 @@ fn paired_exponents(words: usize) -> Vec<u8> {
     noise(5).enumerate().take(words).flat_map(word).collect()
 }
 
+/// I32 words of which few are different, and rare others.
+fn few(words: usize) -> Vec<u8> {
+    let word = |noise: u32| if noise.is_multiple_of(97) { noise } else { noise >> 30 };
+    noise(6).take(words).flat_map(|noise| word(noise).to_le_bytes()).collect()
+}
+
+/// BF16 weights of 64 integers from −4 to 3 in each group, with a scale that is a power of two times
+/// 1, 3, 5 or 7.
+fn quantised(groups: usize) -> Vec<u8> {
+    let scale = |group: usize| (2 * (group % 4) + 1) as f32 * 0.001953125;
+    let words = noise(7).take(64 * groups).enumerate();
+    let weight = |(i, noise): (usize, u32)| scale(i / 64) * ((noise >> 29) as f32 - 4.0);
+    words.flat_map(|word| ((weight(word).to_bits() >> 16) as u16).to_le_bytes()).collect()
+}
+
+/// A tensor and a reference to it, in several chunks.
+fn tied() -> Vec<u8> {
+    let (shape, bytes) = ([5000], skewed(5000));
+    let source = |name| TensorSource::new(name, Dtype::U8, &shape, &bytes);
+    written(2000, |writer| {
+        writer.add_all(&[source("a"), source("b")], &Plan::default()).unwrap();
+    })
+}
+
 /// Valid and corrupt files.
 fn files() -> Seeds {
     let coded = file(300, &[("coded", Dtype::Bf16, &[30, 50], bf16_like(3000))]);
@@ -120,6 +144,10 @@ fn files() -> Seeds {
         ("coded", coded),
         ("padded", file(1 << 18, &[("padded", Dtype::U8, &[4100], raw(4100))])),
         ("paired", file(1 << 18, &[("paired", Dtype::Bf16, &[4, 1521], paired_exponents(6084))])),
+        ("dictionary", file(1 << 18, &[("few", Dtype::I32, &[60, 50], few(3000))])),
+        ("factors", file(1 << 18, &[("quantised", Dtype::Bf16, &[80, 64], quantised(80))])),
+        ("reference", tied()),
+        ("repetition", file(1 << 18, &[("rows", Dtype::U8, &[40, 100], skewed(800).repeat(5))])),
         ("identity", lossy_file("identity")),
         ("hadamard", lossy_file("hadamard")),
         ("aligned", lossy_file("aligned")),

@@ -6,7 +6,8 @@
 
 use crate::common::lossy::{LossySample, learned_basis_samples, portable_samples};
 use crate::common::{
-    assert_valid, lossy, safetensors, small_chunks, small_samples, varied_samples, written,
+    assert_valid, lossy, safetensors, small_chunks, small_samples, tied_samples, varied_samples,
+    written, written_together,
 };
 use occ::convert::Checkpoint;
 use occ::{Reader, WriteOptions, Writer};
@@ -43,6 +44,17 @@ fn tensors_of_every_dtype() {
             assert_eq!((tensor.dtype(), tensor.shape()), (sample.dtype, &sample.shape[..]));
             assert_eq!(tensor.decode().unwrap(), sample.bytes);
         }
+    }
+}
+
+#[test]
+fn references() {
+    let samples = tied_samples();
+    let golden = check("v0-references.occ", &written_together(&samples, small_chunks(2000)));
+    assert_valid(&golden);
+    let reader = Reader::new(&golden).unwrap();
+    for sample in &samples {
+        assert_eq!(reader.tensor(&sample.name).unwrap().decode().unwrap(), sample.bytes);
     }
 }
 

@@ -40,7 +40,9 @@ fn roles_determine_steps_and_scales() {
         let sample = Sample::new(name, Dtype::F32, &[512, 64], values.clone());
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.safetensors");
-        let other = Sample { name: "other.weight".into(), ..sample.clone() };
+        // Another sign: equal tensors would be tied.
+        let mut other = Sample { name: "other.weight".into(), ..sample.clone() };
+        other.bytes[3] ^= 0x80;
         std::fs::write(&path, crate::common::safetensors(&[other, sample])).unwrap();
         let checkpoint = occ::convert::Checkpoint::open(&path).unwrap();
         let plan = checkpoint.plan(&Encoding::bits(4.0).max_rank(0), None).unwrap();

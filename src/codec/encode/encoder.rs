@@ -1,8 +1,9 @@
 //! One encoder for all codecs.
 
 use super::chunk::{EncodedChunk, Scratch};
+use crate::codec::repetition::{self, Distinct, Rows};
 use crate::codec::squared_error::SquaredError;
-use crate::codec::{Codec, planes, trellis};
+use crate::codec::{Codec, dictionary, planes, trellis};
 use crate::error::Result;
 
 /// Encodes the chunks of one tensor with its codec.
@@ -10,7 +11,10 @@ pub(crate) enum Encoder {
     Raw,
     Planes(Box<planes::PlaneEncoder>),
     Trellis(Box<trellis::TrellisEncoder>),
+    Dictionary(Box<dictionary::DictionaryEncoder>),
     Deflate,
+    /// With the encoder of the rows that are not copies.
+    Repetition(Rows, Box<Self>),
 }
 
 /// The level of DEFLATE: higher ones take longer and save less than 1 % of a safetensors header.
@@ -22,7 +26,9 @@ impl Encoder {
             Self::Raw => Codec::Raw,
             Self::Planes(_) => Codec::Planes,
             Self::Trellis(_) => Codec::Trellis,
+            Self::Dictionary(_) => Codec::Dictionary,
             Self::Deflate => Codec::Deflate,
+            Self::Repetition(..) => Codec::Repetition,
         }
     }
 
@@ -32,6 +38,11 @@ impl Encoder {
             Self::Raw | Self::Deflate => Vec::new(),
             Self::Planes(encoder) => encoder.parameters(),
             Self::Trellis(encoder) => encoder.parameters().to_vec(),
+            Self::Dictionary(encoder) => encoder.parameters(),
+            Self::Repetition(rows, encoder) => {
+                let head = [&rows.bytes.to_le_bytes()[..], &[rows.codec]].concat();
+                [head, encoder.parameters()].concat()
+            }
         }
     }
 
@@ -48,7 +59,13 @@ impl Encoder {
         let bytes = match self {
             Self::Trellis(encoder) => return encoder.encode(first_element, chunk, scratch),
             Self::Planes(encoder) => encoder.encode(chunk, scratch)?,
+            Self::Dictionary(encoder) => encoder.encode(chunk, scratch)?,
             Self::Deflate => miniz_oxide::deflate::compress_to_vec(chunk, DEFLATE_LEVEL),
+            Self::Repetition(rows, encoder) => {
+                let Distinct { mut runs, rows } = repetition::distinct(*rows, chunk);
+                runs.extend(encoder.encode(first_element, &rows, scratch)?.bytes);
+                runs
+            }
             Self::Raw => {
                 let mut out = scratch.take_out();
                 out.extend_from_slice(chunk);

@@ -10,4 +10,4 @@ mod statistics;
 
 pub(crate) use chunk::{EncodedChunk, Scratch};
 pub(crate) use encoder::Encoder;
-pub(crate) use statistics::Statistics;
+pub(crate) use statistics::{Sample, Statistics};

@@ -1,49 +1,123 @@
 //! The first pass of lossless coding: statistics of a tensor, and the choice of its codec.
 
 use super::encoder::Encoder;
+use crate::codec::dictionary::DictionaryStatistics;
 use crate::codec::planes::{PlaneEncoder, PlaneStatistics};
+use crate::codec::repetition::{self, Distinct, Rows};
 use crate::dtype::Dtype;
 
 /// Statistics of a tensor: counted chunk by chunk in any order, then merged.
 #[derive(Clone)]
-pub(crate) struct Statistics(PlaneStatistics);
+pub(crate) struct Statistics {
+    planes: PlaneStatistics,
+    /// If the sample may be coded with a dictionary.
+    dictionary: Option<DictionaryStatistics>,
+    /// If rows repeat: the rows, without copies of which all is counted.
+    repetition: Option<Rows>,
+    /// Bytes of all chunks, and of the runs of copies.
+    bytes: u64,
+    runs: u64,
+}
+
+/// A part of a tensor in pieces of equal length. They start at rows, or where rows are longer at
+/// multiples of 256 elements.
+#[derive(Default)]
+pub(crate) struct Sample {
+    pub(crate) bytes: Vec<u8>,
+    /// Bytes of a piece.
+    pub(crate) piece: usize,
+    /// Bytes of a row.
+    pub(crate) row: usize,
+}
 
 impl Statistics {
-    /// `sample` is a part of the tensor, in whole elements. It decides which symbols are counted;
-    /// an empty sample is valid.
-    pub(crate) fn new(dtype: Dtype, sample: &[u8]) -> Self {
-        Self(PlaneStatistics::new(dtype, sample))
+    /// The sample decides which symbols are counted; an empty sample is valid.
+    ///
+    /// `repeated` is the number of bytes of rows that repeat, if there are such.
+    pub(crate) fn new(dtype: Dtype, sample: &Sample, repeated: Option<u32>) -> Self {
+        let planes = PlaneStatistics::new(dtype, &sample.bytes);
+        let limit = || {
+            let mut planes = PlaneStatistics::new(dtype, &[]);
+            planes.count(&sample.bytes);
+            planes.entropy_bytes()
+        };
+        let dictionary = DictionaryStatistics::of_sample(
+            dtype,
+            sample.row,
+            (&sample.bytes, sample.piece),
+            limit,
+        );
+        let repetition = repeated.map(|bytes| Rows { bytes, codec: 0 });
+        Self { planes, dictionary, repetition, bytes: 0, runs: 0 }
     }
 
     /// Adds one chunk's statistics.
     pub(crate) fn count(&mut self, chunk: &[u8]) {
-        self.0.count(chunk);
+        self.bytes += chunk.len() as u64;
+        match self.repetition {
+            Some(rows) => {
+                let Distinct { runs, rows } = repetition::distinct(rows, chunk);
+                self.runs += runs.len() as u64;
+                self.count_rows(&rows);
+            }
+            None => self.count_rows(chunk),
+        }
+    }
+
+    fn count_rows(&mut self, rows: &[u8]) {
+        self.planes.count(rows);
+        if let Some(dictionary) = &mut self.dictionary {
+            dictionary.count(rows);
+        }
     }
 
     pub(crate) fn merge(&mut self, other: &Self) {
-        self.0.merge(&other.0);
+        self.planes.merge(&other.planes);
+        self.bytes += other.bytes;
+        self.runs += other.runs;
+        if let (Some(dictionary), Some(other)) = (&mut self.dictionary, &other.dictionary) {
+            dictionary.merge(other);
+        }
     }
 
     /// Estimated bytes of the losslessly coded tensor in `chunks` chunks, each of which takes
     /// `overhead` bytes in the container. Raw, all of them take `raw_overhead`.
     pub(crate) fn estimate(&self, chunks: u64, overhead: u64, raw_overhead: u64) -> u64 {
-        self.coded(chunks, overhead).1.min(self.0.bytes() + raw_overhead)
+        self.coded(chunks, overhead).1.min(self.bytes + raw_overhead)
     }
 
     /// The cheapest encoder for a tensor of `chunks` chunks: raw unless coding saves bytes,
     /// parameters and `overhead` bytes a chunk included.
     pub(crate) fn choose(&self, chunks: u64, overhead: u64) -> Encoder {
         match self.coded(chunks, overhead) {
-            (encoder, bytes) if bytes < self.0.bytes() => Encoder::Planes(Box::new(encoder)),
+            (encoder, bytes) if bytes < self.bytes => encoder,
             _ => Encoder::Raw,
         }
     }
 
-    /// The encoder into byte planes, and the bytes it takes.
-    fn coded(&self, chunks: u64, overhead: u64) -> (PlaneEncoder, u64) {
-        let encoder = PlaneEncoder::new(&self.0);
-        let frame = encoder.parameters().len() as u64 + chunks * overhead;
-        let bytes = encoder.cost_bytes(&self.0, chunks) + frame;
-        (encoder, bytes)
+    /// The cheapest encoder besides raw, and the bytes it takes.
+    fn coded(&self, chunks: u64, overhead: u64) -> (Encoder, u64) {
+        let encoder = PlaneEncoder::new(&self.planes);
+        let parameters = encoder.parameters().len() as u64;
+        let bytes = encoder.cost_bytes(&self.planes, chunks) + parameters;
+        let dictionary = self.dictionary.as_ref().and_then(|dictionary| dictionary.encoder(chunks));
+        let (encoder, bytes) = match dictionary {
+            Some((dictionary, fewer)) if fewer < bytes => {
+                (Encoder::Dictionary(Box::new(dictionary)), fewer)
+            }
+            _ => (Encoder::Planes(Box::new(encoder)), bytes),
+        };
+        let bytes = bytes + chunks * overhead;
+        // The sample shows the starts of rows only: the rest may differ.
+        let has_copies = self.planes.bytes() < self.bytes;
+        let Some(rows) = self.repetition.filter(|_| has_copies) else { return (encoder, bytes) };
+        let distinct = self.planes.bytes() + chunks * overhead;
+        let (encoder, bytes) =
+            if bytes < distinct { (encoder, bytes) } else { (Encoder::Raw, distinct) };
+        let rows = Rows { codec: encoder.codec().id(), ..rows };
+        (Encoder::Repetition(rows, Box::new(encoder)), bytes + self.runs + PARAMETERS)
     }
 }
+
+/// Bytes of the parameters of repetition besides those of the codec of the rows.
+const PARAMETERS: u64 = 5;

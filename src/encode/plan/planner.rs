@@ -4,19 +4,21 @@ use super::budget::{change_step, share_budget};
 use super::calibrated_steps;
 use super::effort::{step_for_bits, step_for_noise};
 use super::frame_sizes::frame_bytes;
-use super::planned_tensor::{LossWeight, PlannedTensor, lossless_bytes, overhead_bits};
+use super::planned_tensor::{CHUNK, LossWeight, PlannedTensor, lossless_bytes, overhead_bits};
 use super::tensor_plan::{Learned, LossyPlan, TensorPlan};
 use super::transform_choice::{Guess, MeasuredPlan, measured_plan};
 use crate::codec::trellis::{LearnedTransform, Scaling};
 use crate::codec::{ColumnScales, RowScales};
 use crate::encode::calibration::{Calibrated, LossUnit};
 use crate::encode::encoding::{Encoding, TensorTarget, Weighting};
+use crate::encode::equal_tensors;
 use crate::encode::few_values::has_few_values;
 use crate::encode::lossless_reason::LosslessReason;
 use crate::encode::matrix::Matrix;
 use crate::encode::rate_control::step_factor;
 use crate::encode::source::TensorSource;
 use crate::error::{Error, Result};
+use crate::format::CHUNK_OVERHEAD;
 use crate::role::{TensorRole, has_normalised_columns};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -41,11 +43,22 @@ pub(super) fn plan_tensors(
     observe: &mut dyn FnMut(u64) -> Result<()>,
 ) -> Result<BTreeMap<String, TensorPlan>> {
     encoding.check()?;
-    let mut planned = plan_each(sources, encoding, observe)?;
+    let equal = equal_tensors::find(sources)?;
+    let references: Vec<Option<usize>> = equal
+        .iter()
+        .zip(sources)
+        .map(|(target, source)| {
+            let wanted = |source: &TensorSource<'_>| encoding.target_for(source.name);
+            target.filter(|&target| wanted(&sources[target]) == wanted(source))
+        })
+        .collect();
+    let mut planned = plan_each(sources, &references, encoding, observe)?;
     if let Some(bits) = encoding.budget() {
         if calibrated_steps::is_needed(&planned) {
             let uncalibrated = match calibrated_steps::has_several_units(&planned) {
-                true => Some(uncalibrated_bytes(sources, encoding, bits, other_bytes)?),
+                true => {
+                    Some(uncalibrated_bytes(sources, &references, encoding, bits, other_bytes)?)
+                }
                 false => None,
             };
             calibrated_steps::set(&mut planned, uncalibrated.as_deref());
@@ -59,6 +72,14 @@ pub(super) fn plan_tensors(
                 break;
             }
             share_budget(&mut planned, bits, other_bytes)?;
+        }
+    }
+    // What is tied stays tied.
+    for (number, target) in references.iter().enumerate() {
+        if let Some(target) = *target {
+            let lossy = planned[target].plan.lossy.clone();
+            planned[number].plan.lossy =
+                lossy.map(|plan| LossyPlan { shares_budget: false, ..plan });
         }
     }
     let tensors = sources.iter().zip(planned);
@@ -103,9 +124,10 @@ fn plan_again(
     Ok(changed.contains(&true))
 }
 
-/// Plans each tensor on its own.
+/// Plans each tensor on its own; none for references to others, which take the bytes of a frame.
 fn plan_each(
     sources: &[TensorSource<'_>],
+    references: &[Option<usize>],
     encoding: &Encoding,
     observe: &mut dyn FnMut(u64) -> Result<()>,
 ) -> Result<Vec<PlannedTensor>> {
@@ -113,14 +135,20 @@ fn plan_each(
     let mut learned_entries = 0;
     let mean = mean_shared_step(sources, encoding);
     let reasons = lossless_reasons(sources, encoding);
-    let frames = frame_bytes(sources)?;
-    let known: Vec<_> = sources.iter().zip(reasons).zip(frames).collect();
+    let frames = frame_bytes(sources, references)?;
+    let known: Vec<_> = sources.iter().zip(references).zip(reasons).zip(frames).collect();
     for group in known.chunks(GROUP) {
-        let plan = |((source, reason), frame): &((&TensorSource<'_>, _), u64)| {
-            plan_tensor(source, *frame, encoding, *reason, mean)
+        let plan = |(((source, target), reason), frame): &(
+            ((&TensorSource<'_>, &Option<usize>), _),
+            u64,
+        )| {
+            match target {
+                Some(_) => plan_reference(source, *frame),
+                None => plan_tensor(source, *frame, encoding, *reason, mean),
+            }
         };
         let plans: Vec<Result<PlannedTensor>> = group.par_iter().map(plan).collect();
-        for (plan, ((source, _), _)) in plans.into_iter().zip(group) {
+        for (plan, (((source, _), _), _)) in plans.into_iter().zip(group) {
             let mut plan = plan.map_err(|error| source.locate(error))?;
             let learned = &mut plan.plan.learned;
             learned_entries += learned.transform.as_ref().map_or(0, LearnedTransform::entries);
@@ -137,12 +165,13 @@ fn plan_each(
 /// The bytes that each tensor would take without statistics, at this budget.
 fn uncalibrated_bytes(
     sources: &[TensorSource<'_>],
+    references: &[Option<usize>],
     encoding: &Encoding,
     bits: f64,
     other_bytes: u64,
 ) -> Result<Vec<u64>> {
     let encoding = encoding.clone().without_calibration();
-    let mut planned = plan_each(sources, &encoding, &mut |_| Ok(()))?;
+    let mut planned = plan_each(sources, references, &encoding, &mut |_| Ok(()))?;
     share_budget(&mut planned, bits, other_bytes)?;
     Ok(planned.iter().map(|tensor| tensor.plan.bytes).collect())
 }
@@ -163,6 +192,16 @@ fn lossless_reasons(
         _ => reason,
     };
     sources.iter().zip(reasons).map(reason).collect()
+}
+
+/// Plans a reference to another tensor, whose frame has `frame` bytes without chunks and parameters.
+fn plan_reference(source: &TensorSource<'_>, frame: u64) -> Result<PlannedTensor> {
+    let chunks = source.geometry(CHUNK)?.chunk_count();
+    let bytes = frame + size_of::<u32>() as u64 + chunks * CHUNK_OVERHEAD;
+    let (weights, learned) = (source.elements(), Learned::default());
+    let plan = TensorPlan { weights, bytes, lossy: None, lossless: None, learned };
+    let overhead_bits = overhead_bits(weights, frame);
+    Ok(PlannedTensor { plan, lossless_bytes: bytes, overhead_bits, loss: None })
 }
 
 /// Plans one tensor, whose frame has `frame` bytes without chunks and parameters; a step that shares a

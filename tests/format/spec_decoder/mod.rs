@@ -5,17 +5,24 @@
 mod bits;
 pub mod checksums;
 mod chunk;
+mod conventions;
 pub mod deflate;
+mod dictionary;
 mod index;
 pub mod object_file;
 mod planes;
 pub mod random;
 mod rans;
 mod reconstruction;
+mod repetition;
 mod trellis;
 
+pub use conventions::crc32;
+use conventions::{Cursor, ensure, is_zero, to_size};
+use dictionary::Dictionary;
 use index::{IndexBuilder, Parts, build_trailer, find_index, locate_parts};
 use planes::{Plane, decode_planes, read_planes_params};
+use repetition::{decode_repetition, read_repetition_params};
 use std::ops::Range;
 use trellis::Params;
 
@@ -36,7 +43,12 @@ const CHUNKED_LOSSY: u8 = 2;
 const RAW: u8 = 0;
 const PLANES: u8 = 1;
 const TRELLIS: u8 = 2;
+const DICTIONARY: u8 = 3;
+const REFERENCE: u8 = 4;
 const DEFLATE: u8 = 5;
+const REPETITION: u8 = 6;
+/// Set in the layout byte of an object that later ones may refer to (5).
+const REFERENCED: u8 = 128;
 
 type Res<T> = Result<T, String>;
 
@@ -54,7 +66,7 @@ pub struct DecodedObject {
 pub fn decode_stream(file: &[u8]) -> Res<Vec<DecodedObject>> {
     let align = read_header(file)?;
     let mut input = Cursor { bytes: file, at: HEADER_LEN };
-    let mut objects = Vec::new();
+    let (mut objects, mut decoded) = (Vec::new(), Vec::new());
     let mut index = IndexBuilder::default();
     let (mut budget, mut before) = (MAX_DECODED, String::new());
     while input.rest().first() == Some(&FRAME_TAG) {
@@ -65,10 +77,12 @@ pub fn decode_stream(file: &[u8]) -> Res<Vec<DecodedObject>> {
         ensure(is_zero(padding), "padding is not zero")?;
         let payload = input.at;
         let (bytes, ends) = frame.read_payload(&mut input)?;
+        let bytes = frame.resolve(bytes, &decoded)?;
         let decoded_crc = frame.read_footer(&mut input, &bytes)?;
         index.add(&frame, start, payload, decoded_crc, &ends)?;
         before.clone_from(&frame.name);
-        objects.push(frame.into_object(bytes, decoded_crc)?);
+        objects.push(frame.object(bytes.clone(), decoded_crc)?);
+        decoded.push((frame, bytes));
     }
     // 6: the frames determine every byte of the index, and so of the trailer.
     let index_at = input.at;
@@ -97,7 +111,7 @@ pub fn decode_indexed(file: &[u8]) -> Res<Vec<DecodedObject>> {
     let (index_at, index_bytes) = find_index(file)?;
     let body = file.get(..index_at).ok_or("the index is outside the file")?;
     let parts = locate_parts(index_bytes)?;
-    let mut objects = Vec::new();
+    let (mut objects, mut decoded) = (Vec::new(), Vec::new());
     let mut index = IndexBuilder::default();
     let mut budget = MAX_DECODED;
     let mut end = HEADER_LEN; // 5: the first frame follows the header
@@ -116,13 +130,15 @@ pub fn decode_indexed(file: &[u8]) -> Res<Vec<DecodedObject>> {
         let payload = frame.locate_payload(&parts, &extent)?;
         ensure(payload.start == input.at + padding, "a payload does not follow its header")?;
         input = Cursor { bytes: &bytes[..payload.end], at: payload.start };
-        let (decoded, ends) = frame.read_payload(&mut input)?;
+        let (payload_bytes, ends) = frame.read_payload(&mut input)?;
         input.finish("a payload")?;
         let mut footer = Cursor { bytes, at: payload.end };
-        let decoded_crc = frame.read_footer(&mut footer, &decoded)?;
+        let bytes = frame.resolve(payload_bytes, &decoded)?;
+        let decoded_crc = frame.read_footer(&mut footer, &bytes)?;
         footer.finish("a frame")?;
         index.add(&frame, extent.start, payload.start, decoded_crc, &ends)?;
-        objects.push(frame.into_object(decoded, decoded_crc)?);
+        objects.push(frame.object(bytes.clone(), decoded_crc)?);
+        decoded.push((frame, bytes));
     }
     ensure(end == index_at, "the frames do not end where the index starts")?;
     ensure(index.finish()? == index_bytes, "the index differs from the frames")?;
@@ -154,7 +170,38 @@ enum CodecParams {
     Raw,
     Planes(Vec<Plane>),
     Trellis(Box<Params>),
+    Dictionary(Dictionary),
     Deflate,
+    /// The position of another object.
+    Reference(usize),
+    /// The length of a row, and the codec of the new rows.
+    Repetition(usize, Box<CodecParams>),
+}
+
+impl CodecParams {
+    /// Decodes the coded bytes of a chunk to its `len` decoded bytes (7).
+    fn decode(&self, dtype: u8, coded: &[u8], len: usize) -> Res<Vec<u8>> {
+        match self {
+            CodecParams::Repetition(row, inner) => {
+                decode_repetition(*row, inner, dtype, coded, len)
+            }
+            CodecParams::Planes(planes) => decode_planes(planes, dtype, coded, len),
+            CodecParams::Trellis(params) => params.decode(dtype, coded, len),
+            CodecParams::Dictionary(dictionary) => dictionary.decode(dtype, coded, len),
+            CodecParams::Deflate => deflate::inflate(coded, len),
+            CodecParams::Reference(_) => {
+                ensure(coded.is_empty(), "a chunk of a reference is not empty")?;
+                Ok(Vec::new())
+            }
+            CodecParams::Raw => {
+                ensure(
+                    coded.len() == len,
+                    "the length of a raw chunk differs from that of its elements",
+                )?;
+                Ok(coded.to_vec())
+            }
+        }
+    }
 }
 
 struct Frame<'a> {
@@ -162,6 +209,8 @@ struct Frame<'a> {
     dtype: u8,
     codec: u8,
     layout: u8,
+    /// Whether later objects may refer to it.
+    referenced: bool,
     name: String,
     shape: Vec<u64>,
     /// As stored: 0 for at most one chunk.
@@ -180,6 +229,7 @@ impl<'a> Frame<'a> {
     fn read(input: &mut Cursor<'a>, before: &str) -> Res<Self> {
         let mut h = frame_header(input)?;
         let [kind, dtype, codec, layout] = [h.u8()?, h.u8()?, h.u8()?, h.u8()?];
+        let (layout, referenced) = (layout & !REFERENCED, layout & REFERENCED != 0);
         let rank = u16::try_from(h.varint()?).map_err(|_| "too many dimensions")?;
         let shape = (0..rank).map(|_| h.varint()).collect::<Res<Vec<_>>>()?;
         let chunk_elements = h.varint()?;
@@ -205,13 +255,21 @@ impl<'a> Frame<'a> {
             (TRELLIS, CHUNKED_LOSSY) => {
                 CodecParams::Trellis(Box::new(Params::read(params, dtype)?))
             }
-            (PLANES | TRELLIS, _) => return Err("a layout that does not fit the codec".into()),
+            (DICTIONARY, CHUNKED) => CodecParams::Dictionary(Dictionary::read(params, dtype)?),
+            (REFERENCE, CHUNKED | CHUNKED_LOSSY) => {
+                let position = params.try_into().map_err(|_| "parameters of a reference")?;
+                CodecParams::Reference(to_size(u32::from_le_bytes(position).into())?)
+            }
+            (REPETITION, CHUNKED) => read_repetition_params(params, dtype)?,
+            (PLANES | TRELLIS | DICTIONARY | REFERENCE | REPETITION, _) => {
+                return Err("a layout that does not fit the codec".into());
+            }
             _ => return Err(format!("object {name:?} has the unknown codec {codec}")),
         };
         let chunk_crcs = Cursor { bytes: crcs, at: 0 };
         #[rustfmt::skip]
         let frame = Frame {
-            kind, dtype, codec, layout, name, shape, chunk_elements,
+            kind, dtype, codec, layout, referenced, name, shape, chunk_elements,
             elements, decoded_len, chunks, codec_params, chunk_crcs,
         };
         Ok(frame)
@@ -258,18 +316,27 @@ impl<'a> Frame<'a> {
 
     /// Decodes the coded bytes of a chunk to its `len` decoded bytes (7).
     fn decode_chunk(&self, coded: &[u8], len: usize) -> Res<Vec<u8>> {
-        match &self.codec_params {
-            CodecParams::Planes(planes) => decode_planes(planes, self.dtype, coded, len),
-            CodecParams::Trellis(params) => params.decode(self.dtype, coded, len),
-            CodecParams::Deflate => deflate::inflate(coded, len),
-            CodecParams::Raw => {
-                ensure(
-                    coded.len() == len,
-                    "the length of a raw chunk differs from that of its elements",
-                )?;
-                Ok(coded.to_vec())
-            }
-        }
+        self.codec_params.decode(self.dtype, coded, len)
+    }
+
+    /// The decoded bytes: those of the object that this one refers to (7.5), or `bytes`.
+    fn resolve(&self, bytes: Vec<u8>, earlier: &[(Frame, Vec<u8>)]) -> Res<Vec<u8>> {
+        let CodecParams::Reference(position) = self.codec_params else { return Ok(bytes) };
+        let (target, bytes) = earlier.get(position).ok_or("a reference to a later object")?;
+        ensure(target.referenced, "a reference to an object that is not marked")?;
+        ensure(target.codec != REFERENCE, "a reference to a reference")?;
+        ensure(
+            target.kind == self.kind
+                && target.dtype == self.dtype
+                && target.shape == self.shape
+                && target.chunk_elements == self.chunk_elements,
+            "a reference to an object of another kind",
+        )?;
+        ensure(
+            (self.layout == CHUNKED_LOSSY) == (target.layout == CHUNKED_LOSSY),
+            "a reference whose layout is not that for its object",
+        )?;
+        Ok(bytes.clone())
     }
 
     /// Where the payload of a frame at `extent` lies, by the index (6).
@@ -312,11 +379,12 @@ impl<'a> Frame<'a> {
         Ok(decoded_crc)
     }
 
-    fn into_object(self, bytes: Vec<u8>, decoded_crc: u32) -> Res<DecodedObject> {
+    fn object(&self, bytes: Vec<u8>, decoded_crc: u32) -> Res<DecodedObject> {
         ensure(bytes.len() as u64 == self.decoded_len, "wrong number of decoded bytes")?;
         ensure(crc32(&bytes) == decoded_crc, "wrong CRC of the decoded bytes")?;
-        let Frame { kind, dtype, shape, codec, .. } = self;
-        Ok(DecodedObject { kind, name: self.name, dtype, shape, codec, bytes })
+        let Frame { kind, dtype, codec, .. } = *self;
+        let (name, shape) = (self.name.clone(), self.shape.clone());
+        Ok(DecodedObject { kind, name, dtype, shape, codec, bytes })
     }
 }
 
@@ -392,95 +460,4 @@ fn count_chunks(elements: u64, chunk_elements: u64, dtype: u8) -> Res<u64> {
     let bits = u128::from(chunk_elements) * u128::from(dtype_bits(dtype)?);
     ensure(bits.is_multiple_of(8), "the chunks do not fill whole bytes")?;
     Ok(elements.div_ceil(chunk_elements))
-}
-
-// ---- Conventions (1) ----
-
-/// CRC-32/ISO-HDLC, bit by bit.
-pub fn crc32(bytes: &[u8]) -> u32 {
-    let mut crc = u32::MAX;
-    for byte in bytes {
-        crc ^= u32::from(*byte);
-        for _ in 0..8 {
-            crc = if crc & 1 == 1 { (crc >> 1) ^ 0xEDB8_8320 } else { crc >> 1 };
-        }
-    }
-    !crc
-}
-
-fn ensure(condition: bool, message: &str) -> Res<()> {
-    if condition { Ok(()) } else { Err(message.into()) }
-}
-
-fn is_zero(bytes: &[u8]) -> bool {
-    bytes.iter().all(|byte| *byte == 0)
-}
-
-fn to_size(n: u64) -> Res<usize> {
-    usize::try_from(n).map_err(|_| "a size overflows".into())
-}
-
-#[derive(Clone)]
-struct Cursor<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Cursor<'a> {
-    fn rest(&self) -> &'a [u8] {
-        self.bytes.get(self.at..).unwrap_or(&[])
-    }
-
-    fn take(&mut self, len: usize) -> Res<&'a [u8]> {
-        let end = self.at.checked_add(len).ok_or("a size overflows")?;
-        let taken = self.bytes.get(self.at..end).ok_or("unexpected end")?;
-        self.at = end;
-        Ok(taken)
-    }
-
-    /// Takes `count` items of `size` bytes. Returns a cursor over them.
-    fn part(&mut self, count: u64, size: u64) -> Res<Cursor<'a>> {
-        let len = count.checked_mul(size).ok_or("a size overflows")?;
-        Ok(Cursor { bytes: self.take(to_size(len)?)?, at: 0 })
-    }
-
-    fn array<const N: usize>(&mut self) -> Res<[u8; N]> {
-        self.take(N)?.try_into().map_err(|_| "wrong size".into())
-    }
-
-    fn u8(&mut self) -> Res<u8> {
-        Ok(u8::from_le_bytes(self.array()?))
-    }
-
-    fn u16(&mut self) -> Res<u16> {
-        Ok(u16::from_le_bytes(self.array()?))
-    }
-
-    fn u32(&mut self) -> Res<u32> {
-        Ok(u32::from_le_bytes(self.array()?))
-    }
-
-    fn u64(&mut self) -> Res<u64> {
-        Ok(u64::from_le_bytes(self.array()?))
-    }
-
-    /// An integer of variable length, in its shortest form (1).
-    fn varint(&mut self) -> Res<u64> {
-        let (mut value, mut bits) = (0u128, 0);
-        loop {
-            let byte = self.u8()?;
-            value |= u128::from(byte & 127) << bits;
-            bits += 7;
-            if byte < 128 {
-                ensure(byte > 0 || bits == 7, "an integer is longer than necessary")?;
-                return u64::try_from(value).map_err(|_| "an integer is too large".into());
-            }
-            ensure(bits < 70, "an integer is too long")?;
-        }
-    }
-
-    /// Requires that all bytes have been taken.
-    fn finish(&self, what: &str) -> Res<()> {
-        ensure(self.rest().is_empty(), &format!("bytes left in {what}"))
-    }
 }

@@ -12,7 +12,7 @@ pub enum Plane {
 }
 
 /// The width *w* of a word, and whether words are rotated.
-fn word_of(dtype: u8) -> (usize, bool) {
+pub fn word_of(dtype: u8) -> (usize, bool) {
     match dtype {
         15 => (2, true),
         18 | 19 => (4, true),
@@ -113,7 +113,7 @@ fn decode_pairs(base: u8, table: &Table, input: &mut Cursor, count: usize) -> Re
     Ok(bytes)
 }
 
-fn decode_rans(table: &Table, stream: &[u8], count: usize) -> Res<Vec<u8>> {
+pub fn decode_rans(table: &Table, stream: &[u8], count: usize) -> Res<Vec<u8>> {
     let mut rans = Rans::new(stream)?;
     let symbols = (0..count).map(|i| rans.symbol(i % 32, table)).collect::<Res<Vec<_>>>()?;
     rans.end()?;

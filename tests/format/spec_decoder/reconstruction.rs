@@ -96,7 +96,7 @@ fn rho(t: u8) -> f32 {
 
 /// The bits of `a`, rounded to nearest, ties to even, to a float of 16 bits with `fraction` bits of
 /// fraction and normal exponents from `least` to `largest`.
-fn narrow(a: f32, fraction: u32, least: i32, largest: i32) -> u16 {
+pub fn narrow(a: f32, fraction: u32, least: i32, largest: i32) -> u16 {
     let sign = if a.is_sign_negative() { 1 << 15 } else { 0 };
     let magnitude = f64::from(a.abs());
     let exponent = ((magnitude.to_bits() >> 52) as i32 - 1023).max(least);

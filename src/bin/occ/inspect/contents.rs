@@ -28,9 +28,9 @@ impl<'f> Contents<'f> {
     }
 
     /// Why a tensor of a file with lossy ones is lossless. It is `None` also for tensors that the user
-    /// wanted lossless, or that take fewer bytes that way.
+    /// wanted lossless, that take fewer bytes that way, or that are references.
     pub fn lossless_reason(&self, tensor: &Tensor<'_>) -> Option<LosslessReason> {
-        let is_lossless = tensor.stored() != Some(Codec::Trellis);
+        let is_lossless = !matches!(tensor.stored(), Some(Codec::Trellis | Codec::Reference));
         self.reasons.get(tensor.name()).copied().filter(|_| is_lossless)
     }
 

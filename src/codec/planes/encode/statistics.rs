@@ -2,8 +2,8 @@
 
 use super::pairs;
 use crate::arch::Kernel;
-use crate::codec::entropy::Histogram;
 use crate::codec::entropy::rans::LANES;
+use crate::codec::entropy::{Histogram, entropy_bits};
 use crate::codec::planes::PAIR_BLOCK;
 use crate::codec::planes::split::Split;
 use crate::dtype::Dtype;
@@ -77,6 +77,11 @@ impl PlaneStatistics {
     pub(crate) fn bytes(&self) -> u64 {
         let words = self.plane(self.split.width - 1).total();
         self.split.width as u64 * words
+    }
+
+    /// A lower bound of the bytes of all planes, without pairs.
+    pub(crate) fn entropy_bytes(&self) -> u64 {
+        (0..self.split.width).map(|number| entropy_bits(&self.plane(number)) / 8).sum()
     }
 
     /// The histogram of a plane, its pairs included.
