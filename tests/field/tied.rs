@@ -1,5 +1,6 @@
 //! Tensors that a checkpoint holds twice: tied embeddings, copies of experts.
 
+use crate::command::Workplace;
 use crate::common::{
     Sample, assert_valid, bf16_weights, f32_weights, safetensors, small_chunks, tied_samples,
     written, written_together,
@@ -124,4 +125,13 @@ fn weights_with_rules_of_their_own_are_not_tied() {
     assert!(decoded[0] != decoded[2]);
     let head = Reader::new(&file).unwrap().tensor("lm_head.weight").unwrap();
     assert!(head.coding().unwrap().is_none() && head.stored() != Some(Codec::Reference));
+}
+
+#[test]
+fn inspect_names_references() {
+    let place = Workplace::new();
+    place.write("x.occ", lossy(&Encoding::snr(20.0)).0);
+    let run = place.succeed(&["inspect", "x.occ"]);
+    let row = run.stdout.lines().find(|line| line.starts_with("lm_head.weight")).unwrap();
+    assert!(row.contains(" reference "), "{row}");
 }

@@ -85,7 +85,11 @@ pub fn codec_name(tensor: &Tensor<'_>) -> &'static str {
 /// How a tensor is stored: the name of its codec or, if lossy, its coordinates and the parts that
 /// are stored separately, as in `hadamard 256` or `klt 384 +mean +12`.
 pub fn storage_name(tensor: &Tensor<'_>, coding: Option<&Coding>) -> String {
-    let Some(coding) = coding else { return codec_name(tensor).to_owned() };
+    // A reference has the coding of the tensor that it refers to.
+    let is_reference = tensor.stored() == Some(Codec::Reference);
+    let Some(coding) = coding.filter(|_| !is_reference) else {
+        return codec_name(tensor).to_owned();
+    };
     let mut text = coding.transform.coordinates.name().to_owned();
     if coding.transform.block > 1 {
         text.push_str(&format!(" {}", coding.transform.block));
