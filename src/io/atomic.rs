@@ -10,6 +10,7 @@ use tempfile::{NamedTempFile, TempPath};
 const BUFFER_BYTES: usize = 1 << 20;
 
 /// Reading and writing by everybody: files of weights are never executable.
+#[cfg(unix)]
 const ANY_ACCESS: u32 = 0o666;
 
 /// The permissions of an open file, as [`AtomicFile::create`] takes them. `None` for a device or a
