@@ -141,10 +141,12 @@ impl LosslessReason {
 }
 
 /// Ends of the last component of names of scales, zero points and tables of quantised weights:
-/// FP8 (DeepSeek, vLLM, compressed-tensors), GPTQ and AWQ, MLX, bitsandbytes, MXFP4.
-const QUANTIZATION_ENDINGS: [&str; 16] = [
+/// FP8 (DeepSeek, vLLM, compressed-tensors), GPTQ and AWQ, MLX, bitsandbytes, MXFP4, AQLM.
+const QUANTIZATION_ENDINGS: [&str; 18] = [
     "absmax",
     "block_scale",
+    "codebook",
+    "codebooks",
     "input_scale",
     "k_scale",
     "qscales",
@@ -186,10 +188,11 @@ const ROTARY_COMPONENTS: [&str; 14] = [
 
 const MASK_COMPONENTS: [&str; 3] = ["mask", "causal_mask", "masked_bias"];
 
-/// Whether weights of this dtype are quantised: integers of 8 and 32 bits, and packed in them, and
-/// floats of at most 8 bits.
+/// Whether weights of this dtype are quantised: integers of up to 32 bits, and packed in them, and
+/// floats of at most 8 bits. Positions have 64 bits.
 fn holds_quantized_weights(dtype: Dtype) -> bool {
-    matches!(dtype, Dtype::I32 | Dtype::U32) || dtype.bits() <= 8 && dtype != Dtype::Bool
+    let integers = [Dtype::I16, Dtype::U16, Dtype::I32, Dtype::U32];
+    integers.contains(&dtype) || dtype.bits() <= 8 && dtype != Dtype::Bool
 }
 
 /// The name without its last component.
@@ -246,6 +249,7 @@ mod tests {
             ("l.weight", Dtype::F8_E4M3, &["l.weight_scale_inv", "l.weight_scale"]),
             ("l.weight", Dtype::U8, &["l.weight.absmax", "l.weight.nested_absmax"]),
             ("experts.down_blocks", Dtype::U8, &["experts.down_scales", "experts.scale"]),
+            ("l.codes", Dtype::I16, &["l.codebooks", "l.table"]),
         ] {
             for other in others {
                 let tensors = [
