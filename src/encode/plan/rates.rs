@@ -53,20 +53,21 @@ fn rates_of(
     shares: &[f64],
     overhead_bits: f64,
 ) -> Result<Option<Rated>> {
-    let (effort, rms) = (planning_effort(encoding.effort), search.rms());
-    let step = |share: f64| rms * step_for_noise(encoding.effort, share).clamp(1e-4, 4.0);
+    let rms = search.rms();
+    let step = |level, share: f64| rms * step_for_noise(level, share).clamp(1e-4, 4.0);
     let FileTarget::Noise(bound) = encoding.target else { return Ok(None) };
-    if !shares.iter().chain([&bound]).all(|&share| is_valid_step(step(share))) {
+    if !shares.iter().chain([&bound]).all(|&share| is_valid_step(step(encoding.effort, share))) {
         return Ok(None);
     }
-    let chosen = choose(search, encoding, step(bound) as f32)?;
-    let Some(Chosen { choice, candidate, .. }) = chosen else { return Ok(None) };
+    let chosen = choose(search, encoding, step(encoding.effort, bound) as f32)?;
+    let Some(Chosen { choice, candidate, effort: level, .. }) = chosen else { return Ok(None) };
+    let effort = planning_effort(level);
     let rates = shares.iter().map(|&share| {
         // The ratio of the measured to the wanted error, as a factor of the step.
         let ratio = |rate: &Rate| {
             (rate.noise.max(f64::MIN_POSITIVE) / (share * rms * rms)).sqrt().clamp(0.5, 2.0)
         };
-        let expected = step(share);
+        let expected = step(level, share);
         let mut rate = candidate.rate(expected as f32, effort, overhead_bits);
         if ratio(&rate).log2().abs() > TOLERANCE {
             rate = candidate.rate((expected / ratio(&rate)) as f32, effort, overhead_bits);

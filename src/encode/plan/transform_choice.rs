@@ -142,7 +142,7 @@ pub(super) struct Chosen {
     /// Bits per weight that it saves over the identity.
     gain: f64,
     /// The effort level: that of the encoding, or that of the scalar quantiser.
-    effort: u8,
+    pub(super) effort: u8,
 }
 
 /// The transform that needs the fewest bits at equal error: of all candidates without a low-rank
@@ -194,17 +194,17 @@ pub(super) fn choose(
             }
         }
     }
-    found.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let mut best = (0, encoding.effort);
-    if search.has_repeated_values() && !search.has_feedback() {
-        found.truncate(MEASURED_CANDIDATES);
-        let candidates: Vec<&Candidate> = found.iter().map(|(.., candidate)| candidate).collect();
-        best = best_measured(&candidates, encoding.effort, step);
-    }
-    if best.0 >= found.len() {
+    if found.is_empty() {
         return Ok(None);
     }
-    let ((bits, choice, candidate), effort) = (found.swap_remove(best.0), best.1);
+    found.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let (mut best, mut effort) = (0, encoding.effort);
+    if search.has_repeated_values() && !search.has_feedback() {
+        let candidates = found.iter().take(MEASURED_CANDIDATES);
+        let candidates: Vec<&Candidate> = candidates.map(|(.., candidate)| candidate).collect();
+        (best, effort) = best_measured(&candidates, encoding.effort, step);
+    }
+    let (bits, choice, candidate) = found.swap_remove(best);
     let gain = identity.map_or(0.0, |identity| identity - bits);
     Ok(Some(Chosen { choice, candidate, gain, effort }))
 }
