@@ -1,7 +1,7 @@
 //! Safetensors checkpoints: a file, or a folder of shards.
 
 use super::SINGLE_FILE_NAME;
-use super::folder::{FolderContents, Layout, folder_of};
+use super::folder::{FolderContents, Layout};
 use super::inventory::{Inventory, LeftOut};
 use super::progress::{Progress, Reporter};
 use super::safetensors_header::{self, HeaderEntry, LENGTH_BYTES};
@@ -12,7 +12,7 @@ use crate::encode::Plan;
 use crate::encode::{TensorSource, Writer};
 use crate::error::{Error, Result};
 use crate::format::ObjectKind;
-use crate::io::FileSection;
+use crate::io::{FileSection, folder_of};
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io::{self, Read, Seek, Write};
@@ -79,7 +79,7 @@ impl Checkpoint {
         match path.file_name().and_then(|name| name.to_str()) {
             Some(name) if name.ends_with(".json") => {
                 let folder = folder_of(path);
-                Self::open_index(&folder, name, &FolderContents::list(&folder)?)
+                Self::open_index(folder, name, &FolderContents::list(folder)?)
             }
             _ => {
                 let shard = Shard::open(SINGLE_FILE_NAME, path)?;

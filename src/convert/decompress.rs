@@ -392,12 +392,14 @@ impl<'t, 'q, 'p> Unpacker<'t, 'q, 'p> {
     }
 }
 
-/// Whether a path is that of a folder, by its end or because there is one.
-fn names_folder(path: &Path) -> bool {
-    let ends_with_separator = path
-        .as_os_str()
-        .as_encoded_bytes()
-        .last()
-        .is_some_and(|&end| std::path::is_separator(end.into()));
-    ends_with_separator || path.is_dir()
+/// Whether an output path is that of a folder: it ends with a separator, or there is a folder.
+///
+/// ```
+/// use occ::convert::names_folder;
+/// use std::path::Path;
+/// assert!(names_folder(Path::new("new/")) && !names_folder(Path::new("new.occ")));
+/// ```
+pub fn names_folder(path: &Path) -> bool {
+    let end = path.as_os_str().as_encoded_bytes().last();
+    end.is_some_and(|&end| std::path::is_separator(end.into())) || path.is_dir()
 }

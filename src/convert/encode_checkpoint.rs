@@ -67,7 +67,12 @@ impl Checkpoint {
     pub fn plan(&self, encoding: &Encoding, progress: Option<&mut Progress<'_>>) -> Result<Plan> {
         let mut progress = Reporter(progress);
         let sources: Vec<TensorSource<'_>> = self.sources().collect();
-        Plan::new(&sources, encoding, reserved_bytes(self)?, &mut |bytes| progress.report(bytes))
+        // Attachments are encoded to find their size.
+        let reserved = match encoding.budget() {
+            Some(_) => reserved_bytes(self)?,
+            None => 0,
+        };
+        Plan::new(&sources, encoding, reserved, &mut |bytes| progress.report(bytes))
     }
 
     /// Writes the checkpoint as planned, in the order of [`write_to`](Self::write_to). The file

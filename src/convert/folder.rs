@@ -6,7 +6,7 @@ use crate::error::{Error, Location, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Subfolders that are searched for files beside a checkpoint: levels, and folders in all.
 const MAX_DEPTH: usize = 4;
@@ -211,12 +211,4 @@ pub(super) fn bounded(mut names: Vec<String>) -> Vec<String> {
         names.push(format!("and {more} more"));
     }
     names
-}
-
-/// The folder of a file.
-pub(super) fn folder_of(file: &Path) -> PathBuf {
-    match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-        _ => PathBuf::from("."),
-    }
 }

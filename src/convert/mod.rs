@@ -24,7 +24,9 @@ mod shard_names;
 mod tree;
 
 pub use checkpoint::Checkpoint;
-pub use decompress::{DecompressReport, Target, decompress, decompress_stream, is_sharded};
+pub use decompress::{
+    DecompressReport, Target, decompress, decompress_stream, is_sharded, names_folder,
+};
 pub use encode_checkpoint::EncodeReport;
 pub use inventory::{Inventory, LeftOut, LeftOutReason};
 pub use progress::Progress;

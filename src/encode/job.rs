@@ -35,30 +35,23 @@ impl<'s> EncodeJob<'s> {
     /// The lossless codec that needs the fewest bytes: reads the whole tensor once. Attachments are
     /// text: they are not read before they are encoded.
     pub(super) fn lossless(source: TensorSource<'s>, options: &WriteOptions) -> Result<Self> {
-        let repeated = match source.is_tensor() {
-            true => repeated_rows::find(&source)?,
-            false => None,
-        };
+        if !source.is_tensor() {
+            let target = options.chunk_elements;
+            let chunk = chunk_size::lossless(source.dtype, source.shape, target);
+            return Ok(Self::new(source, source.geometry(chunk)?, Encoder::Deflate));
+        }
+        let repeated = repeated_rows::find(&source)?;
         let factor = if repeated.is_some() { repeated_rows::CHUNK_FACTOR } else { 1 };
         let target = options.chunk_elements.saturating_mul(factor);
         let chunk = chunk_size::lossless(source.dtype, source.shape, target);
         let geometry = source.geometry(chunk)?;
-        if !source.is_tensor() {
-            return Ok(Self {
-                source,
-                geometry,
-                encoder: Encoder::Deflate,
-                crcs: Vec::new(),
-                referenced: false,
-            });
-        }
         let (statistics, crcs) = statistics::collect(&geometry, source.data, repeated)?;
         let encoder = statistics.choose(geometry.chunk_count(), CHUNK_OVERHEAD);
-        Ok(Self { source, geometry, encoder, crcs, referenced: false })
+        Ok(Self { crcs, ..Self::new(source, geometry, encoder) })
     }
 
-    /// The lossy codec with an encoder for chunks of this geometry.
-    pub(super) fn lossy(source: TensorSource<'s>, geometry: Geometry, encoder: Encoder) -> Self {
+    /// An encoder for chunks of this geometry, without checksums of them.
+    pub(super) fn new(source: TensorSource<'s>, geometry: Geometry, encoder: Encoder) -> Self {
         Self { source, geometry, encoder, crcs: Vec::new(), referenced: false }
     }
 

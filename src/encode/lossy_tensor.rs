@@ -84,7 +84,7 @@ impl<'s> LossyTensor<'s> {
         let (dtype, effort) = (self.source.dtype, self.effort);
         let encoder = self.candidate.encoder(dtype, step, effort, self.notes.clone(), outputs)?;
         let encoder = Encoder::Trellis(Box::new(encoder));
-        Ok(EncodeJob::lossy(self.source, self.geometry.clone(), encoder))
+        Ok(EncodeJob::new(self.source, self.geometry.clone(), encoder))
     }
 
     /// The tensor as planned: at the step of the plan, or at the largest one found from there on

@@ -52,7 +52,6 @@ fn bits_with(plan: &LossyPlan, factor: f64) -> f64 {
 }
 
 /// The bits of tensors as a function of the factor of their steps, at some factors.
-#[derive(Clone)]
 struct TotalRate {
     bits: [f64; FACTOR_COUNT],
 }
@@ -175,8 +174,8 @@ const TAIL: u64 = 20;
 /// The largest decrease of a factor in the tail: 0.3 dB.
 const TAIL_DECREASE: f64 = 0.05;
 
-/// The share of the budget that is missing at the largest steps when a budget is given up.
-const HOPELESS: u64 = 100;
+/// The share of the budget that may be missing at the largest steps by the estimates.
+const MAX_DEFICIT: u64 = 100;
 
 /// The share of the budget from which on the ratio of actual to estimated sizes is trusted.
 const TRUSTED: f64 = 50.0;
@@ -246,7 +245,7 @@ impl RateController {
         let left = self.budget.saturating_sub(known);
         // The last tensors are measured: a small error of estimates is no failure before.
         let least = known.saturating_add((self.flexible.least() / 8.0) as u64);
-        if least > self.budget + self.budget / HOPELESS {
+        if least > self.budget + self.budget / MAX_DEFICIT {
             return Err(least - self.budget);
         }
         let bias = self.bias();

@@ -2,7 +2,7 @@
 
 use super::source::TensorSource;
 use crate::error::Result;
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 /// Chunks of tensors with repeated rows hold this many times as many elements: copies reach further.
 pub(super) const CHUNK_FACTOR: u64 = 16;
@@ -36,17 +36,16 @@ pub(super) fn find(source: &TensorSource<'_>) -> Result<Option<u32>> {
     let rows = size / row;
     // A power of two: copies of blocks of rows often are such a distance apart.
     let step = rows.div_ceil(ROWS).next_power_of_two();
-    let (mut seen, mut buffer, mut copies): (HashMap<Vec<u8>, ()>, _, _) =
-        (HashMap::new(), Vec::new(), 0);
-    let mut count = 0;
+    let (mut seen, mut buffer) = (HashSet::<Vec<u8>>::new(), Vec::new());
+    let (mut count, mut copies) = (0, 0);
     for number in (0..rows).step_by(step as usize) {
         let start = number * row;
         let prefix = source.data.read_at(start..start + PREFIX, &mut buffer)?;
-        copies += usize::from(seen.insert(prefix.to_vec(), ()).is_some());
+        copies += usize::from(!seen.insert(prefix.to_vec()));
         count += 1;
     }
     // Constant tensors need no copies.
     let is_constant =
-        seen.len() == 1 && seen.keys().all(|row| row.chunks(8).all(|w| w == &row[..8]));
+        seen.len() == 1 && seen.iter().all(|row| row.chunks(8).all(|w| w == &row[..8]));
     Ok((!is_constant && copies > count / SHARE).then_some(bytes))
 }

@@ -4,6 +4,7 @@ use super::frame::{Footer, FrameHeader};
 use super::geometry::Geometry;
 use super::index::IndexBuilder;
 use super::layout::{CRC_BYTES, ChunkHead, MIN_ALIGNED_BYTES};
+use super::object::Object;
 use crate::error::Result;
 use zerocopy::little_endian::U64;
 
@@ -23,15 +24,10 @@ pub(crate) fn contiguous_overhead(geometry: &Geometry) -> u64 {
 /// The largest padding at the default alignment.
 pub(crate) const MAX_DEFAULT_PADDING: u64 = 255;
 
-/// Bytes that an object adds to its frame and to the index, without padding and without what each
-/// chunk adds, after an object named `before`.
-pub(super) fn object_overhead(
-    header: &FrameHeader,
-    before: &str,
-    index: &IndexBuilder,
-) -> Result<u64> {
-    let frame = header.to_bytes(before)?.len() + Footer::length(header.object.layout);
-    Ok(frame as u64 + index.growth(&header.object))
+/// Bytes that an object with a frame header of `header` bytes adds to its frame and to the index,
+/// without padding and without what each chunk adds.
+pub(super) fn object_overhead(header: usize, object: &Object, index: &IndexBuilder) -> u64 {
+    (header + Footer::length(object.layout)) as u64 + index.growth(object)
 }
 
 /// Counts what objects add to a file that contains them in this order.
@@ -48,7 +44,8 @@ impl OverheadCounter {
     /// # Errors
     /// `InvalidArgument` if the frame header is too long.
     pub(crate) fn next(&mut self, header: &FrameHeader) -> Result<u64> {
-        let overhead = object_overhead(header, &self.name, &self.index)?;
+        let length = header.to_bytes(&self.name)?.len();
+        let overhead = object_overhead(length, &header.object, &self.index);
         self.index.push(&header.object, &Default::default(), &[]);
         self.name.clone_from(&header.object.name);
         Ok(overhead)

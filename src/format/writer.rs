@@ -114,8 +114,9 @@ impl<W: Write> FileWriter<W> {
 
     /// Bytes by which the next object lengthens the file, without what each chunk adds.
     pub(crate) fn object_overhead(&self, header: &FrameHeader) -> Result<u64> {
-        let overhead = object_overhead(header, &self.name, &self.index)?;
-        let header_end = self.offset + header.to_bytes(&self.name)?.len() as u64;
+        let length = header.to_bytes(&self.name)?.len();
+        let overhead = object_overhead(length, &header.object, &self.index);
+        let header_end = self.offset + length as u64;
         let padding = payload_offset(&header.object, header_end, self.alignment)? - header_end;
         Ok(overhead + padding)
     }

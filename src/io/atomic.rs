@@ -92,7 +92,7 @@ impl AtomicFile {
         #[cfg(not(unix))]
         let _ = mode;
         // Without the name of the temporary file, which the caller does not know.
-        let file = builder.tempfile_in(directory(path)).map_err(|error| match error.kind() {
+        let file = builder.tempfile_in(folder_of(path)).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => io::Error::new(error.kind(), "its folder does not exist"),
             kind => kind.into(),
         })?;
@@ -202,7 +202,7 @@ impl SealedFile {
         } else {
             temporary.persist_noclobber(&self.path)?;
         }
-        sync_directory(directory(&self.path))
+        sync_directory(folder_of(&self.path))
     }
 }
 
@@ -216,7 +216,8 @@ impl Write for AtomicFile {
     }
 }
 
-fn directory(path: &Path) -> &Path {
+/// The folder of a file.
+pub(crate) fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),

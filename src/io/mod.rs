@@ -9,7 +9,7 @@ mod read_at;
 #[cfg(feature = "encode")]
 pub(crate) use atomic::AtomicFile;
 #[cfg(feature = "convert")]
-pub(crate) use atomic::{SealedFile, permission_bits};
+pub(crate) use atomic::{SealedFile, folder_of, permission_bits};
 #[cfg(feature = "encode")]
 pub use atomic::{write_file, write_file_like};
 pub use file_section::FileSection;

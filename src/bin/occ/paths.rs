@@ -19,20 +19,18 @@ pub fn is_taken(path: &Path) -> bool {
 /// The path of an output with its folder resolved, to compare it with others. A link at the path
 /// itself is replaced, so that it is not resolved.
 pub fn resolved(path: &Path) -> PathBuf {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    match (folder.canonicalize(), path.file_name()) {
+    match (folder_of(path).canonicalize(), path.file_name()) {
         (Ok(folder), Some(name)) => folder.join(name),
         _ => path.to_owned(),
     }
 }
 
-/// Whether an output path is that of a folder, by its end or because there is one.
-pub fn names_folder(path: &Path) -> bool {
-    let end = path.as_os_str().as_encoded_bytes().last();
-    end.is_some_and(|&end| std::path::is_separator(end.into())) || path.is_dir()
+/// The folder of a file.
+pub fn folder_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
 }
 
 /// The last part of a path.
@@ -42,12 +40,8 @@ pub fn file_name(path: &Path) -> &OsStr {
 
 /// Creates the folder of an output, if it does not exist.
 pub fn create_folder_of(output: &Path) -> Result<(), Failure> {
-    match output.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => {
-            Ok(fs::create_dir_all(folder).map_err(|error| in_file(folder, error))?)
-        }
-        _ => Ok(()),
-    }
+    let folder = folder_of(output);
+    Ok(fs::create_dir_all(folder).map_err(|error| in_file(folder, error))?)
 }
 
 /// The .occ files below a folder, sorted, relative to it. Links to folders are not followed.

@@ -136,19 +136,24 @@ fn plan_each(
     let mean = mean_shared_step(sources, encoding);
     let reasons = lossless_reasons(sources, encoding);
     let frames = frame_bytes(sources, references)?;
-    let known: Vec<_> = sources.iter().zip(references).zip(reasons).zip(frames).collect();
-    for group in known.chunks(GROUP) {
-        let plan = |(((source, target), reason), frame): &(
-            ((&TensorSource<'_>, &Option<usize>), _),
-            u64,
-        )| {
-            match target {
-                Some(_) => plan_reference(source, *frame),
-                None => plan_tensor(source, *frame, encoding, *reason, mean),
-            }
+    let facts = references.iter().zip(reasons).zip(frames);
+    let tensors: Vec<_> = sources
+        .iter()
+        .zip(facts)
+        .map(|(source, ((target, reason), frame))| TensorFacts {
+            source,
+            is_reference: target.is_some(),
+            reason,
+            frame,
+        })
+        .collect();
+    for group in tensors.chunks(GROUP) {
+        let plan = |tensor: &TensorFacts<'_, '_>| match tensor.is_reference {
+            true => plan_reference(tensor.source, tensor.frame),
+            false => plan_tensor(tensor, encoding, mean),
         };
         let plans: Vec<Result<PlannedTensor>> = group.par_iter().map(plan).collect();
-        for (plan, (((source, _), _), _)) in plans.into_iter().zip(group) {
+        for (plan, TensorFacts { source, .. }) in plans.into_iter().zip(group) {
             let mut plan = plan.map_err(|error| source.locate(error))?;
             let learned = &mut plan.plan.learned;
             learned_entries += learned.transform.as_ref().map_or(0, LearnedTransform::entries);
@@ -204,13 +209,22 @@ fn plan_reference(source: &TensorSource<'_>, frame: u64) -> Result<PlannedTensor
     Ok(PlannedTensor { plan, lossless_bytes: bytes, overhead_bits, loss: None })
 }
 
-/// Plans one tensor, whose frame has `frame` bytes without chunks and parameters; a step that shares a
-/// budget is provisional. `mean` is the mean of [`shared_step`] over all tensors.
-fn plan_tensor(
-    source: &TensorSource<'_>,
-    frame: u64,
-    encoding: &Encoding,
+/// What is known of a tensor before its values are read.
+struct TensorFacts<'p, 's> {
+    source: &'p TensorSource<'s>,
+    /// Whether it is a reference to another tensor.
+    is_reference: bool,
+    /// Why it is stored losslessly, if that does not depend on its values.
     reason: Option<LosslessReason>,
+    /// Bytes of its frame without chunks and parameters.
+    frame: u64,
+}
+
+/// Plans one tensor; a step that shares a budget is provisional. `mean` is the mean of
+/// [`shared_step`] over all tensors.
+fn plan_tensor(
+    &TensorFacts { source, reason, frame, .. }: &TensorFacts<'_, '_>,
+    encoding: &Encoding,
     mean: f64,
 ) -> Result<PlannedTensor> {
     let lossless_bytes = lossless_bytes(source, frame)?;
@@ -264,9 +278,6 @@ fn lossy_plan(
     guess: Guess,
 ) -> Result<Option<LossyTensorPlan>> {
     let target = encoding.target_for(source.name);
-    if target == TensorTarget::Lossless {
-        return Ok(None);
-    }
     let calibration = encoding.calibration.0.as_ref();
     let calibrated = calibration.map_or(Ok(None), |all| all.resolve(source, matrix))?;
     let scaling = scaling(encoding, target, source, matrix, calibrated.as_ref());

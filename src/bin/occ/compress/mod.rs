@@ -8,14 +8,14 @@ use crate::model::{self, listed};
 use crate::numbers::counted;
 use crate::outcome::{CodingError, ConversionArgs, Outcome};
 use crate::paths::{
-    check_distinct, create_folder_of, file_name, is_dash, is_taken, names_folder, output_path,
+    check_distinct, create_folder_of, file_name, folder_of, is_dash, is_taken, output_path,
     piped_input, resolved,
 };
 use crate::progress::{Progress, is_quiet, watch_for_interrupts};
 use crate::report;
 use clap::Args;
 use lossy::LossyArgs;
-use occ::convert::{Checkpoint, CheckpointTree, FoundCheckpoint};
+use occ::convert::{Checkpoint, CheckpointTree, FoundCheckpoint, names_folder};
 use occ::{WriteOptions, Writer};
 use std::io::{BufWriter, ErrorKind, stdout};
 use std::path::{Path, PathBuf};
@@ -239,10 +239,9 @@ fn open(input: &Path, output: &Path) -> Result<Checkpoint, Failure> {
     }
     // A copy of the input is more likely to fit beside the output than in the temporary folder,
     // which can be in memory.
-    let folder = match output.parent() {
-        _ if is_dash(output) => std::env::temp_dir(),
-        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-        _ => PathBuf::from("."),
+    let folder = match is_dash(output) {
+        true => std::env::temp_dir(),
+        false => folder_of(output).to_owned(),
     };
     let progress = Progress::bytes("reading", None);
     let mut input = piped_input()?;
