@@ -6,6 +6,7 @@
 
 use faer::diag::Diag;
 use faer::dyn_stack::{MemBuffer, MemStack};
+use faer::linalg::cholesky::llt::factor as cholesky;
 use faer::linalg::evd::{self, ComputeEigenvectors};
 use faer::linalg::householder::{
     apply_block_householder_sequence_on_the_left_in_place_scratch as apply_scratch,
@@ -15,6 +16,22 @@ use faer::linalg::lu::partial_pivoting::{factor as lu, inverse as lu_inverse};
 use faer::linalg::matmul::matmul;
 use faer::linalg::qr::no_pivoting::factor as qr;
 use faer::{Accum, Conj, Mat, MatRef, Par};
+
+/// Partial sums of an inner product: a sum in one order would wait for each addition.
+const LANES: usize = 16;
+
+/// The inner product of two vectors of equal length, in a fixed order of [`LANES`] partial sums.
+pub(crate) fn inner_product(a: &[f32], b: &[f32]) -> f32 {
+    let mut sums = [0f32; LANES];
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    for (a, b) in a.iter().zip(b) {
+        for ((sum, x), y) in sums.iter_mut().zip(a).zip(b) {
+            *sum += x * y;
+        }
+    }
+    let rest: f32 = a_rest.iter().zip(b_rest).map(|(x, y)| x * y).sum();
+    sums.iter().sum::<f32>() + rest
+}
 
 /// The product of two matrices.
 pub(crate) fn product(left: MatRef<'_, f64>, right: MatRef<'_, f64>) -> Mat<f64> {
@@ -63,6 +80,20 @@ pub(crate) fn inverse(mut matrix: Mat<f64>) -> Mat<f64> {
     let (factors, mut inverse) = (matrix.as_ref(), Mat::zeros(n, n));
     lu_inverse::inverse(inverse.as_mut(), factors, factors, rows, Par::Seq, stack);
     inverse
+}
+
+/// The binary logarithm of the determinant of a symmetric matrix. Only the lower triangle is used.
+/// `None` if the matrix is not positive definite.
+pub(crate) fn log2_determinant(mut matrix: Mat<f64>) -> Option<f64> {
+    let (n, parameters) = (matrix.nrows(), Default::default());
+    let needed = cholesky::cholesky_in_place_scratch::<f64>(n, Par::Seq, parameters);
+    let mut buffer = MemBuffer::new(needed);
+    let stack = MemStack::new(&mut buffer);
+    let regularization = cholesky::LltRegularization::default();
+    cholesky::cholesky_in_place(matrix.as_mut(), regularization, Par::Seq, stack, parameters)
+        .ok()?;
+    let log2: f64 = (0..n).map(|j| 2.0 * matrix[(j, j)].log2()).sum();
+    log2.is_finite().then_some(log2)
 }
 
 /// The thin QR decomposition: the factor Q, and the diagonal of R.

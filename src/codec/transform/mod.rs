@@ -18,7 +18,7 @@ use crate::coordinates::BlockTransform;
 use std::ops::Range;
 
 #[cfg(feature = "encode")]
-pub(crate) use forward::{ForwardTransform, Gram, LowRankProjector, Subspace};
+pub(crate) use forward::{ForwardTransform, Gram, LeadingDirection, LowRankProjector, Subspace};
 pub(crate) use hadamard::Hadamard;
 pub(crate) use low_rank::LowRank;
 pub(crate) use stored_basis::StoredBasis;

@@ -41,11 +41,11 @@ impl Classes {
     }
 
     /// By column class and row: `number` of the profile.
-    pub(super) fn of_profiles<const ROWS: usize>(
+    pub(super) fn of_profiles<T, const ROWS: usize>(
         &self,
         row_classes: &[u8; ROWS],
-        number: impl Fn(u8) -> u32,
-    ) -> [[u32; ROWS]; COLUMN_CLASSES] {
+        number: impl Fn(u8) -> T,
+    ) -> [[T; ROWS]; COLUMN_CLASSES] {
         std::array::from_fn(|column_class| {
             row_classes.map(|class| number(self.profile_of(class, column_class as u8)))
         })

@@ -24,8 +24,9 @@ use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Tensors that are planned at a time: progress is reported in between.
+/// Tensors that are planned at a time, at least, and their weights: progress is reported in between.
 const GROUP: usize = 8;
+const GROUP_WEIGHTS: u64 = 1 << 22;
 
 /// The number of integers in learned bases that a plan keeps: 64 MB. The encoder learns further ones
 /// again, so that memory does not grow with the size of the checkpoint.
@@ -87,10 +88,18 @@ pub(super) fn plan_tensors(
 }
 
 /// The binary logarithm of the ratio of steps from which a tensor is planned again.
-const FAR: f64 = 0.5;
+const FAR: f64 = 0.3;
 
 /// The largest such logarithm by which a step is changed in a round: beyond, the rate is a guess.
 const MAX_CHANGE: f64 = 3.0;
+
+/// The binary logarithm of the ratio of the step of a tensor without statistics that shares the budget
+/// and the one around which its rates were measured.
+fn change_of(tensor: &PlannedTensor) -> Option<f64> {
+    let (plan, _) = tensor.plan.flexible().filter(|_| tensor.loss.is_none())?;
+    let [_, (measured, _), _] = plan.rate.points;
+    Some(f64::from(plan.step).log2() - measured)
+}
 
 /// Rounds of planning again.
 const MAX_ROUNDS: usize = 6;
@@ -102,17 +111,25 @@ fn plan_again(
     sources: &[TensorSource<'_>],
     encoding: &Encoding,
 ) -> Result<bool> {
+    // The changes are limited by a common factor: steps keep their ratios.
+    let changes = planned.iter().filter_map(change_of);
+    let largest = changes.max_by(|a, b| a.abs().total_cmp(&b.abs())).unwrap_or(0.0);
+    let excess = largest - largest.clamp(-MAX_CHANGE, MAX_CHANGE);
+    if excess != 0.0 {
+        let lossy = planned.iter_mut().filter_map(|tensor| tensor.plan.lossy.as_mut());
+        for plan in lossy.filter(|plan| plan.shares_budget) {
+            plan.step = (f64::from(plan.step).log2() - excess).exp2() as f32;
+        }
+    }
     let again = |(tensor, source): (&mut PlannedTensor, &TensorSource<'_>)| -> Result<bool> {
-        let (Some((plan, _)), None) = (tensor.plan.flexible(), tensor.loss) else {
+        let far = change_of(tensor).is_some_and(|change| change.abs() > FAR);
+        let (Some((plan, _)), Some(matrix)) =
+            (tensor.plan.flexible().filter(|_| far), source.matrix())
+        else {
             return Ok(false);
         };
-        let [_, (measured, _), _] = plan.rate.points;
-        let change = f64::from(plan.step).log2() - measured;
-        let step = (measured + change.clamp(-MAX_CHANGE, MAX_CHANGE)).exp2();
-        let Some(matrix) = source.matrix().filter(|_| change.abs() > FAR) else { return Ok(false) };
-        if let Some(found) =
-            lossy_plan(source, &matrix, tensor.overhead_bits, encoding, Guess::Step(step))?
-        {
+        let guess = Guess::Step(plan.step.into());
+        if let Some(found) = lossy_plan(source, &matrix, tensor.overhead_bits, encoding, guess)? {
             (tensor.plan.lossy, tensor.plan.learned) = (Some(found.plan), found.learned);
         }
         Ok(true)
@@ -147,10 +164,21 @@ fn plan_each(
             frame,
         })
         .collect();
-    for group in tensors.chunks(GROUP) {
+    let mut guess = StepGuess { mean, factor: 0.0 };
+    let (mut next, mut evaluated) = (0, 0);
+    while next < tensors.len() {
+        // Groups grow with the number of tensors that the guess is based on.
+        let mut weights = 0;
+        let fits = |tensor: &&TensorFacts<'_, '_>| {
+            weights += tensor.source.elements();
+            weights <= GROUP_WEIGHTS
+        };
+        let count = tensors[next..].iter().take(next).take_while(fits).count().max(GROUP);
+        let group = &tensors[next..tensors.len().min(next + count)];
+        next += group.len();
         let plan = |tensor: &TensorFacts<'_, '_>| match tensor.is_reference {
             true => plan_reference(tensor.source, tensor.frame),
-            false => plan_tensor(tensor, encoding, mean),
+            false => plan_tensor(tensor, encoding, guess),
         };
         let plans: Vec<Result<PlannedTensor>> = group.par_iter().map(plan).collect();
         for (plan, TensorFacts { source, .. }) in plans.into_iter().zip(group) {
@@ -163,8 +191,31 @@ fn plan_each(
             planned.push(plan);
             observe(source.data.size())?;
         }
+        if let Some(bits) = encoding.budget().filter(|_| next >= 2 * evaluated) {
+            (guess.factor, evaluated) = (factor_so_far(&planned, bits), next);
+        }
     }
     Ok(planned)
+}
+
+/// What the guess of the step of a tensor that shares a budget depends on.
+#[derive(Clone, Copy)]
+struct StepGuess {
+    /// The mean of [`shared_step`] over all tensors.
+    mean: f64,
+    /// The binary logarithm of the ratio of the expected steps and the provisional ones.
+    factor: f64,
+}
+
+/// The factor of all steps, as a binary logarithm, with which the tensors so far would keep to the
+/// budget: headers and lossless tensors among them take bits that the first guess does not know of.
+fn factor_so_far(planned: &[PlannedTensor], bits: f64) -> f64 {
+    let weights: u64 = planned.iter().map(|tensor| tensor.plan.weights).sum();
+    let fixed = planned.iter().filter(|tensor| tensor.plan.flexible().is_none());
+    let fixed: u64 = fixed.map(|tensor| tensor.plan.bytes).sum();
+    let flexible = planned.iter().filter_map(|tensor| tensor.plan.flexible());
+    let left = bits * weights as f64 - 8.0 * fixed as f64;
+    step_factor(&flexible, left).map_or(0.0, |factor| factor.clamp(-MAX_CHANGE, MAX_CHANGE))
 }
 
 /// The bytes that each tensor would take without statistics, at this budget.
@@ -220,12 +271,11 @@ struct TensorFacts<'p, 's> {
     frame: u64,
 }
 
-/// Plans one tensor; a step that shares a budget is provisional. `mean` is the mean of
-/// [`shared_step`] over all tensors.
+/// Plans one tensor; a step that shares a budget is provisional.
 fn plan_tensor(
     &TensorFacts { source, reason, frame, .. }: &TensorFacts<'_, '_>,
     encoding: &Encoding,
-    mean: f64,
+    guess: StepGuess,
 ) -> Result<PlannedTensor> {
     let lossless_bytes = lossless_bytes(source, frame)?;
     let overhead_bits = overhead_bits(source.elements(), frame);
@@ -239,10 +289,13 @@ fn plan_tensor(
         return Ok(lossless(reason));
     }
     let target = encoding.target_for(source.name);
+    let mut factor = 0.0;
     let relative_step = match target {
         TensorTarget::Lossless => return Ok(lossless(LosslessReason::Requested)),
         TensorTarget::SharedBits(bits) => {
-            step_for_bits(encoding.effort, bits) * shared_step(encoding.weighting, source) / mean
+            factor = guess.factor;
+            let shared = shared_step(encoding.weighting, source) / guess.mean;
+            step_for_bits(encoding.effort, bits) * shared * factor.exp2()
         }
         TensorTarget::OwnBits(bits) => step_for_bits(encoding.effort, bits),
         TensorTarget::Noise(share) | TensorTarget::OutputNoise(share) => {
@@ -260,6 +313,10 @@ fn plan_tensor(
     let LossyTensorPlan { plan, learned, loss } = found;
     let mut plan = TensorPlan { weights, bytes, lossy: Some(plan), lossless: None, learned };
     change_step(&mut plan, lossless_bytes, 0.0);
+    if let Some(lossy) = plan.lossy.as_mut().filter(|lossy| lossy.shares_budget) {
+        // Provisional steps have the same ratios whatever the guess.
+        lossy.step = (f64::from(lossy.step).log2() - factor).exp2() as f32;
+    }
     Ok(PlannedTensor { plan, lossless_bytes, overhead_bits, loss })
 }
 

@@ -2,6 +2,7 @@
 
 mod basis;
 mod integers;
+mod leading_direction;
 mod low_rank;
 mod subspace;
 
@@ -11,6 +12,7 @@ use basis::InverseBasis;
 use std::sync::Arc;
 
 pub(crate) use basis::Gram;
+pub(crate) use leading_direction::LeadingDirection;
 pub(crate) use low_rank::LowRankProjector;
 pub(crate) use subspace::Subspace;
 

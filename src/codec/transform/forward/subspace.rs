@@ -1,7 +1,8 @@
 //! The principal subspace of many rows.
 
-use crate::linear_algebra::{product, self_adjoint_eigen, thin_qr};
-use faer::Mat;
+use crate::linear_algebra::{inner_product, product, self_adjoint_eigen, thin_qr};
+use faer::linalg::matmul::matmul;
+use faer::{Accum, Mat, MatRef, Par};
 
 /// The principal subspace of rows, by orthogonal iteration from a fixed random start (Rutishauser,
 /// 1970; Halko, Martinsson and Tropp, 2011).
@@ -22,6 +23,21 @@ pub(crate) struct Subspace {
     sums: Sums,
 }
 
+/// The fixed random numbers that iterations start with, from -0.5 to 0.5.
+pub(super) fn start() -> impl Iterator<Item = f64> {
+    let mut state = 0x2545_f491_4f6c_dd1du64;
+    std::iter::repeat_with(move || {
+        // Xorshift (Marsaglia, 2003).
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state as f64 / u64::MAX as f64 - 0.5
+    })
+}
+
+/// Rows whose products are summed in single precision.
+const ROWS: usize = 256;
+
 #[derive(Clone)]
 struct Sums {
     rows: f64,
@@ -40,16 +56,9 @@ impl Sums {
 impl Subspace {
     /// A start for at most `rank` vectors of `columns` columns.
     pub(crate) fn new(columns: usize, rank: usize) -> Self {
-        let mut state = 0x2545_f491_4f6c_dd1du64;
-        let mut random = || {
-            // Xorshift (Marsaglia, 2003).
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            state as f64 / u64::MAX as f64 - 0.5
-        };
+        let mut random = start();
         let rank = rank.min(columns);
-        let vectors = (0..rank).map(|_| (0..columns).map(|_| random()).collect()).collect();
+        let vectors = (0..rank).map(|_| random.by_ref().take(columns).collect()).collect();
         Self {
             columns,
             vectors,
@@ -61,22 +70,39 @@ impl Subspace {
     }
 
     /// Adds whole rows. O(rank) for each value.
+    ///
+    /// Products of up to [`ROWS`] rows are in single precision, and their sums in double precision.
     pub(crate) fn add(&mut self, rows: &[f32]) {
-        let (columns, sums) = (self.columns, &mut self.sums);
-        for rows in rows.chunks(columns * 256) {
+        let (columns, rank, sums) = (self.columns, self.vectors.len(), &mut self.sums);
+        let mean: Vec<f32> = self.mean.iter().map(|&x| x as f32).collect();
+        let vectors = Mat::from_fn(columns, rank, |c, k| self.vectors[k][c] as f32);
+        let mut centred = vec![0.0; rows.len().min(columns * ROWS)];
+        let mut products = Mat::<f32>::zeros(columns, rank);
+        for rows in rows.chunks(columns * ROWS) {
             let count = rows.len() / columns;
-            let mut centred = Mat::<f64>::zeros(count, columns);
-            for (i, row) in rows.chunks_exact(columns).enumerate() {
-                for (c, &x) in row.iter().enumerate() {
-                    sums.mean[c] += f64::from(x);
-                    centred[(i, c)] = f64::from(x) - self.mean[c];
+            let mut sum = vec![0f32; columns];
+            let pairs = rows.chunks_exact(columns).zip(centred.chunks_exact_mut(columns));
+            for (row, centred) in pairs {
+                for (((out, sum), x), mean) in centred.iter_mut().zip(&mut sum).zip(row).zip(&mean)
+                {
+                    *out = x - mean;
+                    *sum += x;
                 }
+                sums.energy += f64::from(inner_product(centred, centred));
             }
+            sums.mean.iter_mut().zip(&sum).for_each(|(total, &sum)| *total += f64::from(sum));
             sums.rows += count as f64;
-            sums.energy += centred.squared_norm_l2();
-            let vectors = Mat::from_fn(columns, self.vectors.len(), |c, k| self.vectors[k][c]);
-            let coordinates = product(centred.as_ref(), vectors.as_ref());
-            sums.products += product(centred.transpose(), coordinates.as_ref());
+            let centred = &centred[..count * columns];
+            let centred = MatRef::from_row_major_slice(centred, count, columns);
+            let mut coordinates = Mat::<f32>::zeros(count, rank);
+            let replace = Accum::Replace;
+            matmul(coordinates.as_mut(), replace, centred, vectors.as_ref(), 1.0, Par::Seq);
+            let (rows, coordinates) = (centred.transpose(), coordinates.as_ref());
+            matmul(products.as_mut(), replace, rows, coordinates, 1.0, Par::Seq);
+            for k in 0..rank {
+                let (sums, products) = (sums.products.col_mut(k), products.col(k));
+                sums.iter_mut().zip(products.iter()).for_each(|(sum, &x)| *sum += f64::from(x));
+            }
         }
     }
 

@@ -1,12 +1,11 @@
 //! A candidate transform: its rate at a step, and its encoder.
 
-use super::class_training::classify;
+use super::class_training::{TrainedClasses, classify};
 use super::effort::{Effort, lambda};
 use super::encoder::{EncoderSettings, TrellisEncoder};
 use super::learned_transform::{LearnedLowRank, LearnedTransform};
 use super::low_rank_coding::CodedLowRank;
 use super::parameter_writer::{put_i16s, write_transform};
-use super::row_classifier::RowClassifier;
 use super::sample::Sample;
 use super::scaling::Scales;
 use super::sensitivity::Sensitivity;
@@ -32,14 +31,6 @@ pub(crate) struct Rate {
     pub(crate) noise: f64,
     /// Bits per weight that are not those of lattice points.
     pub(crate) side: f64,
-}
-
-/// Classes and profiles that were trained for one step.
-struct TrainedTables {
-    classes: Classes,
-    classifier: RowClassifier,
-    quantizer: QuantizerSettings,
-    trained: TrainedProfiles,
 }
 
 /// A candidate transform: its data, and a sample of the tensor in its coordinates.
@@ -75,8 +66,8 @@ impl Candidate {
         })
     }
 
-    /// The classes with the least cost at a step, and the estimated bits of the tensor.
-    fn classes(&self, step: f32, trellis: Trellis) -> (Classes, RowClassifier, f64) {
+    /// The classes with the least cost at a step.
+    fn classes(&self, step: f32, trellis: Trellis) -> TrainedClasses {
         classify(&self.sample, trellis.subset_step(step))
     }
 
@@ -98,19 +89,7 @@ impl Candidate {
             let Rate { bits, noise, .. } = self.rate(step, Effort { passes: 1, ..effort }, 0.0);
             return bits + 0.5 * (loss_weight * noise).max(f64::MIN_POSITIVE).log2();
         }
-        let trellis = effort.trellis();
-        let subset_step = f64::from(trellis.subset_step(step));
-        let (_, _, bits) = self.classes(step, trellis);
-        let noise: f64 = self
-            .sample
-            .values
-            .iter()
-            .map(|&x| {
-                let x = f64::from(x.abs());
-                (x - (x / subset_step + 0.45).floor() * subset_step).powi(2)
-            })
-            .sum();
-        let noise = noise / self.sample.values.len().max(1) as f64 / (subset_step * subset_step);
+        let TrainedClasses { bits, noise, .. } = self.classes(step, effort.trellis());
         bits / self.weights() + self.side_bits() + 0.5 * noise.max(1e-9).log2()
     }
 
@@ -136,7 +115,35 @@ impl Candidate {
     /// Rate and error at a step, from a lattice search of the sample. `overhead_bits` are the bits
     /// that the container adds to the tensor.
     pub(crate) fn rate(&self, step: f32, effort: Effort, overhead_bits: f64) -> Rate {
-        let TrainedTables { classes, quantizer, trained, .. } = self.tables(step, effort);
+        let [rate] = self.rates([step], effort, overhead_bits);
+        rate
+    }
+
+    /// [`rate`](Self::rate) at several steps, with the classes of the middle one.
+    pub(crate) fn rates<const N: usize>(
+        &self,
+        steps: [f32; N],
+        effort: Effort,
+        overhead_bits: f64,
+    ) -> [Rate; N] {
+        let classes = self.classes(steps[N / 2], effort.trellis());
+        let sample = self.sample.thinned(effort.sample);
+        steps.map(|step| {
+            let quantizer = self.quantizer(&classes, step, effort.trellis());
+            let TrainedClasses { classes, classifier, .. } = &classes;
+            let trained = train(&sample, classes, classifier, quantizer, effort.passes);
+            self.rate_of(quantizer, classes.clone(), trained, overhead_bits)
+        })
+    }
+
+    /// The rate of trained tables.
+    fn rate_of(
+        &self,
+        quantizer: QuantizerSettings,
+        classes: Classes,
+        trained: TrainedProfiles,
+        overhead_bits: f64,
+    ) -> Rate {
         let TrainedProfiles { profiles, bits, noise } = trained;
         let row_tables = [classes.rows.is_some(), self.scales.rows().is_some()];
         let parameters = self.parameters(quantizer, classes, profiles, WriterNotes::default());
@@ -172,15 +179,14 @@ impl Candidate {
         }
     }
 
-    /// Trains classes and profiles for a step.
-    fn tables(&self, step: f32, effort: Effort) -> TrainedTables {
-        let trellis = effort.trellis();
-        let (classes, classifier, _) = self.classes(step, trellis);
-        let quantizer =
-            quantizer_settings(&self.sample, &classes, &classifier, trellis, step, lambda(trellis));
-        let trained =
-            train(&self.sample, &classes, &classifier, quantizer, effort.passes, effort.sample);
-        TrainedTables { classes, classifier, quantizer, trained }
+    fn quantizer(
+        &self,
+        trained: &TrainedClasses,
+        step: f32,
+        trellis: Trellis,
+    ) -> QuantizerSettings {
+        let TrainedClasses { classes, classifier, .. } = trained;
+        quantizer_settings(&self.sample, classes, classifier, trellis, step, lambda(trellis))
     }
 
     /// The encoder of the tensor at a step. With `outputs`, errors of outputs are measured.
@@ -192,7 +198,11 @@ impl Candidate {
         notes: WriterNotes,
         outputs: Option<Arc<Sensitivity>>,
     ) -> Result<TrellisEncoder> {
-        let TrainedTables { classes, classifier, quantizer, trained } = self.tables(step, effort);
+        let classes = self.classes(step, effort.trellis());
+        let quantizer = self.quantizer(&classes, step, effort.trellis());
+        let TrainedClasses { classes, classifier, .. } = classes;
+        let sample = self.sample.thinned(effort.sample);
+        let trained = train(&sample, &classes, &classifier, quantizer, effort.passes);
         let parameters = self.parameters(quantizer, classes, trained.profiles, notes);
         let scales = Arc::clone(&self.scales);
         let settings = EncoderSettings {

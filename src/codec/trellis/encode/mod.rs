@@ -16,6 +16,7 @@ mod effort;
 mod encoder;
 mod learned_transform;
 mod low_rank_coding;
+mod magnitude_counts;
 mod outliers;
 mod parameter_writer;
 mod repeated_values;

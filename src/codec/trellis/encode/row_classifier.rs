@@ -2,6 +2,9 @@
 
 use crate::codec::trellis::classes::MAX_CLASS;
 
+/// Partial sums of numbers in a row: a sum in one order would wait for each addition.
+pub(super) const LANES: usize = 16;
+
 /// Classifies rows by the logarithm of their RMS, with columns normalised.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RowClassifier {
@@ -21,7 +24,13 @@ impl RowClassifier {
     }
 
     pub(super) fn log2_rms(&self, row: &[f32]) -> f32 {
-        let sum: f32 = row.iter().zip(&self.weights).map(|(x, w)| x * x * w).sum();
+        let mut sums = [0f32; LANES];
+        for (row, weights) in row.chunks(LANES).zip(self.weights.chunks(LANES)) {
+            for ((sum, x), w) in sums.iter_mut().zip(row).zip(weights) {
+                *sum += x * x * w;
+            }
+        }
+        let sum: f32 = sums.iter().sum();
         0.5 * (sum / row.len().max(1) as f32).max(f32::MIN_POSITIVE).log2()
     }
 }

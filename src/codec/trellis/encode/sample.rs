@@ -1,9 +1,11 @@
 //! A sample of rows that tables are trained with.
 
 use crate::codec::quantizer::Feedback;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// A sample of a tensor's rows, in transform coordinates.
+#[derive(Clone)]
 pub(super) struct Sample {
     pub(super) columns: usize,
     /// Row by row.
@@ -19,17 +21,17 @@ impl Sample {
         self.values.chunks_exact(self.columns)
     }
 
-    /// Every `stride`-th row from `first` on.
-    pub(super) fn part(&self, first: usize, stride: usize) -> Self {
-        let rows = self.rows().skip(first).step_by(stride);
-        let values: Vec<f32> = rows.flatten().copied().collect();
+    /// Evenly spaced rows of about `weights` weights in total.
+    pub(super) fn thinned(&self, weights: usize) -> Cow<'_, Self> {
+        let stride = self.values.len() / weights.max(1);
+        if stride < 2 {
+            return Cow::Borrowed(self);
+        }
+        let rows = self.rows().step_by(stride);
+        let mut values = Vec::with_capacity(self.values.len().div_ceil(stride));
+        rows.for_each(|row| values.extend_from_slice(row));
         let weight = self.weight * self.values.len() as f64 / values.len().max(1) as f64;
         let feedback = self.feedback.clone();
-        Self { columns: self.columns, values, weight, feedback }
-    }
-
-    /// Evenly spaced rows of about `weights` weights in total.
-    pub(super) fn thinned(&self, weights: usize) -> Self {
-        self.part(0, (self.values.len() / weights.max(1)).max(1))
+        Cow::Owned(Self { columns: self.columns, values, weight, feedback })
     }
 }

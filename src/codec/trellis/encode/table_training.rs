@@ -1,6 +1,7 @@
 //! Training of profiles: the frequency tables of lattice points.
 
 use super::class_training::row_classes;
+use super::magnitude_counts::{CountTables, ESCAPED};
 use super::row_classifier::RowClassifier;
 use super::sample::Sample;
 use super::search_input::{MAX_COORDINATE, search_columns};
@@ -25,6 +26,21 @@ pub(super) struct QuantizerSettings {
 }
 
 impl QuantizerSettings {
+    /// The magnitude of a point that determines its code length; [`ESCAPED`] for points without a
+    /// symbol. It is that of [`Alphabet::magnitude_of`].
+    #[inline]
+    fn magnitude(self, point: i16) -> u8 {
+        let point = i32::from(point);
+        let symbols = -127..=127;
+        let k = if self.trellis.is_scalar() { point } else { point >> 1 };
+        let q = k >> self.bypass;
+        let magnitude = match self.bypass {
+            0 => point.abs(),
+            _ => q ^ (q >> 31),
+        };
+        if symbols.contains(&q) { magnitude as u8 } else { ESCAPED }
+    }
+
     fn alphabets(self) -> [Alphabet; 2] {
         alphabets(self.trellis, self.bypass)
     }
@@ -73,18 +89,16 @@ pub(super) struct TrainedProfiles {
     pub(super) noise: f64,
 }
 
-/// Entropy-constrained training of profiles (Chou, Lookabaugh and Gray, 1989): searches about
-/// `weights` weights of a sample, trains the profiles on the result, and repeats this `passes`
-/// times. O(passes · weights · states).
+/// Entropy-constrained training of profiles (Chou, Lookabaugh and Gray, 1989): searches a sample,
+/// trains the profiles on the result, and repeats this `passes` times. O(passes · n · states) for n
+/// weights of the sample.
 pub(super) fn train(
     sample: &Sample,
     classes: &Classes,
     classifier: &RowClassifier,
     quantizer: QuantizerSettings,
     passes: u32,
-    weights: usize,
 ) -> TrainedProfiles {
-    let sample = &sample.thinned(weights);
     let row_classes = row_classes(sample, classes, classifier);
     let mut counts = first_counts(sample, classes, &row_classes, quantizer);
     let mut noise = 0.0;
@@ -132,19 +146,28 @@ fn first_counts(
     row_classes: &[u8],
     quantizer: QuantizerSettings,
 ) -> Vec<MagnitudeCounts> {
-    let mut counts = vec![MagnitudeCounts::default(); classes.profile_count()];
-    let (inverse, alphabets) = (1.0 / quantizer.step, quantizer.alphabets());
+    let mut counts = CountTables::new(classes.profile_count());
+    let inverse = 1.0 / quantizer.step;
+    let mut magnitudes = vec![0; sample.columns];
     for (row, &row_class) in sample.rows().zip(row_classes) {
-        for (column, x) in row.iter().enumerate() {
-            let point = (x * inverse).clamp(-MAX_COORDINATE, MAX_COORDINATE).round() as i32;
-            let k = quantizer.trellis.index(point);
-            let half = quantizer.trellis.half(point);
-            let profile = classes.profile_of(row_class, classes.of_column(column));
-            counts[usize::from(profile)].add(alphabets[half].magnitude_of(k));
+        for (magnitude, x) in magnitudes.iter_mut().zip(row) {
+            let point = (x * inverse).clamp(-MAX_COORDINATE, MAX_COORDINATE) + ROUNDING;
+            *magnitude = quantizer.magnitude(point.to_bits() as i16);
+        }
+        match &classes.columns[..] {
+            [] => counts.add(&magnitudes, classes.profile_of(row_class, 0)),
+            columns => {
+                let profiles = columns.iter().map(|&column| classes.profile_of(row_class, column));
+                counts.add_each(&magnitudes, profiles);
+            }
         }
     }
-    counts
+    counts.totals()
 }
+
+/// A number between 2^23 and 2^24 with 16 low bits of zero: adding it rounds to the nearest integer,
+/// of which the lowest bits are the two's complement.
+const ROUNDING: f32 = (3 << 22) as f32;
 
 /// One profile for each set of counts.
 fn profiles(
@@ -159,40 +182,29 @@ fn profiles(
         .collect()
 }
 
-/// Counts, bits and squared error of searched rows.
+/// Counts and squared error of searched rows.
 struct SearchTotals {
     counts: Vec<MagnitudeCounts>,
-    bits: f64,
     noise: f64,
 }
 
-impl SearchTotals {
-    fn new(classes: &Classes) -> Self {
-        let counts = vec![MagnitudeCounts::default(); classes.profile_count()];
-        Self { counts, bits: 0.0, noise: 0.0 }
+/// Magnitude counts of the points of up to 16 rows.
+fn count_points(
+    points: &[[i16; ROWS]],
+    classes: &Classes,
+    row_classes: &[u8],
+    quantizer: QuantizerSettings,
+) -> Vec<MagnitudeCounts> {
+    let mut counts = CountTables::new(classes.profile_count());
+    let mut lanes = [0; ROWS];
+    lanes[..row_classes.len()].copy_from_slice(row_classes);
+    let profiles = classes.of_profiles(&lanes, |profile| profile);
+    for (column, points) in points.iter().enumerate() {
+        let magnitudes = points.map(|point| quantizer.magnitude(point));
+        let profiles = profiles[usize::from(classes.of_column(column))];
+        counts.add_each(&magnitudes[..row_classes.len()], profiles.into_iter());
     }
-
-    /// Adds the points of up to 16 rows.
-    fn count(
-        &mut self,
-        points: &[[i16; ROWS]],
-        classes: &Classes,
-        row_classes: &[u8],
-        quantizer: QuantizerSettings,
-        costs: &CostTables,
-    ) {
-        let alphabets = quantizer.alphabets();
-        for (column, points) in points.iter().enumerate() {
-            for (&point, &row_class) in points.iter().zip(row_classes) {
-                let point = i32::from(point);
-                let half = quantizer.trellis.half(point);
-                let k = quantizer.trellis.index(point);
-                let profile = usize::from(classes.profile_of(row_class, classes.of_column(column)));
-                self.counts[profile].add(alphabets[half].magnitude_of(k));
-                self.bits += f64::from(costs.of(costs.start(profile), point) / quantizer.lambda);
-            }
-        }
-    }
+    counts.totals()
 }
 
 /// Rows that are searched together with feedback: its factors are read from memory for them once.
@@ -217,9 +229,9 @@ fn search_sample(
         None => search_rows(rows, classes, row_classes, quantizer, costs),
     };
     let parts: Vec<SearchTotals> = rows.zip(row_classes.par_chunks(together)).map(search).collect();
-    let mut total = SearchTotals::new(classes);
+    let counts = vec![MagnitudeCounts::default(); classes.profile_count()];
+    let mut total = SearchTotals { counts, noise: 0.0 };
     for part in parts {
-        total.bits += part.bits;
         total.noise += part.noise;
         for (counts, more) in total.counts.iter_mut().zip(&part.counts) {
             counts.merge(more);
@@ -243,15 +255,22 @@ fn search_rows(
     let input = SearchInput { values: &values, costs, starts: &starts, classes: &classes.columns };
     let mut points = vec![[0; ROWS]; columns];
     ViterbiSearch::new(quantizer.trellis, Kernel::best()).run(&input, &mut points);
-    let mut totals = SearchTotals::new(classes);
-    totals.count(&points, classes, row_classes, quantizer, costs);
-    for (points, values) in points.iter().zip(&values) {
-        for (&point, value) in points.iter().zip(values).take(row_classes.len()) {
-            totals.noise += f64::from((value - f32::from(point)).powi(2));
+    let counts = count_points(&points, classes, row_classes, quantizer);
+    let mut noise = 0.0;
+    for (points, values) in points.chunks(SUMMED_COLUMNS).zip(values.chunks(SUMMED_COLUMNS)) {
+        let mut sums = [0f32; ROWS];
+        for (points, values) in points.iter().zip(values) {
+            for ((sum, &point), value) in sums.iter_mut().zip(points).zip(values) {
+                *sum += (value - f32::from(point)).powi(2);
+            }
         }
+        noise += f64::from(sums[..row_classes.len()].iter().sum::<f32>());
     }
-    totals
+    SearchTotals { counts, noise }
 }
+
+/// Columns whose squared errors are summed in single precision.
+const SUMMED_COLUMNS: usize = 64;
 
 /// Searches rows with feedback of errors; the squared error is that of outputs, in squared steps.
 fn search_with_feedback(
@@ -271,12 +290,21 @@ fn search_with_feedback(
     let mut groups: Vec<RowGroup> = parts.map(group).collect();
     let search = FeedbackSearch::new(feedback, quantizer.trellis, Kernel::best());
     search.run(&mut groups, costs, &classes.columns);
-    let mut totals = SearchTotals::new(classes);
+    let counts = vec![MagnitudeCounts::default(); classes.profile_count()];
+    let mut totals = SearchTotals { counts, noise: 0.0 };
     for (group, row_classes) in groups.iter().zip(row_classes.chunks(ROWS)) {
-        totals.count(&group.points, classes, row_classes, quantizer, costs);
+        let counts = count_points(&group.points, classes, row_classes, quantizer);
+        totals.counts.iter_mut().zip(&counts).for_each(|(sum, counts)| sum.merge(counts));
         totals.noise += group.cost;
+        // The cost of a group is that of errors and bits.
+        let starts = starts(classes, row_classes, costs);
+        for (column, points) in group.points.iter().enumerate() {
+            let starts = &starts[usize::from(classes.of_column(column))];
+            for (&point, &start) in points.iter().zip(starts).take(row_classes.len()) {
+                totals.noise -= f64::from(costs.of(start, point.into()));
+            }
+        }
     }
-    totals.noise -= f64::from(quantizer.lambda) * totals.bits;
     totals
 }
 
@@ -307,4 +335,25 @@ pub(super) fn costs(reconstruction: &Reconstruction, lambda: f32) -> CostTables 
     let parameters = &reconstruction.parameters;
     let (trellis, bypass, step) = (parameters.trellis, parameters.bypass, parameters.step);
     profile_costs(&parameters.profiles, QuantizerSettings { trellis, bypass, step, lambda })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn magnitudes_of_points_are_those_of_their_alphabets() {
+        for states_log2 in [0, 3] {
+            for bypass in [0, 1, 5] {
+                let trellis = Trellis::new(states_log2).unwrap();
+                let quantizer = QuantizerSettings { trellis, bypass, step: 1.0, lambda: 0.1 };
+                let alphabets = quantizer.alphabets();
+                for point in -9000..9000i16 {
+                    let (half, k) = (trellis.half(point.into()), trellis.index(point.into()));
+                    let expected = alphabets[half].magnitude_of(k);
+                    assert_eq!(usize::from(quantizer.magnitude(point)), expected, "{point}");
+                }
+            }
+        }
+    }
 }

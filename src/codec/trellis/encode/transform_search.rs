@@ -1,6 +1,8 @@
 //! The transform search: candidates for the coordinates of one tensor.
 
 use super::candidate::Candidate;
+use super::class_training::rounded_to_zero;
+use super::effort::Effort;
 use super::learned_transform::LearnedTransform;
 use super::low_rank_coding::CodedLowRank;
 use super::outliers::{mask_outliers, outlier_threshold};
@@ -12,7 +14,8 @@ use super::sensitivity::Sensitivity;
 use super::transform_choice::TransformChoice;
 use crate::arch::Kernel;
 use crate::codec::transform::{
-    BAND, ForwardTransform, Gram, Hadamard, Identity, LowRank, Subspace, Transform,
+    BAND, ForwardTransform, Gram, Hadamard, Identity, LeadingDirection, LowRank, Subspace,
+    Transform,
 };
 use crate::codec::trellis::parameters::MAX_RANK;
 use crate::coordinates::{BlockTransform, Coordinates};
@@ -189,18 +192,49 @@ impl<'r> TransformSearch<'r> {
 
     /// The mean and the rank, up to `max_rank`, whose savings exceed their own bits.
     ///
+    /// O(1) for each weight of the sample; O(rank) for each weight of the tensor where the sample has
+    /// a direction that may be worthwhile.
+    ///
     /// # Errors
     /// Those of the source.
     pub(crate) fn worthwhile(&self, max_rank: usize) -> Result<(bool, usize)> {
         let (m, n) = (self.source.rows() as f64, self.source.columns() as f64);
-        let subspace = self.subspace(self.searched_vectors(max_rank))?;
         // A direction with a share f of the energy saves about f ÷ (2 ln 2) bits per weight.
-        let saved = |share: f64| share / (2.0 * std::f64::consts::LN_2) * m * n;
-        let mean = saved(subspace.mean_energy_fraction()) > LOW_RANK_ENTRY_BITS * n;
+        let share_of =
+            |bits: f64| bits * LOW_RANK_ENTRY_BITS * 2.0 * std::f64::consts::LN_2 / (m * n);
+        let (least_mean, least) = (share_of(n), share_of(m + n));
+        let sampled = self.sampled_rows as f64;
+        let found = LeadingDirection::of(&self.sample, self.columns());
+        // The mean of few rows has energy by chance.
+        let mean_by_chance = if sampled < m { 1.0 / sampled } else { 0.0 };
+        let sampled_share = share_in_sample(least, n, m, sampled);
+        if found.mean < mean_by_chance + SCREENING * least_mean
+            && found.share < SCREENING * sampled_share
+        {
+            return Ok((false, 0));
+        }
+        let subspace = self.subspace(self.searched_vectors(max_rank))?;
+        let mean = subspace.mean_energy_fraction() > least_mean;
         let rank = (0..subspace.rank().min(max_rank))
-            .take_while(|&k| saved(subspace.energy_fraction(k)) > LOW_RANK_ENTRY_BITS * (m + n))
+            .take_while(|&k| subspace.energy_fraction(k) > least)
             .count();
         Ok((mean, rank))
+    }
+
+    /// Whether a basis may save more bits than it takes, compared to the identity with classes of
+    /// columns, by the determinants of a sample. Learning the basis takes many times as long.
+    pub(crate) fn may_save(&self, transform: BlockTransform, step: f32, effort: Effort) -> bool {
+        let block = transform.block;
+        if transform.coordinates != Coordinates::Klt || self.sampled_rows < 2 * block {
+            return true;
+        }
+        let mut gram = Gram::new(self.columns(), block);
+        gram.add(&self.sample);
+        let rows = self.rows().min(rows_for_basis(block));
+        let floor = rounded_to_zero(effort.trellis().subset_step(step)).into();
+        let saved = gram.saved_bits(rows, self.sampled_rows, floor);
+        let stored = BASIS_ENTRY_BITS * block as f64 / self.rows() as f64;
+        saved.is_none_or(|saved| saved + MAY_SAVE > stored)
     }
 
     /// Learns the transform and the low-rank part of a choice, and transforms the sample. `None`
@@ -359,6 +393,22 @@ impl<'r> TransformSearch<'r> {
     }
 }
 
+/// The share of the leading direction in a sample of rows, for its share in all rows, with noise in
+/// all other directions (Baik and Silverstein, 2006; Paul, 2007): in a sample, the noise along it is
+/// larger.
+fn share_in_sample(share: f64, columns: f64, rows: f64, sampled: f64) -> f64 {
+    if sampled >= rows {
+        return share;
+    }
+    // Variances are relative to the mean of all directions; `spike` is that of the distribution.
+    let observed = share * columns;
+    let (all, few) = (columns / rows, columns / sampled);
+    let half = 0.5 * (observed + 1.0 - all);
+    let edge = 1.0 + all.sqrt();
+    let spike = (half + (half * half - observed).max(0.0).sqrt()).max(edge);
+    spike * (1.0 + few / (spike - 1.0)) / columns
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -385,6 +435,15 @@ fn rows_for_basis(block: usize) -> usize {
     let affordable = 50_000_000_000 / (block as u64).pow(2).max(1);
     (64 * block).min(usize::try_from(affordable).unwrap_or(usize::MAX)).max(16 * block)
 }
+
+/// The part of a worthwhile share from which a low-rank part is searched for.
+const SCREENING: f64 = 0.8;
+
+/// The fewest bits of an entry of a stored basis.
+const BASIS_ENTRY_BITS: f64 = 5.0;
+
+/// Bits per weight that a basis may save beyond the estimate from a sample.
+const MAY_SAVE: f64 = 0.01;
 
 /// Approximate bits of a stored number of the low-rank part.
 const LOW_RANK_ENTRY_BITS: f64 = 4.5;
