@@ -179,6 +179,12 @@ impl Checkpoint {
         index.chain(self.shards.iter().map(|shard| shard.name.as_str()))
     }
 
+    /// The headers of the safetensors files, in order: JSON with the descriptions of tensors and the
+    /// metadata.
+    pub fn headers(&self) -> impl Iterator<Item = &[u8]> {
+        self.shards.iter().map(|shard| &shard.header[..])
+    }
+
     /// The Unix permissions that all shards give, for [`WriteOptions::mode`](crate::WriteOptions::mode);
     /// `None` for an input that is not a file.
     pub fn mode(&self) -> Option<u32> {
@@ -218,7 +224,15 @@ impl Checkpoint {
     }
 
     /// All tensors, shard by shard in the order of their bytes.
-    pub(crate) fn sources(&self) -> impl Iterator<Item = TensorSource<'_>> {
+    ///
+    /// ```no_run
+    /// let checkpoint = occ::convert::Checkpoint::open("model.safetensors")?;
+    /// for tensor in checkpoint.sources() {
+    ///     println!("{} {} {:?}: {} bytes", tensor.name, tensor.dtype, tensor.shape, tensor.data.size());
+    /// }
+    /// # Ok::<(), occ::Error>(())
+    /// ```
+    pub fn sources(&self) -> impl Iterator<Item = TensorSource<'_>> {
         self.shards.iter().flat_map(Shard::sources)
     }
 

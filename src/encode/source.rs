@@ -71,8 +71,8 @@ impl<'s> TensorSource<'s> {
         self.shape.iter().fold(1, |product: u64, &size| product.saturating_mul(size as u64))
     }
 
-    #[cfg(feature = "convert")]
-    pub(crate) fn path(&self) -> Option<&'s Path> {
+    /// The file of the data, if it is known.
+    pub fn path(&self) -> Option<&'s Path> {
         self.path
     }
 

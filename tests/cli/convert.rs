@@ -65,7 +65,7 @@ fn errors_name_the_file() {
     failed(&folder.run(&["inspect", "cut.occ"]), 1, "cut.occ: truncated");
     failed(&folder.run(&["compress", "cut.occ", "-o", "x"]), 1, "cut.occ: not a safetensors file");
     failed(&folder.run(&["compress", "m.safetensors", "-o", "no/x"]), 1, "no/x: ");
-    failed(&folder.run(&["inspect", "."]), 1, ".: a folder, not a file");
+    failed(&folder.run(&["verify", "."]), 1, ".: ");
     if Path::new("/dev/full").exists() {
         let full = ["compress", "m.safetensors", "--force", "-o", "/dev/full"];
         failed(&folder.run(&full), 1, "/dev/full: ");

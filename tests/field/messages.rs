@@ -54,10 +54,8 @@ fn both_formats_are_recognised_where_the_other_is_expected() {
     place.write("m.safetensors", file(&["a"]));
     place.succeed(&["compress", "m.safetensors"]);
     place.fail(&["compress", "m.occ", "-o", "x"], 1, &["m.occ: not a safetensors", "decompress"]);
-    for command in ["inspect", "decompress"] {
-        let texts = ["m.safetensors: not an .occ file", "`occ compress`"];
-        place.fail(&[command, "m.safetensors"], 1, &texts);
-    }
+    let texts = ["m.safetensors: not an .occ file", "`occ compress`"];
+    place.fail(&["decompress", "m.safetensors"], 1, &texts);
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod extract;
 mod failure;
 mod gaussian;
 mod inspect;
+mod listing;
 mod model;
 mod numbers;
 mod outcome;

@@ -11,6 +11,8 @@ pub enum Align {
 pub struct Table {
     columns: Vec<(&'static str, Align)>,
     rows: Vec<Vec<String>>,
+    /// Titles of columns that a narrow terminal does without, the first of them first.
+    optional: &'static [&'static str],
     /// Numbers of the rows that have a horizontal line above them.
     rules: Vec<usize>,
 }
@@ -18,12 +20,21 @@ pub struct Table {
 /// Width of the first column at least, unless its cells are narrower.
 const MIN_NAME_WIDTH: usize = 16;
 
+/// Optional columns are left out where the first column would be narrower than this.
+const NAME_WIDTH: usize = 32;
+
 /// Between columns.
 const GAP: &str = "  ";
 
 impl Table {
     pub fn new(columns: &[(&'static str, Align)]) -> Self {
-        Self { columns: columns.to_vec(), rows: Vec::new(), rules: vec![0] }
+        Self { columns: columns.to_vec(), rows: Vec::new(), optional: &[], rules: vec![0] }
+    }
+
+    /// Names columns that are left out where the terminal is too narrow, the first of them first.
+    pub fn optional(mut self, titles: &'static [&'static str]) -> Self {
+        self.optional = titles;
+        self
     }
 
     pub fn row<const N: usize>(&mut self, cells: [String; N]) {
@@ -49,7 +60,8 @@ impl Table {
         &self.rows
     }
 
-    /// Plain text for the terminal: names in the first column are shortened if it is too narrow.
+    /// Plain text for the terminal. If that is too narrow, optional columns are left out, which a
+    /// line below the table says, and names in the first column are shortened.
     pub fn render(&self) -> String {
         let size = terminal_size::terminal_size_of(std::io::stdout());
         self.render_within(size.map_or(usize::MAX, |(width, _)| width.0.into()))
@@ -61,45 +73,60 @@ impl Table {
     }
 
     fn render_within(&self, width: usize) -> String {
-        let titles: Vec<String> = self.columns.iter().map(|column| column.0.to_owned()).collect();
-        let mut widths = vec![0; self.columns.len()];
-        for row in std::iter::once(&titles).chain(&self.rows) {
-            for (width, cell) in widths.iter_mut().zip(row) {
-                *width = cell.chars().count().max(*width);
+        let widths = self.widths();
+        let mut shown: Vec<usize> = (0..self.columns.len()).collect();
+        let mut left_out = Vec::new();
+        let total = |shown: &[usize], names: usize| {
+            let others = shown.iter().skip(1).map(|&column| GAP.len() + widths[column]);
+            names + others.sum::<usize>()
+        };
+        let names = widths.first().copied().unwrap_or(0);
+        for &title in self.optional {
+            let is_titled = |&column: &usize| self.columns[column].0 == title;
+            if total(&shown, names.min(NAME_WIDTH)) > width && shown.iter().any(is_titled) {
+                shown.retain(|column| !is_titled(column));
+                left_out.push(title);
             }
         }
-        let total = |widths: &[usize]| {
-            widths.iter().sum::<usize>() + GAP.len() * widths.len().saturating_sub(1)
+        let excess = total(&shown, names).saturating_sub(width);
+        let names = names.saturating_sub(excess).max(MIN_NAME_WIDTH.min(names));
+
+        let titles: Vec<String> = self.columns.iter().map(|column| column.0.to_owned()).collect();
+        let line = |cells: &[String]| {
+            let cells = shown.iter().map(|&column| match (column, self.columns[column].1) {
+                (0, _) => format!("{:<names$}", without_middle(&cells[0], names)),
+                (_, Align::Left) => format!("{:<1$}", cells[column], widths[column]),
+                (_, Align::Right) => format!("{:>1$}", cells[column], widths[column]),
+            });
+            cells.collect::<Vec<_>>().join(GAP).trim_end().to_owned() + "\n"
         };
-        let excess = total(&widths).saturating_sub(width);
-        if let Some(names) = widths.first_mut() {
-            *names = names.saturating_sub(excess).max(MIN_NAME_WIDTH.min(*names));
-        }
-        let rule = "─".repeat(total(&widths)) + "\n";
-        let mut text = self.line(&titles, &widths);
+        let rule = "─".repeat(total(&shown, names)) + "\n";
+        let mut text = line(&titles);
         for (number, row) in self.rows.iter().enumerate() {
             if self.rules.contains(&number) {
                 text.push_str(&rule);
             }
-            text.push_str(&self.line(row, &widths));
+            text.push_str(&line(row));
         }
         if self.rules.contains(&self.rows.len()) {
             text.push_str(&rule);
         }
+        if !left_out.is_empty() {
+            text.push_str(&format!("columns without room: {}\n", left_out.join(", ")));
+        }
         text
     }
 
-    fn line(&self, cells: &[String], widths: &[usize]) -> String {
-        let cells = cells.iter().zip(widths).zip(&self.columns);
-        let cells = cells.map(|((cell, &width), (_, align))| {
-            let cell = shortened(cell, width);
-            match align {
-                Align::Left => format!("{cell:<width$}"),
-                Align::Right => format!("{cell:>width$}"),
+    /// The width of each column.
+    fn widths(&self) -> Vec<usize> {
+        let mut widths: Vec<usize> =
+            self.columns.iter().map(|(title, _)| title.chars().count()).collect();
+        for row in &self.rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = cell.chars().count().max(*width);
             }
-        });
-        let line = cells.collect::<Vec<_>>().join(GAP);
-        line.trim_end().to_owned() + "\n"
+        }
+        widths
     }
 }
 
@@ -109,6 +136,18 @@ pub fn shortened(text: &str, width: usize) -> String {
         None | Some(0) => text.to_owned(),
         Some(excess) => std::iter::once('…').chain(text.chars().skip(excess + 1)).collect(),
     }
+}
+
+/// Removes the middle of a text that is too long. Two thirds of the rest are the end.
+fn without_middle(text: &str, width: usize) -> String {
+    let count = text.chars().count();
+    if count <= width {
+        return text.to_owned();
+    }
+    let start = width.saturating_sub(1) / 3;
+    let end = width.saturating_sub(1) - start;
+    let (first, last) = (text.chars().take(start), text.chars().skip(count - end));
+    first.chain(['…']).chain(last).collect()
 }
 
 #[cfg(test)]
@@ -123,8 +162,26 @@ mod tests {
         table.rule();
         table.row(["model.layers.0.self_attn.q_proj.weight".into(), "5".into()]);
         let narrow = table.render_within(24);
-        assert!(narrow.contains("_attn.q_proj.weight"), "{narrow}");
+        assert!(narrow.contains("model.…q_proj.weight   5"), "{narrow}");
         assert!(narrow.lines().all(|line| line.chars().count() <= 24), "{narrow}");
         assert_eq!(narrow.lines().filter(|line| line.starts_with('─')).count(), 2, "{narrow}");
+    }
+
+    #[test]
+    fn optional_columns_are_left_out_in_their_order_where_names_need_the_room() {
+        let columns = ["name", "a", "b", "c"].map(|title| (title, Align::Left));
+        let mut table = Table::new(&columns).optional(&["b", "missing", "a"]);
+        table.row(["n".repeat(40), "aaaa".into(), "bbbb".into(), "cccc".into()]);
+        let title = |width| {
+            let text = table.render_within(width);
+            assert!(text.lines().all(|line| line.chars().count() <= width), "{text}");
+            let first = text.lines().next().unwrap().split_whitespace().collect::<String>();
+            (first, text.lines().last().unwrap().to_owned())
+        };
+        assert_eq!(title(58).0, "nameabc");
+        assert_eq!(title(50).0, "nameabc");
+        assert_eq!(title(49), ("nameac".into(), "columns without room: b".into()));
+        assert_eq!(title(40), ("namec".into(), "columns without room: b, a".into()));
+        assert_eq!(title(30).0, "namec");
     }
 }

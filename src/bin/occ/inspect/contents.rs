@@ -1,37 +1,51 @@
 //! The contents of an .occ file, and the names of how they are stored.
 
-use occ::{Attachment, AttachmentKind, Codec, Coding, LosslessReason, Reader, Tensor};
-use std::collections::HashMap;
+use crate::listing::{ListedTensor, Lossy, Stored};
+use occ::{
+    Attachment, AttachmentKind, BlockTransform, Codec, Coding, LosslessReason, Reader, Tensor,
+};
+use wildmatch::WildMatch;
 
 pub struct Contents<'f> {
     pub file: &'f Reader<'f>,
-    tensors: Vec<Tensor<'f>>,
-    codings: Vec<Option<Coding>>,
+    tensors: Vec<StoredTensor<'f>>,
     pub attachments: Vec<Attachment<'f>>,
-    /// Why tensors of a file with lossy ones are lossless, as far as names, dtypes and shapes tell.
-    reasons: HashMap<String, LosslessReason>,
+    is_lossy: bool,
     filtered: bool,
+}
+
+/// A tensor of an .occ file.
+pub struct StoredTensor<'f> {
+    pub tensor: Tensor<'f>,
+    /// The coding of a lossy tensor.
+    pub coding: Option<Coding>,
+    /// Why a tensor of a file with lossy ones is lossless, as far as names, dtypes and shapes tell.
+    /// It is `None` also for tensors that the user wanted lossless, that take fewer bytes that way,
+    /// or that are references.
+    pub lossless_reason: Option<LosslessReason>,
 }
 
 impl<'f> Contents<'f> {
     /// Reads the index: all tensors, or those whose names match a pattern.
     pub fn read(file: &'f Reader<'f>, pattern: Option<&str>) -> occ::Result<Self> {
-        let tensors = match pattern {
-            None => file.tensors().collect::<occ::Result<Vec<_>>>()?,
-            Some(pattern) => file.tensors_matching(pattern).collect::<occ::Result<Vec<_>>>()?,
+        let tensors = file.tensors().collect::<occ::Result<Vec<_>>>()?;
+        let is_lossy = tensors.iter().any(|tensor| tensor.stored() == Some(Codec::Trellis));
+        // The reason of a tensor can be another tensor, which the pattern need not match.
+        let described =
+            tensors.iter().map(|tensor| (tensor.name(), tensor.dtype(), tensor.shape()));
+        let reasons = match is_lossy {
+            true => LosslessReason::of_all(described),
+            false => vec![None; tensors.len()],
         };
-        let codings = tensors.iter().map(Tensor::coding).collect::<occ::Result<Vec<_>>>()?;
+        let pattern = pattern.map(WildMatch::new);
+        let is_wanted = |tensor: &Tensor<'_>| {
+            pattern.as_ref().is_none_or(|pattern| pattern.matches(tensor.name()))
+        };
+        let wanted = tensors.into_iter().zip(reasons).filter(|(tensor, _)| is_wanted(tensor));
+        let tensors = wanted.map(|(tensor, reason)| StoredTensor::new(tensor, reason));
+        let tensors = tensors.collect::<occ::Result<Vec<_>>>()?;
         let attachments = file.attachments().collect::<occ::Result<Vec<_>>>()?;
-        let is_lossy = codings.iter().any(Option::is_some);
-        let reasons = if is_lossy { reasons(file)? } else { HashMap::new() };
-        Ok(Self { file, tensors, codings, attachments, reasons, filtered: pattern.is_some() })
-    }
-
-    /// Why a tensor of a file with lossy ones is lossless. It is `None` also for tensors that the user
-    /// wanted lossless, that take fewer bytes that way, or that are references.
-    pub fn lossless_reason(&self, tensor: &Tensor<'_>) -> Option<LosslessReason> {
-        let is_lossless = !matches!(tensor.stored(), Some(Codec::Trellis | Codec::Reference));
-        self.reasons.get(tensor.name()).copied().filter(|_| is_lossless)
+        Ok(Self { file, tensors, attachments, is_lossy, filtered: pattern.is_some() })
     }
 
     /// Whether some tensors may be missing.
@@ -39,18 +53,19 @@ impl<'f> Contents<'f> {
         self.filtered
     }
 
-    /// Tensors, and the coding of the lossy ones.
-    pub fn tensors(&self) -> impl Iterator<Item = (&Tensor<'f>, Option<&Coding>)> {
-        self.tensors.iter().zip(self.codings.iter().map(Option::as_ref))
+    pub fn tensors(&self) -> &[StoredTensor<'f>] {
+        &self.tensors
     }
 
+    /// Whether there are lossy tensors in the file.
     pub fn is_lossy(&self) -> bool {
-        self.codings.iter().any(Option::is_some)
+        self.is_lossy
     }
 
     /// Whether tensors were coded with statistics of inputs or outputs.
     pub fn is_calibrated(&self) -> bool {
-        self.codings.iter().flatten().any(|coding| !coding.statistics.is_empty())
+        let mut codings = self.tensors.iter().filter_map(|tensor| tensor.coding.as_ref());
+        codings.any(|coding| !coding.statistics.is_empty())
     }
 
     pub fn tensor_count(&self) -> u64 {
@@ -58,17 +73,38 @@ impl<'f> Contents<'f> {
     }
 
     pub fn weights(&self) -> u64 {
-        self.tensors.iter().fold(0, |sum: u64, tensor| sum.saturating_add(tensor.elements()))
+        let weights = self.tensors.iter().map(|stored| stored.tensor.elements());
+        weights.fold(0, u64::saturating_add)
     }
 }
 
-/// The reasons that follow from the names, dtypes and shapes of all tensors of a file.
-fn reasons(file: &Reader<'_>) -> occ::Result<HashMap<String, LosslessReason>> {
-    let tensors = file.tensors().collect::<occ::Result<Vec<_>>>()?;
-    let described = tensors.iter().map(|tensor| (tensor.name(), tensor.dtype(), tensor.shape()));
-    let reasons = LosslessReason::of_all(described);
-    let named = tensors.iter().zip(reasons);
-    Ok(named.filter_map(|(tensor, reason)| Some((tensor.name().to_owned(), reason?))).collect())
+impl<'f> StoredTensor<'f> {
+    fn new(tensor: Tensor<'f>, reason: Option<LosslessReason>) -> occ::Result<Self> {
+        let is_lossless = !matches!(tensor.stored(), Some(Codec::Trellis | Codec::Reference));
+        let (coding, lossless_reason) = (tensor.coding()?, reason.filter(|_| is_lossless));
+        Ok(Self { tensor, coding, lossless_reason })
+    }
+
+    /// The tensor as a row of a list.
+    pub fn listed(&self) -> ListedTensor<'_> {
+        let (tensor, coding) = (&self.tensor, self.coding.as_ref());
+        let form = match self.lossless_reason {
+            Some(reason) => format!("{} ({})", codec_name(tensor), reason.description()),
+            None => storage_name(tensor, coding),
+        };
+        let lossy = coding.map(|coding| Lossy {
+            gain: coding.gain,
+            statistics: statistics_names(Some(coding)),
+            error: Some((coding.signal, coding.noise)),
+        });
+        ListedTensor {
+            name: tensor.name(),
+            dtype: tensor.dtype(),
+            shape: tensor.shape(),
+            bytes: tensor.decoded_bytes(),
+            stored: Some(Stored { form, bytes: stored_bytes(tensor), lossy }),
+        }
+    }
 }
 
 /// Bytes of a tensor's chunks and, if lossy, of the parameters that decode them.
@@ -90,15 +126,20 @@ pub fn storage_name(tensor: &Tensor<'_>, coding: Option<&Coding>) -> String {
     let Some(coding) = coding.filter(|_| !is_reference) else {
         return codec_name(tensor).to_owned();
     };
-    let mut text = coding.transform.coordinates.name().to_owned();
-    if coding.transform.block > 1 {
-        text.push_str(&format!(" {}", coding.transform.block));
+    transform_name(coding.transform, coding.mean, coding.rank)
+}
+
+/// A transform, and the parts that are stored separately, as in `klt 384 +mean +12`.
+pub fn transform_name(transform: BlockTransform, mean: bool, rank: usize) -> String {
+    let mut text = transform.coordinates.name().to_owned();
+    if transform.block > 1 {
+        text.push_str(&format!(" {}", transform.block));
     }
-    if coding.mean {
+    if mean {
         text.push_str(" +mean");
     }
-    if coding.rank > 0 {
-        text.push_str(&format!(" +{}", coding.rank));
+    if rank > 0 {
+        text.push_str(&format!(" +{rank}"));
     }
     text
 }

@@ -1,9 +1,13 @@
 //! `occ inspect --json`.
 
-use super::contents::{Contents, codec_name, kind_name, stored_bytes};
+use super::contents::{Contents, StoredTensor, codec_name, kind_name, stored_bytes};
+use super::metadata;
 use crate::numbers::bits_per_weight;
-use occ::{Attachment, Coding, Coordinates, LosslessReason, Tensor};
+use occ::convert::Checkpoint;
+use occ::{Attachment, Coding, Coordinates, LosslessReason, TensorSource};
 use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::Path;
 
 #[derive(Serialize)]
 pub struct FileJson<'f> {
@@ -71,17 +75,15 @@ impl<'f> FileJson<'f> {
             weights,
             bits_per_weight: (!contents.is_filtered())
                 .then(|| bits_per_weight(file.file_bytes(), weights)),
-            tensors: contents
-                .tensors()
-                .map(|(tensor, coding)| TensorJson::new(contents, tensor, coding))
-                .collect(),
+            tensors: contents.tensors().iter().map(TensorJson::new).collect(),
             attachments: contents.attachments.iter().map(AttachmentJson::new).collect(),
         }
     }
 }
 
 impl<'f> TensorJson<'f> {
-    fn new(contents: &Contents<'_>, tensor: &'f Tensor<'_>, coding: Option<&Coding>) -> Self {
+    fn new(stored: &'f StoredTensor<'_>) -> Self {
+        let tensor = &stored.tensor;
         Self {
             name: tensor.name(),
             dtype: tensor.dtype().name(),
@@ -93,8 +95,8 @@ impl<'f> TensorJson<'f> {
             header_bytes: tensor.header_bytes(),
             decoded_crc: tensor.decoded_crc(),
             bits_per_weight: bits_per_weight(stored_bytes(tensor), tensor.elements()),
-            lossy: coding.map(CodingJson::new),
-            lossless_reason: contents.lossless_reason(tensor),
+            lossy: stored.coding.as_ref().map(CodingJson::new),
+            lossless_reason: stored.lossless_reason,
         }
     }
 }
@@ -126,6 +128,44 @@ impl CodingJson {
             statistics: coding.statistics.iter().map(|kind| kind.name()).collect(),
             snr_db: coding.snr_db(),
             rel_error: coding.rel_error(),
+        }
+    }
+}
+
+/// A safetensors file, or the shards of a checkpoint.
+#[derive(Serialize)]
+pub struct CheckpointJson<'c> {
+    file_bytes: u64,
+    weights: u64,
+    files: Vec<&'c Path>,
+    metadata: BTreeMap<String, String>,
+    tensors: Vec<SourceJson<'c>>,
+}
+
+#[derive(Serialize)]
+struct SourceJson<'c> {
+    name: &'c str,
+    dtype: &'static str,
+    shape: &'c [usize],
+    decoded_bytes: u64,
+    file: Option<&'c Path>,
+}
+
+impl<'c> CheckpointJson<'c> {
+    pub fn new(checkpoint: &'c Checkpoint, tensors: &[TensorSource<'c>]) -> Self {
+        let json = |tensor: &TensorSource<'c>| SourceJson {
+            name: tensor.name,
+            dtype: tensor.dtype.name(),
+            shape: tensor.shape,
+            decoded_bytes: tensor.data.size(),
+            file: tensor.path(),
+        };
+        Self {
+            file_bytes: checkpoint.file_bytes(),
+            weights: tensors.iter().fold(0, |sum, tensor| sum.saturating_add(tensor.elements())),
+            files: checkpoint.paths().collect(),
+            metadata: checkpoint.headers().flat_map(metadata::entries).collect(),
+            tensors: tensors.iter().map(json).collect(),
         }
     }
 }

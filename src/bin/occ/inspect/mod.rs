@@ -2,63 +2,166 @@
 
 mod contents;
 mod json;
-mod table;
+mod metadata;
 
-pub use contents::{Contents, statistics_names, storage_name, stored_bytes};
-pub use table::tensor_table;
+pub use contents::{Contents, StoredTensor, statistics_names, storage_name, stored_bytes};
 
 use crate::failure::{Failure, usage};
-use crate::model::decoded_bytes;
+use crate::listing::{Attached, ListedTensor, each, grouped_by_name, tensor_table};
+use crate::model::{decoded_bytes, warn};
 use crate::numbers::{Bytes, bits_per_weight, counted, grouped, ratio};
 use crate::output::{print, print_json};
 use crate::paths::is_dash;
-use crate::sizes::size_table;
 use clap::Args;
 use contents::kind_name;
-use json::FileJson;
-use occ::{AttachmentKind, Reader};
-use serde_json::Value;
-use std::path::PathBuf;
+use json::{CheckpointJson, FileJson};
+use occ::convert::Checkpoint;
+use occ::{AttachmentKind, Error, Reader, TensorSource};
+use std::path::{Path, PathBuf};
+use wildmatch::WildMatch;
 
-/// Characters of a value of the metadata that are shown.
-const VALUE_CHARACTERS: usize = 200;
-
-/// List the tensors of an .occ file: dtype, shape, coordinates, size, error and the statistics used.
+/// List the tensors of an .occ file, a safetensors file or a checkpoint folder.
 ///
-/// No weights are decoded, so none are counted: `occ compare FILE FILE` counts those that are NaN or
+/// For each tensor: dtype, shape and size, and in .occ files coordinates, error and the statistics
+/// used. Of more than 40 tensors, those whose names differ only in numbers and that have the same
+/// dtype and shape are one row, with the ranges of numbers and the number of tensors.
+///
+/// No weights are read, so none are counted: `occ compare FILE FILE` counts those that are NaN or
 /// infinite, and `occ analyze FILE` those of matrices.
 #[derive(Args)]
 pub struct InspectArgs {
-    /// An .occ file
+    /// An .occ file, a .safetensors file, an index of shards or a checkpoint folder
     file: PathBuf,
 
     /// List only tensors whose names match (* and ?)
     #[arg(long, value_name = "GLOB")]
     tensor: Option<String>,
 
-    /// List sizes by group: tensors whose names differ only in numbers
-    #[arg(long, conflicts_with_all = ["tensor", "json"])]
+    /// List each tensor, however many there are
+    #[arg(short, long, conflicts_with_all = ["groups", "json"])]
+    all: bool,
+
+    /// List tensors in groups, however few there are
+    #[arg(long, conflicts_with = "json")]
     groups: bool,
 
-    /// Print JSON: format_version, file_bytes, index_bytes, alignment (bytes), weights,
-    /// bits_per_weight (of the file; null with --tensor), tensors, attachments
+    /// Print JSON with each tensor. Of .occ files: format_version, file_bytes, index_bytes,
+    /// alignment (bytes), weights, bits_per_weight (of the file; null with --tensor), tensors,
+    /// attachments. Of others: file_bytes, weights, files, metadata, tensors
     #[arg(long)]
     json: bool,
 }
 
 pub fn run(args: &InspectArgs) -> Result<(), Failure> {
     if is_dash(&args.file) {
-        return usage("inspect reads the index at the end of a file: it cannot read a pipe");
+        return usage("inspect needs a file: it cannot read a pipe");
     }
-    let file = Reader::open(&args.file)?;
-    if args.groups {
-        return print(&size_table(&file, original_bytes(&file)?)?.render());
+    match open(&args.file)? {
+        Model::Occ(file) => inspect_occ(args, &file),
+        Model::Safetensors(checkpoint) => inspect_checkpoint(args, &checkpoint),
     }
-    let contents = Contents::read(&file, args.tensor.as_deref())?;
-    if let Some(pattern) = args.tensor.as_ref().filter(|_| contents.tensor_count() == 0) {
-        return usage(&format!("no tensor has a name that matches {pattern}"));
+}
+
+enum Model {
+    Occ(Reader<'static>),
+    Safetensors(Checkpoint),
+}
+
+/// Opens a model of either format.
+fn open(path: &Path) -> occ::Result<Model> {
+    if path.is_dir() || path.extension().is_some_and(|extension| extension == "json") {
+        return Checkpoint::open(path).map(Model::Safetensors);
     }
-    if args.json { print_json(&FileJson::new(&contents)) } else { print(&to_text(&contents)?) }
+    match Reader::open(path) {
+        Ok(reader) => Ok(Model::Occ(reader)),
+        Err(not_occ @ Error::NotOcc { .. }) => match Checkpoint::open(path) {
+            Ok(checkpoint) => Ok(Model::Safetensors(checkpoint)),
+            Err(Error::NotSafetensors { .. }) => Err(not_occ),
+            Err(error) => Err(error),
+        },
+        Err(error) => Err(error),
+    }
+}
+
+fn inspect_occ(args: &InspectArgs, file: &Reader<'_>) -> Result<(), Failure> {
+    let contents = Contents::read(file, args.tensor.as_deref())?;
+    check_matches(args, contents.tensors().len())?;
+    if args.json {
+        return print_json(&FileJson::new(&contents));
+    }
+    let listed: Vec<ListedTensor<'_>> =
+        contents.tensors().iter().map(StoredTensor::listed).collect();
+    let attached = |attachment: &occ::Attachment<'_>| Attached {
+        name: format!("({} {})", kind_name(attachment), attachment.name().escape_debug()),
+        bytes: attachment.decoded_bytes(),
+        stored: attachment.coded_bytes(),
+    };
+    let attached: Vec<Attached> = contents.attachments.iter().map(attached).collect();
+    let weights = contents.weights();
+    let size = match contents.is_filtered() {
+        true => format!("of a file of {}", Bytes(file.file_bytes())),
+        false => {
+            let (original, stored) = (original_bytes(file)?, file.file_bytes());
+            format!(
+                "{} of {}, ratio {:.4}, {:.3} bits per weight",
+                Bytes(stored),
+                Bytes(original),
+                ratio(stored, original),
+                bits_per_weight(stored, weights)
+            )
+        }
+    };
+    let mut metadata = metadata::Lines::default();
+    let headers = contents.attachments.iter();
+    for header in headers.filter(|one| one.kind() == AttachmentKind::SafetensorsHeader) {
+        metadata.add(&header.decode()?);
+    }
+    print(&format!(
+        "{}\n{}, {} weights, {size}\nformat version {}, index {}\n{metadata}",
+        table(args, &listed, &attached),
+        counted(contents.tensor_count(), "tensor"),
+        grouped(weights),
+        file.format_version(),
+        Bytes(file.index_bytes()),
+    ))
+}
+
+fn inspect_checkpoint(args: &InspectArgs, checkpoint: &Checkpoint) -> Result<(), Failure> {
+    warn(checkpoint.inventory());
+    let pattern = args.tensor.as_deref().map(WildMatch::new);
+    let is_wanted = |tensor: &TensorSource<'_>| {
+        pattern.as_ref().is_none_or(|pattern| pattern.matches(tensor.name))
+    };
+    let tensors: Vec<TensorSource<'_>> = checkpoint.sources().filter(is_wanted).collect();
+    check_matches(args, tensors.len())?;
+    if args.json {
+        return print_json(&CheckpointJson::new(checkpoint, &tensors));
+    }
+    let listed: Vec<ListedTensor<'_>> = tensors.iter().map(ListedTensor::source).collect();
+    let weights = listed.iter().map(ListedTensor::weights).fold(0, u64::saturating_add);
+    let of = if pattern.is_some() { "of " } else { "" };
+    let mut metadata = metadata::Lines::default();
+    checkpoint.headers().for_each(|header| metadata.add(header));
+    print(&format!(
+        "{}\n{}, {} weights, {of}{} in {}\n{metadata}",
+        table(args, &listed, &[]),
+        counted(listed.len() as u64, "tensor"),
+        grouped(weights),
+        Bytes(checkpoint.file_bytes()),
+        counted(checkpoint.paths().count() as u64, "file"),
+    ))
+}
+
+fn check_matches(args: &InspectArgs, found: usize) -> Result<(), Failure> {
+    match args.tensor.as_ref().filter(|_| found == 0) {
+        Some(pattern) => usage(&format!("no tensor has a name that matches {pattern}")),
+        None => Ok(()),
+    }
+}
+
+fn table(args: &InspectArgs, tensors: &[ListedTensor<'_>], attached: &[Attached]) -> String {
+    let groups = if args.all { each(tensors) } else { grouped_by_name(tensors, args.groups) };
+    tensor_table(&groups, attached, "coded").render()
 }
 
 /// The length of the files that an .occ file was made from.
@@ -70,59 +173,4 @@ fn original_bytes(file: &Reader<'_>) -> occ::Result<u64> {
         bytes += attachment.decoded_bytes() + if is_header { 8 } else { 0 };
     }
     Ok(bytes)
-}
-
-/// The metadata of the safetensors files that the tensors came from.
-fn metadata(contents: &Contents<'_>) -> occ::Result<String> {
-    let mut text = String::new();
-    let headers = contents.attachments.iter();
-    for header in headers.filter(|one| one.kind() == AttachmentKind::SafetensorsHeader) {
-        let json: Option<Value> = serde_json::from_slice(&header.decode()?).ok();
-        let entries = json.as_ref().and_then(|json| json.get("__metadata__")?.as_object());
-        for (key, value) in entries.into_iter().flatten() {
-            let value = value.as_str().unwrap_or_default();
-            let end = if value.chars().nth(VALUE_CHARACTERS).is_some() { "…" } else { "" };
-            let value: String = value.chars().take(VALUE_CHARACTERS).collect();
-            let (key, value) = (key.escape_debug(), value.escape_debug());
-            text.push_str(&format!("metadata {key}: {value}{end}\n"));
-        }
-    }
-    Ok(text)
-}
-
-fn to_text(contents: &Contents<'_>) -> occ::Result<String> {
-    let (file, lossy) = (contents.file, contents.is_lossy());
-    let mut table = tensor_table(contents, contents.tensors());
-    for attachment in &contents.attachments {
-        let (decoded, coded) = (attachment.decoded_bytes(), attachment.coded_bytes());
-        let name = attachment.name().escape_debug();
-        let mut cells = vec![format!("({} {name})", kind_name(attachment))];
-        cells.extend([const { String::new() }; 3]);
-        cells.extend([grouped(decoded), grouped(coded)]);
-        match lossy {
-            true => cells.extend([const { String::new() }; 3]),
-            false => cells.push(format!("{:.3}", ratio(coded, decoded))),
-        }
-        if contents.is_calibrated() {
-            cells.push(String::new());
-        }
-        table.cells(cells);
-    }
-    let weights = contents.weights();
-    let size = match contents.is_filtered() {
-        true => format!("of a file of {}", Bytes(file.file_bytes())),
-        false => {
-            let bits = bits_per_weight(file.file_bytes(), weights);
-            format!("{}, {bits:.2} bits per weight", Bytes(file.file_bytes()))
-        }
-    };
-    Ok(format!(
-        "{}\n{}, {} weights, {size}\nformat version {}, index {}\n{}",
-        table.render(),
-        counted(contents.tensor_count(), "tensor"),
-        grouped(weights),
-        file.format_version(),
-        Bytes(file.index_bytes()),
-        metadata(contents)?,
-    ))
 }

@@ -4,7 +4,8 @@ use super::glossary::{self, glossary};
 use super::labels::{file_name, label};
 use super::page::{self, MAX_BARS, MAX_ROWS};
 use crate::charts::{Axis, BarChart, BarGroup, Chart, LineChart, Series};
-use crate::inspect::{Contents, statistics_names, storage_name, stored_bytes, tensor_table};
+use crate::inspect::{self, Contents, statistics_names, storage_name, stored_bytes};
+use crate::listing::{ListedTensor, each, tensor_table};
 use crate::numbers::{Bytes, DECIBELS_PER_BIT, bits_per_weight, grouped, ratio};
 use crate::table::{Align, Table};
 use maud::{Markup, html};
@@ -31,7 +32,7 @@ pub fn compression(done: &Compression<'_>) -> Result<String> {
     let file = Reader::open(done.output)?;
     let contents = Contents::read(&file, None)?;
     let tensors = contents.tensors();
-    let coded: Vec<_> = tensors.map(StoredTensor::new).collect();
+    let coded: Vec<_> = tensors.iter().map(StoredTensor::new).collect();
     let lossy = contents.is_lossy();
     let title = format!("Compression of {}", file_name(done.input));
     let body = html! {
@@ -41,7 +42,7 @@ pub fn compression(done: &Compression<'_>) -> Result<String> {
         (rates(&coded))
         (worst(&contents, &coded))
         (by_tensor(&coded, lossy))
-        (all(&contents, &coded))
+        (all(&coded))
         (glossary(glossary::COMPRESSION))
     };
     Ok(page::page(&title, &summary(done, &contents), &body))
@@ -49,14 +50,16 @@ pub fn compression(done: &Compression<'_>) -> Result<String> {
 
 /// A tensor and its size and error in the file.
 struct StoredTensor<'t, 'f> {
+    stored: &'t inspect::StoredTensor<'f>,
     tensor: &'t Tensor<'f>,
     coding: Option<&'t Coding>,
     bytes: u64,
 }
 
 impl<'t, 'f> StoredTensor<'t, 'f> {
-    fn new((tensor, coding): (&'t Tensor<'f>, Option<&'t Coding>)) -> Self {
-        Self { tensor, coding, bytes: stored_bytes(tensor) }
+    fn new(stored: &'t inspect::StoredTensor<'f>) -> Self {
+        let (tensor, coding) = (&stored.tensor, stored.coding.as_ref());
+        Self { stored, tensor, coding, bytes: stored_bytes(tensor) }
     }
 
     fn bits(&self) -> f64 {
@@ -69,8 +72,9 @@ impl<'t, 'f> StoredTensor<'t, 'f> {
 }
 
 /// The table of `occ inspect`.
-fn stored_table(contents: &Contents<'_>, coded: &[&StoredTensor<'_, '_>]) -> Table {
-    tensor_table(contents, coded.iter().map(|tensor| (tensor.tensor, tensor.coding)))
+fn stored_table(coded: &[&StoredTensor<'_, '_>]) -> Table {
+    let listed: Vec<ListedTensor<'_>> = coded.iter().map(|one| one.stored.listed()).collect();
+    tensor_table(&each(&listed), &[], "coded")
 }
 
 fn summary(done: &Compression<'_>, contents: &Contents<'_>) -> String {
@@ -241,7 +245,7 @@ fn worst(contents: &Contents<'_>, coded: &[StoredTensor<'_, '_>]) -> Markup {
         return html! {};
     }
     order.truncate(WORST);
-    page::section(&title, &page::table(&stored_table(contents, &order)))
+    page::section(&title, &page::table(&stored_table(&order)))
 }
 
 /// Rate and SNR of the largest tensors.
@@ -288,13 +292,13 @@ fn bars<'t, 'f>(
     chart.draw()
 }
 
-fn all(contents: &Contents<'_>, coded: &[StoredTensor<'_, '_>]) -> Markup {
+fn all(coded: &[StoredTensor<'_, '_>]) -> Markup {
     let rest = coded.len().saturating_sub(MAX_ROWS);
     let title = match rest {
         0 => "All tensors".to_owned(),
         _ => format!("The first {MAX_ROWS} tensors"),
     };
     let first: Vec<&StoredTensor<'_, '_>> = coded.iter().take(MAX_ROWS).collect();
-    let rows = stored_table(contents, &first);
-    page::listing(&title, &rows, rest, "occ inspect lists them all")
+    let rows = stored_table(&first);
+    page::listing(&title, &rows, rest, "occ inspect --all lists them all")
 }
