@@ -19,6 +19,7 @@ mod outcome;
 mod output;
 mod paths;
 mod progress;
+mod recent_rate;
 mod report;
 mod sizes;
 mod table;

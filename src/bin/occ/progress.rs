@@ -1,9 +1,14 @@
 //! The progress bar, and Ctrl-C.
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use crate::numbers::Bytes;
+use crate::recent_rate::RecentRate;
+use indicatif::style::ProgressTracker;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use std::fmt;
 use std::io::Read;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
@@ -19,9 +24,10 @@ pub fn is_quiet() -> bool {
     QUIET.load(Ordering::Relaxed)
 }
 
-const WITH_TOTAL: &str = "{msg} {wide_bar} {decimal_bytes} of {decimal_total_bytes}, {decimal_bytes_per_sec}, {eta} left";
-const SHARE: &str = "{msg} {wide_bar} {percent} %, {eta} left";
-const WITHOUT_TOTAL: &str = "{msg} {spinner} {decimal_bytes}, {decimal_bytes_per_sec}";
+const WITH_TOTAL: &str =
+    "{msg} {wide_bar} {decimal_bytes} of {decimal_total_bytes}, {rate}, {left} left";
+const SHARE: &str = "{msg} {wide_bar} {percent} %, {left} left";
+const WITHOUT_TOTAL: &str = "{msg} {spinner} {decimal_bytes}, {rate}";
 
 /// From now on Ctrl-C cancels the work in progress, which removes its temporary files. A second
 /// Ctrl-C ends the process at once.
@@ -55,6 +61,8 @@ impl Progress {
             if is_quiet() { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         let bar = ProgressBar::with_draw_target(total, target);
         if let Ok(style) = ProgressStyle::with_template(template) {
+            let style = style.with_key("rate", Pace::new(Figure::Rate));
+            let style = style.with_key("left", Pace::new(Figure::TimeLeft));
             bar.set_style(style.progress_chars("━╸ "));
         }
         bar.set_message(task);
@@ -80,5 +88,64 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         self.0.finish_and_clear();
+    }
+}
+
+/// A figure of a progress bar that follows from the rate of recent work.
+#[derive(Clone)]
+struct Pace {
+    figure: Figure,
+    rate: RecentRate,
+}
+
+#[derive(Clone, Copy)]
+enum Figure {
+    /// In bytes.
+    Rate,
+    TimeLeft,
+}
+
+impl Pace {
+    fn new(figure: Figure) -> Self {
+        Self { figure, rate: RecentRate::default() }
+    }
+}
+
+impl ProgressTracker for Pace {
+    fn clone_box(&self) -> Box<dyn ProgressTracker> {
+        Box::new(self.clone())
+    }
+
+    fn tick(&mut self, state: &ProgressState, _: Instant) {
+        self.rate.add(state.elapsed(), state.pos());
+    }
+
+    fn reset(&mut self, _: &ProgressState, _: Instant) {
+        self.rate = RecentRate::default();
+    }
+
+    fn write(&self, state: &ProgressState, w: &mut dyn fmt::Write) {
+        let (time, done) = (state.elapsed(), state.pos());
+        let text = match self.figure {
+            Figure::Rate => {
+                let rate = self.rate.per_second(time, done);
+                rate.map(|rate| format!("{}/s", Bytes(rate as u64)))
+            }
+            Figure::TimeLeft => {
+                let total = state.len().unwrap_or(done);
+                self.rate.time_left(time, done, total).map(duration)
+            }
+        };
+        // The line of a bar is in memory.
+        let _ = w.write_str(text.as_deref().unwrap_or("–"));
+    }
+}
+
+/// A duration as `42 s`, `12 min 5 s` or `3 h 20 min`.
+fn duration(duration: Duration) -> String {
+    match duration.as_secs_f64().round() as u64 {
+        seconds @ ..100 => format!("{seconds} s"),
+        seconds @ ..6000 => format!("{} min {} s", seconds / 60, seconds % 60),
+        seconds => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
     }
 }

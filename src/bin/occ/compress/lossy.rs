@@ -149,10 +149,11 @@ impl LossyArgs {
                 if let Some(calibration) = self.calibration(checkpoint)? {
                     encoding = encoding.calibration(calibration);
                 }
-                if encoding.is_lossless() && self.statistics.is_empty() {
+                if !self.is_planned() {
                     Plan::default()
                 } else {
-                    let progress = Progress::bytes("planning", Some(checkpoint.tensor_bytes()));
+                    let progress =
+                        Progress::bytes("planning (1 of 2)", Some(checkpoint.tensor_bytes()));
                     checkpoint.plan(&encoding, Some(&mut |bytes| progress.advance(bytes)))?
                 }
             }
@@ -167,6 +168,12 @@ impl LossyArgs {
             occ::write_file(path, plan.to_json().as_bytes(), force)?;
         }
         Ok(plan)
+    }
+
+    /// Whether a plan is computed.
+    pub fn is_planned(&self) -> bool {
+        let is_lossless = self.encoding().is_lossless() && self.statistics.is_empty();
+        self.plan.is_none() && !is_lossless
     }
 
     fn encoding(&self) -> Encoding {

@@ -171,7 +171,8 @@ fn compress(
         Writer::create(output, options)?
     };
     let plan = args.lossy.plan(checkpoint, args.conversion.force)?;
-    let progress = Progress::bytes("compressing", Some(checkpoint.tensor_bytes()));
+    let task = if args.lossy.is_planned() { "compressing (2 of 2)" } else { "compressing" };
+    let progress = Progress::bytes(task, Some(checkpoint.tensor_bytes()));
     let encoded =
         checkpoint.write_planned(&mut writer, &plan, Some(&mut |bytes| progress.advance(bytes)))?;
     drop(progress);
