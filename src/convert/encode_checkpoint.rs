@@ -75,6 +75,26 @@ impl Checkpoint {
         Plan::new(&sources, encoding, reserved, &mut |bytes| progress.report(bytes))
     }
 
+    /// The estimated length of the `.occ` file with this plan: its tensors as the plan has them, those
+    /// without a plan as if they were stored raw. Encodes headers, and reads no tensors.
+    ///
+    /// ```no_run
+    /// use occ::{Encoding, convert::Checkpoint};
+    /// let checkpoint = Checkpoint::open("model.safetensors")?;
+    /// let plan = checkpoint.plan(&Encoding::lossless(), None)?;
+    /// println!("about {} bytes", checkpoint.estimated_bytes(&plan)?);
+    /// # Ok::<(), occ::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a name that the format does not allow.
+    pub fn estimated_bytes(&self, plan: &Plan) -> Result<u64> {
+        let bytes = |tensor: TensorSource<'_>| {
+            plan.get(tensor.name).map_or(tensor.data.size(), |planned| planned.bytes)
+        };
+        Ok(self.sources().map(bytes).fold(reserved_bytes(self)?, u64::saturating_add))
+    }
+
     /// Writes the checkpoint as planned, in the order of [`write_to`](Self::write_to). The file
     /// does not exceed the bit budget of the plan.
     ///

@@ -235,18 +235,6 @@ fn several_inputs_go_to_a_folder() {
     assert!(place.read("back/a.occ") == place.read("out/a.occ"));
 }
 
-#[test]
-fn a_dry_run_gives_the_size_and_writes_nothing() {
-    let place = Workplace::new();
-    place.write("a.safetensors", file(&["a"]));
-    let dry = place.succeed(&["compress", "a.safetensors", "--dry-run", "--json"]);
-    assert!(dry.stderr.contains("dry run"), "{}", dry.stderr);
-    assert_eq!(place.files(), ["a.safetensors"]);
-    place.succeed(&["compress", "a.safetensors"]);
-    let size = place.read("a.occ").len();
-    assert!(dry.stdout.contains(&format!("\"output_bytes\":{size},")), "{}", dry.stdout);
-}
-
 /// The inventory as data.
 #[test]
 fn the_library_returns_what_is_left_out() {

@@ -7,6 +7,7 @@ mod common;
 mod budgets;
 mod checkpoints;
 mod command;
+mod dry_runs;
 mod few_words;
 mod layouts;
 mod messages;

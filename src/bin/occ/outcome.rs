@@ -18,7 +18,7 @@ pub struct ConversionArgs {
 
     /// Print a summary as JSON: input_bytes, output_bytes, ratio (compressed to original size),
     /// weights, bits_per_weight, seconds; for compress also snr_db and rel_error, which are null
-    /// and 0 if lossless
+    /// and 0 if lossless; with --dry-run estimated, which is true, instead
     #[arg(long)]
     pub json: bool,
 }
@@ -35,6 +35,9 @@ pub struct Outcome {
     /// Compression only.
     #[serde(flatten)]
     error: Option<CodingError>,
+    /// Whether the compressed size is an estimate.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    estimated: bool,
 }
 
 /// Error over all tensors that were coded lossily.
@@ -45,22 +48,42 @@ pub struct CodingError {
 }
 
 impl Outcome {
-    pub fn compressed(
-        [input_bytes, output_bytes]: [u64; 2],
-        weights: u64,
-        seconds: f64,
-        error: CodingError,
-    ) -> Self {
-        let ratio = ratio(output_bytes, input_bytes);
-        let bits_per_weight = bits_per_weight(output_bytes, weights);
-        let error = Some(error);
-        Self { input_bytes, output_bytes, ratio, weights, bits_per_weight, seconds, error }
+    pub fn compressed(bytes: [u64; 2], weights: u64, seconds: f64, error: CodingError) -> Self {
+        Self { error: Some(error), ..Self::of_compression(bytes, weights, seconds) }
+    }
+
+    /// A compression that was not carried out.
+    pub fn estimated(bytes: [u64; 2], weights: u64, seconds: f64) -> Self {
+        Self { estimated: true, ..Self::of_compression(bytes, weights, seconds) }
+    }
+
+    fn of_compression([input_bytes, output_bytes]: [u64; 2], weights: u64, seconds: f64) -> Self {
+        Self {
+            input_bytes,
+            output_bytes,
+            ratio: ratio(output_bytes, input_bytes),
+            weights,
+            bits_per_weight: bits_per_weight(output_bytes, weights),
+            seconds,
+            error: None,
+            estimated: false,
+        }
     }
 
     pub fn decompressed([input_bytes, output_bytes]: [u64; 2], weights: u64, seconds: f64) -> Self {
         let ratio = ratio(input_bytes, output_bytes);
         let bits_per_weight = bits_per_weight(input_bytes, weights);
-        Self { input_bytes, output_bytes, ratio, weights, bits_per_weight, seconds, error: None }
+        let (error, estimated) = (None, false);
+        Self {
+            input_bytes,
+            output_bytes,
+            ratio,
+            weights,
+            bits_per_weight,
+            seconds,
+            error,
+            estimated,
+        }
     }
 
     /// Prints JSON on request, or else a line on standard error. Where standard output carries the
@@ -79,8 +102,9 @@ impl Outcome {
             // As above; and the work is done.
             let _ = writeln!(
                 stderr(),
-                "{}: {} → {}, ratio {:.4}, {:.3} bits/weight{snr}, {:.2} s",
+                "{}{}: {} → {}, ratio {:.4}, {:.3} bits/weight{snr}, {:.2} s",
                 output.display(),
+                if self.estimated { ", estimated" } else { "" },
                 Bytes(self.input_bytes),
                 Bytes(self.output_bytes),
                 self.ratio,

@@ -1,11 +1,11 @@
 //! `occ compress`.
 
+mod dry_run;
 mod lossless;
 mod lossy;
 
 use crate::failure::{Failure, exists, in_file, usage};
 use crate::model::{self, listed};
-use crate::numbers::counted;
 use crate::outcome::{CodingError, ConversionArgs, Outcome};
 use crate::paths::{
     check_distinct, create_folder_of, file_name, folder_of, is_dash, is_taken, output_path,
@@ -47,7 +47,10 @@ pub struct CompressArgs {
     #[arg(short, long, requires = "output", conflicts_with_all = ["report", "save_plan"])]
     recursive: bool,
 
-    /// Encode and print the resulting size, but write nothing
+    /// Print the plan and the estimated size, but write nothing
+    ///
+    /// Tensors are planned as without this option, or read once if compression is lossless, but
+    /// not encoded.
     #[arg(long, conflicts_with_all = ["report", "save_plan", "force"])]
     dry_run: bool,
 
@@ -162,10 +165,11 @@ fn compress(
     for path in std::iter::once(output).chain(further.into_iter().flatten()) {
         check_distinct(inputs.iter().copied(), path)?;
     }
+    if args.dry_run {
+        return dry_run::run(args, checkpoint, output);
+    }
     let options = WriteOptions::default().overwrite(args.conversion.force).mode(checkpoint.mode());
-    let mut writer = if args.dry_run {
-        Writer::new(std::io::sink(), options)?
-    } else if is_dash(output) {
+    let mut writer = if is_dash(output) {
         Writer::new(BufWriter::with_capacity(1 << 20, stdout()), options)?
     } else {
         Writer::create(output, options)?
@@ -192,11 +196,6 @@ fn compress(
     let error = CodingError { snr_db: encoded.snr_db(), rel_error: encoded.rel_error() };
     let outcome =
         Outcome::compressed([input_bytes, output_bytes], checkpoint.weights(), seconds, error);
-    if args.dry_run {
-        let lossy = plan.tensors.values().filter(|tensor| tensor.lossy.is_some()).count();
-        let all = counted(checkpoint.tensor_count() as u64, "tensor");
-        eprintln!("dry run, nothing is written: {all}, {lossy} of them lossy");
-    }
     if let Some(summary) =
         lossless::summary(&plan, &encoded).filter(|_| !args.conversion.json && !is_quiet())
     {

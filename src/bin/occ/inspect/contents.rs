@@ -2,7 +2,8 @@
 
 use crate::listing::{ListedTensor, Lossy, Stored};
 use occ::{
-    Attachment, AttachmentKind, BlockTransform, Codec, Coding, LosslessReason, Reader, Tensor,
+    Attachment, AttachmentKind, BlockTransform, Codec, Coding, LosslessReason, Reader,
+    StatisticsKind, Tensor,
 };
 use wildmatch::WildMatch;
 
@@ -94,7 +95,7 @@ impl<'f> StoredTensor<'f> {
         };
         let lossy = coding.map(|coding| Lossy {
             gain: coding.gain,
-            statistics: statistics_names(Some(coding)),
+            statistics: kind_names(&coding.statistics),
             error: Some((coding.signal, coding.noise)),
         });
         ListedTensor {
@@ -146,10 +147,14 @@ pub fn transform_name(transform: BlockTransform, mean: bool, rank: usize) -> Str
 
 /// The names of the statistics that a tensor was coded with; nothing for a lossless one.
 pub fn statistics_names(coding: Option<&Coding>) -> String {
-    match coding.map(|coding| &coding.statistics[..]) {
-        None => String::new(),
-        Some([]) => "none".to_owned(),
-        Some(kinds) => kinds.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(", "),
+    coding.map_or_else(String::new, |coding| kind_names(&coding.statistics))
+}
+
+/// The names of kinds of statistics.
+pub fn kind_names(kinds: &[StatisticsKind]) -> String {
+    match kinds {
+        [] => "none".to_owned(),
+        kinds => kinds.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(", "),
     }
 }
 

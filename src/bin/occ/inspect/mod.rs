@@ -4,7 +4,10 @@ mod contents;
 mod json;
 mod metadata;
 
-pub use contents::{Contents, StoredTensor, statistics_names, storage_name, stored_bytes};
+pub use contents::{
+    Contents, StoredTensor, kind_names, statistics_names, storage_name, stored_bytes,
+    transform_name,
+};
 
 use crate::failure::{Failure, usage};
 use crate::listing::{Attached, ListedTensor, each, grouped_by_name, tensor_table};

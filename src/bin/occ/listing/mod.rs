@@ -58,6 +58,10 @@ impl<'t> ListedTensor<'t> {
         self.shape.iter().fold(1, |product: u64, &size| product.saturating_mul(size as u64))
     }
 
+    pub fn is_lossy(&self) -> bool {
+        self.lossy().is_some()
+    }
+
     fn lossy(&self) -> Option<&Lossy> {
         self.stored.as_ref()?.lossy.as_ref()
     }
