@@ -96,7 +96,10 @@ impl CheckpointTree {
             tree.others.extend(others.into_iter().map(path));
             let free = shards.into_iter().filter(|name| !taken.contains(&path(name)));
             for set in shard_sets(free.cloned()) {
-                if set.missing.is_empty() {
+                if tree.has_index(folder, &set.stem()) {
+                    // As where the folder is compressed by itself: the index counts.
+                    tree.others.extend(set.names.iter().map(path));
+                } else if set.missing.is_empty() {
                     tree.add(root, folder, set.stem(), Files::Shards(set.names));
                 } else if has_index {
                     tree.others.extend(set.names.iter().map(path));
@@ -114,6 +117,14 @@ impl CheckpointTree {
     fn add(&mut self, root: &Path, folder: &str, stem: String, files: Files) {
         let (root, folder) = (root.to_owned(), PathBuf::from(folder));
         self.checkpoints.push(FoundCheckpoint { root, folder, stem, files });
+    }
+
+    /// Whether there is a checkpoint with an index under this name.
+    fn has_index(&self, folder: &str, stem: &str) -> bool {
+        self.checkpoints.iter().any(|found| {
+            matches!(found.files, Files::Index(_))
+                && (found.folder.as_path(), &found.stem[..]) == (Path::new(folder), stem)
+        })
     }
 
     fn check_names(&self) -> Result<()> {

@@ -14,6 +14,7 @@ mod gaussian;
 mod inspect;
 mod listing;
 mod model;
+mod names;
 mod numbers;
 mod outcome;
 mod output;

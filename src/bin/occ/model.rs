@@ -1,11 +1,9 @@
 //! A model on the command line: what of it is left out, and its size.
 
+use crate::names::listed;
 use occ::Reader;
 use occ::convert::{Checkpoint, Inventory, LeftOutReason};
-use std::path::{Path, PathBuf};
-
-/// Names in a warning.
-const NAMED: usize = 20;
+use std::path::Path;
 
 /// Warns of files that are left out of a model. Returns the bytes of all its tensors, the total of
 /// a progress bar; `None` for a model that cannot be read: the work itself reports the error.
@@ -34,7 +32,7 @@ pub fn warn(inventory: &Inventory) {
         [LeftOutReason::NotInIndex, LeftOutReason::InSubfolder, LeftOutReason::BrokenLink];
     for reason in reasons {
         let files = inventory.left_out.iter().filter(|file| file.reason == reason);
-        let files: Vec<&PathBuf> = files.map(|file| &file.path).collect();
+        let files: Vec<_> = files.map(|file| file.path.display()).collect();
         if !files.is_empty() {
             eprintln!("warning: left out, {reason}: {}", listed(&files));
         }
@@ -47,14 +45,4 @@ pub fn warn(inventory: &Inventory) {
             shard.display()
         );
     }
-}
-
-/// A few paths, and the number of the others.
-pub fn listed(paths: &[&PathBuf]) -> String {
-    let named = paths.iter().take(NAMED).map(|path| path.display().to_string());
-    let mut text = named.collect::<Vec<_>>().join(", ");
-    if let Some(more) = paths.len().checked_sub(NAMED).filter(|&more| more > 0) {
-        text.push_str(&format!(" and {more} more"));
-    }
-    text
 }

@@ -5,6 +5,7 @@ mod text;
 
 use crate::failure::{Failure, usage};
 use crate::model::examine;
+use crate::names::listed;
 use crate::numbers::counted;
 use crate::output::{print, print_json};
 use crate::paths::is_dash;
@@ -125,13 +126,7 @@ fn check_errors(comparison: &Comparison, bound: f64) -> Result<(), Failure> {
 
 /// A number of tensors, and the first names.
 fn names(names: &[String]) -> String {
-    const NAMED: usize = 10;
-    let mut text = counted(names.len() as u64, "tensor");
-    let first = names.iter().take(NAMED).map(|name| name.escape_debug().to_string());
-    let first = first.collect::<Vec<_>>().join(", ");
-    if !first.is_empty() {
-        let more = if names.len() > NAMED { ", …" } else { "" };
-        text.push_str(&format!(" ({first}{more})"));
-    }
-    text
+    let count = counted(names.len() as u64, "tensor");
+    let names: Vec<_> = names.iter().map(|name| name.escape_debug()).collect();
+    if names.is_empty() { count } else { format!("{count} ({})", listed(&names)) }
 }

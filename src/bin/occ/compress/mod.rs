@@ -5,7 +5,8 @@ mod lossless;
 mod lossy;
 
 use crate::failure::{Failure, exists, in_file, usage};
-use crate::model::{self, listed};
+use crate::model;
+use crate::names::listed;
 use crate::outcome::{CodingError, ConversionArgs, Outcome};
 use crate::paths::{
     check_distinct, create_folder_of, file_name, folder_of, is_dash, is_taken, output_path,
@@ -146,7 +147,8 @@ fn compress_tree(args: &CompressArgs) -> Result<(), Failure> {
         compress_into_folder(args, &found.open()?, &input, &output(found))?;
     }
     if !tree.others.is_empty() {
-        eprintln!("warning: not copied: {}", listed(&tree.others.iter().collect::<Vec<_>>()));
+        let others: Vec<_> = tree.others.iter().map(|path| path.display()).collect();
+        eprintln!("warning: not copied: {}", listed(&others));
     }
     Ok(())
 }
