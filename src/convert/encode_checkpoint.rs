@@ -2,8 +2,9 @@
 
 use super::checkpoint::Checkpoint;
 use super::progress::{Progress, Reporter};
-use crate::encode::{Encoding, Plan, TensorSource, TensorStats, Writer, attachment_bytes};
-use crate::error::Result;
+use crate::encode::{Encoding, Plan, TensorSource, TensorStats, Writer, Written, attachment_bytes};
+use crate::error::{Error, Result};
+use std::ops::ControlFlow;
 
 /// Size and error of each tensor of an encoded checkpoint.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -108,8 +109,36 @@ impl Checkpoint {
         progress: Option<&mut Progress<'_>>,
     ) -> Result<EncodeReport> {
         let mut progress = Reporter(progress);
-        let objects = self.objects();
-        let stats = writer.add_sources(&objects, plan, &mut |bytes| progress.report(bytes))?;
+        self.write(writer, plan, &mut |written| match written {
+            Written::Bytes(bytes) => progress.report(bytes),
+            Written::Tensor { .. } => Ok(()),
+        })
+    }
+
+    /// [`write_planned`](Self::write_planned) with an `observe` function that also receives the
+    /// size and error of each tensor as soon as it is written. [`ControlFlow::Break`] cancels.
+    ///
+    /// # Errors
+    /// Those of [`write_planned`](Self::write_planned).
+    pub fn write_observed(
+        &self,
+        writer: &mut Writer<'_>,
+        plan: &Plan,
+        observe: &mut dyn FnMut(Written<'_>) -> ControlFlow<()>,
+    ) -> Result<EncodeReport> {
+        self.write(writer, plan, &mut |written| match observe(written) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(Error::Cancelled),
+        })
+    }
+
+    fn write(
+        &self,
+        writer: &mut Writer<'_>,
+        plan: &Plan,
+        observe: &mut dyn FnMut(Written<'_>) -> Result<()>,
+    ) -> Result<EncodeReport> {
+        let stats = writer.add_sources(&self.objects(), plan, observe)?;
         let names = self.sources().map(|source| source.name.to_owned());
         Ok(EncodeReport { tensors: names.zip(stats).collect() })
     }

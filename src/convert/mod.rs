@@ -23,6 +23,7 @@ mod shard_index;
 mod shard_names;
 mod tree;
 
+pub use crate::encode::Written;
 pub use checkpoint::Checkpoint;
 pub use decompress::{
     DecompressReport, Target, decompress, decompress_stream, is_sharded, names_folder,

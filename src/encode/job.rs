@@ -72,8 +72,12 @@ impl<'s> EncodeJob<'s> {
         &self.geometry
     }
 
+    pub(super) fn codec(&self) -> Codec {
+        self.encoder.codec()
+    }
+
     pub(super) fn is_lossy(&self) -> bool {
-        self.encoder.codec() == Codec::Trellis
+        self.codec() == Codec::Trellis
     }
 
     /// The header of the frame.
@@ -81,7 +85,7 @@ impl<'s> EncodeJob<'s> {
     /// # Errors
     /// `InvalidArgument` for an attachment with an impossible name.
     pub(super) fn header(&self) -> Result<FrameHeader> {
-        let codec = self.encoder.codec();
+        let codec = self.codec();
         // The checksums of raw chunks are those of their decoded bytes, which are known already.
         let (layout, chunk_crcs) = match codec {
             Codec::Raw => (PayloadLayout::Contiguous, self.crcs.clone()),
@@ -126,7 +130,7 @@ impl<'s> EncodeJob<'s> {
     /// Encodes all chunks without keeping them.
     pub(super) fn measure(&self, buffers: &BufferPool) -> Result<Measured> {
         // The checksums of contiguous chunks are in the frame header.
-        let overhead = if self.encoder.codec() == Codec::Raw { 0 } else { CHUNK_OVERHEAD };
+        let overhead = if self.codec() == Codec::Raw { 0 } else { CHUNK_OVERHEAD };
         let mut bytes = 0;
         let (mut error, mut output_error) = (SquaredError::default(), SquaredError::default());
         let chunks = (0..self.geometry.chunk_count()).map(Ok);

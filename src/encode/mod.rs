@@ -28,6 +28,7 @@ mod source;
 mod statistics;
 mod tensor_stats;
 mod writer;
+mod written;
 
 pub use calibration::Calibration;
 #[cfg(feature = "convert")]
@@ -45,3 +46,5 @@ pub(crate) use plan::{Rated, rates};
 pub use source::TensorSource;
 pub use tensor_stats::TensorStats;
 pub use writer::Writer;
+#[cfg(feature = "convert")]
+pub use written::Written;

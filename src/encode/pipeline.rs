@@ -17,16 +17,13 @@ use super::rate_control::{BitBudget, RateController};
 use super::reference::{References, WrittenTarget};
 use super::source::TensorSource;
 use super::tensor_stats::TensorStats;
-
-use crate::codec::{EncodedChunk, SquaredError};
+use super::written::{Observer, Written};
+use crate::codec::{Codec, EncodedChunk, SquaredError};
 use crate::error::{Error, Result};
 use crate::parallel::{OrderedQueue, Window, tasks_in_flight};
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-
-/// Called with the bytes of a source that each written chunk covers; an error ends the work.
-pub(crate) type Observer<'o> = dyn FnMut(u64) -> Result<()> + 'o;
 
 /// The most bytes of sources between decision and frame: enough to keep many threads busy.
 const MAX_AHEAD: u64 = 32 << 20;
@@ -409,7 +406,7 @@ impl<'f, 'w, 's, 'o> Frames<'f, 'w, 's, 'o> {
         }
         self.buffers.recycle(encoded);
         self.chunks = Some(number + 1);
-        (self.observe)(job.chunk_bytes(number))?;
+        (self.observe)(Written::Bytes(job.chunk_bytes(number)))?;
         self.advance()
     }
 
@@ -444,10 +441,10 @@ impl<'f, 'w, 's, 'o> Frames<'f, 'w, 's, 'o> {
                 let target = WrittenTarget { position, geometry, is_lossy, crcs, error };
                 self.targets.insert(number, target);
             }
-            let weights = job.geometry().elements();
+            let (weights, codec) = (job.geometry().elements(), job.codec());
             self.chunks = None;
             self.open.pop_front();
-            self.end(&source, weights, error);
+            self.end(&source, weights, codec, error)?;
         }
         Ok(())
     }
@@ -457,17 +454,25 @@ impl<'f, 'w, 's, 'o> Frames<'f, 'w, 's, 'o> {
         let Some(target) = self.targets.get(&target) else { return Ok(()) };
         target.write(source, self.writer).map_err(|error| source.locate(error))?;
         let (weights, error) = (target.geometry.elements(), target.error);
-        self.end(source, weights, error);
-        (self.observe)(source.data.size())
+        (self.observe)(Written::Bytes(source.data.size()))?;
+        self.end(source, weights, Codec::Reference, error)
     }
 
     /// Notes the size and the error of a complete frame.
-    fn end(&mut self, source: &TensorSource<'s>, weights: u64, error: SquaredError) {
+    fn end(
+        &mut self,
+        source: &TensorSource<'s>,
+        weights: u64,
+        codec: Codec,
+        SquaredError { signal, noise }: SquaredError,
+    ) -> Result<()> {
         let (before, length) = (self.lengths[self.written()], self.writer.finished_length());
-        if source.is_tensor() {
-            let SquaredError { signal, noise } = error;
-            self.stats.push(TensorStats { weights, bytes: length - before, signal, noise });
-        }
         self.lengths.push(length);
+        if !source.is_tensor() {
+            return Ok(());
+        }
+        let stats = TensorStats { weights, bytes: length - before, signal, noise };
+        self.stats.push(stats);
+        (self.observe)(Written::Tensor { name: source.name, codec, stats })
     }
 }

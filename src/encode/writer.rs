@@ -2,10 +2,11 @@
 
 use super::frame_writer::{FrameWriter, Output};
 use super::options::WriteOptions;
-use super::pipeline::{Observer, write_sources};
+use super::pipeline::write_sources;
 use super::plan::{Plan, TensorPlan};
 use super::source::TensorSource;
 use super::tensor_stats::TensorStats;
+use super::written::Observer;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::format::Header;
@@ -146,8 +147,8 @@ impl<'w> Writer<'w> {
         self.add_sources(tensors, plan, &mut |_| Ok(()))
     }
 
-    /// [`add_all`](Self::add_all) with attachments between the tensors, reporting the bytes of each
-    /// chunk written to `observe`.
+    /// [`add_all`](Self::add_all) with attachments between the tensors. `observe` receives what is
+    /// written.
     pub(crate) fn add_sources(
         &mut self,
         sources: &[TensorSource<'_>],

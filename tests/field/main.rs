@@ -16,3 +16,4 @@ mod quantized;
 mod repeated_rows;
 mod tied;
 mod tiny_tensors;
+mod verbose;

@@ -2,6 +2,7 @@
 
 use crate::failure::{Failure, usage};
 use crate::model::decoded_bytes;
+use crate::numbers::{Bytes, shape};
 use crate::outcome::{ConversionArgs, Outcome};
 use crate::paths::{
     check_distinct, create_folder_of, file_name, is_dash, occ_files_below, output_path, piped_input,
@@ -10,6 +11,7 @@ use crate::progress::{Progress, watch_for_interrupts};
 use clap::Args;
 use occ::Reader;
 use occ::convert::{self, Target};
+use std::collections::VecDeque;
 use std::io::{BufWriter, stdout};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -37,6 +39,7 @@ pub struct DecompressArgs {
 
 pub fn run(args: &DecompressArgs) -> Result<(), Failure> {
     watch_for_interrupts();
+    args.conversion.check()?;
     if args.recursive {
         return decompress_tree(args);
     }
@@ -85,6 +88,11 @@ fn decompress_tree(args: &DecompressArgs) -> Result<(), Failure> {
 fn decompress(args: &DecompressArgs, input: &Path, output: &Path) -> Result<(), Failure> {
     let start = Instant::now();
     check_distinct([input], output)?;
+    if args.conversion.verbose && is_dash(input) {
+        return usage(
+            "--verbose lists tensors from the index of a file: standard input has none yet",
+        );
+    }
     let mut stream = BufWriter::with_capacity(1 << 20, stdout());
     let target = if is_dash(output) {
         Target::Stream(&mut stream)
@@ -95,14 +103,57 @@ fn decompress(args: &DecompressArgs, input: &Path, output: &Path) -> Result<(), 
         let progress = Progress::bytes("decompressing", None);
         convert::decompress_stream(piped_input()?, target, Some(&mut |n| progress.advance(n)))?
     } else {
-        let progress =
-            Progress::bytes("decompressing", Some(decoded_bytes(&Reader::open(input)?)?));
-        convert::decompress(input, target, Some(&mut |n| progress.advance(n)))?
+        let reader = Reader::open(input)?;
+        let progress = Progress::bytes("decompressing", Some(decoded_bytes(&reader)?));
+        let mut lines = TensorLines::new(&reader, args.conversion.verbose)?;
+        drop(reader);
+        let done = convert::decompress(
+            input,
+            target,
+            Some(&mut |bytes| {
+                lines.advance(bytes, &progress);
+                progress.advance(bytes)
+            }),
+        )?;
+        lines.advance(0, &progress);
+        done
     };
     let seconds = start.elapsed().as_secs_f64();
     let outcome =
         Outcome::decompressed([done.input_bytes, done.output_bytes], done.weights, seconds);
     outcome.print(&args.conversion, output)
+}
+
+/// The lines of tensors that `--verbose` prints when they are restored.
+struct TensorLines {
+    /// With the bytes of all tensors up to this one.
+    rest: VecDeque<(u64, String)>,
+    restored: u64,
+}
+
+impl TensorLines {
+    /// The lines for all tensors of a file if they are `wanted`.
+    fn new(file: &Reader<'_>, wanted: bool) -> occ::Result<Self> {
+        let (mut rest, mut end) = (VecDeque::new(), 0u64);
+        for tensor in file.tensors().filter(|_| wanted) {
+            let tensor = tensor?;
+            end = end.saturating_add(tensor.decoded_bytes());
+            let (name, shape) = (tensor.name().escape_debug(), shape(tensor.shape()));
+            let (dtype, bytes) = (tensor.dtype(), Bytes(tensor.decoded_bytes()));
+            rest.push_back((end, format!("{name}: {dtype} {shape}, {bytes}")));
+        }
+        Ok(Self { rest, restored: 0 })
+    }
+
+    /// Prints the tensors that are complete with these further bytes.
+    fn advance(&mut self, bytes: u64, progress: &Progress) {
+        self.restored += bytes;
+        while self.rest.front().is_some_and(|(end, _)| *end <= self.restored) {
+            if let Some((_, line)) = self.rest.pop_front() {
+                progress.print(&line);
+            }
+        }
+    }
 }
 
 /// `model.safetensors` for `model.occ`, or a folder `model` for a sharded checkpoint.

@@ -1,6 +1,6 @@
 //! The summary that `compress` and `decompress` print.
 
-use crate::failure::Failure;
+use crate::failure::{Failure, usage};
 use crate::numbers::{Bytes, bits_per_weight, ratio};
 use crate::output::{json, print};
 use crate::paths::is_dash;
@@ -21,6 +21,22 @@ pub struct ConversionArgs {
     /// and 0 if lossless; with --dry-run estimated, which is true, instead
     #[arg(long)]
     pub json: bool,
+
+    /// Print a line for each tensor to standard error: when compressing its codec or transform, why
+    /// it is lossless, bits per weight, SNR and size
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+impl ConversionArgs {
+    /// Refuses options that exclude each other.
+    pub fn check(&self) -> Result<(), Failure> {
+        // The parser does not compare options before and after the name of the command.
+        if self.verbose && is_quiet() {
+            return usage("--verbose and --quiet exclude each other");
+        }
+        Ok(())
+    }
 }
 
 /// Sizes and duration of a conversion.

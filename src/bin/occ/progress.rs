@@ -5,7 +5,7 @@ use crate::recent_rate::RecentRate;
 use indicatif::style::ProgressTracker;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use std::fmt;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -77,6 +77,12 @@ impl Progress {
         } else {
             ControlFlow::Continue(())
         }
+    }
+
+    /// Prints a line on standard error, above the bar.
+    pub fn print(&self, line: &str) {
+        // There is no other channel to report that standard error is closed.
+        self.0.suspend(|| writeln!(std::io::stderr(), "{line}").unwrap_or(()));
     }
 
     /// Counts the bytes that are read from an input.

@@ -3,6 +3,7 @@
 mod dry_run;
 mod lossless;
 mod lossy;
+mod tensor_line;
 
 use crate::failure::{Failure, exists, in_file, usage};
 use crate::model;
@@ -16,11 +17,13 @@ use crate::progress::{Progress, is_quiet, watch_for_interrupts};
 use crate::report;
 use clap::Args;
 use lossy::LossyArgs;
-use occ::convert::{Checkpoint, CheckpointTree, FoundCheckpoint, names_folder};
+use occ::convert::{Checkpoint, CheckpointTree, FoundCheckpoint, Written, names_folder};
 use occ::{WriteOptions, Writer};
 use std::io::{BufWriter, ErrorKind, stdout};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+use tensor_line::tensor_line;
 
 /// Compress safetensors into .occ files, losslessly or lossily.
 ///
@@ -52,7 +55,7 @@ pub struct CompressArgs {
     ///
     /// Tensors are planned as without this option, or read once if compression is lossless, but
     /// not encoded.
-    #[arg(long, conflicts_with_all = ["report", "save_plan", "force"])]
+    #[arg(long, conflicts_with_all = ["report", "save_plan", "force", "verbose"])]
     dry_run: bool,
 
     #[command(flatten)]
@@ -70,6 +73,7 @@ pub struct CompressArgs {
 
 pub fn run(args: &CompressArgs) -> Result<(), Failure> {
     watch_for_interrupts();
+    args.conversion.check()?;
     if args.recursive {
         return compress_tree(args);
     }
@@ -179,8 +183,14 @@ fn compress(
     let plan = args.lossy.plan(checkpoint, args.conversion.force)?;
     let task = if args.lossy.is_planned() { "compressing (2 of 2)" } else { "compressing" };
     let progress = Progress::bytes(task, Some(checkpoint.tensor_bytes()));
-    let encoded =
-        checkpoint.write_planned(&mut writer, &plan, Some(&mut |bytes| progress.advance(bytes)))?;
+    let encoded = checkpoint.write_observed(&mut writer, &plan, &mut |written| match written {
+        Written::Bytes(bytes) => progress.advance(bytes),
+        Written::Tensor { name, codec, stats } if args.conversion.verbose => {
+            progress.print(&tensor_line(name, codec, &stats, plan.get(name)));
+            ControlFlow::Continue(())
+        }
+        _ => ControlFlow::Continue(()),
+    })?;
     drop(progress);
     let input_bytes = checkpoint.file_bytes();
     let output_bytes = writer.finish()?;
