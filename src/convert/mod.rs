@@ -5,6 +5,7 @@
 //! safetensors files in the folder are in the [`Inventory`]; files of other kinds are ignored.
 
 mod calibration_files;
+mod check_copy;
 mod checkpoint;
 mod claimed_names;
 mod decompress;
@@ -24,6 +25,7 @@ mod shard_names;
 mod tree;
 
 pub use crate::encode::Written;
+pub use check_copy::check_restored;
 pub use checkpoint::Checkpoint;
 pub use decompress::{
     DecompressReport, Target, decompress, decompress_stream, is_sharded, names_folder,

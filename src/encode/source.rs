@@ -80,7 +80,7 @@ impl<'s> TensorSource<'s> {
         self.kind == ObjectKind::Tensor
     }
 
-    pub(super) fn kind(&self) -> ObjectKind {
+    pub(crate) fn kind(&self) -> ObjectKind {
         self.kind
     }
 

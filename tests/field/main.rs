@@ -13,6 +13,7 @@ mod layouts;
 mod messages;
 mod permissions;
 mod quantized;
+mod removal;
 mod repeated_rows;
 mod tied;
 mod tiny_tensors;

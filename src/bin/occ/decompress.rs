@@ -8,6 +8,7 @@ use crate::paths::{
     check_distinct, create_folder_of, file_name, is_dash, occ_files_below, output_path, piped_input,
 };
 use crate::progress::{Progress, watch_for_interrupts};
+use crate::removal::Originals;
 use clap::Args;
 use occ::Reader;
 use occ::convert::{self, Target};
@@ -39,13 +40,20 @@ pub struct DecompressArgs {
 
 pub fn run(args: &DecompressArgs) -> Result<(), Failure> {
     watch_for_interrupts();
-    args.conversion.check()?;
+    args.conversion.check(&args.inputs, args.output.as_ref())?;
+    let mut originals = Originals::default();
     if args.recursive {
-        return decompress_tree(args);
+        decompress_tree(args, &mut originals)?;
+    } else if let [input] = &args.inputs[..] {
+        let output = output_path(args.output.as_ref(), input, default_output)?;
+        decompress(args, input, &output, &mut originals)?;
+    } else {
+        decompress_several(args, &mut originals)?;
     }
-    if let [input] = &args.inputs[..] {
-        return decompress(args, input, &output_path(args.output.as_ref(), input, default_output)?);
-    }
+    originals.remove()
+}
+
+fn decompress_several(args: &DecompressArgs, originals: &mut Originals) -> Result<(), Failure> {
     let Some(folder) = args.output.as_ref().filter(|output| !is_dash(output)) else {
         return usage("several inputs need -o FOLDER");
     };
@@ -55,13 +63,13 @@ pub fn run(args: &DecompressArgs) -> Result<(), Failure> {
     for input in &args.inputs {
         let output = folder.join(file_name(&default_output(input)?));
         create_folder_of(&output)?;
-        decompress(args, input, &output)?;
+        decompress(args, input, &output, originals)?;
     }
     Ok(())
 }
 
 /// Restores each .occ file below the input folder. Shards go into the folder of their file.
-fn decompress_tree(args: &DecompressArgs) -> Result<(), Failure> {
+fn decompress_tree(args: &DecompressArgs, originals: &mut Originals) -> Result<(), Failure> {
     let ([root], Some(folder)) = (&args.inputs[..], &args.output) else {
         return usage("-r needs one folder");
     };
@@ -80,14 +88,23 @@ fn decompress_tree(args: &DecompressArgs) -> Result<(), Failure> {
             true => output.parent().unwrap_or(folder).to_owned(),
             false => output.with_extension("safetensors"),
         };
-        decompress(args, &input, &output)?;
+        decompress(args, &input, &output, originals)?;
     }
     Ok(())
 }
 
-fn decompress(args: &DecompressArgs, input: &Path, output: &Path) -> Result<(), Failure> {
+/// With `--rm`, compares the output and adds the input to `originals`.
+fn decompress(
+    args: &DecompressArgs,
+    input: &Path,
+    output: &Path,
+    originals: &mut Originals,
+) -> Result<(), Failure> {
     let start = Instant::now();
     check_distinct([input], output)?;
+    if args.conversion.remove {
+        originals.add([input])?;
+    }
     if args.conversion.verbose && is_dash(input) {
         return usage(
             "--verbose lists tensors from the index of a file: standard input has none yet",
@@ -118,6 +135,10 @@ fn decompress(args: &DecompressArgs, input: &Path, output: &Path) -> Result<(), 
         lines.advance(0, &progress);
         done
     };
+    if args.conversion.remove {
+        let progress = Progress::bytes("comparing", Some(decoded_bytes(&Reader::open(input)?)?));
+        convert::check_restored(input, output, Some(&mut |bytes| progress.advance(bytes)))?;
+    }
     let seconds = start.elapsed().as_secs_f64();
     let outcome =
         Outcome::decompressed([done.input_bytes, done.output_bytes], done.weights, seconds);

@@ -63,7 +63,7 @@ impl Failure {
         match self {
             Self::Reported => ExitCode::from(1),
             Self::Data(occ::Error::Cancelled) => {
-                print_error("interrupted; no output was written", 130)
+                print_error("interrupted; no incomplete output remains", 130)
             }
             Self::Data(error) => print_error(&error.to_string(), 1),
             Self::Unequal(message) => print_error(&message, 1),

@@ -21,6 +21,7 @@ mod output;
 mod paths;
 mod progress;
 mod recent_rate;
+mod removal;
 mod report;
 mod sizes;
 mod table;

@@ -8,7 +8,7 @@ use crate::progress::is_quiet;
 use clap::Args;
 use serde::Serialize;
 use std::io::{Write, stderr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 #[derive(Args)]
 pub struct ConversionArgs {
@@ -26,14 +26,27 @@ pub struct ConversionArgs {
     /// it is lossless, bits per weight, SNR and size
     #[arg(short, long)]
     pub verbose: bool,
+
+    /// Remove each input when all outputs are complete and have been read again
+    ///
+    /// After compression each output is decoded and compared to its input. With lossy compression,
+    /// which cannot restore the input, --rm needs --force. After decompression each output is
+    /// compared to what its input decodes to. Of a folder, only the files that were read are
+    /// removed. Links, files with several names and files of the cache of the Hugging Face hub are
+    /// refused. If anything fails, nothing is removed.
+    #[arg(long = "rm")]
+    pub remove: bool,
 }
 
 impl ConversionArgs {
-    /// Refuses options that exclude each other.
-    pub fn check(&self) -> Result<(), Failure> {
+    /// Refuses options that exclude each other, and `--rm` for standard input or output.
+    pub fn check(&self, inputs: &[PathBuf], output: Option<&PathBuf>) -> Result<(), Failure> {
         // The parser does not compare options before and after the name of the command.
         if self.verbose && is_quiet() {
             return usage("--verbose and --quiet exclude each other");
+        }
+        if self.remove && inputs.iter().chain(output).any(|path| is_dash(path)) {
+            return usage("--rm needs files, not standard input or output");
         }
         Ok(())
     }

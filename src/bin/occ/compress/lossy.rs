@@ -170,6 +170,11 @@ impl LossyArgs {
         Ok(plan)
     }
 
+    /// Whether tensors may be lossy.
+    pub fn is_lossy(&self) -> bool {
+        self.plan.is_some() || !self.encoding().is_lossless()
+    }
+
     /// Whether a plan is computed.
     pub fn is_planned(&self) -> bool {
         let is_lossless = self.encoding().is_lossless() && self.statistics.is_empty();

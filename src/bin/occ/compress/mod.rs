@@ -14,6 +14,7 @@ use crate::paths::{
     piped_input, resolved,
 };
 use crate::progress::{Progress, is_quiet, watch_for_interrupts};
+use crate::removal::Originals;
 use crate::report;
 use clap::Args;
 use lossy::LossyArgs;
@@ -55,7 +56,7 @@ pub struct CompressArgs {
     ///
     /// Tensors are planned as without this option, or read once if compression is lossless, but
     /// not encoded.
-    #[arg(long, conflicts_with_all = ["report", "save_plan", "force", "verbose"])]
+    #[arg(long, conflicts_with_all = ["report", "save_plan", "force", "remove", "verbose"])]
     dry_run: bool,
 
     #[command(flatten)]
@@ -73,23 +74,42 @@ pub struct CompressArgs {
 
 pub fn run(args: &CompressArgs) -> Result<(), Failure> {
     watch_for_interrupts();
-    args.conversion.check()?;
-    if args.recursive {
-        return compress_tree(args);
+    args.conversion.check(&args.inputs, args.output.as_ref())?;
+    if args.conversion.remove && args.lossy.is_lossy() && !args.conversion.force {
+        return usage(
+            "--rm with lossy compression removes weights that cannot be restored: \
+             it needs --force, too",
+        );
     }
-    let [input] = &args.inputs[..] else { return compress_several(args) };
+    let mut originals = Originals::default();
+    if args.recursive {
+        compress_tree(args, &mut originals)?;
+    } else {
+        match &args.inputs[..] {
+            [input] => compress_one(args, input, &mut originals)?,
+            _ => compress_several(args, &mut originals)?,
+        }
+    }
+    originals.remove()
+}
+
+fn compress_one(
+    args: &CompressArgs,
+    input: &Path,
+    originals: &mut Originals,
+) -> Result<(), Failure> {
     let output = output_path(args.output.as_ref(), input, default_output)?;
     if names_folder(&output) {
         let output = output.join(file_name(&default_output(input)?));
         check_outputs(args, &output)?;
-        return compress_into_folder(args, &open(input, &output)?, input, &output);
+        return compress_into_folder(args, &open(input, &output)?, [input, &output], originals);
     }
     check_outputs(args, &output)?;
-    compress(args, &open(input, &output)?, input, &output)
+    compress(args, &open(input, &output)?, [input, &output], originals)
 }
 
 /// Compresses each input to a file in the output folder.
-fn compress_several(args: &CompressArgs) -> Result<(), Failure> {
+fn compress_several(args: &CompressArgs, originals: &mut Originals) -> Result<(), Failure> {
     let Some(folder) = args.output.as_ref().filter(|output| !is_dash(output)) else {
         return usage("several inputs need -o FOLDER");
     };
@@ -108,7 +128,7 @@ fn compress_several(args: &CompressArgs) -> Result<(), Failure> {
         check_outputs(args, output)?;
     }
     for (input, output) in args.inputs.iter().zip(&outputs) {
-        compress_into_folder(args, &open(input, output)?, input, output)?;
+        compress_into_folder(args, &open(input, output)?, [input, output], originals)?;
     }
     Ok(())
 }
@@ -117,17 +137,17 @@ fn compress_several(args: &CompressArgs) -> Result<(), Failure> {
 fn compress_into_folder(
     args: &CompressArgs,
     checkpoint: &Checkpoint,
-    input: &Path,
-    output: &Path,
+    paths: [&Path; 2],
+    originals: &mut Originals,
 ) -> Result<(), Failure> {
     if !args.dry_run {
-        create_folder_of(output)?;
+        create_folder_of(paths[1])?;
     }
-    compress(args, checkpoint, input, output)
+    compress(args, checkpoint, paths, originals)
 }
 
 /// Compresses each checkpoint below the input folder.
-fn compress_tree(args: &CompressArgs) -> Result<(), Failure> {
+fn compress_tree(args: &CompressArgs, originals: &mut Originals) -> Result<(), Failure> {
     let ([root], Some(folder)) = (&args.inputs[..], &args.output) else {
         return usage("-r needs one folder");
     };
@@ -148,7 +168,7 @@ fn compress_tree(args: &CompressArgs) -> Result<(), Failure> {
     }
     for found in &tree.checkpoints {
         let input = root.join(found.relative());
-        compress_into_folder(args, &found.open()?, &input, &output(found))?;
+        compress_into_folder(args, &found.open()?, [&input, &output(found)], originals)?;
     }
     if !tree.others.is_empty() {
         let others: Vec<_> = tree.others.iter().map(|path| path.display()).collect();
@@ -157,12 +177,13 @@ fn compress_tree(args: &CompressArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Compresses a checkpoint that was read from `input`.
+/// Compresses a checkpoint that was read from `input` to `output`. With `--rm`, checks the output
+/// and adds the files of the checkpoint to `originals`.
 fn compress(
     args: &CompressArgs,
     checkpoint: &Checkpoint,
-    input: &Path,
-    output: &Path,
+    [input, output]: [&Path; 2],
+    originals: &mut Originals,
 ) -> Result<(), Failure> {
     let start = Instant::now();
     model::warn(checkpoint.inventory());
@@ -173,6 +194,9 @@ fn compress(
     }
     if args.dry_run {
         return dry_run::run(args, checkpoint, output);
+    }
+    if args.conversion.remove {
+        originals.add(checkpoint.paths())?;
     }
     let options = WriteOptions::default().overwrite(args.conversion.force).mode(checkpoint.mode());
     let mut writer = if is_dash(output) {
@@ -194,6 +218,10 @@ fn compress(
     drop(progress);
     let input_bytes = checkpoint.file_bytes();
     let output_bytes = writer.finish()?;
+    if args.conversion.remove {
+        let progress = Progress::bytes("comparing", Some(checkpoint.tensor_bytes()));
+        checkpoint.check_copy(output, Some(&mut |bytes| progress.advance(bytes)))?;
+    }
     let seconds = start.elapsed().as_secs_f64();
     if let Some(path) = &args.report {
         let done = report::Compression {
