@@ -63,8 +63,7 @@ impl Table {
     /// Plain text for the terminal. If that is too narrow, optional columns are left out, which a
     /// line below the table says, and names in the first column are shortened.
     pub fn render(&self) -> String {
-        let size = terminal_size::terminal_size_of(std::io::stdout());
-        self.render_within(size.map_or(usize::MAX, |(width, _)| width.0.into()))
+        self.render_within(output_width())
     }
 
     /// Plain text of any width, for a file.
@@ -94,7 +93,7 @@ impl Table {
         let titles: Vec<String> = self.columns.iter().map(|column| column.0.to_owned()).collect();
         let line = |cells: &[String]| {
             let cells = shown.iter().map(|&column| match (column, self.columns[column].1) {
-                (0, _) => format!("{:<names$}", without_middle(&cells[0], names)),
+                (0, _) => format!("{:<names$}", shortened(&cells[0], names)),
                 (_, Align::Left) => format!("{:<1$}", cells[column], widths[column]),
                 (_, Align::Right) => format!("{:>1$}", cells[column], widths[column]),
             });
@@ -130,24 +129,19 @@ impl Table {
     }
 }
 
-/// Removes the start of a text that is too long: names of tensors differ at their ends.
+/// Columns of the terminal that standard output is; without one, no text is too wide.
+pub fn output_width() -> usize {
+    let size = terminal_size::terminal_size_of(std::io::stdout());
+    size.map_or(usize::MAX, |(width, _)| width.0.into())
+}
+
+/// Removes the start of a text that is too long: names of tensors differ at their ends, and numbers of
+/// layers are nearer to the end than to the start.
 pub fn shortened(text: &str, width: usize) -> String {
     match text.chars().count().checked_sub(width) {
         None | Some(0) => text.to_owned(),
         Some(excess) => std::iter::once('…').chain(text.chars().skip(excess + 1)).collect(),
     }
-}
-
-/// Removes the middle of a text that is too long. Two thirds of the rest are the end.
-fn without_middle(text: &str, width: usize) -> String {
-    let count = text.chars().count();
-    if count <= width {
-        return text.to_owned();
-    }
-    let start = width.saturating_sub(1) / 3;
-    let end = width.saturating_sub(1) - start;
-    let (first, last) = (text.chars().take(start), text.chars().skip(count - end));
-    first.chain(['…']).chain(last).collect()
 }
 
 #[cfg(test)]
@@ -162,7 +156,7 @@ mod tests {
         table.rule();
         table.row(["model.layers.0.self_attn.q_proj.weight".into(), "5".into()]);
         let narrow = table.render_within(24);
-        assert!(narrow.contains("model.…q_proj.weight   5"), "{narrow}");
+        assert!(narrow.contains("…_attn.q_proj.weight   5"), "{narrow}");
         assert!(narrow.lines().all(|line| line.chars().count() <= 24), "{narrow}");
         assert_eq!(narrow.lines().filter(|line| line.starts_with('─')).count(), 2, "{narrow}");
     }

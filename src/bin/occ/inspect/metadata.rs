@@ -1,9 +1,10 @@
 //! The metadata of safetensors files.
 
+use crate::table::output_width;
 use serde_json::Value;
 use std::fmt;
 
-/// Characters of a value that are shown.
+/// Characters of a value that are shown, where the terminal has room.
 const VALUE_CHARACTERS: usize = 200;
 
 /// The entries of the metadata in a safetensors header; none if it is invalid.
@@ -21,10 +22,16 @@ pub struct Lines(Vec<String>);
 impl Lines {
     pub fn add(&mut self, header: &[u8]) {
         for (key, value) in entries(header) {
-            let end = if value.chars().nth(VALUE_CHARACTERS).is_some() { "…" } else { "" };
-            let value: String = value.chars().take(VALUE_CHARACTERS).collect();
-            let (key, value) = (key.escape_debug(), value.escape_debug());
-            let line = format!("metadata {key}: {value}{end}");
+            let start = format!("metadata {}: ", key.escape_debug());
+            let room = output_width().saturating_sub(start.chars().count());
+            let value = value.escape_debug().to_string();
+            let line = match value.char_indices().nth(room.min(VALUE_CHARACTERS)) {
+                None => start + &value,
+                Some(_) => {
+                    let kept = room.min(VALUE_CHARACTERS).saturating_sub(1);
+                    start + &value.chars().take(kept).collect::<String>() + "…"
+                }
+            };
             if !self.0.contains(&line) {
                 self.0.push(line);
             }

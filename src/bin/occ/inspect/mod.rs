@@ -106,11 +106,11 @@ fn inspect_occ(args: &InspectArgs, file: &Reader<'_>) -> Result<(), Failure> {
         false => {
             let (original, stored) = (original_bytes(file)?, file.file_bytes());
             format!(
-                "{} of {}, ratio {:.4}, {:.3} bits per weight",
+                "{:.3} bits per weight\n{} of {}, ratio {:.4}",
+                bits_per_weight(stored, weights),
                 Bytes(stored),
                 Bytes(original),
                 ratio(stored, original),
-                bits_per_weight(stored, weights)
             )
         }
     };
@@ -120,7 +120,7 @@ fn inspect_occ(args: &InspectArgs, file: &Reader<'_>) -> Result<(), Failure> {
         metadata.add(&header.decode()?);
     }
     print(&format!(
-        "{}\n{}, {} weights, {size}\nformat version {}, index {}\n{metadata}",
+        "{}\n{}, {} weights, {size}, format version {}, index {}\n{metadata}",
         table(args, &listed, &attached),
         counted(contents.tensor_count(), "tensor"),
         grouped(weights),
