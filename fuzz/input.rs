@@ -103,7 +103,10 @@ fn tensor(bytes: &mut Bytes<'_>, number: usize) -> (Tensor, Option<TensorPlan>) 
     let name = format!("{prefix}{}", ["", "1", "2", "3"][number]);
     let dtype = bytes.byte();
     if dtype >= LOSSY {
-        let dtype = [Dtype::F16, Dtype::Bf16, Dtype::F32, Dtype::F64][usize::from(dtype % 4)];
+        let dtype = match dtype {
+            FLOAT8.. => [Dtype::F8_E4M3, Dtype::F8_E5M2][usize::from(dtype % 2)],
+            _ => [Dtype::F16, Dtype::Bf16, Dtype::F32, Dtype::F64][usize::from(dtype % 4)],
+        };
         // The smallest matrices that are coded lossily, with incomplete bands.
         let shape = vec![61 + usize::from(bytes.byte() % 8), 68 + usize::from(bytes.byte() % 4)];
         let plan = plan(bytes, shape[0] * shape[1]);
@@ -117,6 +120,9 @@ fn tensor(bytes: &mut Bytes<'_>, number: usize) -> (Tensor, Option<TensorPlan>) 
 
 /// The first dtype byte of lossy tensors.
 const LOSSY: u8 = 0xe0;
+
+/// The first of those of FP8.
+const FLOAT8: u8 = 0xf8;
 
 /// Reads one byte each for the transform, other options, effort and step. An effort of 0 is 1.
 fn plan(bytes: &mut Bytes<'_>, weights: usize) -> TensorPlan {
@@ -160,6 +166,14 @@ fn floats(bytes: &mut Bytes<'_>, dtype: Dtype, count: usize) -> Vec<u8> {
             Dtype::F32 => value.to_le_bytes().into(),
             Dtype::F64 => f64::from(value).to_le_bytes().into(),
             Dtype::Bf16 => value.to_le_bytes()[2..].into(),
+            // FP8 values of some exponents, with the sign.
+            Dtype::F8_E4M3 | Dtype::F8_E5M2 => {
+                vec![
+                    (value.to_bits() >> 24 & 0x80) as u8
+                        | 0x20
+                        | (value.to_bits() >> 19 & 0x1f) as u8,
+                ]
+            }
             // F16 values from 1 to 2.
             _ => (0x3c00 | (value.to_bits() >> 13 & 0x3ff) as u16).to_le_bytes().into(),
         }

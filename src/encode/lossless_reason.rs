@@ -15,7 +15,7 @@ use std::collections::HashMap;
 pub enum LosslessReason {
     /// The encoding asks for it, by name or for all tensors.
     Requested,
-    /// The dtype is not a float of at least 16 bits.
+    /// The dtype is not a float of at least 16 bits, F8_E4M3 or F8_E5M2.
     Dtype,
     /// The tensor has fewer than two dimensions.
     Vector,
@@ -75,24 +75,26 @@ impl LosslessReason {
     ///     ("embed_tokens.weight", Dtype::Bf16, &[4096, 512]),
     /// ];
     /// let reasons = LosslessReason::of_all(tensors);
-    /// assert_eq!(reasons[1], Some(LosslessReason::QuantizationParameter));
-    /// assert_eq!(reasons[2], None);
+    /// assert_eq!(reasons, [None, Some(LosslessReason::QuantizationParameter), None]);
     /// ```
     pub fn of_all<'t>(
         tensors: impl IntoIterator<Item = (&'t str, Dtype, &'t [usize])>,
     ) -> Vec<Option<Self>> {
         let tensors: Vec<_> = tensors.into_iter().collect();
-        let mut quantized = HashMap::<&str, u64>::new();
+        // By module and whether they are floats: the most elements of a tensor of quantised weights.
+        let mut quantized = HashMap::<(&str, bool), u64>::new();
         for (name, dtype, shape) in &tensors {
             if shape.len() >= 2 && holds_quantized_weights(*dtype) {
-                let most = quantized.entry(module(name)).or_default();
+                let most = quantized.entry((module(name), number::is_float(*dtype))).or_default();
                 *most = elements(shape).max(*most);
             }
         }
         let reason = |(name, dtype, shape): (&str, Dtype, &[usize])| {
             Self::of_dtype_and_shape(dtype, shape).or_else(|| {
-                let beside = quantized.get(module(name)).copied().unwrap_or(0);
-                Self::of_name(name, shape, elements(shape) < beside)
+                let of = |floats| quantized.get(&(module(name), floats)).copied().unwrap_or(0);
+                // A module may have several matrices of FP8.
+                let floats = if holds_quantized_weights(dtype) { 0 } else { of(true) };
+                Self::of_name(name, shape, elements(shape) < floats.max(of(false)))
             })
         };
         tensors.into_iter().map(reason).collect()
@@ -237,6 +239,8 @@ mod tests {
         assert_eq!(of(Dtype::F32, &[64, 63]), Some(Reason::Small));
         assert_eq!(of(Dtype::F32, &[1 << 20, 1]), Some(Reason::Shape));
         assert_eq!(of(Dtype::F32, &[64, 64]), None);
+        assert_eq!(of(Dtype::F8_E4M3, &[64, 64]), None);
+        assert_eq!(of(Dtype::F8_E8M0, &[512, 512]), Some(Reason::Dtype));
     }
 
     /// As GPTQ, MLX, FP8 checkpoints, bitsandbytes and MXFP4 name them.
@@ -262,6 +266,19 @@ mod tests {
         }
         // In another shard than the weights.
         assert_eq!(reason("a.weight_scale_inv", &[512, 512]), parameter);
+        // Scales in FP8, and a table, beside packed weights.
+        for (scale, dtype) in [("l.weight_scale", Dtype::U8), ("l.table", Dtype::I32)] {
+            let tensors =
+                [("l.weight", dtype, &[1024, 512][..]), (scale, Dtype::F8_E4M3, &[1024, 64])];
+            assert_eq!(reasons(&tensors), [Some(Reason::Dtype), parameter], "{scale}");
+        }
+        // Matrices of FP8 in one module, with one scale for each row.
+        let experts = [
+            ("experts.gate_up_proj", Dtype::F8_E4M3, &[8, 512, 1024][..]),
+            ("experts.down_proj", Dtype::F8_E4M3, &[8, 256, 512]),
+            ("experts.gate_up_proj_scale_inv", Dtype::F32, &[8, 512, 8]),
+        ];
+        assert_eq!(reasons(&experts), [None, None, parameter]);
         // Biases of other layers, and a table beside 64-bit positions.
         assert_eq!(reason("a.biases", &[512, 512]), None);
         let positions = [

@@ -160,10 +160,12 @@ impl<'a> Tensor<'a> {
         Ok(())
     }
 
-    /// Decodes the whole tensor as another float type: F32, BF16, F16 or F64.
+    /// Decodes the whole tensor as another float type: F32, BF16, F16, F64, F8_E4M3 or F8_E5M2.
     ///
     /// A lossy tensor is rounded once, from its reconstruction in F32 to `dtype`, and not to its
-    /// own dtype in between. A lossless one is converted by way of F32.
+    /// own dtype in between. A lossless one is converted by way of F32. What is too large for `dtype`
+    /// becomes infinity, or NaN for F8_E4M3. Scales of quantised weights, which are other tensors, are
+    /// not multiplied in.
     ///
     /// # Errors
     /// As [`decode`](Self::decode); `InvalidArgument` unless both types are such floats.

@@ -1,6 +1,6 @@
 //! Small tensors that each exercise one part of the lossy codec, and the layout of their frames.
 
-use super::{Random, Sample, f32_sample};
+use super::{Random, Sample, f32_sample, float8};
 use half::bf16;
 use occ::{
     BlockTransform, ColumnScales, Dtype, Encoding, Plan, Result, RowScales, TensorPlan,
@@ -92,6 +92,19 @@ pub fn portable_samples() -> Vec<LossySample> {
     samples[5].plan.lossy.as_mut().unwrap().row_scales = RowScales::Rms;
     samples[7].plan.lossy.as_mut().unwrap().column_scales = ColumnScales::Rms;
     samples
+}
+
+/// Tensors of FP8, as portable as the others. Some values are the largest ones, and are decoded to
+/// larger ones before they are rounded; others are not finite.
+pub fn float8_samples() -> Vec<LossySample> {
+    let sample = |dtype, largest: f32, step| {
+        let noise = values(10, 66, 64, |_, _, x| (x * largest / 3.0).clamp(-largest, largest));
+        let mut bytes: Vec<u8> = noise.iter().map(|&x| float8::from_f64(dtype, x.into())).collect();
+        (bytes[70], bytes[4000]) = (0x7f, 0xff);
+        let sample = Sample::new(&format!("{dtype}"), dtype, &[66, 64], bytes);
+        LossySample { plan: plan(&sample, BlockTransform::hadamard(64, true), step, 5), sample }
+    };
+    vec![sample(Dtype::F8_E4M3, 448.0, 60.0), sample(Dtype::F8_E5M2, 57344.0, 8000.0)]
 }
 
 /// Tensors with a learned basis.

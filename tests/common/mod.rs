@@ -1,9 +1,14 @@
 //! Synthetic tensors and files for several tests.
 #![allow(dead_code)] // each test binary uses a part
 
+pub mod float8;
 pub mod lossy;
 
 use occ::{Dtype, Error, Plan, TensorSource, VerifyOptions, WriteOptions, Writer};
+
+/// The dtypes of the lossy codec, which convert to each other.
+pub const FLOATS: [Dtype; 6] =
+    [Dtype::F8_E4M3, Dtype::F8_E5M2, Dtype::F16, Dtype::Bf16, Dtype::F32, Dtype::F64];
 
 /// A tensor before encoding.
 #[derive(Clone, Debug, PartialEq, Eq)]

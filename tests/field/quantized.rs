@@ -1,7 +1,7 @@
 //! Tensors that are no weights: they lose nothing, unless they are asked for by name.
 
 use crate::command::Workplace;
-use crate::common::{Random, Sample, safetensors};
+use crate::common::{Random, Sample, float8, safetensors};
 use half::{bf16, f16};
 use occ::convert::Checkpoint;
 use occ::{Dtype, Encoding, LosslessReason, Reader, WriteOptions, Writer};
@@ -21,6 +21,14 @@ fn scales(name: &str, shape: &[usize]) -> Sample {
     Sample::new(name, Dtype::F16, shape, (0..count).flat_map(scale).collect())
 }
 
+/// Weights of FP8, scaled to its range.
+fn float8_weights(name: &str, shape: &[usize]) -> Sample {
+    let mut random = Random(name.len() as u64);
+    let count = shape.iter().product::<usize>();
+    let weight = |_| float8::from_f64(Dtype::F8_E4M3, (5e3 * random.weight()).into());
+    Sample::new(name, Dtype::F8_E4M3, shape, (0..count).map(weight).collect())
+}
+
 fn integers(name: &str, dtype: Dtype, shape: &[usize]) -> Sample {
     let count = shape.iter().product::<usize>() as u64;
     let bytes = Random(9).bytes(dtype.byte_len(count).unwrap() as usize);
@@ -38,7 +46,8 @@ fn model() -> Vec<Sample> {
         integers("l.0.q.qweight", Dtype::I32, &[64, 512]),
         integers("l.0.q.qzeros", Dtype::I32, &[64, 64]),
         scales("l.0.q.scales", &[64, 512]),
-        integers("l.1.q.weight", Dtype::F8_E4M3, &[512, 512]),
+        float8_weights("l.1.q.weight", &[512, 512]),
+        integers("l.1.k.weight", Dtype::F8_E8M0, &[512, 512]),
         scales("l.1.q.weight_scale_inv", &[64, 64]),
         integers("l.2.q.weight", Dtype::U32, &[64, 512]),
         scales("l.2.q.biases", &[64, 256]),
@@ -53,7 +62,7 @@ fn model() -> Vec<Sample> {
     ]
 }
 
-const LOSSY: [&str; 2] = ["l.4.mlp.gate_proj.weight", "embed_tokens.weight"];
+const LOSSY: [&str; 3] = ["l.1.q.weight", "l.4.mlp.gate_proj.weight", "embed_tokens.weight"];
 
 #[test]
 fn what_is_no_weight_loses_nothing() {
@@ -78,7 +87,9 @@ fn what_is_no_weight_loses_nothing() {
     }
     let plan = checkpoint.plan(&Encoding::snr(20.0), None).unwrap();
     let reason = |name: &str| plan.tensors[name].lossless;
-    assert_eq!(reason("l.1.q.weight"), Some(LosslessReason::Dtype));
+    assert_eq!(reason("l.1.q.weight"), None);
+    assert_eq!(reason("l.1.q.weight_scale_inv"), Some(LosslessReason::QuantizationParameter));
+    assert_eq!(reason("l.1.k.weight"), Some(LosslessReason::Dtype));
     assert_eq!(reason("l.2.q.biases"), Some(LosslessReason::QuantizationParameter));
     assert_eq!(reason("l.3.mlp.gate.weight"), Some(LosslessReason::Router));
     assert_eq!(reason("rotary_emb.cos_cached"), Some(LosslessReason::RotaryTable));

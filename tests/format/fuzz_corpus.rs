@@ -255,7 +255,7 @@ fn inputs() -> Seeds {
 
 /// Lossy matrices: dtype, rows and columns; transform, options, effort and step; pattern.
 #[rustfmt::skip]
-const LOSSY: [(&str, [u8; 15]); 9] = [
+const LOSSY: [(&str, [u8; 15]); 11] = [
     ("identity", [8, 60, 1, 0, 0xe2, 3, 0, 0, 0, 3, 18, 100, 0, 0, 0]),
     ("hadamard", [8, 255, 1, 1, 0xe1, 7, 3, 25, 0, 5, 19, 101, 1, 2, 3]),
     ("signed_hadamard", [8, 9, 1, 2, 0xe3, 0, 1, 22, 4, 9, 19, 102, 1, 2, 3]),
@@ -265,6 +265,8 @@ const LOSSY: [(&str, [u8; 15]); 9] = [
     ("column_scales", [8, 60, 1, 0, 0xe2, 3, 0, 25, 32, 3, 18, 100, 0, 0, 0]),
     ("rank_scales", [8, 60, 1, 0, 0xe2, 6, 1, 24, 66, 3, 18, 107, 0, 0, 0]),
     ("low_bits", [8, 60, 1, 0, 0xe2, 6, 1, 25, 0, 3, 6, 108, 0, 0, 0]),
+    ("e4m3", [8, 60, 1, 0, 0xf8, 6, 1, 25, 0, 3, 19, 109, 9, 9, 9]),
+    ("e5m2", [8, 60, 1, 0, 0xf9, 6, 1, 25, 0, 3, 19, 110, 9, 9, 9]),
 ];
 
 fn lossy_file(name: &str) -> Vec<u8> {
@@ -293,6 +295,7 @@ fn lossy_seeds_match_their_names() {
     assert!(row_scales.row_scales && row_scales.states == 1);
     assert!(coding("column_scales").0.column_scales && coding("rank_scales").0.row_scales);
     assert!(coding("low_bits").1 > 9);
+    assert!(coding("e4m3").1 < 7 && coding("e5m2").1 < 7);
 }
 
 /// Four tensors whose names are not in ascending order.

@@ -4,7 +4,7 @@
 //! After a deliberate change of the format, `OCC_BLESS=1 cargo test --test format golden` rewrites
 //! them.
 
-use crate::common::lossy::{LossySample, learned_basis_samples, portable_samples};
+use crate::common::lossy::{LossySample, float8_samples, learned_basis_samples, portable_samples};
 use crate::common::{
     assert_valid, lossy, safetensors, small_chunks, small_samples, tied_samples, varied_samples,
     written, written_together,
@@ -112,6 +112,13 @@ fn lossy_tensors() {
         0x3740a635,
     ];
     assert_decodes(&golden, &samples, &crcs);
+}
+
+#[test]
+fn lossy_tensors_of_eight_bits() {
+    let samples = float8_samples();
+    let golden = check("v0-lossy-float8.occ", &lossy::written(&samples, small_chunks(1)));
+    assert_decodes(&golden, &samples, &[0x8804ecac, 0xc398b278]);
 }
 
 /// The order of additions, and thus the last digits of a learned basis, depend on the processor. So

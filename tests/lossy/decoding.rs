@@ -2,18 +2,20 @@
 //! other elements.
 
 use crate::common::lossy::coded;
-use crate::common::{Random, Sample, assert_valid, small_chunks};
+use crate::common::{Random, Sample, assert_valid, float8, small_chunks};
 use half::{bf16, f16};
 use occ::{
     BlockTransform, Codec, Coordinates, Dtype, Encoding, Reader, StreamReader, WriteOptions,
 };
 use proptest::prelude::*;
 
-const FLOATS: [Dtype; 4] = [Dtype::F16, Dtype::Bf16, Dtype::F32, Dtype::F64];
+const FLOATS: [Dtype; 6] =
+    [Dtype::F8_E4M3, Dtype::F8_E5M2, Dtype::F16, Dtype::Bf16, Dtype::F32, Dtype::F64];
 
 fn to_bytes(dtype: Dtype, values: &[f64]) -> Vec<u8> {
     let bytes = |value: &f64| -> Vec<u8> {
         match dtype {
+            Dtype::F8_E4M3 | Dtype::F8_E5M2 => vec![float8::from_f64(dtype, *value)],
             // Through F32: `half` drops the last bits of an F64 before it rounds.
             Dtype::F16 => f16::from_f32(*value as f32).to_le_bytes().into(),
             Dtype::Bf16 => bf16::from_f32(*value as f32).to_le_bytes().into(),
@@ -27,6 +29,7 @@ fn to_bytes(dtype: Dtype, values: &[f64]) -> Vec<u8> {
 fn to_values(dtype: Dtype, bytes: &[u8]) -> Vec<f64> {
     let size = dtype.bits() as usize / 8;
     let value = |bytes: &[u8]| match dtype {
+        Dtype::F8_E4M3 | Dtype::F8_E5M2 => float8::to_f64(dtype, bytes[0]),
         Dtype::F16 => f16::from_le_bytes(bytes.try_into().unwrap()).to_f64(),
         Dtype::Bf16 => bf16::from_le_bytes(bytes.try_into().unwrap()).to_f64(),
         Dtype::F32 => f32::from_le_bytes(bytes.try_into().unwrap()).into(),
@@ -195,17 +198,22 @@ fn unusual_tensors(dtype: Dtype) -> Vec<(&'static str, Vec<usize>, Vec<f64>)> {
     let noise = weights(11, 64, 64);
     let mut random = Random(13);
     let scale = |magnitude: f64| noise.iter().map(|x| x * magnitude).collect::<Vec<f64>>();
-    let huge = if dtype == Dtype::F16 { 1e4 } else { 1e37 };
-    let tiny = if dtype == Dtype::F16 { 1e-5 } else { 1e-38 };
+    // Factors for huge and tiny weights, and the largest weight.
+    let (huge, tiny, largest) = match dtype {
+        Dtype::F8_E4M3 => (1e3, 0.1, 448.0),
+        Dtype::F8_E5M2 => (1e5, 1e-3, 57344.0),
+        Dtype::F16 => (1e4, 1e-5, 6e4),
+        _ => (1e37, 1e-38, f64::INFINITY),
+    };
     let range: Vec<f64> = (0..4096)
         .map(|_| {
             (f64::from(random.next() as u32) / 4e9 - 0.5)
                 * 10f64.powi((random.next() % 76) as i32 - 38)
         })
-        .map(|x| if dtype == Dtype::F16 { x.clamp(-6e4, 6e4) } else { x })
+        .map(|x| x.clamp(-largest, largest))
         .collect();
     let mut outlier = scale(1e-3);
-    outlier[777] = if dtype == Dtype::F16 { 6e4 } else { 1e30 };
+    outlier[777] = f64::min(largest, 1e30);
     let mut sparse = vec![0.0; 4096];
     sparse[5] = 1.0;
     vec![

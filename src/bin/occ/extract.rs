@@ -24,7 +24,7 @@ pub struct ExtractArgs {
     #[arg(short, long, value_name = "OUT")]
     output: PathBuf,
 
-    /// Convert a tensor of floats to F32, F16, BF16 or F64
+    /// Convert a tensor of floats to F32, F16, BF16, F64, F8_E4M3 or F8_E5M2
     #[arg(long, value_name = "DTYPE")]
     dtype: Option<Dtype>,
 

@@ -1,19 +1,25 @@
 //! Conversion between the elements of tensors and numbers in memory.
 
+mod float8;
 #[cfg(feature = "convert")]
 mod real;
 
 use crate::arch::Kernel;
 use crate::dtype::Dtype;
+use float8::{E4M3, E5M2};
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 
 #[cfg(feature = "convert")]
 pub(crate) use real::{is_number, to_f64};
 
-/// Whether this is a binary float of at least 16 bits, which [`to_f32`] and [`from_f32`] convert.
+/// Whether this is a binary float that [`to_f32`] and [`from_f32`] convert: one of at least 16 bits,
+/// F8_E4M3 or F8_E5M2.
 pub(crate) const fn is_float(dtype: Dtype) -> bool {
-    matches!(dtype, Dtype::F16 | Dtype::Bf16 | Dtype::F32 | Dtype::F64)
+    matches!(
+        dtype,
+        Dtype::F8_E4M3 | Dtype::F8_E5M2 | Dtype::F16 | Dtype::Bf16 | Dtype::F32 | Dtype::F64
+    )
 }
 
 /// Converts elements of a float dtype and replaces the content of `out`. O(n).
@@ -23,6 +29,8 @@ pub(crate) const fn is_float(dtype: Dtype) -> bool {
 pub(crate) fn to_f32(dtype: Dtype, bytes: &[u8], out: &mut Vec<f32>) {
     out.clear();
     match dtype {
+        Dtype::F8_E4M3 => each(bytes, out, |[b]| E4M3.to_f32(b)),
+        Dtype::F8_E5M2 => each(bytes, out, |[b]| E5M2.to_f32(b)),
         Dtype::F16 => widen_f16(bytes, out),
         Dtype::Bf16 => each(bytes, out, bf16_to_f32),
         Dtype::F32 => each(bytes, out, f32::from_le_bytes),
@@ -33,10 +41,19 @@ pub(crate) fn to_f32(dtype: Dtype, bytes: &[u8], out: &mut Vec<f32>) {
 
 /// Converts `values` to elements of a float dtype, rounding to nearest, ties to even. O(n).
 ///
-/// `out` must have the size of as many elements. Overflow yields infinity; NaN stays NaN.
+/// `out` must have the size of as many elements. Overflow yields infinity, or NaN for F8_E4M3, which
+/// has no infinities; NaN stays NaN.
 pub(crate) fn from_f32(kernel: Kernel, dtype: Dtype, values: &[f32], out: &mut [u8]) {
     debug_assert_eq!(dtype.byte_len(values.len() as u64), Some(out.len() as u64));
     match dtype {
+        Dtype::F8_E4M3 => kernel.run(
+            #[inline(always)]
+            || store(values, out, |value| [E4M3.from_f32(value)]),
+        ),
+        Dtype::F8_E5M2 => kernel.run(
+            #[inline(always)]
+            || store(values, out, |value| [E5M2.from_f32(value)]),
+        ),
         Dtype::F16 => narrow_f16(values, out),
         Dtype::Bf16 => kernel.run(
             #[inline(always)]
@@ -174,7 +191,7 @@ mod tests {
             .map(|i| f32::from_bits(i.wrapping_mul(0x9e37_79b9)))
             .chain([f32::NAN, f32::INFINITY, -0.0])
             .collect();
-        for dtype in [Dtype::F16, Dtype::Bf16, Dtype::F32, Dtype::F64] {
+        for &dtype in Dtype::ALL.iter().filter(|&&dtype| is_float(dtype)) {
             for length in 0..=values.len() {
                 let one = |&value: &f32| rounded(dtype, &[value]);
                 let expected: Vec<u8> = values[..length].iter().flat_map(one).collect();
@@ -216,11 +233,12 @@ mod tests {
         /// Conversion of slices and of single elements.
         #[test]
         fn slices_and_elements_convert_alike(values in prop::collection::vec(any::<f32>(), 0..600)) {
-            for dtype in [Dtype::F16, Dtype::Bf16] {
+            for dtype in [Dtype::F8_E4M3, Dtype::F8_E5M2, Dtype::F16, Dtype::Bf16] {
                 let bytes = rounded(dtype, &values);
                 let single: Vec<u8> = values.iter().flat_map(|&x| rounded(dtype, &[x])).collect();
                 prop_assert_eq!(&bytes, &single);
-                let wide = bytes.chunks(2).flat_map(|half| singles(dtype, half));
+                let size = dtype.bits() as usize / 8;
+                let wide = bytes.chunks(size).flat_map(|half| singles(dtype, half));
                 prop_assert!(singles(dtype, &bytes).into_iter().map(f32::to_bits).eq(wide.map(f32::to_bits)));
             }
         }

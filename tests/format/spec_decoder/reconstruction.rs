@@ -27,6 +27,8 @@ impl Params {
                 a *= rho(row.scale);
             }
             match dtype {
+                7 => bytes.push(to_byte(narrow(a, 2, -14, 15), 0x7c)),
+                8 => bytes.push(to_byte(narrow(a, 3, -6, 8), 0x7f)),
                 14 => bytes.extend(narrow(a, 10, -14, 15).to_le_bytes()),
                 15 => bytes.extend(narrow(a, 7, -126, 127).to_le_bytes()),
                 18 => bytes.extend(a.to_le_bytes()),
@@ -92,6 +94,11 @@ fn to_i32(sum: i64) -> Res<i32> {
 
 fn rho(t: u8) -> f32 {
     f32::from(8 + t % 8) * 2f32.powi(i32::from(t / 8) - 19)
+}
+
+/// A float of 8 bits from one whose sign is bit 15. What is too large becomes `overflow`.
+fn to_byte(bits: u16, overflow: u16) -> u8 {
+    (bits >> 8 & 0x80 | (bits & 0x7fff).min(overflow)) as u8
 }
 
 /// The bits of `a`, rounded to nearest, ties to even, to a float of 16 bits with `fraction` bits of

@@ -62,7 +62,7 @@ pub enum RowTable {
 impl Params {
     pub fn read(params: &[u8], dtype: u8) -> Res<Self> {
         ensure(
-            matches!(dtype, 14 | 15 | 18 | 20),
+            matches!(dtype, 7 | 8 | 14 | 15 | 18 | 20),
             "the codec trellis does not support this dtype",
         )?;
         let mut bits = Bits::new(Cursor { bytes: params, at: 0 });

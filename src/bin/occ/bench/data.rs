@@ -75,7 +75,10 @@ impl BenchData {
 
     /// The float matrices, which can be coded lossily.
     pub fn matrices(&self) -> Selection<'_> {
-        let is_float = |dtype| matches!(dtype, Dtype::F16 | Dtype::Bf16 | Dtype::F32 | Dtype::F64);
+        let is_float = |dtype| {
+            let is_float8 = matches!(dtype, Dtype::F8_E4M3 | Dtype::F8_E5M2);
+            is_float8 || matches!(dtype, Dtype::F16 | Dtype::Bf16 | Dtype::F32 | Dtype::F64)
+        };
         self.select(|tensor| is_float(tensor.dtype) && tensor.shape.len() == 2)
     }
 
