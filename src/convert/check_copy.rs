@@ -91,9 +91,9 @@ fn compare(
         // Not a folder or a pipe.
         FileSection::open(file)?;
         let mut stream = StreamReader::new(File::open(file)?)?;
-        stream.decode_all(&mut |part| match part {
+        stream.decode_all(None, &mut |part| match part {
             Part::Begin(object) => comparison.begin(object),
-            Part::Bytes(bytes) => comparison.compare(bytes),
+            Part::Bytes(bytes, _) => comparison.compare(bytes),
             Part::End => comparison.end(),
         })?;
         match comparison.rest.next() {

@@ -45,7 +45,7 @@ impl ClaimedNames {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::convert::decompress::{DecompressReport, Target, decompress_stream};
+    use crate::convert::{DecompressReport, Target, decompress_stream};
     use crate::encode::{Plan, TensorSource, WriteOptions, Writer};
     use crate::format::ObjectKind;
 

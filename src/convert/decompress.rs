@@ -2,14 +2,18 @@
 
 use super::SINGLE_FILE_NAME;
 use super::claimed_names::ClaimedNames;
+use super::decompress_report::DecompressReport;
+use super::dtype_conversion::DtypeConversion;
 use super::new_folders::NewFolders;
 use super::progress::{Progress, Reporter};
 use super::safetensors_header::{self, HeaderEntry};
+use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::format::{Object, ObjectKind};
 use crate::io::{AtomicFile, SealedFile, permission_bits};
 use crate::read::{AttachmentKind, Reader};
 use crate::read::{Part, StreamReader};
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{Read, Write};
@@ -43,20 +47,6 @@ impl std::fmt::Debug for Target<'_> {
     }
 }
 
-/// Sizes and counts of a decompression.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct DecompressReport {
-    /// Bytes of the `.occ` file.
-    pub input_bytes: u64,
-    /// Bytes of all files written.
-    pub output_bytes: u64,
-    /// Files written.
-    pub files: u64,
-    /// Elements of all tensors.
-    pub weights: u64,
-}
-
 /// Decompresses the `.occ` file `input` to the files that it was made from.
 ///
 /// New files have the permissions of `input` that the umask leaves.
@@ -80,15 +70,43 @@ pub fn decompress(
     target: Target<'_>,
     progress: Option<&mut Progress<'_>>,
 ) -> Result<DecompressReport> {
+    decompress_file(input.as_ref(), target, None, progress)
+}
+
+/// [`decompress`], with all tensors of floats converted to `dtype`.
+///
+/// These are tensors of F64, F32, BF16, F16, F8_E4M3 and F8_E5M2, scales of quantised weights
+/// included, which are not multiplied in. Others keep their dtype. Values are rounded as by
+/// [`Tensor::decode_as`](crate::Tensor::decode_as): a lossy tensor once, from its reconstruction in
+/// F32. Headers describe the converted tensors; so does the total size in an index.
+///
+/// # Errors
+/// Those of [`decompress`]; `InvalidArgument` if `dtype` is not one of these; `Unsupported` for a file
+/// of more than 2^64 bytes.
+pub fn decompress_as(
+    input: impl AsRef<Path>,
+    target: Target<'_>,
+    dtype: Dtype,
+    progress: Option<&mut Progress<'_>>,
+) -> Result<DecompressReport> {
+    let conversion = DtypeConversion::new(dtype)?;
+    decompress_file(input.as_ref(), target, Some(conversion), progress)
+}
+
+fn decompress_file(
+    path: &Path,
+    target: Target<'_>,
+    conversion: Option<DtypeConversion>,
+    progress: Option<&mut Progress<'_>>,
+) -> Result<DecompressReport> {
     let progress = Reporter(progress);
-    let path = input.as_ref();
     let decompress = || {
         let reader = Reader::open(path)?;
         let (header, sharded) = (missing_header(&reader)?, is_sharded(&reader)?);
         drop(reader);
         let file = File::open(path)?;
         let mode = permission_bits(&file)?;
-        let mut unpacker = Unpacker::new(target, mode, progress);
+        let mut unpacker = Unpacker::new(target, mode, conversion, progress);
         if sharded {
             unpacker.open_folder()?;
         }
@@ -107,8 +125,30 @@ pub fn decompress_stream(
     target: Target<'_>,
     progress: Option<&mut Progress<'_>>,
 ) -> Result<DecompressReport> {
+    unpack_stream(input, target, None, progress)
+}
+
+/// [`decompress_stream`], with conversion as by [`decompress_as`].
+///
+/// # Errors
+/// Those of both.
+pub fn decompress_stream_as(
+    input: impl Read,
+    target: Target<'_>,
+    dtype: Dtype,
+    progress: Option<&mut Progress<'_>>,
+) -> Result<DecompressReport> {
+    unpack_stream(input, target, Some(DtypeConversion::new(dtype)?), progress)
+}
+
+fn unpack_stream(
+    input: impl Read,
+    target: Target<'_>,
+    conversion: Option<DtypeConversion>,
+    progress: Option<&mut Progress<'_>>,
+) -> Result<DecompressReport> {
     let stream = StreamReader::new(input).map_err(|error| error.in_file(INPUT))?;
-    let unpacker = Unpacker::new(target, None, Reporter(progress));
+    let unpacker = Unpacker::new(target, None, conversion, Reporter(progress));
     unpacker.run(stream, None).map_err(|error| error.in_file(INPUT))
 }
 
@@ -135,7 +175,11 @@ fn missing_header(reader: &Reader<'_>) -> Result<Option<Vec<u8>>> {
 
 /// The object of the `.occ` file whose bytes are being received.
 enum CurrentObject {
-    Tensor,
+    /// A tensor, with its dtype and that of the output.
+    Tensor {
+        own: Dtype,
+        written: Dtype,
+    },
     File,
     /// The header of a safetensors file: the name of the file and the bytes received so far.
     Header(String, Vec<u8>),
@@ -146,12 +190,15 @@ struct Unpacker<'t, 'q, 'p> {
     target: Target<'t>,
     /// The permissions of new files.
     mode: Option<u32>,
+    conversion: Option<DtypeConversion>,
     progress: Reporter<'q, 'p>,
     /// If the output is a folder: the names of the files in it.
     names: Option<ClaimedNames>,
     object: CurrentObject,
     /// The safetensors file being written.
     current: Option<AtomicFile>,
+    /// Indexes, which are written when all shards are converted, and their original bytes.
+    indexes: Vec<(AtomicFile, Vec<u8>)>,
     /// Complete files, to be renamed when all are complete.
     sealed: Vec<SealedFile>,
     /// Tensors that the current file lacks.
@@ -164,14 +211,21 @@ struct Unpacker<'t, 'q, 'p> {
 }
 
 impl<'t, 'q, 'p> Unpacker<'t, 'q, 'p> {
-    fn new(target: Target<'t>, mode: Option<u32>, progress: Reporter<'q, 'p>) -> Self {
+    fn new(
+        target: Target<'t>,
+        mode: Option<u32>,
+        conversion: Option<DtypeConversion>,
+        progress: Reporter<'q, 'p>,
+    ) -> Self {
         Self {
             target,
             mode,
+            conversion,
             progress,
             names: None,
-            object: CurrentObject::Tensor,
+            object: CurrentObject::File,
             current: None,
+            indexes: Vec::new(),
             sealed: Vec::new(),
             expected: VecDeque::new(),
             first_name: SINGLE_FILE_NAME.to_owned(),
@@ -191,9 +245,13 @@ impl<'t, 'q, 'p> Unpacker<'t, 'q, 'p> {
         if let Some(header) = header {
             self.start(SINGLE_FILE_NAME, &header)?;
         }
-        stream.decode_all(&mut |part| match part {
+        let dtype = self.conversion.as_ref().map(DtypeConversion::dtype);
+        stream.decode_all(dtype, &mut |part| match part {
             Part::Begin(object) => self.begin(object),
-            Part::Bytes(bytes) => self.receive(bytes),
+            Part::Bytes(bytes, overflowed) => {
+                self.report.overflowed += overflowed;
+                self.receive(bytes)
+            }
             Part::End => self.end(),
         })?;
         self.report.input_bytes = stream.offset();
@@ -205,6 +263,12 @@ impl<'t, 'q, 'p> Unpacker<'t, 'q, 'p> {
         match object.kind {
             ObjectKind::File if first || self.names.is_some() => {
                 self.open_folder()?;
+                if self.conversion.is_some() {
+                    // It is kept in memory.
+                    let (bytes, limit) =
+                        (object.geometry.decoded_len(), safetensors_header::MAX_HEADER_BYTES);
+                    Error::check_limit("an index of shards", bytes, limit)?;
+                }
                 self.object = CurrentObject::File;
                 self.file(&object.name)
             }
@@ -226,7 +290,9 @@ impl<'t, 'q, 'p> Unpacker<'t, 'q, 'p> {
                 "stream without a safetensors header: decompress from a file instead",
             )),
             ObjectKind::Tensor => {
-                self.object = CurrentObject::Tensor;
+                let own = object.geometry.dtype();
+                let written = self.conversion.as_ref().map_or(own, |conversion| conversion.of(own));
+                self.object = CurrentObject::Tensor { own, written };
                 self.tensor(object)
             }
         }
@@ -238,19 +304,26 @@ impl<'t, 'q, 'p> Unpacker<'t, 'q, 'p> {
                 header.extend_from_slice(bytes);
                 Ok(())
             }
-            CurrentObject::File => self.write(bytes),
-            CurrentObject::Tensor => {
+            CurrentObject::File => match self.indexes.last_mut() {
+                Some((_, index)) => {
+                    index.extend_from_slice(bytes);
+                    Ok(())
+                }
+                None => self.write(bytes),
+            },
+            &mut CurrentObject::Tensor { own, written } => {
                 self.write(bytes)?;
-                self.progress.report(bytes.len() as u64)
+                let elements = bytes.len() as u64 * 8 / u64::from(written.bits());
+                self.progress.report(elements * u64::from(own.bits()) / 8)
             }
         }
     }
 
     fn end(&mut self) -> Result<()> {
-        match std::mem::replace(&mut self.object, CurrentObject::Tensor) {
+        match std::mem::replace(&mut self.object, CurrentObject::File) {
             CurrentObject::Header(name, header) => self.start(&name, &header),
             CurrentObject::File => self.seal(),
-            CurrentObject::Tensor => Ok(()),
+            CurrentObject::Tensor { .. } => Ok(()),
         }
     }
 
@@ -316,8 +389,24 @@ impl<'t, 'q, 'p> Unpacker<'t, 'q, 'p> {
     fn file(&mut self, name: &str) -> Result<()> {
         self.check_complete()?;
         self.seal()?;
-        self.current = self.create(name)?;
+        let file = self.create(name)?;
+        match (&self.conversion, file) {
+            (Some(_), Some(file)) => self.indexes.push((file, Vec::new())),
+            (_, file) => self.current = file,
+        }
         self.report.files += 1;
+        Ok(())
+    }
+
+    /// Writes the indexes with the size of the converted shards.
+    fn finish_indexes(&mut self) -> Result<()> {
+        let Some(conversion) = self.conversion.take() else { return Ok(()) };
+        self.report.unconverted = conversion.unconverted();
+        for (file, index) in std::mem::take(&mut self.indexes) {
+            self.current = Some(file);
+            self.write(&conversion.index(&index))?;
+            self.seal()?;
+        }
         Ok(())
     }
 
@@ -331,8 +420,12 @@ impl<'t, 'q, 'p> Unpacker<'t, 'q, 'p> {
         self.expected = safetensors_header::parse_header(header)?.into();
         self.current = self.create(name)?;
         self.report.files += 1;
+        let header = match &mut self.conversion {
+            Some(conversion) => Cow::Owned(conversion.header(header)?),
+            None => Cow::Borrowed(header),
+        };
         self.write(&(header.len() as u64).to_le_bytes())?;
-        self.write(header)
+        self.write(&header)
     }
 
     /// Checks a tensor against the safetensors header.
@@ -379,6 +472,7 @@ impl<'t, 'q, 'p> Unpacker<'t, 'q, 'p> {
     fn finish(mut self) -> Result<DecompressReport> {
         self.check_complete()?;
         self.seal()?;
+        self.finish_indexes()?;
         if let Target::Stream(stream) = &mut self.target {
             stream.flush().map_err(|error| Error::from(error).in_file(OUTPUT))?;
         }

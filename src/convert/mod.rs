@@ -9,6 +9,8 @@ mod check_copy;
 mod checkpoint;
 mod claimed_names;
 mod decompress;
+mod decompress_report;
+mod dtype_conversion;
 mod encode_checkpoint;
 mod folder;
 mod header_faults;
@@ -28,8 +30,10 @@ pub use crate::encode::Written;
 pub use check_copy::check_restored;
 pub use checkpoint::Checkpoint;
 pub use decompress::{
-    DecompressReport, Target, decompress, decompress_stream, is_sharded, names_folder,
+    Target, decompress, decompress_as, decompress_stream, decompress_stream_as, is_sharded,
+    names_folder,
 };
+pub use decompress_report::DecompressReport;
 pub use encode_checkpoint::EncodeReport;
 pub use inventory::{Inventory, LeftOut, LeftOutReason};
 pub use progress::Progress;

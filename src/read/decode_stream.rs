@@ -2,6 +2,7 @@
 
 use super::frame_decoder::FrameDecoder;
 use super::stream::{Item, StreamReader};
+use crate::dtype::{Dtype, number};
 use crate::error::{Error, Result};
 use crate::format::{Chunk, Footer, FrameOffsets};
 use crate::parallel::OrderedQueue;
@@ -23,6 +24,31 @@ pub(super) enum Work {
     Check,
     /// Compare checksums and decode. Chunks of codecs that are not supported are only checked.
     Decode,
+    /// As `Decode`, but floats to this float dtype. The checksums of whole objects that are converted
+    /// are not compared.
+    DecodeAs(Dtype),
+}
+
+impl Work {
+    /// The dtype that elements are converted to, if they are.
+    fn conversion(self, decoder: &FrameDecoder) -> Option<Dtype> {
+        let own = decoder.header().object.geometry.dtype();
+        match self {
+            Self::DecodeAs(dtype) if dtype != own && number::is_float(own) => Some(dtype),
+            _ => None,
+        }
+    }
+
+    /// Bytes of a chunk after the work; at most eight times the limit on chunks.
+    fn chunk_length(self, decoder: &FrameDecoder, number: u64) -> usize {
+        let length = decoder.chunk_length(number);
+        let own = decoder.header().object.geometry.dtype();
+        match self.conversion(decoder) {
+            _ if self == Self::Check => 0,
+            Some(dtype) => length / (own.bits() / 8) as usize * (dtype.bits() / 8) as usize,
+            None => length,
+        }
+    }
 }
 
 /// One part of the file, in file order.
@@ -34,6 +60,8 @@ pub(super) enum Step<'s> {
         /// The decoded bytes, or why there are none. Empty if the chunk was only checked. A failure
         /// does not end the stream.
         result: Result<&'s [u8]>,
+        /// Finite elements that were too large for the dtype that they were converted to.
+        overflowed: u64,
     },
     FrameEnd {
         decoder: &'s FrameDecoder,
@@ -118,9 +146,17 @@ enum Task {
 /// A part of the file after that.
 enum Done {
     Frame(Arc<FrameDecoder>, FrameOffsets),
-    Chunk { end: u64, length: usize, crc: Result<Option<u32>>, buffer: Vec<u8> },
+    Chunk { end: u64, length: usize, decoded: Result<Decoded>, buffer: Vec<u8> },
     FrameEnd(Arc<FrameDecoder>, Footer, u64),
     Index(Vec<u8>),
+}
+
+/// What is known of a chunk besides its bytes.
+#[derive(Default)]
+struct Decoded {
+    /// CRC-32 of the decoded bytes; `None` if the chunk was only checked, or converted.
+    crc: Option<u32>,
+    overflowed: u64,
 }
 
 impl Task {
@@ -130,16 +166,25 @@ impl Task {
             Self::Chunk(decoder, chunk, work, buffer) => (decoder, chunk, work, buffer),
         };
         let end = chunk.end;
-        let (length, crc) = if work == Work::Decode && decoder.is_supported() {
-            let length = decoder.chunk_length(chunk.number);
+        let (length, decoded) = if work != Work::Check && decoder.is_supported() {
+            let length = work.chunk_length(&decoder, chunk.number);
             if buffer.len() < length {
                 buffer.resize(length, 0);
             }
-            (length, decoder.decode_with_crc(&chunk, &mut buffer[..length]).map(Some))
+            let out = &mut buffer[..length];
+            let decoded = match work.conversion(&decoder) {
+                Some(dtype) => decoder
+                    .decode_as(&chunk, dtype, out)
+                    .map(|overflowed| Decoded { crc: None, overflowed }),
+                None => decoder
+                    .decode_with_crc(&chunk, out)
+                    .map(|crc| Decoded { crc: Some(crc), overflowed: 0 }),
+            };
+            (length, decoded)
         } else {
-            (0, decoder.check(&chunk).map(|()| None))
+            (0, decoder.check(&chunk).map(|()| Decoded::default()))
         };
-        Ok(Done::Chunk { end, length, crc, buffer })
+        Ok(Done::Chunk { end, length, decoded, buffer })
     }
 }
 
@@ -179,10 +224,7 @@ impl<R: Read> Parts<'_, R> {
     }
 
     fn chunk(&mut self, chunk: Chunk<Vec<u8>>, decoder: Arc<FrameDecoder>) -> (Task, u64) {
-        let decoded = match self.work {
-            Work::Decode => decoder.chunk_length(chunk.number),
-            Work::Check => 0,
-        };
+        let decoded = self.work.chunk_length(&decoder, chunk.number);
         // Nothing else to do in the meantime.
         let alone = self.one_frame && decoder.header().object.geometry.chunk_count() == 1;
         let is_small = chunk.bytes.len().max(decoded) < SMALL;
@@ -202,12 +244,13 @@ impl<R: Read> Parts<'_, R> {
     fn deliver(&mut self, done: Done) -> Result<()> {
         match done {
             Done::Frame(decoder, offsets) => (self.sink)(Step::Frame(&decoder, offsets)),
-            Done::Chunk { end, length, crc, buffer } => {
-                let result = crc.map(|crc| {
-                    self.crcs.extend(crc);
+            Done::Chunk { end, length, decoded, buffer } => {
+                let overflowed = decoded.as_ref().map_or(0, |decoded| decoded.overflowed);
+                let result = decoded.map(|decoded| {
+                    self.crcs.extend(decoded.crc);
                     &buffer[..length]
                 });
-                (self.sink)(Step::Chunk { end, result })?;
+                (self.sink)(Step::Chunk { end, result, overflowed })?;
                 if (SMALL..=KEPT_BYTES).contains(&buffer.capacity()) {
                     self.buffers.push(buffer);
                 }
@@ -216,7 +259,7 @@ impl<R: Read> Parts<'_, R> {
             Done::FrameEnd(decoder, footer, payload_end) => {
                 let crcs = std::mem::take(&mut self.crcs);
                 let chunks = decoder.header().object.geometry.chunk_count();
-                let whole = self.work == Work::Decode
+                let whole = self.work != Work::Check
                     && decoder.is_supported()
                     && crcs.len() as u64 == chunks;
                 let check = whole.then(|| decoder.check_decoded_crc(footer.decoded_crc, crcs));

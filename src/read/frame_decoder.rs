@@ -1,6 +1,8 @@
 //! Decoding of one frame's chunks: the connection between container and codec.
 
+use crate::arch::Kernel;
 use crate::codec::{Codec, Coding, Decoder};
+use crate::dtype::{Dtype, number};
 use crate::error::{Error, Result};
 use crate::format::{Chunk, Footer, FrameHeader, PayloadLayout};
 use crate::limits::Limits;
@@ -109,6 +111,24 @@ impl FrameDecoder {
         decode().map_err(|error| self.in_chunk(error, chunk))
     }
 
+    /// [`decode`](Self::decode) from one float dtype to another. Returns the number of finite elements
+    /// that are not finite in `dtype`.
+    pub(crate) fn decode_as(
+        &self,
+        chunk: &Chunk<impl AsRef<[u8]>>,
+        dtype: Dtype,
+        out: &mut [u8],
+    ) -> Result<u64> {
+        let values = self.decode_f32(chunk)?;
+        number::from_f32(Kernel::best(), dtype, &values, out);
+        let finite = match self.header.object.geometry.dtype() {
+            Dtype::F64 => number::count_finite(Dtype::F64, &self.decode(chunk)?),
+            _ => values.iter().filter(|value| value.is_finite()).count() as u64,
+        };
+        // A reconstruction in single precision may be finite where the element is not.
+        Ok(finite.saturating_sub(number::count_finite(dtype, out)))
+    }
+
     /// Compares the checksum of a chunk without decoding it.
     ///
     /// # Errors
@@ -142,6 +162,17 @@ impl FrameDecoder {
         let object = &self.header.object;
         Error::check_crc(stored, object.geometry.combine_crcs(crcs))
             .map_err(|error| error.in_tensor(&object.name))
+    }
+}
+
+/// Checks that elements can be converted from one dtype to another.
+///
+/// # Errors
+/// `InvalidArgument` unless both are floats.
+pub(super) fn check_floats(own: Dtype, dtype: Dtype) -> Result<()> {
+    match number::is_float(own) && number::is_float(dtype) {
+        true => Ok(()),
+        false => Err(Error::invalid(format!("conversion of {own} to {dtype}: not both floats"))),
     }
 }
 

@@ -3,15 +3,15 @@
 use super::container::Container;
 use super::frame_decoder::FrameDecoder;
 use super::reference;
-use crate::arch::Kernel;
 use crate::codec::{Codec, Coding};
-use crate::dtype::{Dtype, number};
+use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::format::{
     Chunk, Footer, FrameHeader, IndexEntry, Object, Payload, header_length, parse_chunk,
 };
 use rayon::prelude::*;
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// A tensor or an attachment of an open file.
@@ -199,8 +199,9 @@ impl<'a> StoredObject<'a> {
         }
     }
 
-    /// Decodes the whole object, of a float dtype, into `out` as elements of another one.
-    pub(super) fn decode_as(&self, dtype: Dtype, out: &mut [u8]) -> Result<()> {
+    /// Decodes the whole object, of a float dtype, into `out` as elements of another one. Returns the
+    /// number of finite elements that are not finite in `dtype`.
+    pub(super) fn decode_as(&self, dtype: Dtype, out: &mut [u8]) -> Result<u64> {
         let (entry, decoder) = self.resolved()?;
         decoder.check_supported()?;
         let geometry = &self.entry.object.geometry;
@@ -210,10 +211,13 @@ impl<'a> StoredObject<'a> {
         let chunks = (0..).zip(out.chunks_mut(length.min(out.len().max(1) as u64) as usize));
         let mut pieces: Vec<Piece<'_>> =
             chunks.map(|(number, out)| Piece { number, skip: 0, out, crc: 0 }).collect();
+        let overflowed = AtomicU64::new(0);
         self.for_each_chunk(entry, decoder, &mut pieces, |chunk, piece| {
-            number::from_f32(Kernel::best(), dtype, &decoder.decode_f32(chunk)?, piece.out);
+            let more = decoder.decode_as(chunk, dtype, piece.out)?;
+            overflowed.fetch_add(more, Ordering::Relaxed);
             Ok(())
-        })
+        })?;
+        Ok(overflowed.into_inner())
     }
 
     /// Reads the chunks of `pieces` of an object and calls `work` with each, in parallel. Returns

@@ -1,7 +1,7 @@
 //! The tensors of a stream.
 
 use super::decode_stream::{Extent, Step, Work, decode_stream};
-use super::frame_decoder::FrameDecoder;
+use super::frame_decoder::{FrameDecoder, check_floats};
 use super::stream::{FrameStart, StreamReader};
 use crate::codec::Codec;
 use crate::dtype::Dtype;
@@ -135,15 +135,16 @@ impl<'s, R: Read> StreamTensor<'s, R> {
     /// # Errors
     /// As [`next_chunk`](Self::next_chunk).
     pub fn copy_to(self, output: &mut impl Write) -> Result<()> {
-        self.decode_to(&mut |bytes| Ok(output.write_all(bytes)?))
+        self.decode_to(Work::Decode, &mut |bytes, _| Ok(output.write_all(bytes)?))
     }
 
-    /// Decodes the remaining chunks and calls `sink` with their bytes, in order.
-    fn decode_to(self, sink: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    /// Decodes the remaining chunks and calls `sink` with their bytes, in order, and the numbers of
+    /// elements that a conversion made infinite.
+    fn decode_to(self, work: Work, sink: &mut dyn FnMut(&[u8], u64) -> Result<()>) -> Result<()> {
         self.decoder.check_supported()?;
         let extent = Extent::Frame(self.decoder);
-        decode_stream(self.stream, extent, Work::Decode, &mut |step| match step {
-            Step::Chunk { result, .. } => sink(result?),
+        decode_stream(self.stream, extent, work, &mut |step| match step {
+            Step::Chunk { result, overflowed, .. } => sink(result?, overflowed),
             Step::FrameEnd { check, .. } => check.unwrap_or(Ok(())),
             Step::Frame(..) | Step::Index(_) => Ok(()),
         })
@@ -155,15 +156,46 @@ impl<'s, R: Read> StreamTensor<'s, R> {
     /// As [`next_chunk`](Self::next_chunk); `LimitExceeded` beyond
     /// [`Limits::tensor_bytes`](crate::Limits).
     pub fn decode(self) -> Result<Vec<u8>> {
-        let (length, limit) = (self.decoded_bytes(), self.stream.limits().tensor_bytes);
+        let length = self.decoded_bytes();
+        Ok(self.collect(Work::Decode, length)?.0)
+    }
+
+    /// Decodes the remaining chunks as another float type, as
+    /// [`Tensor::decode_as`](crate::Tensor::decode_as) does. The checksum of the whole tensor is not
+    /// compared.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode); `InvalidArgument` unless both types are floats.
+    pub fn decode_as(self, dtype: Dtype) -> Result<Vec<u8>> {
+        Ok(self.decode_counting(dtype)?.0)
+    }
+
+    /// [`decode_as`](Self::decode_as), and the number of finite elements that were too large for
+    /// `dtype`.
+    ///
+    /// # Errors
+    /// As [`decode_as`](Self::decode_as).
+    pub fn decode_counting(self, dtype: Dtype) -> Result<(Vec<u8>, u64)> {
+        if dtype == self.dtype() {
+            return Ok((self.decode()?, 0));
+        }
+        check_floats(self.dtype(), dtype).map_err(|error| error.in_tensor(self.name()))?;
+        let length = dtype.byte_len(self.object().geometry.elements()).unwrap_or(u64::MAX);
+        self.collect(Work::DecodeAs(dtype), length)
+    }
+
+    /// The bytes of the remaining chunks, at most `length`, and how many elements became infinite.
+    fn collect(self, work: Work, length: u64) -> Result<(Vec<u8>, u64)> {
+        let limit = self.stream.limits().tensor_bytes;
         Error::check_limit("a tensor", length, limit)
             .map_err(|error| error.in_tensor(self.name()))?;
-        let mut bytes = Vec::new();
-        self.decode_to(&mut |chunk| {
+        let (mut bytes, mut overflowed) = (Vec::new(), 0);
+        self.decode_to(work, &mut |chunk, more| {
             bytes.extend_from_slice(chunk);
+            overflowed += more;
             Ok(())
         })?;
-        Ok(bytes)
+        Ok((bytes, overflowed))
     }
 
     fn into_decoded(self) -> Result<DecodedTensor> {

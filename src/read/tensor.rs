@@ -1,9 +1,10 @@
 //! Handles of tensors in an open file.
 
 use super::element::{Element, from_little_endian};
+use super::frame_decoder::check_floats;
 use super::stored_object::StoredObject;
 use crate::codec::{Codec, Coding};
-use crate::dtype::{Dtype, number};
+use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::format::ObjectKind;
 use std::fmt;
@@ -170,16 +171,22 @@ impl<'a> Tensor<'a> {
     /// # Errors
     /// As [`decode`](Self::decode); `InvalidArgument` unless both types are such floats.
     pub fn decode_as(&self, dtype: Dtype) -> Result<Vec<u8>> {
+        Ok(self.decode_counting(dtype)?.0)
+    }
+
+    /// [`decode_as`](Self::decode_as), and the number of finite elements that were too large for
+    /// `dtype`.
+    ///
+    /// # Errors
+    /// As [`decode_as`](Self::decode_as).
+    pub fn decode_counting(&self, dtype: Dtype) -> Result<(Vec<u8>, u64)> {
         if dtype == self.dtype() {
-            return self.decode();
+            return Ok((self.decode()?, 0));
         }
-        if !number::is_float(dtype) || !number::is_float(self.dtype()) {
-            let what = format!("conversion of {} to {dtype}: not both floats", self.dtype());
-            return self.located(Err(Error::invalid(what)));
-        }
+        self.located(check_floats(self.dtype(), dtype))?;
         let mut out = self.zeroed(dtype.byte_len(self.elements()).unwrap_or(u64::MAX))?;
-        self.located(self.0.decode_as(dtype, &mut out))?;
-        Ok(out)
+        let overflowed = self.located(self.0.decode_as(dtype, &mut out))?;
+        Ok((out, overflowed))
     }
 
     /// The parameters of the lossy codec and the error it made; `None` for a lossless tensor.

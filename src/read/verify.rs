@@ -125,7 +125,7 @@ impl Verifier<'_> {
     fn step(&mut self, step: Step<'_>) {
         match step {
             Step::Frame(decoder, offsets) => self.begin(decoder, offsets),
-            Step::Chunk { end, result } => {
+            Step::Chunk { end, result, .. } => {
                 let Some(frame) = &mut self.frame else { return };
                 self.report.chunks += 1;
                 frame.chunk_ends.push(end);

@@ -8,6 +8,7 @@ mod budgets;
 mod checkpoints;
 mod command;
 mod dry_runs;
+mod dtypes;
 mod few_words;
 mod layouts;
 mod messages;

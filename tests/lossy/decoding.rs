@@ -2,15 +2,12 @@
 //! other elements.
 
 use crate::common::lossy::coded;
-use crate::common::{Random, Sample, assert_valid, float8, small_chunks};
+use crate::common::{FLOATS, Random, Sample, assert_valid, float8, small_chunks};
 use half::{bf16, f16};
 use occ::{
     BlockTransform, Codec, Coordinates, Dtype, Encoding, Reader, StreamReader, WriteOptions,
 };
 use proptest::prelude::*;
-
-const FLOATS: [Dtype; 6] =
-    [Dtype::F8_E4M3, Dtype::F8_E5M2, Dtype::F16, Dtype::Bf16, Dtype::F32, Dtype::F64];
 
 fn to_bytes(dtype: Dtype, values: &[f64]) -> Vec<u8> {
     let bytes = |value: &f64| -> Vec<u8> {
@@ -152,7 +149,11 @@ fn other_dtypes_are_rounded_once() {
         let values = to_values(Dtype::F32, &wide);
         // Conversion of F32 to one dtype and then to another would round twice.
         for other in FLOATS {
-            assert!(tensor.decode_as(other).unwrap() == to_bytes(other, &values), "{other}");
+            let expected = to_bytes(other, &values);
+            assert!(tensor.decode_as(other).unwrap() == expected, "{other}");
+            let mut stream = StreamReader::new(file.as_slice()).unwrap();
+            let streamed = stream.next_tensor().unwrap().unwrap().decode_as(other).unwrap();
+            assert!(streamed == if other == dtype { own.clone() } else { expected }, "{other}");
         }
         assert!(tensor.decode_as(Dtype::I32).is_err());
     }

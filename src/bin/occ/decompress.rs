@@ -1,8 +1,9 @@
 //! `occ decompress`.
 
+use crate::dtypes::{ModelDtype, warn_of_overflow};
 use crate::failure::{Failure, usage};
 use crate::model::decoded_bytes;
-use crate::numbers::{Bytes, shape};
+use crate::numbers::{Bytes, counted, shape};
 use crate::outcome::{ConversionArgs, Outcome};
 use crate::paths::{
     check_distinct, create_folder_of, file_name, is_dash, occ_files_below, output_path, piped_input,
@@ -10,8 +11,8 @@ use crate::paths::{
 use crate::progress::{Progress, watch_for_interrupts};
 use crate::removal::Originals;
 use clap::Args;
-use occ::Reader;
 use occ::convert::{self, Target};
+use occ::{Dtype, Reader};
 use std::collections::VecDeque;
 use std::io::{BufWriter, stdout};
 use std::path::{Path, PathBuf};
@@ -33,6 +34,12 @@ pub struct DecompressArgs {
     /// Restore all .occ files below the folder IN, to the same relative paths below the folder OUT
     #[arg(short, long, requires = "output")]
     recursive: bool,
+
+    /// Convert all tensors of floats (F64, F32, BF16, F16, F8_E4M3, F8_E5M2) to F32, BF16 or F16.
+    /// Lossy tensors are rounded once. Scales of quantised weights are converted, but not multiplied
+    /// in; tensors of other dtypes stay as they are. Values that are too large become infinite
+    #[arg(long, value_name = "DTYPE", ignore_case = true)]
+    dtype: Option<ModelDtype>,
 
     #[command(flatten)]
     conversion: ConversionArgs,
@@ -101,8 +108,12 @@ fn decompress(
     originals: &mut Originals,
 ) -> Result<(), Failure> {
     let start = Instant::now();
+    let dtype = args.dtype.map(Dtype::from);
     check_distinct([input], output)?;
     if args.conversion.remove {
+        if dtype.is_some() {
+            return usage("--rm with --dtype: the input cannot be made of converted tensors again");
+        }
         originals.add([input])?;
     }
     if args.conversion.verbose && is_dash(input) {
@@ -118,23 +129,34 @@ fn decompress(
     };
     let done = if is_dash(input) {
         let progress = Progress::bytes("decompressing", None);
-        convert::decompress_stream(piped_input()?, target, Some(&mut |n| progress.advance(n)))?
+        let (input, mut advance) = (piped_input()?, |n| progress.advance(n));
+        match dtype {
+            None => convert::decompress_stream(input, target, Some(&mut advance))?,
+            Some(dtype) => convert::decompress_stream_as(input, target, dtype, Some(&mut advance))?,
+        }
     } else {
         let reader = Reader::open(input)?;
         let progress = Progress::bytes("decompressing", Some(decoded_bytes(&reader)?));
         let mut lines = TensorLines::new(&reader, args.conversion.verbose)?;
         drop(reader);
-        let done = convert::decompress(
-            input,
-            target,
-            Some(&mut |bytes| {
-                lines.advance(bytes, &progress);
-                progress.advance(bytes)
-            }),
-        )?;
+        let mut advance = |bytes| {
+            lines.advance(bytes, &progress);
+            progress.advance(bytes)
+        };
+        let done = match dtype {
+            None => convert::decompress(input, target, Some(&mut advance))?,
+            Some(dtype) => convert::decompress_as(input, target, dtype, Some(&mut advance))?,
+        };
         lines.advance(0, &progress);
         done
     };
+    if let Some(dtype) = dtype {
+        warn_of_overflow(done.overflowed, dtype);
+        if done.unconverted > 0 {
+            let tensors = counted(done.unconverted, "tensor");
+            eprintln!("warning: not converted, of another dtype of floats: {tensors}");
+        }
+    }
     if args.conversion.remove {
         let progress = Progress::bytes("comparing", Some(decoded_bytes(&Reader::open(input)?)?));
         convert::check_restored(input, output, Some(&mut |bytes| progress.advance(bytes)))?;

@@ -1,5 +1,6 @@
 //! `occ extract`.
 
+use crate::dtypes;
 use crate::failure::{Failure, in_file, usage};
 use crate::paths::{check_distinct, is_dash};
 use clap::Args;
@@ -24,8 +25,9 @@ pub struct ExtractArgs {
     #[arg(short, long, value_name = "OUT")]
     output: PathBuf,
 
-    /// Convert a tensor of floats to F32, F16, BF16, F64, F8_E4M3 or F8_E5M2
-    #[arg(long, value_name = "DTYPE")]
+    /// Convert a tensor of floats to F32, BF16, F16, F64, F8_E4M3 or F8_E5M2; a lossy one from its
+    /// reconstruction before it was rounded to its own dtype. Scales are not multiplied in
+    #[arg(long, value_name = "DTYPE", value_parser = dtypes::parse)]
     dtype: Option<Dtype>,
 
     /// Replace an existing file
@@ -70,12 +72,9 @@ fn extracted(args: &ExtractArgs, file: &Reader<'_>) -> Result<Vec<u8>, Failure> 
         return Err(file.tensor(&args.name).map_or_else(Failure::from, |_| Failure::Reported));
     };
     let dtype = args.dtype.unwrap_or(tensor.dtype());
-    let decoded = Decoded {
-        name: tensor.name(),
-        dtype,
-        shape: tensor.shape(),
-        bytes: tensor.decode_as(dtype)?,
-    };
+    let (bytes, overflowed) = tensor.decode_counting(dtype)?;
+    dtypes::warn_of_overflow(overflowed, dtype);
+    let decoded = Decoded { name: tensor.name(), dtype, shape: tensor.shape(), bytes };
     match args.output.extension().and_then(|extension| extension.to_str()) {
         Some("safetensors") => decoded.into_safetensors(),
         Some("npy") => decoded.into_npy(),

@@ -8,6 +8,7 @@ mod compress;
 mod decompress;
 mod demo;
 mod documents;
+mod dtypes;
 mod extract;
 mod failure;
 mod gaussian;

@@ -39,13 +39,13 @@ impl Float8 {
         Self { mantissa_bits, bias, largest, overflow: magnitude, nan, values }
     }
 
-    pub(super) fn to_f32(&self, byte: u8) -> f32 {
+    pub(super) fn value(&self, byte: u8) -> f32 {
         self.values[usize::from(byte)]
     }
 
     /// Rounds to nearest, ties to even, without a branch.
     #[inline(always)]
-    pub(super) fn from_f32(&self, value: f32) -> u8 {
+    pub(super) fn round(&self, value: f32) -> u8 {
         let (sign, bits) = (value.to_bits() >> 24 & 0x80, value.to_bits() & 0x7fff_ffff);
         let cut = 23 - self.mantissa_bits;
         let rounded = (bits + (1 << (cut - 1)) - 1 + (bits >> cut & 1)) >> cut;
@@ -83,19 +83,19 @@ mod tests {
     fn every_byte_has_its_value_and_returns() {
         for (format, mantissa_bits, bias, largest) in FORMATS {
             for byte in 0..=255 {
-                let (value, expected) = (format.to_f32(byte), defined(byte, mantissa_bits, bias));
+                let (value, expected) = (format.value(byte), defined(byte, mantissa_bits, bias));
                 if expected.abs() <= largest {
                     assert_eq!(f64::from(value).to_bits(), expected.to_bits(), "{byte:#x}");
-                    assert_eq!(format.from_f32(value), byte);
+                    assert_eq!(format.round(value), byte);
                 } else if byte & 0x7f == 0x7c {
                     assert_eq!(value, f32::INFINITY.copysign(expected as f32));
-                    assert_eq!(format.from_f32(value), byte);
+                    assert_eq!(format.round(value), byte);
                 } else {
-                    assert!(value.is_nan() && format.to_f32(format.from_f32(value)).is_nan());
+                    assert!(value.is_nan() && format.value(format.round(value)).is_nan());
                 }
             }
         }
-        assert!(E4M3.to_f32(0x7f).is_nan() && E5M2.to_f32(0x7c) == f32::INFINITY);
+        assert!(E4M3.value(0x7f).is_nan() && E5M2.value(0x7c) == f32::INFINITY);
     }
 
     /// Between two neighbours, the midpoint rounds to the even one and all others to the nearer one.
@@ -108,7 +108,7 @@ mod tests {
                     let middle = ((value(lower) + value(lower + 1)) / 2.0) as f32;
                     let next = |by: i32| f32::from_bits(middle.to_bits().wrapping_add_signed(by));
                     let even = lower + lower % 2;
-                    let rounded = [-1, 0, 1].map(|by| format.from_f32(next(by)));
+                    let rounded = [-1, 0, 1].map(|by| format.round(next(by)));
                     assert_eq!(rounded, [lower, even, lower + 1].map(|byte| byte | sign));
                 }
             }
@@ -119,15 +119,15 @@ mod tests {
     #[test]
     fn too_large_values_overflow() {
         for huge in [465.0, 1e10, f32::MAX, f32::INFINITY] {
-            assert_eq!([huge, -huge].map(|x| E4M3.from_f32(x)), [0x7f, 0xff]);
+            assert_eq!([huge, -huge].map(|x| E4M3.round(x)), [0x7f, 0xff]);
         }
-        assert_eq!(E4M3.from_f32(464.0), 0x7e);
+        assert_eq!(E4M3.round(464.0), 0x7e);
         for huge in [61440.0, 1e10, f32::MAX, f32::INFINITY] {
-            assert_eq!([huge, -huge].map(|x| E5M2.from_f32(x)), [0x7c, 0xfc]);
+            assert_eq!([huge, -huge].map(|x| E5M2.round(x)), [0x7c, 0xfc]);
         }
-        assert_eq!(E5M2.from_f32(61439.0), 0x7b);
+        assert_eq!(E5M2.round(61439.0), 0x7b);
         for tiny in [0.0, f32::from_bits(1), f32::MIN_POSITIVE, 0.5f32.powi(17)] {
-            assert_eq!([tiny, -tiny].map(|x| E5M2.from_f32(x)), [0, 0x80]);
+            assert_eq!([tiny, -tiny].map(|x| E5M2.round(x)), [0, 0x80]);
         }
     }
 }

@@ -29,8 +29,8 @@ pub(crate) const fn is_float(dtype: Dtype) -> bool {
 pub(crate) fn to_f32(dtype: Dtype, bytes: &[u8], out: &mut Vec<f32>) {
     out.clear();
     match dtype {
-        Dtype::F8_E4M3 => each(bytes, out, |[b]| E4M3.to_f32(b)),
-        Dtype::F8_E5M2 => each(bytes, out, |[b]| E5M2.to_f32(b)),
+        Dtype::F8_E4M3 => each(bytes, out, |[b]| E4M3.value(b)),
+        Dtype::F8_E5M2 => each(bytes, out, |[b]| E5M2.value(b)),
         Dtype::F16 => widen_f16(bytes, out),
         Dtype::Bf16 => each(bytes, out, bf16_to_f32),
         Dtype::F32 => each(bytes, out, f32::from_le_bytes),
@@ -48,11 +48,11 @@ pub(crate) fn from_f32(kernel: Kernel, dtype: Dtype, values: &[f32], out: &mut [
     match dtype {
         Dtype::F8_E4M3 => kernel.run(
             #[inline(always)]
-            || store(values, out, |value| [E4M3.from_f32(value)]),
+            || store(values, out, |value| [E4M3.round(value)]),
         ),
         Dtype::F8_E5M2 => kernel.run(
             #[inline(always)]
-            || store(values, out, |value| [E5M2.from_f32(value)]),
+            || store(values, out, |value| [E5M2.round(value)]),
         ),
         Dtype::F16 => narrow_f16(values, out),
         Dtype::Bf16 => kernel.run(
@@ -63,6 +63,18 @@ pub(crate) fn from_f32(kernel: Kernel, dtype: Dtype, values: &[f32], out: &mut [
         Dtype::F64 => store(values, out, |value| f64::from(value).to_le_bytes()),
         _ => unreachable!("callers check is_float"),
     }
+}
+
+/// The number of elements of a float dtype that are neither infinite nor NaN. O(n).
+pub(crate) fn count_finite(dtype: Dtype, bytes: &[u8]) -> u64 {
+    if dtype == Dtype::F64 {
+        // Not all of them are finite in single precision.
+        let elements = bytes.as_chunks().0.iter();
+        return elements.filter(|&&element| f64::from_le_bytes(element).is_finite()).count() as u64;
+    }
+    let mut values = Vec::new();
+    to_f32(dtype, bytes, &mut values);
+    values.iter().filter(|value| value.is_finite()).count() as u64
 }
 
 /// Appends the value of each `N` bytes.

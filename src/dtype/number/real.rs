@@ -31,8 +31,8 @@ pub(crate) fn to_f64(dtype: Dtype, bytes: &[u8], out: &mut Vec<f64>) {
         Dtype::U32 => each(bytes, out, |b| f64::from(u32::from_le_bytes(b))),
         Dtype::I64 => each(bytes, out, |b| i64::from_le_bytes(b) as f64),
         Dtype::U64 => each(bytes, out, |b| u64::from_le_bytes(b) as f64),
-        Dtype::F8_E4M3 => each(bytes, out, |[b]| f64::from(E4M3.to_f32(b))),
-        Dtype::F8_E5M2 => each(bytes, out, |[b]| f64::from(E5M2.to_f32(b))),
+        Dtype::F8_E4M3 => each(bytes, out, |[b]| f64::from(E4M3.value(b))),
+        Dtype::F8_E5M2 => each(bytes, out, |[b]| f64::from(E5M2.value(b))),
         Dtype::F8_E8M0 | Dtype::F8_E4M3Fnuz | Dtype::F8_E5M2Fnuz => {
             let table: [f64; 256] = std::array::from_fn(|byte| float8(dtype, byte as u8));
             each(bytes, out, |[b]| table[usize::from(b)]);
