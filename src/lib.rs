@@ -150,6 +150,8 @@ mod statistics_kind;
 
 pub use arch::kernel;
 pub use codec::{Codec, Coding, ColumnScales, RowScales};
+#[cfg(feature = "encode")]
+pub use codec::{QuantizationScales, ScaleRuns};
 #[cfg(feature = "convert")]
 pub use compare::{
     CompareOptions, Comparison, Distortion, Inputs, NonFinite, OperatorDistortion,

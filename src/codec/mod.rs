@@ -34,6 +34,8 @@ pub(crate) use encode::{EncodedChunk, Encoder, Sample, Scratch, Statistics};
 #[cfg(feature = "encode")]
 pub(crate) use squared_error::SquaredError;
 pub use trellis::{ColumnScales, RowScales};
+#[cfg(feature = "encode")]
+pub use trellis::{QuantizationScales, ScaleRuns};
 
 /// How a tensor is stored.
 ///

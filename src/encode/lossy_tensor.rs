@@ -63,7 +63,7 @@ impl<'s> LossyTensor<'s> {
         }
         let sensitivity = sensitivity.map(|calibrated| calibrated.sensitivity);
         let outputs = sensitivity.clone().filter(|_| plan.max_output_noise.is_some());
-        let search = TransformSearch::new(&matrix, plan.scaling(), sensitivity, effort.sample)?;
+        let search = TransformSearch::new(&matrix, &plan.scaling(), sensitivity, effort.sample)?;
         let candidate = search.fit_learned(plan.choice(), learned.transform.as_ref())?;
         Ok(candidate.map(|candidate| Self { source, geometry, candidate, effort, notes, outputs }))
     }

@@ -295,6 +295,7 @@ mod tests {
             rank: 0,
             row_scales: RowScales::None,
             column_scales: ColumnScales::None,
+            quantization_scales: None,
             effort: 5,
             gain: 0.0,
             max_noise: None,

@@ -10,6 +10,7 @@ mod command;
 mod dry_runs;
 mod dtypes;
 mod few_words;
+mod float8;
 mod layouts;
 mod messages;
 mod permissions;

@@ -32,3 +32,5 @@ pub(crate) use encode::{
     Rate, Rows, Scaling, Sensitivity, TransformChoice, TransformSearch, TrellisEncoder,
     candidate_transforms,
 };
+#[cfg(feature = "encode")]
+pub use encode::{QuantizationScales, ScaleRuns};

@@ -9,6 +9,7 @@ mod effort;
 mod frame_sizes;
 mod planned_tensor;
 mod planner;
+mod quantized_weights;
 #[cfg(feature = "analysis")]
 mod rates;
 mod tensor_plan;

@@ -5,9 +5,10 @@ use super::calibrated_steps;
 use super::effort::{step_for_bits, step_for_noise};
 use super::frame_sizes::frame_bytes;
 use super::planned_tensor::{CHUNK, LossWeight, PlannedTensor, lossless_bytes, overhead_bits};
+use super::quantized_weights::NamedSources;
 use super::tensor_plan::{Learned, LossyPlan, TensorPlan};
 use super::transform_choice::{Guess, MeasuredPlan, measured_plan};
-use crate::codec::trellis::{LearnedTransform, Scaling};
+use crate::codec::trellis::{LearnedTransform, QuantizationScales, Scaling};
 use crate::codec::{ColumnScales, RowScales};
 use crate::encode::calibration::{Calibrated, LossUnit};
 use crate::encode::encoding::{Encoding, TensorTarget, Weighting};
@@ -129,7 +130,8 @@ fn plan_again(
             return Ok(false);
         };
         let guess = Guess::Step(plan.step.into());
-        if let Some(found) = lossy_plan(source, &matrix, tensor.overhead_bits, encoding, guess)? {
+        let (overhead, scales) = (tensor.overhead_bits, plan.quantization_scales.clone());
+        if let Some(found) = lossy_plan(source, &matrix, scales, overhead, encoding, guess)? {
             (tensor.plan.lossy, tensor.plan.learned) = (Some(found.plan), found.learned);
         }
         Ok(true)
@@ -153,6 +155,7 @@ fn plan_each(
     let mean = mean_shared_step(sources, encoding);
     let reasons = lossless_reasons(sources, encoding);
     let frames = frame_bytes(sources, references)?;
+    let named = NamedSources::new(sources);
     let facts = references.iter().zip(reasons).zip(frames);
     let tensors: Vec<_> = sources
         .iter()
@@ -178,7 +181,7 @@ fn plan_each(
         next += group.len();
         let plan = |tensor: &TensorFacts<'_, '_>| match tensor.is_reference {
             true => plan_reference(tensor.source, tensor.frame),
-            false => plan_tensor(tensor, encoding, guess),
+            false => plan_tensor(tensor, &named, encoding, guess),
         };
         let plans: Vec<Result<PlannedTensor>> = group.par_iter().map(plan).collect();
         for (plan, TensorFacts { source, .. }) in plans.into_iter().zip(group) {
@@ -271,9 +274,10 @@ struct TensorFacts<'p, 's> {
     frame: u64,
 }
 
-/// Plans one tensor; a step that shares a budget is provisional.
+/// Plans one tensor, whose scales may be among others; a step that shares a budget is provisional.
 fn plan_tensor(
     &TensorFacts { source, reason, frame, .. }: &TensorFacts<'_, '_>,
+    named: &NamedSources<'_, '_>,
     encoding: &Encoding,
     guess: StepGuess,
 ) -> Result<PlannedTensor> {
@@ -307,7 +311,8 @@ fn plan_tensor(
     }
     let guess = Guess::RelativeStep(relative_step.clamp(1e-4, 4.0));
     let Some(matrix) = source.matrix() else { return Ok(lossless(LosslessReason::Shape)) };
-    let Some(found) = lossy_plan(source, &matrix, overhead_bits, encoding, guess)? else {
+    let scales = named.quantization_scales(source)?;
+    let Some(found) = lossy_plan(source, &matrix, scales, overhead_bits, encoding, guess)? else {
         return Ok(lossless(LosslessReason::Range));
     };
     let LossyTensorPlan { plan, learned, loss } = found;
@@ -330,6 +335,7 @@ struct LossyTensorPlan {
 fn lossy_plan(
     source: &TensorSource<'_>,
     matrix: &Matrix<'_>,
+    quantization: Option<QuantizationScales>,
     overhead: f64,
     encoding: &Encoding,
     guess: Guess,
@@ -337,7 +343,10 @@ fn lossy_plan(
     let target = encoding.target_for(source.name);
     let calibration = encoding.calibration.0.as_ref();
     let calibrated = calibration.map_or(Ok(None), |all| all.resolve(source, matrix))?;
-    let scaling = scaling(encoding, target, source, matrix, calibrated.as_ref());
+    let mut scaling = scaling(encoding, target, source, matrix, calibrated.as_ref());
+    // A bound is on the error of the elements, and statistics are weights of their own.
+    let is_bounded = matches!(target, TensorTarget::Noise(_) | TensorTarget::OutputNoise(_));
+    scaling.quantization = quantization.filter(|_| !is_bounded && calibrated.is_none());
     let sensitivity = calibrated.as_ref().map(|calibrated| Arc::clone(&calibrated.sensitivity));
     let measured = measured_plan(matrix, encoding, scaling, sensitivity, guess, overhead)?;
     let Some(MeasuredPlan { mut plan, learned, sensitivity, outputs, rms, noise }) = measured
@@ -423,7 +432,7 @@ fn scaling(
             LossUnit::VocabularyOutputs => RowScales::Vocabulary,
             LossUnit::Model | LossUnit::Outputs => RowScales::None,
         };
-        return Scaling { rows, columns: ColumnScales::Statistics };
+        return Scaling { rows, columns: ColumnScales::Statistics, quantization: None };
     }
     let weighted = encoding.weighting == Weighting::Operator;
     let is_bounded = matches!(target, TensorTarget::Noise(_) | TensorTarget::OutputNoise(_));
@@ -443,6 +452,7 @@ fn scaling(
             true => ColumnScales::Rms,
             false => ColumnScales::None,
         },
+        quantization: None,
     }
 }
 

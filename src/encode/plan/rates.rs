@@ -31,7 +31,7 @@ pub(crate) fn rates(
     let rate = || -> Result<Vec<Option<Rated>>> {
         let samples = requests.iter().map(|(encoding, _)| planning_effort(encoding.effort).sample);
         let search =
-            TransformSearch::new(&matrix, Scaling::default(), None, samples.max().unwrap_or(0))?;
+            TransformSearch::new(&matrix, &Scaling::default(), None, samples.max().unwrap_or(0))?;
         let frame = frame_bytes(std::slice::from_ref(source), &[None])?.iter().sum();
         let overhead_bits =
             overhead_bits(source.elements(), frame) + outlier_bits(&search, source.dtype);

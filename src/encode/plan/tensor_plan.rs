@@ -1,7 +1,7 @@
 //! The plan of one tensor.
 
 use super::effort::is_valid_step;
-use crate::codec::trellis::{LearnedTransform, Scaling, TransformChoice};
+use crate::codec::trellis::{LearnedTransform, QuantizationScales, Scaling, TransformChoice};
 use crate::codec::{ColumnScales, RowScales};
 use crate::coordinates::BlockTransform;
 use crate::encode::calibration::Calibration;
@@ -69,6 +69,9 @@ pub struct LossyPlan {
     pub row_scales: RowScales,
     /// The scales of columns.
     pub column_scales: ColumnScales,
+    /// The scales beside quantised weights. Scales of rows and columns are then those of the weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quantization_scales: Option<QuantizationScales>,
     /// The encoder effort, from 1 to 9.
     pub effort: u8,
     /// Estimated bits per weight that the transform saves over the identity.
@@ -138,7 +141,11 @@ impl LossyPlan {
     }
 
     pub(crate) fn scaling(&self) -> Scaling {
-        Scaling { rows: self.row_scales, columns: self.column_scales }
+        Scaling {
+            rows: self.row_scales,
+            columns: self.column_scales,
+            quantization: self.quantization_scales.clone(),
+        }
     }
 
     /// Checks a plan that may come from a file.
@@ -157,6 +164,8 @@ impl LossyPlan {
             "an effort that is not from 1 to 9"
         } else if !self.gain.is_finite() || !bounds.into_iter().flatten().all(is_bound) {
             "a gain or an error bound that is not a number, or a negative bound"
+        } else if self.quantization_scales.as_ref().is_some_and(|scales| !scales.are_valid()) {
+            "quantization scales out of range"
         } else if !self.rate.is_valid() {
             "a rate out of range, or at steps that do not increase"
         } else {

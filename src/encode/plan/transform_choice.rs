@@ -71,7 +71,7 @@ pub(super) fn measured_plan(
 ) -> Result<Option<MeasuredPlan>> {
     let effort = planning_effort(encoding.effort);
     let is_calibrated = sensitivity.is_some();
-    let search = TransformSearch::new(matrix, scaling, sensitivity, effort.sample)?;
+    let search = TransformSearch::new(matrix, &scaling, sensitivity, effort.sample)?;
     let rms = search.rms();
     let expected = match guess {
         Guess::Step(step) => step,
@@ -93,6 +93,7 @@ pub(super) fn measured_plan(
         rank: choice.rank,
         row_scales: scaling.rows,
         column_scales: scaling.columns,
+        quantization_scales: scaling.quantization,
         effort: level,
         gain,
         max_noise: None,
@@ -136,7 +137,7 @@ pub(super) fn rates_at_step(
     overhead_bits: f64,
 ) -> Result<Option<RateCurve>> {
     let effort = planning_effort(plan.effort);
-    let search = TransformSearch::new(matrix, plan.scaling(), sensitivity, effort.sample)?;
+    let search = TransformSearch::new(matrix, &plan.scaling(), sensitivity, effort.sample)?;
     let Some(candidate) = search.fit_learned(plan.choice(), learned)? else { return Ok(None) };
     let overhead_bits = overhead_bits + outlier_bits(&search, matrix.dtype);
     let weights = search.weights();

@@ -1,5 +1,6 @@
 //! The encoder's choice of scales for rows and columns.
 
+use super::quantization_scales::{QuantizationScales, ScaleRuns};
 use super::sensitivity::Sensitivity;
 use crate::codec::trellis::row_table::RowTable;
 use crate::codec::trellis::scales::{COLUMN_SCALES, ColumnScales, RowScales, SCALE_ONE, scale};
@@ -13,10 +14,13 @@ fn nearest_byte(log2: f64) -> u8 {
 }
 
 /// Which scales a tensor has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Scaling {
     pub(crate) rows: RowScales,
     pub(crate) columns: ColumnScales,
+    /// The scales of weights that are quantised: the others are those of the weights. Not together
+    /// with statistics.
+    pub(crate) quantization: Option<QuantizationScales>,
 }
 
 /// The rule that gives a row its scale.
@@ -48,10 +52,10 @@ const VOCABULARY_EXPONENT: f64 = 0.5;
 pub(crate) const FIRST_RANK: f64 = 32.0;
 
 impl RowScaler {
-    /// The rule for a vocabulary of `rows` rows, from a sample of them.
-    fn of_vocabulary(rows: usize, values: &[f32], columns: usize) -> Self {
+    /// The rule for a vocabulary of `rows` rows, and the RMS of the tensor.
+    fn of_vocabulary(rows: usize, rms: f64) -> Self {
         let sum: f64 = (0..rows).map(log2_rank).sum();
-        Self::Vocabulary { rank: sum / rows.max(1) as f64, rms: ordinary_rms(values, columns) }
+        Self::Vocabulary { rank: sum / rows.max(1) as f64, rms }
     }
 
     /// Scales by a power of the weights of rows; their mean logarithm is 0.
@@ -64,35 +68,47 @@ impl RowScaler {
         Self::Bytes(weights.iter().map(byte).collect())
     }
 
-    /// The byte of a row's scale.
-    fn byte(&self, number: usize, row: &[f32]) -> u8 {
-        let rms_log =
-            |rms: f64| (mean_square(row).sqrt() / rms).max(f32::MIN_POSITIVE.into()).log2();
-        nearest_byte(match *self {
+    /// The byte of a row's scale. `factor` is the binary logarithm of what its elements are multiplied
+    /// by to get weights.
+    fn byte(&self, number: usize, row: &[f32], factor: f64) -> u8 {
+        let rms_log = |rms: f64| {
+            (mean_square(row).sqrt() / rms).max(f32::MIN_POSITIVE.into()).log2() + factor
+        };
+        let log = match *self {
             Self::Rms { rms } => rms_log(rms),
             Self::Vocabulary { rank, rms } => {
                 RANK_EXPONENT * (log2_rank(number) - rank) + VOCABULARY_EXPONENT * rms_log(rms)
             }
             Self::Bytes(ref bytes) => return bytes.get(number).copied().unwrap_or(SCALE_ONE),
-        })
+        };
+        nearest_byte(log - factor)
     }
 
     /// The table of all rows' scale bytes, from a sample of the rows. `number` maps a row of the
     /// sample to its row in the tensor.
-    fn table(&self, values: &[f32], columns: usize, number: impl Fn(usize) -> usize) -> RowTable {
+    fn table(
+        &self,
+        values: &[f32],
+        columns: usize,
+        number: impl Fn(usize) -> usize,
+        factor: impl Fn(usize) -> f64,
+    ) -> RowTable {
         if let Self::Bytes(bytes) = self {
             return RowTable::new(bytes);
         }
         let rows = values.chunks_exact(columns).enumerate();
-        let bytes: Vec<u8> = rows.map(|(at, row)| self.byte(number(at), row)).collect();
+        let byte = |(at, row): (usize, &[f32])| self.byte(number(at), row, factor(number(at)));
+        let bytes: Vec<u8> = rows.map(byte).collect();
         RowTable::new(&bytes)
     }
 }
 
-/// The RMS of a sample of rows. Rows with an extreme RMS do not count: they would make the scales of
-/// all others small.
-fn ordinary_rms(values: &[f32], columns: usize) -> f64 {
-    let mut squares: Vec<f64> = values.chunks_exact(columns).map(mean_square).collect();
+/// The RMS of a sample of rows, each multiplied by a power of two. Rows with an extreme RMS do not
+/// count: they would make the scales of all others small.
+fn ordinary_rms(values: &[f32], columns: usize, log2: impl Fn(usize) -> f64) -> f64 {
+    let rows = values.chunks_exact(columns).enumerate();
+    let mut squares: Vec<f64> =
+        rows.map(|(at, row)| mean_square(row) * (2.0 * log2(at)).exp2()).collect();
     squares.sort_unstable_by(f64::total_cmp);
     let median = squares.get(squares.len() / 2).copied().unwrap_or(0.0);
     let ordinary = squares.partition_point(|&x| x <= median * OUTLIER_ROW * OUTLIER_ROW);
@@ -149,6 +165,17 @@ fn centred_bytes(logs: &[f64]) -> Vec<u8> {
     logs.iter().map(byte).collect()
 }
 
+/// The scale bytes of columns of stored elements, from those of the weights and the factors between
+/// them.
+fn quantized_columns(bytes: Option<&[u8]>, factors: &ScaleRuns, columns: usize) -> Vec<u8> {
+    let log = |at: usize| {
+        let of_weights = bytes.map_or(0.0, |bytes| f64::from(scale(bytes[at])).log2());
+        of_weights - factors.log2(at)
+    };
+    let byte = |at| nearest_byte(log(at)).clamp(*COLUMN_SCALES.start(), *COLUMN_SCALES.end());
+    (0..columns).map(byte).collect()
+}
+
 /// The scales of one tensor.
 #[derive(Clone, Debug)]
 pub(super) struct Scales {
@@ -156,46 +183,71 @@ pub(super) struct Scales {
     columns: Option<Vec<u8>>,
     /// One over each column's scale; empty without column scales.
     inverses: Vec<f32>,
+    /// What rows are multiplied by to get weights, apart from columns.
+    factors: Option<ScaleRuns>,
 }
 
 impl Scales {
     /// The scales of a tensor of `rows` rows, from a sample of them. The sample is divided by its
     /// scales, in place. `number` maps a row of the sample to its row in the tensor.
     pub(super) fn new(
-        scaling: Scaling,
+        scaling: &Scaling,
         sensitivity: Option<&Sensitivity>,
         rows: usize,
         columns: usize,
         sample: &mut [f32],
         number: impl Fn(usize) -> usize,
     ) -> Self {
+        let quantization = scaling.quantization.as_ref();
         let column_bytes = match (scaling.columns, sensitivity) {
-            (ColumnScales::Rms, _) => Some(column_scale_bytes(sample, columns)),
+            (ColumnScales::Rms, _) => Some(match quantization {
+                None => column_scale_bytes(sample, columns),
+                Some(scales) => {
+                    column_scale_bytes(&scales.weights(sample, columns, &number), columns)
+                }
+            }),
             (ColumnScales::Statistics, Some(sensitivity)) => {
                 Some(centred_bytes(&sensitivity.column_logs()))
             }
             (ColumnScales::None | ColumnScales::Statistics, _) => None,
         };
+        let column_bytes = match quantization.map(|scales| &scales.columns) {
+            Some(factors) if factors.vary() => {
+                Some(quantized_columns(column_bytes.as_deref(), factors, columns))
+            }
+            _ => column_bytes,
+        };
+        let factors =
+            quantization.map(|scales| &scales.rows).filter(|factors| factors.vary()).cloned();
         let inverses = column_bytes.iter().flatten().map(|&byte| 1.0 / scale(byte)).collect();
-        let mut scales = Self { rows: None, columns: column_bytes, inverses };
+        let mut scales = Self { rows: None, columns: column_bytes, inverses, factors };
         for row in sample.chunks_exact_mut(columns) {
             scales.divide_row(0, row);
         }
+        let rms = |sample| ordinary_rms(sample, columns, |at| scales.factor(number(at)));
         let scaler = match scaling.rows {
+            RowScales::None if scales.factors.is_some() => {
+                RowScaler::Bytes((0..rows).map(|row| nearest_byte(-scales.factor(row))).collect())
+            }
             RowScales::None => return scales,
-            RowScales::Rms => RowScaler::Rms { rms: ordinary_rms(sample, columns) },
-            RowScales::Vocabulary => RowScaler::of_vocabulary(rows, sample, columns),
+            RowScales::Rms => RowScaler::Rms { rms: rms(sample) },
+            RowScales::Vocabulary => RowScaler::of_vocabulary(rows, rms(sample)),
             RowScales::Statistics => match sensitivity.map(Sensitivity::rows) {
                 Some(weights) if weights.len() == rows => RowScaler::by_weights(weights),
                 _ => return scales,
             },
         };
-        let table = scaler.table(sample, columns, &number);
+        let table = scaler.table(sample, columns, &number, |row| scales.factor(row));
         scales.rows = Some((scaler, table));
         for (at, row) in sample.chunks_exact_mut(columns).enumerate() {
             scales.divide_by_row_scale(number(at), row);
         }
         scales
+    }
+
+    /// The binary logarithm of what a row is multiplied by to get weights.
+    fn factor(&self, number: usize) -> f64 {
+        self.factors.as_ref().map_or(0.0, |factors| factors.log2(number))
     }
 
     /// The coding of the rows' scale bytes; `None` without row scales.
@@ -211,7 +263,9 @@ impl Scales {
     /// The scale of row `number` of a tensor whose row scales depend on the number only.
     pub(super) fn row_scale(&self, number: usize) -> f64 {
         match &self.rows {
-            Some((scaler, table)) => f64::from(scale(table.nearest(scaler.byte(number, &[])))),
+            Some((scaler, table)) => {
+                f64::from(scale(table.nearest(scaler.byte(number, &[], self.factor(number)))))
+            }
             None => 1.0,
         }
     }
@@ -224,7 +278,7 @@ impl Scales {
 
     fn divide_by_row_scale(&self, number: usize, row: &mut [f32]) -> u8 {
         let Some((scaler, table)) = &self.rows else { return SCALE_ONE };
-        let byte = table.nearest(scaler.byte(number, row));
+        let byte = table.nearest(scaler.byte(number, row, self.factor(number)));
         let inverse = 1.0 / scale(byte);
         row.iter_mut().for_each(|value| *value *= inverse);
         byte
@@ -250,8 +304,8 @@ mod tests {
     #[test]
     fn columns_are_divided_by_a_power_of_their_rms() {
         let mut sample = rows(&[1.0, 3.0, 2.0]);
-        let scaling = Scaling { rows: RowScales::None, columns: ColumnScales::Rms };
-        let scales = Scales::new(scaling, None, 3, 4, &mut sample, |at| at);
+        let scaling = Scaling { columns: ColumnScales::Rms, ..Scaling::default() };
+        let scales = Scales::new(&scaling, None, 3, 4, &mut sample, |at| at);
         let values: Vec<f32> = scales.columns().unwrap().iter().map(|&byte| scale(byte)).collect();
         // A ratio of 2^(3/4), a mean logarithm of 0, rounded to eighths.
         assert_eq!(values, [0.875, 0.875, 0.875, 1.5]);
@@ -266,8 +320,8 @@ mod tests {
     fn vocabularies_are_scaled_by_roots_of_rank_and_rms() {
         let count = 4000;
         let mut sample = rows(&[1.0, 9.0]);
-        let scaling = Scaling { rows: RowScales::Vocabulary, columns: ColumnScales::None };
-        Scales::new(scaling, None, count, 4, &mut sample, |at| at * 3968);
+        let scaling = Scaling { rows: RowScales::Vocabulary, ..Scaling::default() };
+        Scales::new(&scaling, None, count, 4, &mut sample, |at| at * 3968);
         // Nine times the RMS, and (3968 + 32) ÷ 32 times the rank; each scale is rounded by up to a
         // sixteenth.
         let expected = 9.0 / (9f64.powf(0.5) * 125f64.powf(0.25));
@@ -275,7 +329,7 @@ mod tests {
         assert!((ratio / expected).log2().abs() < 0.18, "{ratio}");
         // Rows with the RMS of the tensor: the mean logarithm is 0.
         let mut sample = vec![1.0; 4 * 500];
-        let scales = Scales::new(scaling, None, count, 4, &mut sample, |at| at * 8);
+        let scales = Scales::new(&scaling, None, count, 4, &mut sample, |at| at * 8);
         let logs: Vec<f64> = (0..count)
             .map(|number| f64::from(scale(scales.divide_row(number, &mut [1.0; 4]))).log2())
             .collect();
@@ -287,8 +341,8 @@ mod tests {
     #[test]
     fn rows_are_divided_by_their_rms() {
         let mut sample = rows(&[1.0, 1.0, 1.0, 1.0, 8.0, 0.25]);
-        let scaling = Scaling { rows: RowScales::Rms, columns: ColumnScales::None };
-        let scales = Scales::new(scaling, None, 6, 4, &mut sample, |at| at);
+        let scaling = Scaling { rows: RowScales::Rms, ..Scaling::default() };
+        let scales = Scales::new(&scaling, None, 6, 4, &mut sample, |at| at);
         let largest = sample.iter().fold(0f32, |largest, x| largest.max(x.abs()));
         let last_column: Vec<f32> = sample.chunks(4).map(|row| row[3]).collect();
         assert!(last_column.iter().all(|&x| x > 0.8 * largest), "{last_column:?}");

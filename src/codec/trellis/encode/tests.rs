@@ -67,7 +67,7 @@ fn round_trip(
     step: f32,
     effort: Effort,
 ) -> (f64, f64) {
-    let search = TransformSearch::new(matrix, Scaling::default(), None, effort.sample).unwrap();
+    let search = TransformSearch::new(matrix, &Scaling::default(), None, effort.sample).unwrap();
     let candidate = search.fit(choice).unwrap().unwrap();
     let encoder =
         candidate.encoder(Dtype::F32, step, effort, WriterNotes::default(), None).unwrap();
@@ -120,7 +120,7 @@ fn candidates_do_not_depend_on_earlier_calls() {
             .parameters()
             .to_vec()
     };
-    let search = || TransformSearch::new(&matrix, Scaling::default(), None, 1 << 14).unwrap();
+    let search = || TransformSearch::new(&matrix, &Scaling::default(), None, 1 << 14).unwrap();
     let planned = search();
     let (_, rank) = planned.worthwhile(48).unwrap();
     assert!((1..32).contains(&rank), "{rank}");

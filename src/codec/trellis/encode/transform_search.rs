@@ -33,7 +33,8 @@ use zerocopy::IntoBytes;
 pub(crate) struct TransformSearch<'r> {
     source: &'r dyn Rows,
     sensitivity: Option<Arc<Sensitivity>>,
-    /// The root mean square of the sample without outliers.
+    /// The root mean square of the sample without outliers, in the unit of weights that have
+    /// quantisation scales.
     rms: f64,
     scales: Arc<Scales>,
     /// Evenly spaced rows of the tensor, divided by their scales; outliers are 0.
@@ -55,6 +56,11 @@ pub(crate) struct TransformSearch<'r> {
     subspaces: Mutex<Vec<(usize, Arc<Subspace>)>>,
 }
 
+fn root_mean_square(values: &[f32]) -> f64 {
+    let sum: f64 = values.iter().map(|&x| f64::from(x).powi(2)).sum();
+    (sum / values.len().max(1) as f64).sqrt()
+}
+
 /// Parts of the tensor whose sums are computed in parallel: a constant, because the order of
 /// summation must not depend on the number of threads, and few, because each needs memory.
 const SHARES: usize = 4;
@@ -67,7 +73,7 @@ impl<'r> TransformSearch<'r> {
     /// Those of the source.
     pub(crate) fn new(
         source: &'r dyn Rows,
-        scaling: Scaling,
+        scaling: &Scaling,
         sensitivity: Option<Arc<Sensitivity>>,
         weights: usize,
     ) -> Result<Self> {
@@ -89,8 +95,10 @@ impl<'r> TransformSearch<'r> {
         let mut outliers = 0u64;
         mask_outliers(&mut sample, outlier_threshold, |_| outliers += 1);
         let outlier_share = outliers as f64 / sample.len().max(1) as f64;
-        let sum: f64 = sample.iter().map(|&x| f64::from(x).powi(2)).sum();
-        let rms = (sum / sample.len().max(1) as f64).sqrt();
+        let rms = match &scaling.quantization {
+            None => root_mean_square(&sample),
+            Some(scales) => root_mean_square(&scales.weights(&sample, columns, position)),
+        };
         let given = sensitivity.as_deref();
         let energy = given.map_or(0.0, |given| given.output_energy(&sample));
         // The scales change the sample.
@@ -153,8 +161,7 @@ impl<'r> TransformSearch<'r> {
 
     /// The root mean square of the sample divided by its scales.
     pub(crate) fn scaled_rms(&self) -> f64 {
-        let sum: f64 = self.sample.iter().map(|&x| f64::from(x).powi(2)).sum();
-        (sum / self.sample.len().max(1) as f64).sqrt()
+        root_mean_square(&self.sample)
     }
 
     /// The estimated root mean square of the tensor, outliers excluded.
