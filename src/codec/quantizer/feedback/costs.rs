@@ -25,14 +25,14 @@ impl CostWindows {
         let point = |index: usize, parity: usize| {
             (index as i32 - middle as i32) * spacing as i32 + parity as i32
         };
-        let tables = (0..costs.all.len() / costs.length).map(|table| costs.start(table));
+        let tables = (0..costs.count()).map(|table| costs.start(table));
         let halves = tables.flat_map(|start| (0..parities).map(move |parity| (start, parity)));
         let cost = |(start, parity): (u32, usize)| {
             (0..size).map(move |index| costs.of(start, point(index, parity)))
         };
         let all: Vec<f32> = halves.flat_map(cost).collect();
         let move_start = |start: u32, parity: usize| {
-            let table = start as usize / costs.length;
+            let table = costs.table(start);
             assert_eq!(costs.start(table), start, "the start of a table");
             let moved = (table * parities + parity.min(parities - 1)) * size;
             assert!(moved + size <= all.len(), "every start has a cost table");

@@ -1,7 +1,7 @@
 //! Search with AVX2: eight rows in a vector.
 #![allow(unsafe_code)]
 
-use super::{CosetMinima, ROWS, SearchInput, ViterbiSearch};
+use super::{AFTER, BEFORE, CosetMinima, ROW_BITS, ROWS, SearchInput, ViterbiSearch};
 use crate::arch::Avx2;
 use std::arch::x86_64::*;
 use std::ops::Range;
@@ -23,8 +23,10 @@ pub(super) fn advance(
 
 #[target_feature(enable = "avx2")]
 fn advance_columns(search: &mut ViterbiSearch, input: &SearchInput<'_>, columns: Range<usize>) {
-    let last = input.starts.iter().flatten().max().map_or(0, |&start| start as usize);
-    assert!(last + input.costs.length <= input.costs.all.len(), "every start has a cost table");
+    let starts = || input.starts.iter().flatten().map(|&start| start as usize);
+    let end = starts().max().map_or(0, |last| last + input.costs.length + AFTER);
+    let first = starts().min().unwrap_or(BEFORE);
+    assert!(first >= BEFORE && end <= input.costs.all.len(), "every start has a cost table");
     let states = search.predecessors.len();
     let mut nearest = CosetMinima::default();
     for column in columns {
@@ -101,25 +103,26 @@ unsafe fn nearest_of(
     let sign = _mm256_set1_ps(-0.0);
     let magnitude = _mm256_andnot_ps(sign, values);
     let floor = _mm256_cvttps_epi32(magnitude);
-    let last = _mm256_set1_epi32(input.costs.length as i32 - 1);
-    let costs = input.costs.all.as_ptr();
-    let cost = |point: __m256i| {
+    // Points beyond the tables have the same costs. Unsigned minimum: overflow and NaN convert to the
+    // largest index, too.
+    let last = _mm256_set1_epi32(input.costs.length as i32 + 1);
+    let index = _mm256_add_epi32(starts, _mm256_min_epu32(floor, last));
+    // SAFETY: an index is at most a start plus the length of a table and one; eight costs are read from
+    // the second before it on.
+    let bits = unsafe { windows(input.costs.all.as_ptr(), index) };
+    let cost = |point: __m256i, bits: __m256| {
         let error = _mm256_sub_ps(magnitude, _mm256_cvtepi32_ps(point));
-        // Unsigned minimum: overflow and NaN convert to the largest index, too.
-        let index = _mm256_add_epi32(starts, _mm256_min_epu32(_mm256_abs_epi32(point), last));
-        // SAFETY: an index is a start plus an offset below the length of a table.
-        let bits = unsafe { _mm256_i32gather_ps::<4>(costs, index) };
         _mm256_add_ps(_mm256_mul_ps(error, error), bits)
     };
     let [below, above] = [-1, 1].map(|by| _mm256_add_epi32(floor, _mm256_set1_epi32(by)));
     let [inner, outer] = [-2, 2].map(|by| _mm256_add_epi32(floor, _mm256_set1_epi32(by)));
-    let (inner_cost, outer_cost) = (cost(inner), cost(outer));
+    let (inner_cost, outer_cost) = (cost(inner, bits[0]), cost(outer, bits[4]));
     let outer_is_better = _mm256_cmp_ps::<_CMP_LT_OQ>(outer_cost, inner_cost);
     let second = _mm256_blendv_epi8(inner, outer, _mm256_castps_si256(outer_is_better));
     let second_cost = _mm256_blendv_ps(inner_cost, outer_cost, outer_is_better);
     // In the order of cosets from that of the point below; rotations make coset 0 the first.
     let mut points = [below, floor, above, second];
-    let mut costs = [cost(below), cost(floor), cost(above), second_cost];
+    let mut costs = [cost(below, bits[1]), cost(floor, bits[2]), cost(above, bits[3]), second_cost];
     let mut rotate = |by: usize, when: __m256i| {
         let (old_points, old_costs) = (points, costs);
         for i in 0..4 {
@@ -146,6 +149,100 @@ unsafe fn nearest_of(
             _mm256_storeu_ps(out.costs[coset][first..][..WIDTH].as_mut_ptr(), cost);
         }
     }
+}
+
+/// For each lane, five neighbouring costs from [`BEFORE`] before its index on. Loads and shuffles take
+/// less time than gathering each of them.
+///
+/// # Safety
+/// Eight costs must be readable from [`BEFORE`] before each index on.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn windows(costs: *const f32, index: __m256i) -> [__m256; 5] {
+    let mut at = [0u32; WIDTH];
+    // SAFETY: eight numbers are written, at any alignment.
+    unsafe { _mm256_storeu_si256(at.as_mut_ptr().cast(), index) };
+    // Four costs of a lane, and of the fourth lane after it.
+    let load = |lane: usize, skip: usize| {
+        let [low, high] = [at[lane], at[lane + 4]].map(|at| {
+            // SAFETY: four of the eight costs, at any alignment.
+            unsafe { _mm_loadu_ps(costs.add(at as usize - BEFORE + skip)) }
+        });
+        _mm256_insertf128_ps::<1>(_mm256_castps128_ps256(low), high)
+    };
+    let [a, b, c, d] = [0, 1, 2, 3].map(|lane| load(lane, 0));
+    let (ab, cd) = (_mm256_unpacklo_ps(a, b), _mm256_unpacklo_ps(c, d));
+    let (ab_high, cd_high) = (_mm256_unpackhi_ps(a, b), _mm256_unpackhi_ps(c, d));
+    let [e, f, g, h] = [0, 1, 2, 3].map(|lane| load(lane, 4));
+    let (ef, gh) = (_mm256_unpacklo_ps(e, f), _mm256_unpacklo_ps(g, h));
+    [
+        _mm256_shuffle_ps::<0x44>(ab, cd),
+        _mm256_shuffle_ps::<0xee>(ab, cd),
+        _mm256_shuffle_ps::<0x44>(ab_high, cd_high),
+        _mm256_shuffle_ps::<0xee>(ab_high, cd_high),
+        _mm256_shuffle_ps::<0x44>(ef, gh),
+    ]
+}
+
+/// The largest number of states whose tables fit into a vector.
+pub(super) const TRACED_STATES: usize = 8;
+
+/// Follows the decisions backwards from the states of rows, for at most [`TRACED_STATES`] states.
+pub(super) fn trace_back(
+    _: Avx2,
+    search: &ViterbiSearch,
+    states: [u16; ROWS],
+    out: &mut [[i16; ROWS]],
+) {
+    // SAFETY: the token is proof of AVX2.
+    unsafe { trace_back_rows(search, states, out) }
+}
+
+#[target_feature(enable = "avx2")]
+fn trace_back_rows(search: &ViterbiSearch, states: [u16; ROWS], out: &mut [[i16; ROWS]]) {
+    let count = search.predecessors.len();
+    assert!((1..=TRACED_STATES).contains(&count), "tables of states fit into a vector");
+    let of_states = |number: usize| {
+        let entry = |state: usize| search.predecessors.get(state).map_or(0, |both| both[number]);
+        table(&std::array::from_fn(entry))
+    };
+    let [even, odd] = [of_states(0), of_states(1)];
+    let row_bits = load_rows(&ROW_BITS.map(|bit| bit as i16));
+    let last_even = _mm256_set1_epi16(count as i16 / 2 - 1);
+    let mut states = load_rows(&states.map(|state| state as i16));
+    let columns = search.decisions.chunks_exact(count).zip(&search.points).zip(out).rev();
+    for ((decisions, points), out) in columns {
+        // The two bytes of an entry.
+        let entries = _mm256_mullo_epi16(states, _mm256_set1_epi16(0x0202));
+        let entries = _mm256_add_epi16(entries, _mm256_set1_epi16(0x0100));
+        let decisions =
+            table(&std::array::from_fn(|state| decisions.get(state).copied().unwrap_or(0)));
+        let decided = _mm256_and_si256(_mm256_shuffle_epi8(decisions, entries), row_bits);
+        let is_odd = _mm256_cmpeq_epi16(decided, row_bits);
+        let z0 = _mm256_cmpgt_epi16(states, last_even);
+        let [a, b, c, d] = points.each_ref().map(|points| load_rows(points));
+        let point =
+            _mm256_blendv_epi8(_mm256_blendv_epi8(a, b, z0), _mm256_blendv_epi8(c, d, z0), is_odd);
+        // SAFETY: sixteen numbers are written, at any alignment.
+        unsafe { _mm256_storeu_si256(out.as_mut_ptr().cast(), point) };
+        let [even, odd] = [even, odd].map(|table| _mm256_shuffle_epi8(table, entries));
+        states = _mm256_blendv_epi8(even, odd, is_odd);
+    }
+}
+
+/// A table of eight entries in each half of a vector.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn table(entries: &[u16; TRACED_STATES]) -> __m256i {
+    // SAFETY: eight numbers are read, at any alignment.
+    _mm256_broadcastsi128_si256(unsafe { _mm_loadu_si128(entries.as_ptr().cast()) })
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn load_rows(rows: &[i16; ROWS]) -> __m256i {
+    // SAFETY: sixteen numbers are read, at any alignment.
+    unsafe { _mm256_loadu_si256(rows.as_ptr().cast()) }
 }
 
 /// All ones in lanes where `bit` is set in `points`.

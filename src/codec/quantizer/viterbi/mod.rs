@@ -34,8 +34,13 @@ const REBASE: usize = 256;
 #[derive(Clone, Debug)]
 pub(crate) struct CostTables {
     pub(super) length: usize,
-    pub(super) all: Vec<f32>,
+    /// Each table has [`BEFORE`] costs of negative points before it, and [`AFTER`] of larger points
+    /// after it, so that the costs of neighbouring points are next to each other.
+    all: Vec<f32>,
 }
+
+const BEFORE: usize = 2;
+const AFTER: usize = 8;
 
 impl CostTables {
     /// Tables of `length` entries, at least 1, from the number of bits by magnitude and λ in squared
@@ -45,13 +50,38 @@ impl CostTables {
         tables: impl IntoIterator<Item = impl Fn(i32) -> f32>,
         lambda: f32,
     ) -> Self {
-        let table = |bits| (0..length as i32).map(bits).map(|bits: f32| bits * lambda);
-        Self { length, all: tables.into_iter().flat_map(table).collect() }
+        let mut all = Vec::new();
+        for bits in tables {
+            let first = all.len() + BEFORE;
+            all.resize(first, 0.0);
+            all.extend((0..length as i32).map(|point| bits(point) * lambda));
+            let last = all[first + length - 1];
+            all.resize(first + length + AFTER, last);
+            for point in 1..=BEFORE {
+                all[first - point] = all[first + point];
+            }
+        }
+        Self { length, all }
     }
 
     /// The index of the first entry of a table.
     pub(crate) fn start(&self, table: usize) -> u32 {
-        (table * self.length) as u32
+        (table * self.spacing() + BEFORE) as u32
+    }
+
+    /// The number of the table that starts at `start`.
+    pub(super) fn table(&self, start: u32) -> usize {
+        start as usize / self.spacing()
+    }
+
+    /// The number of tables.
+    pub(super) fn count(&self) -> usize {
+        self.all.len() / self.spacing()
+    }
+
+    /// The distance between the starts of tables.
+    fn spacing(&self) -> usize {
+        BEFORE + self.length + AFTER
     }
 
     /// The cost of a point in the table that starts at `start`.
@@ -154,6 +184,12 @@ impl ViterbiSearch {
             let best = (0..count).min_by(|&a, &b| metric(a).total_cmp(&metric(b)));
             best.unwrap_or(0)
         });
+        #[cfg(target_arch = "x86_64")]
+        if let Some(token) = self.kernel.avx2()
+            && count <= avx2::TRACED_STATES
+        {
+            return avx2::trace_back(token, self, states.map(|state| state as u16), out);
+        }
         let columns = self.decisions.chunks_exact(count).zip(&self.points).zip(out).rev();
         for ((decisions, points), out) in columns {
             for (row, (state, out)) in states.iter_mut().zip(out).enumerate() {

@@ -25,10 +25,15 @@ impl RowClassifier {
 
     pub(super) fn log2_rms(&self, row: &[f32]) -> f32 {
         let mut sums = [0f32; LANES];
-        for (row, weights) in row.chunks(LANES).zip(self.weights.chunks(LANES)) {
+        let ((rows, row_rest), (weights, rest)) =
+            (row.as_chunks::<LANES>(), self.weights.as_chunks::<LANES>());
+        for (row, weights) in rows.iter().zip(weights) {
             for ((sum, x), w) in sums.iter_mut().zip(row).zip(weights) {
                 *sum += x * x * w;
             }
+        }
+        for ((sum, x), w) in sums.iter_mut().zip(row_rest).zip(rest) {
+            *sum += x * x * w;
         }
         let sum: f32 = sums.iter().sum();
         0.5 * (sum / row.len().max(1) as f32).max(f32::MIN_POSITIVE).log2()

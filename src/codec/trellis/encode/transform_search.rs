@@ -220,12 +220,18 @@ impl<'r> TransformSearch<'r> {
         {
             return Ok((false, 0));
         }
-        let subspace = self.subspace(self.searched_vectors(max_rank))?;
-        let mean = subspace.mean_energy_fraction() > least_mean;
-        let rank = (0..subspace.rank().min(max_rank))
-            .take_while(|&k| subspace.energy_fraction(k) > least)
-            .count();
-        Ok((mean, rank))
+        let search = |max_rank: usize| -> Result<(bool, usize)> {
+            let subspace = self.subspace(self.searched_vectors(max_rank))?;
+            let mean = subspace.mean_energy_fraction() > least_mean;
+            let worthwhile = |k: &usize| subspace.energy_fraction(*k) > least;
+            let rank = (0..subspace.rank().min(max_rank)).take_while(worthwhile).count();
+            Ok((mean, rank))
+        };
+        let (mean, rank) = search(max_rank.min(FEW_VECTORS))?;
+        if rank < max_rank.min(FEW_VECTORS) || max_rank <= FEW_VECTORS {
+            return Ok((mean, rank));
+        }
+        search(max_rank)
     }
 
     /// Whether a basis may save more bits than it takes, compared to the identity with classes of
@@ -354,10 +360,13 @@ impl<'r> TransformSearch<'r> {
     }
 
     /// The number of basis vectors in the search for a low-rank part of rank `rank`: a function of
-    /// the rank and the size of the matrix only, so that planning and encoding agree. For this,
-    /// planning searches twice if the maximum rank exceeds [`MIN_SEARCHED_VECTORS`].
+    /// the rank and the size of the matrix only, so that planning and encoding agree.
     fn searched_vectors(&self, rank: usize) -> usize {
-        rank.clamp(MIN_SEARCHED_VECTORS, MAX_RANK).min(self.rows().min(self.columns()) / 4)
+        let vectors = match rank {
+            0..=FEW_VECTORS => 2 * FEW_VECTORS,
+            _ => rank.clamp(4 * FEW_VECTORS, MAX_RANK),
+        };
+        vectors.min(self.rows().min(self.columns()) / 4)
     }
 
     /// The leading subspace of `vectors` basis vectors, by subspace iteration.
@@ -426,9 +435,10 @@ const MIN_SAMPLED_ROWS: usize = 256;
 /// The largest number of weights in a sample, approximately.
 const MAX_SAMPLE: usize = 1 << 21;
 
-/// The smallest number of basis vectors in a subspace search. The last of the vectors found are not
-/// exactly the leading ones, so the search takes more than are used.
-const MIN_SEARCHED_VECTORS: usize = 32;
+/// The rank up to which a subspace search takes twice as many vectors; beyond, it takes four times as
+/// many at least. The last of the vectors found are not exactly the leading ones, so the search takes
+/// more than are used.
+const FEW_VECTORS: usize = 8;
 
 /// Iterations of a subspace search; each reads the rows once.
 const SUBSPACE_ITERATIONS: usize = 4;
