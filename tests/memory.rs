@@ -27,12 +27,14 @@ fn write_checkpoint(path: &Path, megabytes: usize) {
     file.write_all(header.as_bytes()).unwrap();
     let weights = common::bf16_weights(1, 500_000);
     let noise = common::Random(2).bytes(1_000_000);
-    // Rows that differ: larger chunks are chosen for repeated ones.
+    // Rows that differ, in all of their parts and columns: larger chunks are chosen for repeated ones.
     for block in 0..(megabytes / 2) as u16 {
         for (number, row) in (0u16..).zip(weights.chunks(2000)) {
+            let (before, after) = row[4..].split_at(14 * usize::from(block) % 1996);
             file.write_all(&number.to_le_bytes()).unwrap();
             file.write_all(&block.to_le_bytes()).unwrap();
-            file.write_all(&row[4..]).unwrap();
+            file.write_all(after).unwrap();
+            file.write_all(before).unwrap();
         }
     }
     for _ in 0..megabytes / 2 {

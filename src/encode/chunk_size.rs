@@ -10,18 +10,48 @@ const MAX_CHUNK_BYTES: u64 = 64 << 20;
 /// Chunks of the lossy codec hold this many times as many elements, since they take fewer bytes.
 const LOSSY_FACTOR: u64 = 2;
 
-/// Elements in a chunk of a lossless codec: whole rows of the matrix of the last dimension, and
-/// whole bytes; a part of a row where a row exceeds `target`.
+/// Rows of fewer elements than this are joined, as those of the kernels of a convolution.
+const MIN_ROW: u64 = 64;
+
+/// Chunks of tensors with groups in columns hold a multiple of so many rows: the size of the largest
+/// groups that do not span all rows.
+const GROUPED_ROWS: u64 = 128;
+
+/// Elements of a row of a matrix for lossless coding: the last dimension, joined with those before it,
+/// except the first, while a row is short.
+pub(super) fn row_elements(shape: &[usize]) -> u64 {
+    let inner = if shape.len() > 1 { &shape[1..] } else { shape };
+    let mut row = 1u64;
+    for &size in inner.iter().rev() {
+        row = row.saturating_mul(size as u64);
+        if row >= MIN_ROW {
+            break;
+        }
+    }
+    row
+}
+
+/// Elements in a chunk of a lossless codec: whole rows of [`row_elements`], and whole bytes; a part of
+/// a row where a row exceeds `target`.
 pub(super) fn lossless(dtype: Dtype, shape: &[usize], target: u64) -> u64 {
     let target = target.min(max_elements(dtype));
     // Eight elements of any dtype are whole bytes.
     let unit = if dtype.bits() < 8 { 8 } else { 1 };
-    let columns = shape.last().map_or(1, |&columns| columns as u64).max(1);
+    let columns = row_elements(shape).max(1);
     let row = match columns.checked_mul(unit / gcd(columns, unit)) {
         Some(row) if row <= target => row,
         _ => unit,
     };
     (target / row).max(1) * row
+}
+
+/// Elements in a chunk of a tensor with groups in columns.
+pub(super) fn grouped(dtype: Dtype, shape: &[usize], target: u64) -> u64 {
+    let rows = row_elements(shape).max(1).saturating_mul(GROUPED_ROWS);
+    match target.min(max_elements(dtype)) / rows {
+        0 => lossless(dtype, shape, target),
+        chunks => chunks * rows,
+    }
 }
 
 /// Elements in a chunk of the lossy codec: whole bands of rows.

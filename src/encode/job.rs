@@ -3,7 +3,7 @@
 use super::buffers::BufferPool;
 use super::options::WriteOptions;
 use super::source::{TensorSource, invalid};
-use super::{chunk_size, repeated_rows, statistics};
+use super::{chunk_size, repeated_rows, sample, statistics};
 use crate::codec::{Codec, EncodedChunk, Encoder, SquaredError};
 use crate::error::{Error, Result};
 #[cfg(feature = "convert")]
@@ -41,11 +41,16 @@ impl<'s> EncodeJob<'s> {
             return Ok(Self::new(source, source.geometry(chunk)?, Encoder::Deflate));
         }
         let repeated = repeated_rows::find(&source)?;
-        let factor = if repeated.is_some() { repeated_rows::CHUNK_FACTOR } else { 1 };
-        let target = options.chunk_elements.saturating_mul(factor);
-        let chunk = chunk_size::lossless(source.dtype, source.shape, target);
+        let sample = sample::take(&source)?;
+        let (dtype, shape, target) = (source.dtype, source.shape, options.chunk_elements);
+        let longer = |factor| target.saturating_mul(factor);
+        let chunk = match repeated {
+            Some(_) => chunk_size::lossless(dtype, shape, longer(repeated_rows::CHUNK_FACTOR)),
+            None if sample.columns.is_empty() => chunk_size::lossless(dtype, shape, target),
+            None => chunk_size::grouped(dtype, shape, longer(sample::COLUMN_CHUNK_FACTOR)),
+        };
         let geometry = source.geometry(chunk)?;
-        let (statistics, crcs) = statistics::collect(&geometry, source.data, repeated)?;
+        let (statistics, crcs) = statistics::collect(&geometry, source.data, &sample, repeated)?;
         let encoder = statistics.choose(geometry.chunk_count(), CHUNK_OVERHEAD);
         Ok(Self { crcs, ..Self::new(source, geometry, encoder) })
     }

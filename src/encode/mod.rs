@@ -24,6 +24,7 @@ mod plan;
 mod rate_control;
 mod reference;
 mod repeated_rows;
+mod sample;
 mod source;
 mod statistics;
 mod tensor_stats;

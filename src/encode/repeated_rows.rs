@@ -17,7 +17,14 @@ const PREFIX: u64 = 64;
 /// The share of copies in the sample from which they are left out: one in so many.
 const SHARE: usize = 64;
 
-/// The bytes of a row, if rows of a tensor seem to repeat. A row spans the last dimensions that have
+/// The rows that are looked at for parts that repeat, and the numbers of parts.
+const DIVIDED_ROWS: u64 = 16;
+const PARTS: [u64; 2] = [2, 4];
+
+/// The most different elements in the prefix of a part that is not looked at.
+const FEW_WORDS: usize = 4;
+
+/// The bytes of a row, or of a part of it, if rows of a tensor, or parts of rows, seem to repeat. A row spans the last dimensions that have
 /// at least [`MIN_ROW`] bytes together.
 pub(super) fn find(source: &TensorSource<'_>) -> Result<Option<u32>> {
     let mut elements = 1u64;
@@ -35,17 +42,58 @@ pub(super) fn find(source: &TensorSource<'_>) -> Result<Option<u32>> {
     }
     let rows = size / row;
     // A power of two: copies of blocks of rows often are such a distance apart.
-    let step = rows.div_ceil(ROWS).next_power_of_two();
+    let step = (2 * rows).div_ceil(ROWS).next_power_of_two().max(2);
     let (mut seen, mut buffer) = (HashSet::<Vec<u8>>::new(), Vec::new());
     let (mut count, mut copies) = (0, 0);
-    for number in (0..rows).step_by(step as usize) {
+    // Pairs of neighbours, since each row may be stored twice.
+    let pairs = (0..rows).step_by(step as usize).flat_map(|row| [row, row + 1]);
+    for number in pairs.filter(|&number| number < rows) {
         let start = number * row;
         let prefix = source.data.read_at(start..start + PREFIX, &mut buffer)?;
         copies += usize::from(!seen.insert(prefix.to_vec()));
         count += 1;
     }
     // Constant tensors need no copies.
-    let is_constant =
-        seen.len() == 1 && seen.iter().all(|row| row.chunks(8).all(|w| w == &row[..8]));
-    Ok((!is_constant && copies > count / SHARE).then_some(bytes))
+    let found = copies > count / SHARE && !(seen.len() == 1 && seen.iter().all(is_constant));
+    let part = repeated_part(source, row, rows)?;
+    Ok(part.or(found.then_some(bytes)))
+}
+
+/// The bytes of a half or a quarter of a row, if such parts of rows seem to repeat.
+fn repeated_part(source: &TensorSource<'_>, row: u64, rows: u64) -> Result<Option<u32>> {
+    let element = u64::from(source.dtype.bits().div_ceil(8));
+    let mut buffer = Vec::new();
+    for parts in PARTS {
+        if !row.is_multiple_of(parts * element) || row / parts < MIN_ROW {
+            continue;
+        }
+        let (part, mut seen) = (row / parts, HashSet::new());
+        let (mut count, mut copies) = (0, 0);
+        for number in (0..rows).step_by(rows.div_ceil(DIVIDED_ROWS) as usize) {
+            let mut repeats = false;
+            for start in (0..parts).map(|index| number * row + index * part) {
+                let prefix = source.data.read_at(start..start + PREFIX, &mut buffer)?;
+                let few = has_few_words(prefix, element as usize);
+                repeats |= !few && !seen.insert(prefix.to_vec());
+            }
+            count += 1;
+            copies += usize::from(repeats);
+        }
+        if 2 * copies > count {
+            return Ok(u32::try_from(part).ok());
+        }
+    }
+    Ok(None)
+}
+
+/// Whether a part of a row has few different elements, as those of masks and of zeros have: these
+/// repeat, but take few bits anyway.
+fn has_few_words(part: &[u8], element: usize) -> bool {
+    let different: HashSet<&[u8]> = part.chunks(element).collect();
+    different.len() <= FEW_WORDS
+}
+
+fn is_constant(row: impl AsRef<[u8]>) -> bool {
+    let row = row.as_ref();
+    row.chunks(8).all(|word| word == &row[..word.len()])
 }

@@ -13,12 +13,13 @@ use std::ops::Range;
 pub(crate) fn collect<S>(
     geometry: &Geometry,
     source: &S,
+    sample: &Sample,
     repeated: Option<u32>,
 ) -> Result<(Statistics, Vec<u32>)>
 where
     S: ReadAt + ?Sized,
 {
-    let new = Statistics::new(geometry.dtype(), &sample(geometry, source)?, repeated);
+    let new = Statistics::new(geometry.dtype(), sample, repeated);
     let count = |state: &mut (Statistics, Vec<u8>), number: u64| {
         let (statistics, bytes) = state;
         let chunk = source.read_at(geometry.chunk_range(number), bytes)?;
@@ -47,41 +48,4 @@ where
         total.1.extend(crcs);
     }
     Ok(total)
-}
-
-/// The number of evenly spaced pieces of a sample, and the most bytes of each.
-const PIECES: u64 = 8;
-const PIECE: u64 = 1 << 13;
-
-/// Smaller tensors have no sample.
-const SMALL: u64 = 1 << 13;
-
-/// Pieces of tensors with longer rows start at multiples of so many elements.
-const ALIGNMENT: u64 = 256;
-
-/// A sample of whole elements; empty for a small tensor.
-fn sample<S>(geometry: &Geometry, source: &S) -> Result<Sample>
-where
-    S: ReadAt + ?Sized,
-{
-    let length = source.size();
-    let (mut sample, mut buffer) = (Sample::default(), Vec::new());
-    if length < SMALL {
-        return Ok(sample);
-    }
-    let row = geometry.shape().last().copied().and_then(|row| geometry.dtype().byte_len(row));
-    let row = row.unwrap_or(0);
-    let distance = length / PIECES;
-    let unit = match row {
-        1.. if row <= distance => row,
-        _ => geometry.dtype().byte_len(ALIGNMENT).unwrap_or(1),
-    };
-    // Multiples of the size of every element.
-    let distance = if distance < unit { distance / 8 * 8 } else { distance / unit * unit };
-    let piece = PIECE.min(distance);
-    for start in (0..PIECES).map(|number| number * distance) {
-        sample.bytes.extend_from_slice(source.read_at(start..start + piece, &mut buffer)?);
-    }
-    (sample.piece, sample.row) = (piece as usize, row as usize);
-    Ok(sample)
 }

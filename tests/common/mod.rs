@@ -99,6 +99,7 @@ pub fn varied_samples() -> Vec<Sample> {
     samples.push(Sample::new("noise.f16", Dtype::F16, &[40, 20], random.bytes(1600)));
     samples.push(paired_exponents());
     samples.extend([quantised(), mask(), padded()]);
+    samples.extend([quantised_with_minima(), codebooks(), pruned()]);
     samples
 }
 
@@ -129,6 +130,44 @@ pub fn quantised() -> Sample {
         }
     }
     Sample::new("bf16.quantised", Dtype::Bf16, &[96, 64], bytes)
+}
+
+/// F32 weights of four bits with a scale and a minimum for each 32, which were rounded to F16.
+pub fn quantised_with_minima() -> Sample {
+    let mut random = Random(22);
+    let mut bytes = Vec::new();
+    for _ in 0..2 * 64 {
+        let [scale, minimum] = [0.01, -0.2].map(|mean| mean + random.weight() / 10.0);
+        for i in 0..32 {
+            let integer = if i < 2 { 15.0 * i as f32 } else { (random.next() % 16) as f32 };
+            let value = half::f16::from_f32(integer * scale + minimum);
+            bytes.extend(value.to_f32().to_le_bytes());
+        }
+    }
+    Sample::new("f32.minima", Dtype::F32, &[64, 64], bytes)
+}
+
+/// BF16 weights with eight words in each row, and rare others.
+pub fn codebooks() -> Sample {
+    let mut random = Random(23);
+    let mut bytes = Vec::new();
+    for _ in 0..64 {
+        let words: Vec<f32> = (0..8).map(|_| random.weight()).collect();
+        for i in 0..80 {
+            let rare = i == 9 && random.next().is_multiple_of(8);
+            let value = if rare { random.weight() } else { words[(random.next() % 8) as usize] };
+            bytes.extend(half::bf16::from_f32(value).to_le_bytes());
+        }
+    }
+    Sample::new("bf16.codebooks", Dtype::Bf16, &[64, 80], bytes)
+}
+
+/// BF16 weights of which blocks of eight columns and eight rows are zero.
+pub fn pruned() -> Sample {
+    let mut bytes = bf16_weights(52, 64 * 80);
+    let words = bytes.as_chunks_mut::<2>().0.iter_mut().enumerate();
+    words.filter(|(i, _)| (i % 80 / 8 + i / 80 / 8) % 3 > 0).for_each(|(_, word)| *word = [0; 2]);
+    Sample::new("bf16.pruned", Dtype::Bf16, &[64, 80], bytes)
 }
 
 /// A causal mask: zeros, and the lowest finite F32 above the diagonal.

@@ -104,13 +104,13 @@ fn unusual_tensors_are_analysed() {
     samples.push(Sample::new("zero", Dtype::Bf16, &[64, 64], vec![0; 8192]));
     samples.push(Sample::new("ones", Dtype::F32, &[64, 64], 1f32.to_le_bytes().repeat(4096)));
     let found = analyzed(&samples, &AnalyzeOptions::default()).unwrap();
-    // The last three of the varied samples are matrices, too.
-    assert_eq!(found.matrices.len(), 6);
-    assert_eq!(found.matrices[3].not_finite, 683 + 683);
+    // The last six of the varied samples are matrices, too.
+    assert_eq!(found.matrices.len(), 9);
+    assert_eq!(found.matrices[6].not_finite, 683 + 683);
     let json = serde_json::to_string(&found).unwrap();
     let back: serde_json::Value = serde_json::from_str(&json).unwrap();
-    assert!(back["matrices"][4]["coordinates"][0]["outliers"]["peak"] == 0.0);
-    assert_eq!(found.matrices[5].spectrum.stable_rank.round(), 1.0);
+    assert!(back["matrices"][7]["coordinates"][0]["outliers"]["peak"] == 0.0);
+    assert_eq!(found.matrices[8].spectrum.stable_rank.round(), 1.0);
 }
 
 #[test]

@@ -138,3 +138,97 @@ fn ordinary_weights_keep_their_codec() {
         assert_eq!(codec, Codec::Planes, "{dtype}");
     }
 }
+
+/// The matrix with its rows and columns exchanged.
+fn transposed(values: &[f32]) -> Vec<f32> {
+    (0..values.len()).map(|i| values[i % ROWS * COLUMNS + i / ROWS]).collect()
+}
+
+/// Checks a matrix and its transpose, whose groups are parts of columns.
+fn check_both(dtype: Dtype, values: &[f32], most: f64) {
+    check(dtype, values, most);
+    let (codec, bits) = compressed(dtype, &[COLUMNS, ROWS], stored(dtype, &transposed(values)));
+    assert!(codec == Codec::Dictionary && bits < most, "{dtype}, transposed: {bits} bits");
+}
+
+#[test]
+fn weights_quantised_by_columns() {
+    for dtype in [Dtype::Bf16, Dtype::F16, Dtype::F32] {
+        check_both(dtype, &integers(128, 7.0, |x| bf16::from_f32(x).to_f32()), 3.9);
+        check_both(dtype, &integers(COLUMNS, 7.0, |x| x), 3.6);
+    }
+    check_both(Dtype::F32, &integers(COLUMNS, 127.0, |x| x), 7.9);
+}
+
+/// The smallest and the largest weight of a group are levels, as in Q4_1.
+#[test]
+fn weights_quantised_with_a_minimum() {
+    let minima = |group: usize, largest: f32, round: fn(f32) -> f32| -> Vec<f32> {
+        let weights = weights();
+        let groups = weights.chunks(group).flat_map(|group| {
+            let minimum = round(group.iter().copied().fold(f32::INFINITY, f32::min));
+            let maximum = group.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let scale = round((maximum - minimum) / largest);
+            let level = |x: &f32| ((x - minimum) / scale).round().clamp(0.0, largest);
+            group.iter().map(|x| level(x) * scale + minimum).collect::<Vec<_>>()
+        });
+        groups.collect()
+    };
+    let half = |x: f32| f16::from_f32(x).to_f32();
+    for dtype in [Dtype::Bf16, Dtype::F16, Dtype::F32] {
+        check_both(dtype, &minima(32, 15.0, half), 6.1);
+        check_both(dtype, &minima(128, 3.0, half), 2.6);
+    }
+    // A few groups are not found: their sums are rounded twice.
+    check(Dtype::F32, &minima(COLUMNS, 255.0, |x| x), 9.2);
+}
+
+#[test]
+fn products_that_were_rounded_before_they_became_f32() {
+    let values = integers(128, 7.0, |x| f16::from_f32(x).to_f32());
+    check(Dtype::F32, &values.iter().map(|&x| f16::from_f32(x).to_f32()).collect::<Vec<_>>(), 3.9);
+    check(Dtype::F32, &values.iter().map(|&x| bf16::from_f32(x).to_f32()).collect::<Vec<_>>(), 3.9);
+}
+
+/// Each row, or each channel, has words of its own.
+#[test]
+fn weights_with_a_codebook_for_each_row() {
+    let mut random = Random(32);
+    let rows = (0..ROWS).flat_map(|_| {
+        let words: Vec<f32> = (0..16).map(|_| random.weight()).collect();
+        (0..COLUMNS).map(|_| words[(random.next() % 16) as usize]).collect::<Vec<_>>()
+    });
+    let values: Vec<f32> = rows.collect();
+    check_both(Dtype::Bf16, &values, 4.7);
+    check_both(Dtype::F32, &values, 5.2);
+}
+
+/// Blocks, columns, heads, and single weights are zero; the zeros of a mask that was multiplied have
+/// signs.
+#[test]
+fn pruned_weights() {
+    let weights = weights();
+    let whole = compressed(Dtype::Bf16, &[ROWS, COLUMNS], stored(Dtype::Bf16, &weights)).1;
+    type IsKept = fn(usize, usize, u64) -> bool;
+    let kept: [(IsKept, f64); 5] = [
+        (|row, column, _| (row / 32 + column / 32) % 2 == 0, 0.1),
+        (|row, column, _| (row + column / 16) % 2 == 0, 0.4),
+        (|_, column, _| column % 4 < 2, 0.1),
+        (|row, _, _| row / 64 % 2 == 0, 0.1),
+        (|_, _, random| random % 2 == 0, 1.05),
+    ];
+    for (number, (is_kept, mask)) in kept.into_iter().enumerate() {
+        let mut random = Random(33);
+        let mut value = |i: usize| is_kept(i / COLUMNS, i % COLUMNS, random.next());
+        let factors: Vec<f32> = (0..weights.len()).map(|i| f32::from(u8::from(value(i)))).collect();
+        let zeros = weights.iter().zip(&factors).map(|(x, &f)| if f == 0.0 { 0.0 } else { *x });
+        let signed = weights.iter().zip(&factors).map(|(x, f)| x * f);
+        for (values, signs) in [(zeros.collect::<Vec<f32>>(), 0.0), (signed.collect(), 0.5)] {
+            let bytes = stored(Dtype::Bf16, &values);
+            let (_, bits) = compressed(Dtype::Bf16, &[ROWS, COLUMNS], bytes);
+            let signed_mask = if signs > 0.0 { 1.0 } else { mask };
+            let most = 0.5 * whole + signed_mask + signs + 0.15;
+            assert!(bits < most, "{number}: {bits} bits, at most {most}");
+        }
+    }
+}

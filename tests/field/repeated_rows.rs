@@ -59,3 +59,12 @@ fn one_row_only() {
     let bytes = rows(4, 1).repeat(5000);
     assert!(compressed(&bytes, &[5000, COLUMNS]) < 800);
 }
+
+/// Every row is stored twice, or consists of two equal halves.
+#[test]
+fn neighbours_and_halves_that_are_equal() {
+    let once = rows(5, 1000);
+    let neighbours: Vec<u8> = once.chunks(2 * COLUMNS).flat_map(|row| row.repeat(2)).collect();
+    assert!(compressed(&neighbours, &[2000, COLUMNS]) < alone(&once) + 12 * 1000 + 400);
+    assert!(compressed(&neighbours, &[1000, 2 * COLUMNS]) < alone(&once) + 12 * 1000 + 400);
+}

@@ -104,6 +104,41 @@ fn quantised(groups: usize) -> Vec<u8> {
     words.flat_map(|word| ((weight(word).to_bits() >> 16) as u16).to_le_bytes()).collect()
 }
 
+/// F32 weights of 64 integers in each group, with a scale and a minimum.
+fn minima(groups: usize) -> Vec<u8> {
+    let weight = |(i, noise): (usize, u32)| {
+        let integer = if i % 64 < 2 { 15 * (i % 64) as u32 } else { noise >> 28 };
+        (integer as f32 - 5.5) * (1.0 + (i / 64) as f32) * 0.0078125
+    };
+    noise(8).take(64 * groups).enumerate().flat_map(|word| weight(word).to_le_bytes()).collect()
+}
+
+/// F16 weights of 256 integers from −4 to 3 in each column, with a scale.
+fn columns(columns: usize) -> Vec<u8> {
+    let weight = |(i, noise): (usize, u32)| {
+        let weight = (1 + i % columns) as f32 * ((noise >> 29) as f32 - 4.0) * 0.001;
+        half::f16::from_f32(weight).to_le_bytes()
+    };
+    noise(9).take(256 * columns).enumerate().flat_map(weight).collect()
+}
+
+/// Rows of 80 words, of which four are frequent.
+fn codebooks(rows: u32) -> Vec<u8> {
+    let word = |(i, noise): (u32, u32)| match noise >> 25 {
+        0 => noise as u16,
+        _ => ((i / 80 + noise % 4 * 1000).wrapping_mul(40503)) as u16,
+    };
+    (0..80 * rows).zip(noise(10)).flat_map(|word_of| word(word_of).to_le_bytes()).collect()
+}
+
+/// BF16 weights of which half are zero.
+fn pruned(words: usize) -> Vec<u8> {
+    let zeros = noise(11).map(|noise| noise >> 31 == 0);
+    let words = paired_exponents(words);
+    let words = words.as_chunks::<2>().0.iter().zip(zeros);
+    words.flat_map(|(word, zero)| if zero { [0; 2] } else { *word }).collect()
+}
+
 /// A tensor and a reference to it, in several chunks.
 fn tied() -> Vec<u8> {
     let (shape, bytes) = ([5000], skewed(5000));
@@ -146,6 +181,10 @@ fn files() -> Seeds {
         ("paired", file(1 << 18, &[("paired", Dtype::Bf16, &[4, 1521], paired_exponents(6084))])),
         ("dictionary", file(1 << 18, &[("few", Dtype::I32, &[60, 50], few(3000))])),
         ("factors", file(1 << 18, &[("quantised", Dtype::Bf16, &[80, 64], quantised(80))])),
+        ("minima", file(1 << 18, &[("minima", Dtype::F32, &[64, 64], minima(64))])),
+        ("columns", file(1 << 18, &[("columns", Dtype::F16, &[256, 48], columns(48))])),
+        ("codebooks", file(1 << 18, &[("codebooks", Dtype::U16, &[64, 80], codebooks(64))])),
+        ("pruned", file(1 << 18, &[("pruned", Dtype::Bf16, &[64, 80], pruned(5120))])),
         ("reference", tied()),
         ("repetition", file(1 << 18, &[("rows", Dtype::U8, &[40, 100], skewed(800).repeat(5))])),
         ("identity", lossy_file("identity")),

@@ -3,8 +3,9 @@
 
 use crate::common::lossy::{LossySample, portable_samples};
 use crate::common::{
-    Random, Sample, mask, padded, paired_exponents, problems, quantised, safetensors, small_chunks,
-    small_samples, tied_samples, varied_samples, written, written_together,
+    Random, Sample, codebooks, mask, padded, paired_exponents, problems, pruned, quantised,
+    quantised_with_minima, safetensors, small_chunks, small_samples, tied_samples, varied_samples,
+    written, written_together,
 };
 use crate::spec_decoder::checksums::{checksums, fix_checksums};
 use crate::spec_decoder::deflate::inflate;
@@ -97,11 +98,11 @@ fn inflates_what_other_encoders_write() {
 
 #[test]
 fn agrees_on_dictionaries() {
-    for sample in [quantised(), mask()] {
-        let samples = [sample];
+    let all = [quantised(), mask(), quantised_with_minima(), codebooks(), pruned()];
+    for samples in all.map(|sample| [sample]) {
         let file = written(&samples, small_chunks(1 << 18));
         let objects = decode_stream(&file).unwrap();
-        assert_eq!(objects[0].codec, Codec::Dictionary.id());
+        assert_eq!(objects[0].codec, Codec::Dictionary.id(), "{}", samples[0].name);
         assert_same(&objects, &samples);
         check_agreement(&samples);
     }

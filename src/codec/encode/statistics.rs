@@ -1,7 +1,7 @@
 //! The first pass of lossless coding: statistics of a tensor, and the choice of its codec.
 
 use super::encoder::Encoder;
-use crate::codec::dictionary::DictionaryStatistics;
+use crate::codec::dictionary::{DictionaryStatistics, Part};
 use crate::codec::planes::{PlaneEncoder, PlaneStatistics};
 use crate::codec::repetition::{self, Distinct, Rows};
 use crate::dtype::Dtype;
@@ -28,6 +28,11 @@ pub(crate) struct Sample {
     pub(crate) piece: usize,
     /// Bytes of a row.
     pub(crate) row: usize,
+    /// Another part, with more rows, of a few columns only; it may be empty. Its first row and column
+    /// are multiples of 16.
+    pub(crate) columns: Vec<u8>,
+    /// Bytes of a row of that part.
+    pub(crate) columns_row: usize,
 }
 
 impl Statistics {
@@ -41,12 +46,10 @@ impl Statistics {
             planes.count(&sample.bytes);
             planes.entropy_bytes()
         };
-        let dictionary = DictionaryStatistics::of_sample(
-            dtype,
-            sample.row,
-            (&sample.bytes, sample.piece),
-            limit,
-        );
+        let rows = Part { bytes: &sample.bytes, piece: sample.piece, row: sample.row };
+        let (columns, row) = (&sample.columns, sample.columns_row);
+        let columns = Part { bytes: columns, piece: columns.len(), row };
+        let dictionary = DictionaryStatistics::of_sample(dtype, rows, columns, limit);
         let repetition = repeated.map(|bytes| Rows { bytes, codec: 0 });
         Self { planes, dictionary, repetition, bytes: 0, runs: 0 }
     }

@@ -3,7 +3,7 @@
 use super::tensor_plan::TensorPlan;
 use crate::encode::calibration::LossUnit;
 use crate::encode::source::TensorSource;
-use crate::encode::{repeated_rows, statistics};
+use crate::encode::{repeated_rows, sample, statistics};
 use crate::error::Result;
 use crate::format::{CHUNK_OVERHEAD, contiguous_overhead};
 
@@ -48,7 +48,8 @@ pub(super) fn overhead_bits(elements: u64, frame: u64) -> f64 {
 pub(super) fn lossless_bytes(source: &TensorSource<'_>, frame: u64) -> Result<u64> {
     let geometry = source.geometry(CHUNK)?;
     let repeated = repeated_rows::find(source)?;
-    let (statistics, _) = statistics::collect(&geometry, source.data, repeated)?;
+    let sample = sample::take(source)?;
+    let (statistics, _) = statistics::collect(&geometry, source.data, &sample, repeated)?;
     let (chunks, raw) = (geometry.chunk_count(), contiguous_overhead(&geometry));
     Ok(frame + statistics.estimate(chunks, CHUNK_OVERHEAD, raw))
 }

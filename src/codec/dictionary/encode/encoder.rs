@@ -6,6 +6,7 @@ use crate::arch::Kernel;
 use crate::codec::encode::Scratch;
 use crate::codec::entropy::rans::{EncodeTables, RansEncoder};
 use crate::codec::entropy::{BitWriter, Frequencies};
+use crate::codec::planes::PlaneEncoder;
 use crate::error::{Error, Result};
 use std::sync::Arc;
 
@@ -16,6 +17,8 @@ pub(crate) struct DictionaryEncoder {
     distance: u32,
     frequencies: Frequencies,
     tables: EncodeTables,
+    /// Encodes the words without an entry.
+    escaped: PlaneEncoder,
 }
 
 impl DictionaryEncoder {
@@ -25,20 +28,22 @@ impl DictionaryEncoder {
         entries: Arc<Entries>,
         distance: u32,
         frequencies: Frequencies,
+        escaped: PlaneEncoder,
     ) -> Self {
         let tables = EncodeTables::new([&frequencies]);
-        Self { width, entries, distance, frequencies, tables }
+        Self { width, entries, distance, frequencies, tables, escaped }
     }
 
     /// The codec parameters.
     pub(crate) fn parameters(&self) -> Vec<u8> {
         let mut bits = BitWriter::default();
         self.frequencies.write(&mut bits);
-        [self.entries.parameters(self.width, self.distance), bits.finish()].concat()
+        let entries = self.entries.parameters(self.width, self.distance);
+        [entries, bits.finish(), self.escaped.parameters()].concat()
     }
 
-    /// Encodes one chunk: the length (`u32`) of a rANS stream and the stream; the scales of groups;
-    /// the words without an entry.
+    /// Encodes one chunk: the length (`u32`) of a rANS stream and the stream; what is stored for
+    /// groups; the words without an entry, if there are any.
     ///
     /// # Errors
     /// `InvalidArgument` when the chunk holds words that are not in the statistics.
@@ -56,8 +61,10 @@ impl DictionaryEncoder {
         let length = u32::try_from(out.len() - head)
             .map_err(|_| Error::invalid("dictionary: a chunk exceeds 4 GiB"))?;
         out[..head].copy_from_slice(&length.to_le_bytes());
-        out.extend(indexed.scales.iter().flat_map(|scale| scale.to_le_bytes()));
-        out.extend_from_slice(&indexed.escaped);
+        out.extend_from_slice(&indexed.groups);
+        if !indexed.escaped.is_empty() {
+            out.extend(self.escaped.encode(&indexed.escaped, scratch)?);
+        }
         Ok(out)
     }
 }

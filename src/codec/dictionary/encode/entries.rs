@@ -1,14 +1,17 @@
 //! The entries of a dictionary.
 
 use super::factors::Factors;
+use super::group_words::GroupWords;
 use super::indexed::Indexed;
 use super::words::Words;
-use crate::codec::dictionary::{KIND_FACTORS, KIND_WORDS};
+use crate::codec::dictionary::groups::Groups;
+use crate::codec::dictionary::{KIND_FACTORS, KIND_GROUP_WORDS, KIND_WORDS};
 
 /// The entries of a dictionary.
 pub(super) enum Entries {
     Words(Words),
     Factors(Factors),
+    GroupWords(GroupWords),
 }
 
 impl Entries {
@@ -17,18 +20,27 @@ impl Entries {
         match self {
             Self::Words(words) => words.words.len(),
             Self::Factors(factors) => factors.entries.len(),
+            Self::GroupWords(words) => words.most,
         }
     }
 
     /// Replaces the content of `out` by the indices of a chunk. O(words), with the search for scales
     /// as a factor where entries are factors.
     pub(super) fn index(&self, width: usize, chunk: &[u8], out: &mut Indexed) {
-        out.indices.clear();
-        out.scales.clear();
-        out.escaped.clear();
+        out.clear();
         match self {
             Self::Words(words) => words.index_all(width, chunk, out),
             Self::Factors(factors) => factors.index_all(chunk, out),
+            Self::GroupWords(words) => words.index_all(width, chunk, out),
+        }
+    }
+
+    /// Sets the words in a row, of which groups are parts.
+    pub(super) fn set_row(&mut self, row: usize) {
+        match self {
+            Self::Words(_) => {}
+            Self::Factors(factors) => factors.groups.row = row,
+            Self::GroupWords(words) => words.groups.row = row,
         }
     }
 
@@ -37,6 +49,7 @@ impl Entries {
         let kind = match self {
             Self::Words(_) => KIND_WORDS,
             Self::Factors(_) => KIND_FACTORS,
+            Self::GroupWords(_) => KIND_GROUP_WORDS,
         };
         let mut out = vec![kind, self.count() as u8];
         out.extend(distance.to_le_bytes());
@@ -47,10 +60,19 @@ impl Entries {
                 );
             }
             Self::Factors(factors) => {
-                out.extend((factors.group as u32).to_le_bytes());
+                out.extend(stored(&factors.groups));
+                out.push(factors.form.rounding.id());
+                out.push(factors.form.has_minima.into());
                 out.extend(factors.entries.iter().flat_map(|value| value.to_le_bytes()));
             }
+            Self::GroupWords(words) => out.extend(stored(&words.groups)),
         }
         out
     }
+}
+
+fn stored(groups: &Groups) -> impl Iterator<Item = u8> {
+    [groups.row, groups.rows, groups.columns]
+        .into_iter()
+        .flat_map(|number| u32::try_from(number).unwrap_or(u32::MAX).to_le_bytes())
 }

@@ -1,16 +1,35 @@
-//! The indices of a chunk, and the words that they are made from.
+//! The indices of a chunk, and what they are made from.
 
 /// A chunk as indices.
 #[derive(Default)]
 pub(super) struct Indexed {
     /// One for each word.
     pub(super) indices: Vec<u8>,
-    /// One for each group.
-    pub(super) scales: Vec<f32>,
+    /// What the chunk stores for its groups.
+    pub(super) groups: Vec<u8>,
     /// The words without an entry, as bytes.
     pub(super) escaped: Vec<u8>,
 }
 
+impl Indexed {
+    pub(super) fn clear(&mut self) {
+        self.indices.clear();
+        self.groups.clear();
+        self.escaped.clear();
+    }
+
+    /// Collects the words of the chunk whose index is `escape`.
+    pub(super) fn escape(&mut self, escape: u8, width: usize, chunk: &[u8]) {
+        let (indices, escaped) = (self.indices.chunks(64), &mut self.escaped);
+        for (indices, words) in indices.zip(chunk.chunks(64 * width)) {
+            if indices.contains(&escape) {
+                let words = words.chunks_exact(width).zip(indices);
+                let words = words.filter(|(_, index)| **index == escape);
+                words.for_each(|(word, _)| escaped.extend_from_slice(word));
+            }
+        }
+    }
+}
 /// Indices minus the indices at a distance before them, or where there are none the ones just before
 /// them, modulo 256.
 pub(super) fn differences<'b>(

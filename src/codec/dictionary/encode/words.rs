@@ -25,23 +25,29 @@ pub(super) struct Words {
 }
 
 impl Words {
-    /// The most frequent words of a sample; `None` if the sample has too many different ones.
-    pub(super) fn of_sample(width: usize, sample: &[u8]) -> Option<Self> {
+    /// The most frequent words of a sample, and those alone that are very frequent; nothing if the
+    /// sample has too many different words.
+    pub(super) fn of_sample(width: usize, sample: &[u8]) -> Vec<Self> {
         let count = sample.len() / width;
-        let step = (count / PROBES).max(1);
+        // An odd distance visits all columns of matrices with widths that are powers of two.
+        let step = (count / PROBES) | 1;
         let probes = sample.chunks_exact(width).step_by(step).take(PROBES).map(word_of).collect();
         let probes = counted(probes);
-        let most = probes.iter().map(|&(_, count)| count).max()?;
-        if probes.len() > MAX_DISTINCT && most < PROBES / FREQUENT {
-            return None;
+        let most = probes.iter().map(|&(_, count)| count).max().unwrap_or(0);
+        if most == 0 || probes.len() > MAX_DISTINCT && most < PROBES / FREQUENT {
+            return Vec::new();
         }
         let mut counts = counted(sample.chunks_exact(width).map(word_of).collect());
         counts.sort_by_key(|&(word, count)| (std::cmp::Reverse(count), word));
+        let mut frequent = Vec::new();
         if counts.len() > MAX_ENTRIES {
+            let very = counts.iter().take_while(|&&(_, times)| times >= count / FREQUENT);
+            frequent = very.copied().collect();
             counts.truncate(MAX_ENTRIES);
             counts.retain(|&(_, count)| count > 1);
         }
-        (!counts.is_empty()).then(|| Self::new(counts.into_iter().map(|(word, _)| word).collect()))
+        let found = [counts, frequent].into_iter().filter(|words| !words.is_empty());
+        found.map(|words| Self::new(words.into_iter().map(|(word, _)| word).collect())).collect()
     }
 
     fn new(mut words: Vec<u64>) -> Self {
@@ -79,10 +85,8 @@ impl Words {
                 last = (word, self.index(word));
             }
             out.indices.push(last.1);
-            if last.1 == escape {
-                out.escaped.extend_from_slice(&word.to_le_bytes()[..width]);
-            }
         });
+        out.escape(escape, width, chunk);
     }
 }
 

@@ -1,0 +1,102 @@
+//! The search for the scale of a group.
+//!
+//! A scale and a level give a word if their product rounds to it. So each word restricts the scale to
+//! an interval, once its level is known. The level of the largest word is tried; it determines the
+//! levels of the others. The scale is in the intersection of all intervals.
+
+use super::levels::Levels;
+use super::numbers::{KnownLevels, magnitudes, rounded, sign, value};
+use crate::dtype::Dtype;
+
+/// Neighbours of the middle of the interval that are tried as scales.
+const NEIGHBOURS: u32 = 2;
+
+/// The search in the groups of one chunk.
+pub(super) struct ScaleSearch {
+    /// The levels of the largest word, those that were found last first.
+    tried: Vec<f32>,
+    /// The positions of the levels of the words of the last group.
+    pub(super) levels: Vec<u16>,
+    known: KnownLevels,
+    /// The different words of the group, some of them several times, and their levels.
+    distinct: Vec<(u32, u16)>,
+}
+
+impl ScaleSearch {
+    pub(super) fn new(levels: &Levels) -> Self {
+        let (known, distinct) = (KnownLevels::new(), Vec::new());
+        Self { tried: levels.largest.clone(), levels: Vec::new(), known, distinct }
+    }
+
+    /// A scale with which levels give all words of a group. O(words · levels), but words usually
+    /// rule out a wrong level of the largest word after a few of them.
+    pub(super) fn find(&mut self, dtype: Dtype, levels: &Levels, words: &[u32]) -> Option<f32> {
+        let magnitude = |word: u32| word & !sign(dtype);
+        let largest = words.iter().map(|&word| magnitude(word)).max()?;
+        if !value(dtype, largest).is_finite() {
+            return None;
+        }
+        if largest == 0 {
+            self.levels.clear();
+            let zeros = words.iter().map(|&word| levels.zero(word != 0));
+            self.levels.extend(zeros);
+            return Some(0.0);
+        }
+        let (low, high) = magnitudes(dtype, largest);
+        for number in 0..self.tried.len() {
+            let level = f64::from(self.tried[number]);
+            let between = (low / level, high / level);
+            if let Some(scale) = self.within(dtype, levels, words, between) {
+                self.tried[..=number].rotate_right(1);
+                return Some(scale);
+            }
+        }
+        None
+    }
+
+    /// A scale in the middle of an interval, or near it.
+    fn within(
+        &mut self,
+        dtype: Dtype,
+        levels: &Levels,
+        words: &[u32],
+        (mut low, mut high): (f64, f64),
+    ) -> Option<f32> {
+        let inverse = 2.0 / (low + high);
+        self.levels.clear();
+        self.distinct.clear();
+        self.known.clear();
+        for &word in words {
+            let level = self.known.level(word, || {
+                let level = match word & !sign(dtype) {
+                    0 => levels.zero(word != 0),
+                    _ => {
+                        let level = levels.nearest(value(dtype, word) * inverse) as u16;
+                        let inverse = levels.inverses[usize::from(level)];
+                        let (from, to) = magnitudes(dtype, word);
+                        (low, high) = (low.max(from * inverse), high.min(to * inverse));
+                        level
+                    }
+                };
+                self.distinct.push((word, level));
+                // Rounding of the inverses is left to the check, and so are signs.
+                (low <= high * (1.0 + f64::EPSILON * 4.0)).then_some(level)
+            });
+            self.levels.push(level?);
+        }
+        let middle = ((low + high) / 2.0) as f32;
+        let (mut down, mut up) = (middle, middle);
+        for _ in 0..=NEIGHBOURS {
+            for scale in [down, up] {
+                let gives = |&(word, level): &(u32, u16)| {
+                    rounded(dtype, levels.values[usize::from(level)] * scale) == word
+                };
+                if scale.is_finite() && self.distinct.iter().all(gives) {
+                    return Some(scale);
+                }
+            }
+            (down, up) = (down.next_down().max(0.0), up.next_up());
+        }
+        None
+    }
+}
