@@ -1,21 +1,23 @@
 //! Whether an `.occ` file and safetensors files hold the same.
 
 use super::checkpoint::Checkpoint;
-use super::decompress::{is_sharded, names_folder};
 use super::folder::FolderContents;
 use super::progress::{Progress, Reporter};
+use super::restored_files::is_sharded;
+use super::shard_names::is_index;
+use super::target::names_folder;
 use crate::encode::TensorSource;
 use crate::error::{Error, Result};
 use crate::format::{Object, PayloadLayout};
 use crate::io::FileSection;
-use crate::read::{AttachmentKind, Part, Reader, StreamReader};
+use crate::read::{Attachment, AttachmentKind, Part, Reader, StreamReader};
 use std::fs::File;
 use std::path::Path;
 use std::vec::IntoIter;
 
 impl Checkpoint {
     /// Checks that an `.occ` file is a copy of this checkpoint: decodes all of it, with all checksums,
-    /// and compares headers, indexes and lossless tensors byte for byte. Of lossy tensors, only dtype
+    /// and compares headers, other files and lossless tensors byte for byte. Of lossy tensors, only dtype
     /// and shape are compared. `progress` receives decoded tensor bytes.
     ///
     /// ```no_run
@@ -51,16 +53,25 @@ pub fn check_restored(
     let reader = Reader::open(file)?;
     let attachments = reader.attachments().collect::<Result<Vec<_>>>()?;
     let in_folder = is_sharded(&reader)? || names_folder(restored);
-    let index = attachments.iter().find(|one| one.kind() == AttachmentKind::File);
-    let checkpoint = match index {
+    let named = |kind| {
+        let wanted = attachments.iter().filter(move |one| one.kind() == kind);
+        wanted.map(Attachment::name)
+    };
+    let (indexes, others): (Vec<&str>, Vec<&str>) =
+        named(AttachmentKind::File).partition(|name| is_index(name));
+    let mut checkpoint = match indexes.first() {
         _ if !in_folder => Checkpoint::open(restored)?,
-        Some(index) => Checkpoint::open_index(restored, index.name(), &FolderContents::default())?,
+        Some(index) => Checkpoint::open_index(restored, index, &FolderContents::default())?,
         None => {
-            let names = attachments.iter().map(|one| one.name().to_owned()).collect::<Vec<_>>();
+            let names: Vec<_> =
+                named(AttachmentKind::SafetensorsHeader).map(str::to_owned).collect();
             let names = if names.is_empty() { vec![super::SINGLE_FILE_NAME.into()] } else { names };
             Checkpoint::open_files(restored, &names, Vec::new())?
         }
     };
+    if in_folder {
+        checkpoint.add_named_files(restored, others)?;
+    }
     let mut objects = checkpoint.objects();
     // A file that was not made from safetensors has no header.
     objects.retain(|object| object.is_tensor() || !attachments.is_empty());

@@ -1,8 +1,9 @@
 //! Safetensors checkpoints: a file, or a folder of shards.
 
 use super::SINGLE_FILE_NAME;
+use super::attached_files::{AttachedFile, FolderFiles};
 use super::folder::{FolderContents, Layout};
-use super::inventory::{Inventory, LeftOut};
+use super::inventory::{Inventory, LeftOut, LeftOutReason};
 use super::progress::{Progress, Reporter};
 use super::safetensors_header::{self, HeaderEntry, LENGTH_BYTES};
 use super::shard::{Shard, ShardTensor};
@@ -37,6 +38,8 @@ const SHARE: &str = "share";
 pub struct Checkpoint {
     /// The index, if it has one.
     index: Option<IndexFile>,
+    /// Further files of the folder.
+    files: Vec<AttachedFile>,
     shards: Vec<Shard>,
     inventory: Inventory,
 }
@@ -95,7 +98,51 @@ impl Checkpoint {
         unlisted: Vec<(PathBuf, String)>,
     ) -> Self {
         let paths = shards.iter().map(|shard| shard.path.clone()).collect();
-        Self { index, shards, inventory: Inventory { shards: paths, left_out, unlisted } }
+        let inventory = Inventory { shards: paths, left_out, unlisted };
+        Self { index, files: Vec::new(), shards, inventory }
+    }
+
+    /// Adds the other files of the `folder` of the checkpoint, such as configuration and tokenizer,
+    /// so that the `.occ` file is the whole model.
+    ///
+    /// These are the regular files, and those of subfolders without weights, that are not hidden and
+    /// not weights in another format: up to 64 MiB each and 256 MiB in all. Links to files are
+    /// followed. What is not taken is added to the [`inventory`](Self::inventory), but for hidden
+    /// files and `__pycache__`. No file is read yet.
+    ///
+    /// ```no_run
+    /// let mut checkpoint = occ::convert::Checkpoint::open("model")?;
+    /// checkpoint.add_files("model")?;
+    /// assert!(checkpoint.file_names().any(|name| name == "config.json"));
+    /// # Ok::<(), occ::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn add_files(&mut self, folder: impl AsRef<Path>) -> Result<()> {
+        let is_taken =
+            |folder: &str| self.shards.iter().any(|shard| shard.name.starts_with(folder));
+        let FolderFiles { kept, left_out } = FolderFiles::list(folder.as_ref(), is_taken)?;
+        self.files = kept;
+        self.inventory.left_out.extend(left_out);
+        Ok(())
+    }
+
+    /// Keeps the entries of the inventory that are left out for reasons that are `wanted`.
+    pub(super) fn retain_left_out(&mut self, wanted: impl Fn(LeftOutReason) -> bool) {
+        self.inventory.left_out.retain(|file| wanted(file.reason));
+    }
+
+    /// Adds files of a folder by their names.
+    pub(super) fn add_named_files<'n>(
+        &mut self,
+        folder: &Path,
+        names: impl IntoIterator<Item = &'n str>,
+    ) -> Result<()> {
+        for name in names {
+            self.files.push(AttachedFile::open(folder, name)?);
+        }
+        Ok(())
     }
 
     /// Opens shards without an index.
@@ -164,19 +211,22 @@ impl Checkpoint {
     /// The files of the checkpoint: the index, if it has one, and the shards.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
         let index = self.index.iter().map(|index| index.path.as_path());
-        index.chain(self.shards.iter().map(|shard| shard.path.as_path()))
+        let files = self.files.iter().map(|file| file.path.as_path());
+        index.chain(files).chain(self.shards.iter().map(|shard| shard.path.as_path()))
     }
 
-    /// Whether the checkpoint consists of several files, and not of a single one without an index.
+    /// Whether the checkpoint consists of several files, and not of a single one without an index:
+    /// it is restored to a folder.
     pub fn is_sharded(&self) -> bool {
-        self.index.is_some() || self.shards.len() > 1
+        self.index.is_some() || !self.files.is_empty() || self.shards.len() > 1
     }
 
     /// The names under which the files are restored, relative to their folder, in the order of
     /// [`paths`](Self::paths).
     pub fn file_names(&self) -> impl Iterator<Item = &str> {
         let index = self.index.iter().map(|index| index.name.as_str());
-        index.chain(self.shards.iter().map(|shard| shard.name.as_str()))
+        let files = self.files.iter().map(|file| file.name.as_str());
+        index.chain(files).chain(self.shards.iter().map(|shard| shard.name.as_str()))
     }
 
     /// The headers of the safetensors files, in order: JSON with the descriptions of tensors and the
@@ -196,7 +246,17 @@ impl Checkpoint {
         let index = self.index.as_ref().map_or(0, |index| index.index.bytes.len() as u64);
         let headers: u64 =
             self.shards.iter().map(|shard| LENGTH_BYTES + shard.header.len() as u64).sum();
-        index + headers + self.tensor_bytes()
+        index + self.attached_bytes() + headers + self.tensor_bytes()
+    }
+
+    /// Number of the files that were added by [`add_files`](Self::add_files).
+    pub fn attached_files(&self) -> usize {
+        self.files.len()
+    }
+
+    /// Bytes of the files that were added by [`add_files`](Self::add_files).
+    pub fn attached_bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.shape[0] as u64).sum()
     }
 
     /// Bytes of all tensors.
@@ -269,8 +329,8 @@ impl Checkpoint {
         Ok(owners)
     }
 
-    /// Writes the checkpoint losslessly: the index, then for each shard its header and its tensors
-    /// in the order of their bytes, so that the files can be restored from a stream.
+    /// Writes the checkpoint losslessly: the index, other files, then for each shard its header and
+    /// its tensors in the order of their bytes, so that the files can be restored from a stream.
     ///
     /// # Errors
     /// `Io`; `InvalidArgument` if a file has changed since it was opened; `Cancelled`.
@@ -283,13 +343,17 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// The objects of the `.occ` file, in order: the index, then for each shard its header and its
-    /// tensors.
+    /// The objects of the `.occ` file, in order: the index, other files, then for each shard its
+    /// header and its tensors.
     pub(super) fn objects(&self) -> Vec<TensorSource<'_>> {
         let mut objects = Vec::new();
         if let Some(IndexFile { name, path, index, shape }) = &self.index {
             let object = TensorSource::attachment(ObjectKind::File, name, shape, &index.bytes);
             objects.push(object.in_file(path));
+        }
+        for file in &self.files {
+            let object = TensorSource::attachment(ObjectKind::File, &file.name, &file.shape, file);
+            objects.push(object.in_file(&file.path));
         }
         for shard in &self.shards {
             let Shard { name, path, header, header_shape, .. } = shard;

@@ -6,50 +6,32 @@ use super::decompress_report::DecompressReport;
 use super::dtype_conversion::DtypeConversion;
 use super::new_folders::NewFolders;
 use super::progress::{Progress, Reporter};
+use super::restored_files::RestoredFiles;
 use super::safetensors_header::{self, HeaderEntry};
+use super::shard_names::is_index;
+use super::target::{Target, names_folder};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::format::{Object, ObjectKind};
 use crate::io::{AtomicFile, SealedFile, permission_bits};
-use crate::read::{AttachmentKind, Reader};
-use crate::read::{Part, StreamReader};
+use crate::read::{Part, Reader, StreamReader};
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-/// The output of a decompression.
-pub enum Target<'t> {
-    /// A file, or a folder in which files have their original names: if the checkpoint is sharded,
-    /// the path is that of an existing folder, or it ends with a separator. A folder is created if
-    /// it does not exist. Files appear under their names only after all of them are complete.
-    Path {
-        /// The file or folder.
-        path: PathBuf,
-        /// Whether existing files may be replaced.
-        overwrite: bool,
-    },
-    /// A stream that receives a single file.
-    Stream(&'t mut dyn Write),
-}
-
 /// The names of streams in errors.
 const INPUT: &str = "input";
 const OUTPUT: &str = "output";
 
-impl std::fmt::Debug for Target<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Path { path, .. } => f.debug_tuple("Path").field(path).finish(),
-            Self::Stream(_) => f.write_str("Stream"),
-        }
-    }
-}
-
 /// Decompresses the `.occ` file `input` to the files that it was made from.
 ///
 /// New files have the permissions of `input` that the umask leaves.
+///
+/// Other files of the folder, such as the configuration, are restored with the weights. If the target
+/// is a stream, or a path that ends with `.safetensors` where no folder is, a single safetensors file
+/// is written without them, and [`DecompressReport::left_out`] names them.
 ///
 /// A file without a safetensors header, as [`Writer`](crate::Writer) makes them, becomes a
 /// safetensors file of its tensors in file order. `progress` receives decoded tensor bytes.
@@ -102,12 +84,13 @@ fn decompress_file(
     let progress = Reporter(progress);
     let decompress = || {
         let reader = Reader::open(path)?;
-        let (header, sharded) = (missing_header(&reader)?, is_sharded(&reader)?);
+        let (header, contents) = (missing_header(&reader)?, RestoredFiles::of(&reader)?);
         drop(reader);
         let file = File::open(path)?;
         let mode = permission_bits(&file)?;
         let mut unpacker = Unpacker::new(target, mode, conversion, progress);
-        if sharded {
+        unpacker.without_files &= contents == RestoredFiles::OneAndOthers;
+        if contents != RestoredFiles::One && !unpacker.without_files {
             unpacker.open_folder()?;
         }
         unpacker.run(StreamReader::new(file)?, header)
@@ -152,17 +135,6 @@ fn unpack_stream(
     unpacker.run(stream, None).map_err(|error| error.in_file(INPUT))
 }
 
-/// Whether an `.occ` file decompresses to a folder of shards rather than to one file.
-///
-/// # Errors
-/// `Corrupt`, `Unsupported` or `LimitExceeded` if the first index entry is invalid.
-pub fn is_sharded(reader: &Reader<'_>) -> Result<bool> {
-    let mut attachments = reader.attachments();
-    let (first, second) = (attachments.next().transpose()?, attachments.next().transpose()?);
-    let has_index = first.is_some_and(|attachment| attachment.kind() == AttachmentKind::File);
-    Ok(has_index || second.is_some())
-}
-
 /// A header for a file without one; `None` for other files.
 fn missing_header(reader: &Reader<'_>) -> Result<Option<Vec<u8>>> {
     if reader.attachments().next().is_some() {
@@ -181,6 +153,10 @@ enum CurrentObject {
         written: Dtype,
     },
     File,
+    /// An index, which is kept because it describes the dtype of the output.
+    Index,
+    /// A file that is not written.
+    LeftOut,
     /// The header of a safetensors file: the name of the file and the bytes received so far.
     Header(String, Vec<u8>),
 }
@@ -191,6 +167,8 @@ struct Unpacker<'t, 'q, 'p> {
     /// The permissions of new files.
     mode: Option<u32>,
     conversion: Option<DtypeConversion>,
+    /// Whether only the safetensors file is written.
+    without_files: bool,
     progress: Reporter<'q, 'p>,
     /// If the output is a folder: the names of the files in it.
     names: Option<ClaimedNames>,
@@ -218,6 +196,7 @@ impl<'t, 'q, 'p> Unpacker<'t, 'q, 'p> {
         progress: Reporter<'q, 'p>,
     ) -> Self {
         Self {
+            without_files: target.is_single_file(),
             target,
             mode,
             conversion,
@@ -261,15 +240,21 @@ impl<'t, 'q, 'p> Unpacker<'t, 'q, 'p> {
     fn begin(&mut self, object: &Object) -> Result<()> {
         let first = self.report.files == 0;
         match object.kind {
+            ObjectKind::File if self.without_files && !is_index(&object.name) => {
+                self.report.left_out.push(object.name.clone());
+                self.object = CurrentObject::LeftOut;
+                Ok(())
+            }
             ObjectKind::File if first || self.names.is_some() => {
                 self.open_folder()?;
-                if self.conversion.is_some() {
+                self.object = CurrentObject::File;
+                if self.conversion.is_some() && is_index(&object.name) {
+                    self.object = CurrentObject::Index;
                     // It is kept in memory.
                     let (bytes, limit) =
                         (object.geometry.decoded_len(), safetensors_header::MAX_HEADER_BYTES);
                     Error::check_limit("an index of shards", bytes, limit)?;
                 }
-                self.object = CurrentObject::File;
                 self.file(&object.name)
             }
             ObjectKind::SafetensorsHeader => {
@@ -304,13 +289,14 @@ impl<'t, 'q, 'p> Unpacker<'t, 'q, 'p> {
                 header.extend_from_slice(bytes);
                 Ok(())
             }
-            CurrentObject::File => match self.indexes.last_mut() {
-                Some((_, index)) => {
+            CurrentObject::File => self.write(bytes),
+            CurrentObject::Index => {
+                if let Some((_, index)) = self.indexes.last_mut() {
                     index.extend_from_slice(bytes);
-                    Ok(())
                 }
-                None => self.write(bytes),
-            },
+                Ok(())
+            }
+            CurrentObject::LeftOut => Ok(()),
             &mut CurrentObject::Tensor { own, written } => {
                 self.write(bytes)?;
                 let elements = bytes.len() as u64 * 8 / u64::from(written.bits());
@@ -323,7 +309,7 @@ impl<'t, 'q, 'p> Unpacker<'t, 'q, 'p> {
         match std::mem::replace(&mut self.object, CurrentObject::File) {
             CurrentObject::Header(name, header) => self.start(&name, &header),
             CurrentObject::File => self.seal(),
-            CurrentObject::Tensor { .. } => Ok(()),
+            CurrentObject::Index | CurrentObject::LeftOut | CurrentObject::Tensor { .. } => Ok(()),
         }
     }
 
@@ -343,6 +329,9 @@ impl<'t, 'q, 'p> Unpacker<'t, 'q, 'p> {
     /// Makes the target a folder when the first file has been written: a stream does not tell
     /// before that there are others.
     fn move_to_folder(&mut self) -> Result<()> {
+        if !self.report.left_out.is_empty() {
+            return Err(Error::invalid("a sharded checkpoint needs a folder as output"));
+        }
         self.check_complete()?;
         self.seal()?;
         self.open_folder()?;
@@ -390,8 +379,8 @@ impl<'t, 'q, 'p> Unpacker<'t, 'q, 'p> {
         self.check_complete()?;
         self.seal()?;
         let file = self.create(name)?;
-        match (&self.conversion, file) {
-            (Some(_), Some(file)) => self.indexes.push((file, Vec::new())),
+        match (&self.object, file) {
+            (CurrentObject::Index, Some(file)) => self.indexes.push((file, Vec::new())),
             (_, file) => self.current = file,
         }
         self.report.files += 1;
@@ -484,16 +473,4 @@ impl<'t, 'q, 'p> Unpacker<'t, 'q, 'p> {
         self.folders.keep();
         Ok(self.report)
     }
-}
-
-/// Whether an output path is that of a folder: it ends with a separator, or there is a folder.
-///
-/// ```
-/// use occ::convert::names_folder;
-/// use std::path::Path;
-/// assert!(names_folder(Path::new("new/")) && !names_folder(Path::new("new.occ")));
-/// ```
-pub fn names_folder(path: &Path) -> bool {
-    let end = path.as_os_str().as_encoded_bytes().last();
-    end.is_some_and(|&end| std::path::is_separator(end.into())) || path.is_dir()
 }

@@ -1,7 +1,7 @@
 //! What a decompression did.
 
 /// Sizes and counts of a decompression.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DecompressReport {
     /// Bytes of the `.occ` file.
@@ -18,4 +18,6 @@ pub struct DecompressReport {
     /// Tensors that kept their dtype although it is one of floats or scales, when others were
     /// converted: F4, F6_E2M3, F6_E3M2, F8_E8M0 and the FNUZ types.
     pub unconverted: u64,
+    /// Files other than safetensors that were not written, because the output is a single file.
+    pub left_out: Vec<String>,
 }

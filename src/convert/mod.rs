@@ -2,8 +2,10 @@
 //!
 //! A safetensors file is restored byte for byte if its tensors were coded losslessly: the `.occ`
 //! file holds its header. A checkpoint folder consists of shards, with or without an index. Other
-//! safetensors files in the folder are in the [`Inventory`]; files of other kinds are ignored.
+//! safetensors files in the folder are in the [`Inventory`]; files of other kinds, such as the
+//! configuration and the tokenizer, are kept by [`Checkpoint::add_files`].
 
+mod attached_files;
 mod calibration_files;
 mod check_copy;
 mod checkpoint;
@@ -20,23 +22,24 @@ mod json_entries;
 mod model_file;
 mod new_folders;
 mod progress;
+mod restored_files;
 mod safetensors_header;
 mod shard;
 mod shard_index;
 mod shard_names;
+mod target;
 mod tree;
 
 pub use crate::encode::Written;
 pub use check_copy::check_restored;
 pub use checkpoint::Checkpoint;
-pub use decompress::{
-    Target, decompress, decompress_as, decompress_stream, decompress_stream_as, is_sharded,
-    names_folder,
-};
+pub use decompress::{decompress, decompress_as, decompress_stream, decompress_stream_as};
 pub use decompress_report::DecompressReport;
 pub use encode_checkpoint::EncodeReport;
 pub use inventory::{Inventory, LeftOut, LeftOutReason};
 pub use progress::Progress;
+pub use restored_files::is_sharded;
+pub use target::{Target, names_folder};
 pub use tree::{CheckpointTree, FoundCheckpoint};
 
 pub(crate) use model_file::{ModelFile, ModelTensor};

@@ -2,6 +2,7 @@
 
 use super::checkpoint::Checkpoint;
 use super::folder::{FolderContents, not_found};
+use super::inventory::LeftOutReason;
 use super::shard_index::ShardIndex;
 use super::shard_names::{index_stem, is_index, is_safetensors, shard_sets};
 use crate::error::{Error, Result};
@@ -36,6 +37,8 @@ pub struct FoundCheckpoint {
     folder: PathBuf,
     stem: String,
     files: Files,
+    /// Whether it is the first one of its folder.
+    is_first: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +65,29 @@ impl FoundCheckpoint {
             // A file by itself is compressed as if it were not in a folder.
             Files::Shards(names) if names.len() == 1 => Checkpoint::open(folder.join(&names[0])),
             Files::Shards(names) => Checkpoint::open_files(&folder, names, Vec::new()),
+        }
+    }
+
+    /// Opens it with the other files of its folder, as [`Checkpoint::add_files`] takes them, if it is
+    /// the first checkpoint of the folder. Without such files it is as [`open`](Self::open) opens it.
+    ///
+    /// # Errors
+    /// Those of [`Checkpoint::open`].
+    pub fn open_with_files(&self) -> Result<Checkpoint> {
+        if !self.is_first {
+            return self.open();
+        }
+        let folder = self.root.join(&self.folder);
+        let mut checkpoint = match &self.files {
+            Files::Index(_) => self.open()?,
+            Files::Shards(names) => Checkpoint::open_files(&folder, names, Vec::new())?,
+        };
+        checkpoint.add_files(&folder)?;
+        // A subfolder with weights is a part of the tree.
+        checkpoint.retain_left_out(|reason| reason != LeftOutReason::InSubfolder);
+        match checkpoint.is_sharded() {
+            true => Ok(checkpoint),
+            false => self.open(),
         }
     }
 }
@@ -109,6 +135,10 @@ impl CheckpointTree {
             }
         }
         tree.checkpoints.sort_by_key(FoundCheckpoint::relative);
+        let mut folders = BTreeSet::new();
+        for found in &mut tree.checkpoints {
+            found.is_first = folders.insert(found.folder.clone());
+        }
         tree.others.sort();
         tree.check_names()?;
         Ok(tree)
@@ -116,7 +146,7 @@ impl CheckpointTree {
 
     fn add(&mut self, root: &Path, folder: &str, stem: String, files: Files) {
         let (root, folder) = (root.to_owned(), PathBuf::from(folder));
-        self.checkpoints.push(FoundCheckpoint { root, folder, stem, files });
+        self.checkpoints.push(FoundCheckpoint { root, folder, stem, files, is_first: false });
     }
 
     /// Whether there is a checkpoint with an index under this name.

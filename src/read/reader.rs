@@ -322,6 +322,26 @@ impl<'a> Reader<'a> {
             .map(|position| Ok(Attachment(self.at(position?)?)))
     }
 
+    /// The attachment of a name, such as `config.json`; `None` if there is none. Searches all of them.
+    ///
+    /// ```no_run
+    /// let file = occ::Reader::open("model.occ")?;
+    /// if let Some(config) = file.attachment("config.json")? {
+    ///     println!("{}", String::from_utf8_lossy(&config.decode()?));
+    /// }
+    /// # Ok::<(), occ::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`tensors`](Self::tensors).
+    pub fn attachment(&self, name: &str) -> Result<Option<Attachment<'a>>> {
+        let is_wanted = |attachment: &Result<Attachment<'a>>| match attachment {
+            Ok(attachment) => attachment.name() == name,
+            Err(_) => true,
+        };
+        self.attachments().find(is_wanted).transpose()
+    }
+
     fn tensor_positions(&self) -> impl Iterator<Item = Result<usize>> {
         self.positions(|kind| kind == ObjectKind::Tensor)
     }

@@ -20,3 +20,4 @@ mod repeated_rows;
 mod tied;
 mod tiny_tensors;
 mod verbose;
+mod whole_models;

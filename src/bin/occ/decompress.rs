@@ -3,6 +3,7 @@
 use crate::dtypes::{ModelDtype, warn_of_overflow};
 use crate::failure::{Failure, usage};
 use crate::model::decoded_bytes;
+use crate::names::listed;
 use crate::numbers::{Bytes, counted, shape};
 use crate::outcome::{ConversionArgs, Outcome};
 use crate::paths::{
@@ -26,7 +27,9 @@ pub struct DecompressArgs {
     inputs: Vec<PathBuf>,
 
     /// The file to write, - for standard output, or a folder, in which files have their original
-    /// names; a sharded checkpoint is restored to a folder
+    /// names. A sharded checkpoint, and one with other files such as config.json, is restored to a
+    /// folder; if OUT is - or ends with .safetensors, a single safetensors file is written without
+    /// the other files
     /// [default: IN with extension .safetensors, or without extension for a folder]
     #[arg(short, long, value_name = "OUT")]
     output: Option<PathBuf>,
@@ -75,7 +78,8 @@ fn decompress_several(args: &DecompressArgs, originals: &mut Originals) -> Resul
     Ok(())
 }
 
-/// Restores each .occ file below the input folder. Shards go into the folder of their file.
+/// Restores each .occ file below the input folder. Shards and other files go into the folder of
+/// their file.
 fn decompress_tree(args: &DecompressArgs, originals: &mut Originals) -> Result<(), Failure> {
     let ([root], Some(folder)) = (&args.inputs[..], &args.output) else {
         return usage("-r needs one folder");
@@ -157,6 +161,16 @@ fn decompress(
             eprintln!("warning: not converted, of another dtype of floats: {tensors}");
         }
     }
+    if !done.left_out.is_empty() {
+        let names: Vec<_> = done.left_out.iter().map(|name| name.escape_debug()).collect();
+        let names = listed(&names);
+        if args.conversion.remove {
+            return usage(&format!(
+                "--rm keeps the input, of which files are not written: {names}"
+            ));
+        }
+        eprintln!("warning: not written beside a single safetensors file: {names}");
+    }
     if args.conversion.remove {
         let progress = Progress::bytes("comparing", Some(decoded_bytes(&Reader::open(input)?)?));
         convert::check_restored(input, output, Some(&mut |bytes| progress.advance(bytes)))?;
@@ -199,7 +213,7 @@ impl TensorLines {
     }
 }
 
-/// `model.safetensors` for `model.occ`, or a folder `model` for a sharded checkpoint.
+/// `model.safetensors` for `model.occ`, or a folder `model` for a checkpoint of several files.
 fn default_output(input: &Path) -> Result<PathBuf, Failure> {
     if convert::is_sharded(&Reader::open(input)?)? {
         if input.extension().is_none() {

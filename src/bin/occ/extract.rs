@@ -2,11 +2,12 @@
 
 use crate::dtypes;
 use crate::failure::{Failure, in_file, usage};
+use crate::names::listed;
 use crate::paths::{check_distinct, is_dash};
 use clap::Args;
 use occ::{Dtype, Reader};
 use serde_json::json;
-use std::io::{Write, stdout};
+use std::io::{self, Write, stdout};
 use std::path::{Path, PathBuf};
 
 /// Write one tensor or attachment of an .occ file to a file.
@@ -18,8 +19,13 @@ pub struct ExtractArgs {
     /// An .occ file
     file: PathBuf,
 
-    /// The name of a tensor or an attachment, as `inspect` lists them
-    name: String,
+    /// The name of a tensor, or else of an attachment, as `inspect` lists them
+    #[arg(required_unless_present = "attachment")]
+    name: Option<String>,
+
+    /// Write the attachment of this name, such as config.json or the header of a safetensors file
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["name", "dtype"])]
+    attachment: Option<String>,
 
     /// The file to write, or - for the bytes on standard output
     #[arg(short, long, value_name = "OUT")]
@@ -58,18 +64,16 @@ pub fn run(args: &ExtractArgs) -> Result<(), Failure> {
 
 /// The bytes of the output.
 fn extracted(args: &ExtractArgs, file: &Reader<'_>) -> Result<Vec<u8>, Failure> {
-    let Some(tensor) = file.get(&args.name)? else {
-        for attachment in file.attachments() {
-            let attachment = attachment?;
-            if attachment.name() == args.name {
-                return match args.dtype {
-                    None => Ok(attachment.decode()?),
-                    Some(_) => usage("an attachment has no dtype"),
-                };
-            }
-        }
-        // The error with similar names.
-        return Err(file.tensor(&args.name).map_or_else(Failure::from, |_| Failure::Reported));
+    let name = args.name.as_deref().or(args.attachment.as_deref()).unwrap_or_default();
+    let tensor = if args.attachment.is_none() { file.get(name)? } else { None };
+    let Some(tensor) = tensor else {
+        return match (file.attachment(name)?, args.dtype) {
+            (Some(attachment), None) => Ok(attachment.decode()?),
+            (Some(_), Some(_)) => usage("an attachment has no dtype"),
+            (None, _) if args.attachment.is_some() => no_attachment(file, &args.file, name),
+            // The error with similar names.
+            (None, _) => Err(file.tensor(name).map_or_else(Failure::from, |_| Failure::Reported)),
+        };
     };
     let dtype = args.dtype.unwrap_or(tensor.dtype());
     let (bytes, overflowed) = tensor.decode_counting(dtype)?;
@@ -80,6 +84,19 @@ fn extracted(args: &ExtractArgs, file: &Reader<'_>) -> Result<Vec<u8>, Failure> 
         Some("npy") => decoded.into_npy(),
         _ => Ok(decoded.bytes),
     }
+}
+
+/// The error for a name that no attachment has, with those that there are.
+fn no_attachment(file: &Reader<'_>, path: &Path, name: &str) -> Result<Vec<u8>, Failure> {
+    let attachments = file.attachments().collect::<occ::Result<Vec<_>>>()?;
+    let names: Vec<_> = attachments.iter().map(|one| one.name().escape_debug()).collect();
+    let there_are = match names.is_empty() {
+        true => "it has none".to_owned(),
+        false => format!("it has {}", listed(&names)),
+    };
+    let what = format!("no attachment `{}`: {there_are}", name.escape_debug());
+    let not_found = io::Error::new(io::ErrorKind::NotFound, what);
+    Err(in_file(path, not_found).into())
 }
 
 impl Decoded<'_> {

@@ -28,9 +28,7 @@ pub fn decoded_bytes(file: &Reader<'_>) -> occ::Result<u64> {
 
 /// Warns of files that are left out of a checkpoint, and of tensors that its index does not list.
 pub fn warn(inventory: &Inventory) {
-    let reasons =
-        [LeftOutReason::NotInIndex, LeftOutReason::InSubfolder, LeftOutReason::BrokenLink];
-    for reason in reasons {
+    for reason in LeftOutReason::ALL {
         let files = inventory.left_out.iter().filter(|file| file.reason == reason);
         let files: Vec<_> = files.map(|file| file.path.display()).collect();
         if !files.is_empty() {

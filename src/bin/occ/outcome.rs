@@ -31,8 +31,8 @@ pub struct ConversionArgs {
     ///
     /// After compression each output is decoded and compared to its input. With lossy compression,
     /// which cannot restore the input, --rm needs --force. After decompression each output is
-    /// compared to what its input decodes to. Of a folder, only the files that were read are
-    /// removed. Links, files with several names and files of the cache of the Hugging Face hub are
+    /// compared to what its input decodes to. Of a folder, only the files that are in the output
+    /// are removed. Links, files with several names and files of the cache of the Hugging Face hub are
     /// refused. If anything fails, nothing is removed.
     #[arg(long = "rm")]
     pub remove: bool,

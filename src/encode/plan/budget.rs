@@ -61,7 +61,7 @@ fn check_budget(planned: &[PlannedTensor], bits: f64, other_bytes: u64) -> Resul
     }
     Err(Error::invalid(format!(
         "a budget of {bits} bits per weight is too small: the least is {smallest:.2}, of which \
-         lossless tensors take {:.3}, lossy ones at least {:.3}, headers {:.3}",
+         lossless tensors take {:.3}, lossy ones at least {:.3}, headers and other files {:.3}",
         per_weight(lossless),
         per_weight(lossy),
         per_weight(other_bytes as f64),

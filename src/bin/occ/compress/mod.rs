@@ -8,6 +8,7 @@ mod tensor_line;
 use crate::failure::{Failure, exists, in_file, usage};
 use crate::model;
 use crate::names::listed;
+use crate::numbers::{Bytes, counted};
 use crate::outcome::{CodingError, ConversionArgs, Outcome};
 use crate::paths::{
     check_distinct, create_folder_of, file_name, folder_of, is_dash, is_taken, output_path,
@@ -20,6 +21,7 @@ use clap::Args;
 use lossy::LossyArgs;
 use occ::convert::{Checkpoint, CheckpointTree, FoundCheckpoint, Written, names_folder};
 use occ::{WriteOptions, Writer};
+use std::collections::BTreeSet;
 use std::io::{BufWriter, ErrorKind, stdout};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -33,9 +35,11 @@ use tensor_line::tensor_line;
 /// are quantised and keep their dtype; all other tensors stay lossless.
 ///
 /// A folder becomes one file. It contains an index (*.safetensors.index.json) and the shards that
-/// it lists; or, without an index, numbered shards or a single safetensors file. Other safetensors
-/// files in the folder are named in a warning. With -r a tree of folders is compressed, such as a
-/// pipeline of diffusers.
+/// it lists; or, without an index, numbered shards or a single safetensors file. The other files of
+/// the folder and of subfolders without weights, such as config.json and the tokenizer, are stored in
+/// it, too: up to 64 MiB each and 256 MiB in all, hidden files excepted. Other safetensors files, weights
+/// in other formats and what is too large are left out and named in a warning. With -r a tree of
+/// folders is compressed, such as a pipeline of diffusers.
 #[derive(Args)]
 pub struct CompressArgs {
     /// .safetensors files, indexes of shards, checkpoint folders, or - for standard input
@@ -48,9 +52,14 @@ pub struct CompressArgs {
     output: Option<PathBuf>,
 
     /// Compress all checkpoints below the folder IN, each to a file with the same relative path
-    /// below the folder OUT; other files are not copied
+    /// below the folder OUT. Other files of a folder are stored in its first .occ file; those of
+    /// folders without a checkpoint are not copied
     #[arg(short, long, requires = "output", conflicts_with_all = ["report", "save_plan"])]
     recursive: bool,
+
+    /// Do not store the other files of a folder, such as config.json
+    #[arg(long)]
+    no_files: bool,
 
     /// Print the plan and the estimated size, but write nothing
     ///
@@ -102,10 +111,15 @@ fn compress_one(
     if names_folder(&output) {
         let output = output.join(file_name(&default_output(input)?));
         check_outputs(args, &output)?;
-        return compress_into_folder(args, &open(input, &output)?, [input, &output], originals);
+        return compress_into_folder(
+            args,
+            &open(args, input, &output)?,
+            [input, &output],
+            originals,
+        );
     }
     check_outputs(args, &output)?;
-    compress(args, &open(input, &output)?, [input, &output], originals)
+    compress(args, &open(args, input, &output)?, [input, &output], originals)
 }
 
 /// Compresses each input to a file in the output folder.
@@ -128,7 +142,7 @@ fn compress_several(args: &CompressArgs, originals: &mut Originals) -> Result<()
         check_outputs(args, output)?;
     }
     for (input, output) in args.inputs.iter().zip(&outputs) {
-        compress_into_folder(args, &open(input, output)?, [input, output], originals)?;
+        compress_into_folder(args, &open(args, input, output)?, [input, output], originals)?;
     }
     Ok(())
 }
@@ -166,12 +180,20 @@ fn compress_tree(args: &CompressArgs, originals: &mut Originals) -> Result<(), F
     for found in &tree.checkpoints {
         check_outputs(args, &output(found))?;
     }
+    let mut others: BTreeSet<&Path> = tree.others.iter().map(PathBuf::as_path).collect();
     for found in &tree.checkpoints {
         let input = root.join(found.relative());
-        compress_into_folder(args, &found.open()?, [&input, &output(found)], originals)?;
+        let checkpoint = if args.no_files { found.open() } else { found.open_with_files() }?;
+        let named = checkpoint.inventory().left_out.iter().map(|file| file.path.as_path());
+        for path in checkpoint.paths().chain(named) {
+            if let Ok(relative) = path.strip_prefix(root) {
+                others.remove(relative);
+            }
+        }
+        compress_into_folder(args, &checkpoint, [&input, &output(found)], originals)?;
     }
-    if !tree.others.is_empty() {
-        let others: Vec<_> = tree.others.iter().map(|path| path.display()).collect();
+    if !others.is_empty() {
+        let others: Vec<_> = others.into_iter().map(Path::display).collect();
         eprintln!("warning: not copied: {}", listed(&others));
     }
     Ok(())
@@ -236,6 +258,11 @@ fn compress(
     let error = CodingError { snr_db: encoded.snr_db(), rel_error: encoded.rel_error() };
     let outcome =
         Outcome::compressed([input_bytes, output_bytes], checkpoint.weights(), seconds, error);
+    let files = checkpoint.attached_files();
+    if files > 0 && !args.conversion.json && !is_quiet() {
+        let (files, bytes) = (counted(files as u64, "other file"), checkpoint.attached_bytes());
+        eprintln!("{files} stored with the weights, {}", Bytes(bytes));
+    }
     if let Some(summary) =
         lossless::summary(&plan, &encoded).filter(|_| !args.conversion.json && !is_quiet())
     {
@@ -273,9 +300,13 @@ fn check_outputs(args: &CompressArgs, output: &Path) -> Result<(), Failure> {
     report.map_or(Ok(()), |path| crate::report::check(path, args.conversion.force))
 }
 
-fn open(input: &Path, output: &Path) -> Result<Checkpoint, Failure> {
+fn open(args: &CompressArgs, input: &Path, output: &Path) -> Result<Checkpoint, Failure> {
     if !is_dash(input) {
-        return Checkpoint::open(input).map_err(|error| with_advice(error, input));
+        let mut checkpoint = Checkpoint::open(input).map_err(|error| with_advice(error, input))?;
+        if input.is_dir() && !args.no_files {
+            checkpoint.add_files(input)?;
+        }
+        return Ok(checkpoint);
     }
     // A copy of the input is more likely to fit beside the output than in the temporary folder,
     // which can be in memory.

@@ -67,18 +67,18 @@ pub fn run(args: &InspectArgs) -> Result<(), Failure> {
 
 enum Model {
     Occ(Reader<'static>),
-    Safetensors(Checkpoint),
+    Safetensors(Box<Checkpoint>),
 }
 
 /// Opens a model of either format.
 fn open(path: &Path) -> occ::Result<Model> {
     if path.is_dir() || path.extension().is_some_and(|extension| extension == "json") {
-        return Checkpoint::open(path).map(Model::Safetensors);
+        return Checkpoint::open(path).map(|checkpoint| Model::Safetensors(Box::new(checkpoint)));
     }
     match Reader::open(path) {
         Ok(reader) => Ok(Model::Occ(reader)),
         Err(not_occ @ Error::NotOcc { .. }) => match Checkpoint::open(path) {
-            Ok(checkpoint) => Ok(Model::Safetensors(checkpoint)),
+            Ok(checkpoint) => Ok(Model::Safetensors(Box::new(checkpoint))),
             Err(Error::NotSafetensors { .. }) => Err(not_occ),
             Err(error) => Err(error),
         },
