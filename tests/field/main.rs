@@ -11,6 +11,7 @@ mod dry_runs;
 mod dtypes;
 mod few_words;
 mod float8;
+mod hub_cache;
 mod layouts;
 mod messages;
 mod permissions;

@@ -2,6 +2,7 @@
 
 use crate::dtypes::{ModelDtype, warn_of_overflow};
 use crate::failure::{Failure, usage};
+use crate::hub::outside_of_cache;
 use crate::model::decoded_bytes;
 use crate::names::listed;
 use crate::numbers::{Bytes, counted, shape};
@@ -30,7 +31,8 @@ pub struct DecompressArgs {
     /// names. A sharded checkpoint, and one with other files such as config.json, is restored to a
     /// folder; if OUT is - or ends with .safetensors, a single safetensors file is written without
     /// the other files
-    /// [default: IN with extension .safetensors, or without extension for a folder]
+    /// [default: IN with extension .safetensors, or without extension for a folder; outside of the cache
+    /// of the Hugging Face hub]
     #[arg(short, long, value_name = "OUT")]
     output: Option<PathBuf>,
 
@@ -219,7 +221,7 @@ fn default_output(input: &Path) -> Result<PathBuf, Failure> {
         if input.extension().is_none() {
             return usage("an input without extension needs -o OUT");
         }
-        return Ok(input.with_extension(""));
+        return outside_of_cache(input.with_extension(""), input);
     }
-    Ok(input.with_extension("safetensors"))
+    outside_of_cache(input.with_extension("safetensors"), input)
 }

@@ -12,6 +12,7 @@ mod dtypes;
 mod extract;
 mod failure;
 mod gaussian;
+mod hub;
 mod inspect;
 mod listing;
 mod model;

@@ -1,6 +1,7 @@
 //! `--rm`: the removal of inputs whose outputs are complete.
 
 use crate::failure::{Failure, in_file, usage};
+use crate::hub::is_in_cache;
 use occ::Error;
 use std::collections::BTreeMap;
 use std::fs::{self, Metadata};
@@ -38,7 +39,7 @@ impl Originals {
             if link_count(&metadata) > 1 {
                 return refuse("a file with several names (hard links)");
             }
-            if is_in_hub_cache(path) {
+            if is_in_cache(path) {
                 return refuse("a file of the cache of the Hugging Face hub");
             }
             self.0.insert(path.to_owned(), Identity::of(&metadata));
@@ -87,16 +88,4 @@ fn link_count(metadata: &Metadata) -> u64 {
 #[cfg(not(unix))]
 fn link_count(_: &Metadata) -> u64 {
     1
-}
-
-/// Whether a path is in `models--OWNER--NAME/blobs` or `…/snapshots`: other programs rely on the
-/// files there.
-fn is_in_hub_cache(path: &Path) -> bool {
-    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let names: Vec<_> = path.iter().map(|name| name.to_string_lossy()).collect();
-    names.windows(2).any(|pair| {
-        let is_repository =
-            ["models--", "datasets--", "spaces--"].iter().any(|prefix| pair[0].starts_with(prefix));
-        is_repository && matches!(&*pair[1], "blobs" | "snapshots")
-    })
 }

@@ -6,6 +6,7 @@ mod lossy;
 mod tensor_line;
 
 use crate::failure::{Failure, exists, in_file, usage};
+use crate::hub;
 use crate::model;
 use crate::names::listed;
 use crate::numbers::{Bytes, counted};
@@ -40,6 +41,10 @@ use tensor_line::tensor_line;
 /// it, too: up to 64 MiB each and 256 MiB in all, hidden files excepted. Other safetensors files, weights
 /// in other formats and what is too large are left out and named in a warning. With -r a tree of
 /// folders is compressed, such as a pipeline of diffusers.
+///
+/// Of a folder models--OWNER--NAME in the cache of the Hugging Face hub, the snapshot of the main
+/// branch is read. Nothing is written into the cache unless -o says so: by default NAME.occ is written
+/// to the current folder.
 #[derive(Args)]
 pub struct CompressArgs {
     /// .safetensors files, indexes of shards, checkpoint folders, or - for standard input
@@ -47,7 +52,7 @@ pub struct CompressArgs {
     inputs: Vec<PathBuf>,
 
     /// The .occ file to write, - for standard output, or a folder for files named after the inputs
-    /// [default: IN with extension .occ]
+    /// [default: IN with extension .occ, outside of the cache of the Hugging Face hub]
     #[arg(short, long, value_name = "OUT")]
     output: Option<PathBuf>,
 
@@ -107,6 +112,7 @@ fn compress_one(
     input: &Path,
     originals: &mut Originals,
 ) -> Result<(), Failure> {
+    let input = &hub::resolved(input)?;
     let output = output_path(args.output.as_ref(), input, default_output)?;
     if names_folder(&output) {
         let output = output.join(file_name(&default_output(input)?));
@@ -133,15 +139,17 @@ fn compress_several(args: &CompressArgs, originals: &mut Originals) -> Result<()
     if args.inputs.iter().any(|input| is_dash(input)) {
         return usage("standard input must be the only input");
     }
+    let inputs = args.inputs.iter().map(|input| hub::resolved(input));
+    let inputs = inputs.collect::<Result<Vec<_>, Failure>>()?;
     let output = |input: &PathBuf| Ok(folder.join(file_name(&default_output(input)?)));
-    let outputs = args.inputs.iter().map(output).collect::<Result<Vec<_>, Failure>>()?;
+    let outputs = inputs.iter().map(output).collect::<Result<Vec<_>, Failure>>()?;
     for (number, output) in outputs.iter().enumerate() {
         if outputs[..number].contains(output) {
             return usage(&format!("two inputs would become {}", output.display()));
         }
         check_outputs(args, output)?;
     }
-    for (input, output) in args.inputs.iter().zip(&outputs) {
+    for (input, output) in inputs.iter().zip(&outputs) {
         compress_into_folder(args, &open(args, input, output)?, [input, output], originals)?;
     }
     Ok(())
@@ -168,6 +176,7 @@ fn compress_tree(args: &CompressArgs, originals: &mut Originals) -> Result<(), F
     if !root.is_dir() || is_dash(folder) {
         return usage("-r compresses a folder into a folder: occ compress -r IN -o OUT");
     }
+    let root = &hub::resolved(root)?;
     let tree = CheckpointTree::find(root)?;
     if tree.checkpoints.is_empty() {
         return usage(&format!("no safetensors in {} and below", root.display()));
@@ -337,8 +346,13 @@ fn with_advice(error: occ::Error, folder: &Path) -> Failure {
     error.into()
 }
 
-/// `model.occ` for `model.safetensors` or its index, or beside a folder `model`.
+/// `model.occ` for `model.safetensors` or its index, or beside a folder `model`; in the current
+/// folder for files of the cache of the Hugging Face hub.
 fn default_output(input: &Path) -> Result<PathBuf, Failure> {
+    hub::outside_of_cache(output_beside(input)?, input)
+}
+
+fn output_beside(input: &Path) -> Result<PathBuf, Failure> {
     if !input.is_dir() {
         // `model` for `model.safetensors.index.json`
         let name = file_name(input).to_string_lossy().into_owned();
