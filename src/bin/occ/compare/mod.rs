@@ -18,8 +18,9 @@ use std::path::PathBuf;
 /// Compare two models tensor by tensor: relative error, SNR, largest error, cosine.
 ///
 /// Each model is an .occ file, a .safetensors file or a checkpoint folder. Errors are relative to
-/// A. The exit code is 0 even if the models differ, and 1 if they have no tensor in common; with
-/// --max-rel-error also if they differ more.
+/// A. Metadata and the other files of a model, such as config.json, are not compared. The exit code is
+/// 0 even if the models differ, and 1 if they have no tensor in common; with --max-rel-error also if
+/// they differ more.
 ///
 /// With --inputs the outputs of matrices are compared as well: the operator error is
 /// ‖(W−Ŵ)x‖/‖Wx‖ over all inputs x.
