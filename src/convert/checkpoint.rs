@@ -7,7 +7,7 @@ use super::inventory::{Inventory, LeftOut, LeftOutReason};
 use super::progress::{Progress, Reporter};
 use super::safetensors_header::{self, HeaderEntry, LENGTH_BYTES};
 use super::shard::{Shard, ShardTensor};
-use super::shard_index::ShardIndex;
+use super::shard_index::IndexFile;
 use crate::dtype::Dtype;
 use crate::encode::Plan;
 use crate::encode::{TensorSource, Writer};
@@ -15,7 +15,6 @@ use crate::error::{Error, Result};
 use crate::format::ObjectKind;
 use crate::io::{FileSection, folder_of};
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
@@ -42,16 +41,6 @@ pub struct Checkpoint {
     files: Vec<AttachedFile>,
     shards: Vec<Shard>,
     inventory: Inventory,
-}
-
-/// The file with the index of a sharded checkpoint.
-#[derive(Debug)]
-struct IndexFile {
-    name: String,
-    path: PathBuf,
-    index: ShardIndex,
-    /// The length of the file, as the shape of an attachment.
-    shape: [usize; 1],
 }
 
 impl Checkpoint {
@@ -159,15 +148,14 @@ impl Checkpoint {
     pub(super) fn open_index(folder: &Path, name: &str, contents: &FolderContents) -> Result<Self> {
         let path = folder.join(name);
         let in_index = |error: Error| error.in_file(&path);
-        let bytes = fs::read(&path).map_err(|error| in_index(error.into()))?;
-        let (shape, index) = ([bytes.len()], ShardIndex::parse(bytes).map_err(in_index)?);
+        let file = IndexFile::read(name, &path)?;
+        let index = &file.index;
         index.check_shards(folder).map_err(in_index)?;
         let names = index.shards();
         let shards = open_shards(folder, &names)?;
         let unlisted = index.check_tensors(&owners(&shards)?).map_err(in_index)?;
         let unlisted = unlisted.into_iter().map(|(shard, name)| (folder.join(shard), name));
         let left_out = contents.left_out(folder, Some(name), &names);
-        let file = IndexFile { name: name.to_owned(), path: path.clone(), index, shape };
         Ok(Self::new(Some(file), shards, left_out, unlisted.collect()))
     }
 
@@ -347,10 +335,7 @@ impl Checkpoint {
     /// header and its tensors.
     pub(super) fn objects(&self) -> Vec<TensorSource<'_>> {
         let mut objects = Vec::new();
-        if let Some(IndexFile { name, path, index, shape }) = &self.index {
-            let object = TensorSource::attachment(ObjectKind::File, name, shape, &index.bytes);
-            objects.push(object.in_file(path));
-        }
+        objects.extend(self.index.as_ref().map(IndexFile::source));
         for file in &self.files {
             let object = TensorSource::attachment(ObjectKind::File, &file.name, &file.shape, file);
             objects.push(object.in_file(&file.path));

@@ -2,12 +2,52 @@
 
 use super::folder::bounded;
 use super::json_entries::JsonEntries;
+use crate::encode::TensorSource;
 use crate::error::{Error, Result};
-use crate::format::check_relative_path;
+use crate::format::{ObjectKind, check_relative_path};
 use serde::Deserialize;
 use std::collections::{BTreeSet, HashMap};
-use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+/// The file with the index of a sharded checkpoint.
+#[derive(Debug)]
+pub(super) struct IndexFile {
+    pub(super) name: String,
+    pub(super) path: PathBuf,
+    pub(super) index: ShardIndex,
+    /// The length of the file, as the shape of an attachment.
+    shape: [usize; 1],
+}
+
+impl IndexFile {
+    /// # Errors
+    /// `Io`; `Corrupt` as [`ShardIndex::parse`].
+    pub(super) fn read(name: &str, path: &Path) -> Result<Self> {
+        let read = || {
+            let index = ShardIndex::parse(fs::read(path)?)?;
+            let (name, path, shape) = (name.to_owned(), path.to_owned(), [index.bytes.len()]);
+            Ok(Self { name, path, index, shape })
+        };
+        read().map_err(|error: Error| error.in_file(path))
+    }
+
+    /// [`read`](Self::read) with the name of the path.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read); `InvalidArgument` if the path has no name in UTF-8.
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let name = path.file_name().and_then(|name| name.to_str());
+        let unnamed = || Error::invalid("the name of the file is not UTF-8").in_file(path);
+        Self::read(name.ok_or_else(unnamed)?, path)
+    }
+
+    /// The file as an attachment.
+    pub(super) fn source(&self) -> TensorSource<'_> {
+        let Self { name, path, index, shape } = self;
+        TensorSource::attachment(ObjectKind::File, name, shape, &index.bytes).in_file(path)
+    }
+}
 
 /// An index: which shard has which tensor.
 #[derive(Debug)]

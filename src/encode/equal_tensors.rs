@@ -27,13 +27,11 @@ pub(super) fn find(sources: &[TensorSource<'_>]) -> Result<Vec<Option<usize>>> {
     let mut first: HashMap<Key<'_>, Vec<usize>> = HashMap::new();
     let mut found = vec![None; sources.len()];
     for (number, source) in sources.iter().enumerate() {
-        if !source.is_tensor() || source.data.size() < MIN_BYTES {
+        if !source.is_tensor() {
             continue;
         }
         let probe = probe(source.data).map_err(|error| source.locate(error))?;
-        if probe.chunks(8).all(|word| word == &probe[..8]) {
-            continue;
-        }
+        let Some(probe) = probe else { continue };
         let candidates = first.entry((source.dtype, source.shape, probe)).or_default();
         for &candidate in &*candidates {
             let equal = are_equal(sources[candidate].data, source.data);
@@ -49,12 +47,24 @@ pub(super) fn find(sources: &[TensorSource<'_>]) -> Result<Vec<Option<usize>>> {
     Ok(found)
 }
 
-fn probe(data: &dyn ReadAt) -> Result<Vec<u8>> {
+/// Whether a tensor with these elements may be a reference: it is not small and does not seem to be
+/// constant.
+#[cfg(feature = "convert")]
+pub(crate) fn is_compared(data: &dyn ReadAt) -> Result<bool> {
+    Ok(probe(data)?.is_some())
+}
+
+/// Some of the bytes; `None` for tensors that are not compared.
+fn probe(data: &dyn ReadAt) -> Result<Option<Vec<u8>>> {
     let (mut probe, mut buffer, size) = (Vec::new(), Vec::new(), data.size());
+    if size < MIN_BYTES {
+        return Ok(None);
+    }
     for start in [0, size / 2 / PROBE * PROBE, size - PROBE] {
         probe.extend_from_slice(data.read_at(start..start + PROBE, &mut buffer)?);
     }
-    Ok(probe)
+    let is_constant = probe.chunks(8).all(|word| word == &probe[..8]);
+    Ok((!is_constant).then_some(probe))
 }
 
 /// Whether the bytes are equal. O(bytes), but ends at the first block that differs.

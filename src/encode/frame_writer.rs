@@ -93,6 +93,19 @@ impl<'w> FrameWriter<'w> {
         self.file.end(footer).map_err(|error| error.in_file(&self.path))
     }
 
+    /// Writes the next chunk of the frame, which was encoded before.
+    #[cfg(feature = "convert")]
+    pub(super) fn copy_chunk(&mut self, coded: &[u8]) -> Result<()> {
+        self.file.chunk(coded).map_err(|error| error.in_file(&self.path))
+    }
+
+    /// Ends a frame of such chunks.
+    #[cfg(feature = "convert")]
+    pub(super) fn end_copy(&mut self, footer: Footer) -> Result<()> {
+        self.geometry = None;
+        self.file.end(footer).map_err(|error| error.in_file(&self.path))
+    }
+
     /// Writes index and trailer, and puts a file in its place durably. Returns the length of the
     /// whole file in bytes.
     ///

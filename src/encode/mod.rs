@@ -36,6 +36,8 @@ pub use calibration::Calibration;
 pub(crate) use calibration::{Diagonals, WeightShape};
 pub use encoding::{Encoding, Weighting};
 #[cfg(feature = "convert")]
+pub(crate) use equal_tensors::is_compared;
+#[cfg(feature = "convert")]
 pub(crate) use job::attachment_bytes;
 pub use lossless_reason::LosslessReason;
 #[cfg(feature = "analysis")]
@@ -44,6 +46,8 @@ pub use options::WriteOptions;
 pub use plan::{LossyPlan, Plan, RateCurve, TensorPlan};
 #[cfg(feature = "analysis")]
 pub(crate) use plan::{Rated, rates};
+#[cfg(feature = "convert")]
+pub(crate) use reference::reference_header;
 pub use source::TensorSource;
 pub use tensor_stats::TensorStats;
 pub use writer::Writer;

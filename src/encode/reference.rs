@@ -74,11 +74,7 @@ impl WrittenTarget {
         };
         let (name, geometry) = (source.name.to_owned(), self.geometry.clone());
         let object = Object::new(source.kind(), name, geometry, codec, layout).map_err(invalid)?;
-        let position = u32::try_from(self.position)
-            .map_err(|_| Error::invalid("more objects than the format allows"))?;
-        let parameters = position.to_le_bytes().to_vec();
-        let (chunk_crcs, referenced) = (Vec::new(), false);
-        writer.begin(FrameHeader { object, parameters, chunk_crcs, referenced })?;
+        writer.begin(reference_header(object, self.position)?)?;
         for &decoded_crc in &self.crcs {
             let (bytes, nothing) = (Vec::new(), SquaredError::default());
             let (squared_error, output_error) = (nothing, nothing);
@@ -86,4 +82,20 @@ impl WrittenTarget {
         }
         writer.end(self.error)
     }
+}
+
+/// The frame header of an object that is a reference to the one at `position`, of the same layout.
+///
+/// # Errors
+/// `InvalidArgument` for a position that the format does not allow.
+pub(crate) fn reference_header(object: Object, position: usize) -> Result<FrameHeader> {
+    let position = u32::try_from(position)
+        .map_err(|_| Error::invalid("more objects than the format allows"))?;
+    let layout = match object.layout {
+        PayloadLayout::Contiguous => PayloadLayout::Chunked,
+        layout => layout,
+    };
+    let object = Object { codec: Codec::Reference.id(), layout, ..object };
+    let parameters = position.to_le_bytes().to_vec();
+    Ok(FrameHeader { object, parameters, chunk_crcs: Vec::new(), referenced: false })
 }

@@ -10,6 +10,8 @@ use super::written::Observer;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use crate::format::Header;
+#[cfg(feature = "convert")]
+use crate::format::{Footer, FrameHeader};
 use crate::io::AtomicFile;
 use std::fmt;
 use std::io::Write;
@@ -156,6 +158,25 @@ impl<'w> Writer<'w> {
         observe: &mut Observer<'_>,
     ) -> Result<Vec<TensorStats>> {
         write_sources(&mut self.frames, &self.options, sources, plan, observe)
+    }
+
+    /// Begins a frame that was encoded before. [`copy_chunk`](Self::copy_chunk) for each of its chunks
+    /// and [`end_copy`](Self::end_copy) must follow.
+    #[cfg(feature = "convert")]
+    pub(crate) fn begin_copy(&mut self, header: FrameHeader) -> Result<()> {
+        self.frames.begin(header)
+    }
+
+    /// Copies the coded bytes of the next chunk.
+    #[cfg(feature = "convert")]
+    pub(crate) fn copy_chunk(&mut self, coded: &[u8]) -> Result<()> {
+        self.frames.copy_chunk(coded)
+    }
+
+    /// Ends a frame that was encoded before.
+    #[cfg(feature = "convert")]
+    pub(crate) fn end_copy(&mut self, footer: Footer) -> Result<()> {
+        self.frames.end_copy(footer)
     }
 
     /// Writes the index and the trailer; a file takes its place, durably. Returns the length of

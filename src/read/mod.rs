@@ -11,6 +11,8 @@ mod frame_decoder;
 mod reader;
 mod reference;
 mod similar;
+#[cfg(feature = "convert")]
+mod stored_frame;
 mod stored_object;
 mod stream;
 mod stream_tensor;
@@ -22,6 +24,8 @@ pub use attachment::{Attachment, AttachmentKind};
 pub(crate) use decode_all::Part;
 pub use element::Element;
 pub use reader::Reader;
+#[cfg(feature = "convert")]
+pub(crate) use stored_frame::StoredFrame;
 pub use stream::StreamReader;
 pub use stream_tensor::{DecodedTensor, StreamTensor};
 pub use tensor::Tensor;

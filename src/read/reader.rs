@@ -3,6 +3,8 @@
 use super::attachment::Attachment;
 use super::container::Container;
 use super::similar::similar_names;
+#[cfg(feature = "convert")]
+use super::stored_frame::StoredFrame;
 use super::stored_object::StoredObject;
 use super::tensor::Tensor;
 use crate::error::{Error, Result};
@@ -340,6 +342,21 @@ impl<'a> Reader<'a> {
             Err(_) => true,
         };
         self.attachments().find(is_wanted).transpose()
+    }
+
+    /// The number of objects, tensors and attachments.
+    #[cfg(feature = "convert")]
+    pub(crate) fn object_count(&self) -> usize {
+        self.0.index().len()
+    }
+
+    /// The object at a position, as it is stored.
+    ///
+    /// # Errors
+    /// As [`tensors`](Self::tensors).
+    #[cfg(feature = "convert")]
+    pub(crate) fn stored_frame(&self, position: usize) -> Result<StoredFrame<'a>> {
+        StoredObject::new(&self.0, position).map(StoredFrame::new)
     }
 
     fn tensor_positions(&self) -> impl Iterator<Item = Result<usize>> {

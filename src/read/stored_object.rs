@@ -269,6 +269,25 @@ impl<'a> StoredObject<'a> {
         }
     }
 
+    /// The coded bytes of a chunk, whose checksum has been compared.
+    #[cfg(feature = "convert")]
+    pub(super) fn coded_chunk<'b>(
+        &'b self,
+        number: u64,
+        buffer: &'b mut Vec<u8>,
+    ) -> Result<&'b [u8]> {
+        let chunk = self.read_chunk(&self.entry, self.decoder()?.header(), number, buffer)?;
+        chunk.check()?;
+        Ok(chunk.bytes)
+    }
+
+    /// The position of the object that this one refers to; `None` if it is not a reference.
+    #[cfg(feature = "convert")]
+    pub(super) fn target(&self) -> Result<Option<u64>> {
+        self.resolved()?;
+        reference::target_of(self.decoder()?.header(), self.position as u64)
+    }
+
     /// Splits `out`, which starts at byte `start` of the decoded object, at chunk boundaries.
     fn pieces<'o>(&self, start: u64, mut out: &'o mut [u8]) -> Vec<Piece<'o>> {
         let geometry = &self.entry.object.geometry;

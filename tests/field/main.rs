@@ -13,6 +13,7 @@ mod few_words;
 mod float8;
 mod hub_cache;
 mod layouts;
+mod merging;
 mod messages;
 mod permissions;
 mod quantized;

@@ -15,6 +15,7 @@ mod gaussian;
 mod hub;
 mod inspect;
 mod listing;
+mod merge;
 mod model;
 mod names;
 mod numbers;
@@ -60,6 +61,7 @@ enum Command {
     Decompress(decompress::DecompressArgs),
     Inspect(inspect::InspectArgs),
     Extract(extract::ExtractArgs),
+    Merge(merge::MergeArgs),
     Verify(verify::VerifyArgs),
     Compare(compare::CompareArgs),
     Analyze(analyze::AnalyzeArgs),
@@ -94,6 +96,7 @@ fn run(args: &Args) -> Result<(), Failure> {
         Command::Analyze(args) => analyze::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Extract(args) => extract::run(args),
+        Command::Merge(args) => merge::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Demo(args) => demo::run(args),
