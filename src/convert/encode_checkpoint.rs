@@ -2,9 +2,11 @@
 
 use super::checkpoint::Checkpoint;
 use super::progress::{Progress, Reporter};
+use super::shard_index::IndexFile;
 use crate::encode::{Encoding, Plan, TensorSource, TensorStats, Writer, Written, attachment_bytes};
 use crate::error::{Error, Result};
 use std::ops::ControlFlow;
+use std::path::Path;
 
 /// Size and error of each tensor of an encoded checkpoint.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -43,6 +45,20 @@ fn reserved_bytes(checkpoint: &Checkpoint) -> Result<u64> {
     Ok(FIXED_BYTES + attachment_bytes(&attachments)?)
 }
 
+/// Bytes that the index of a sharded checkpoint adds to an `.occ` file, for [`Plan::merge`].
+///
+/// ```no_run
+/// let bytes = occ::convert::index_bytes("model.safetensors.index.json")?;
+/// # Ok::<(), occ::Error>(())
+/// ```
+///
+/// # Errors
+/// `Io`; `Corrupt` if the file is no index.
+pub fn index_bytes(path: impl AsRef<Path>) -> Result<u64> {
+    let index = IndexFile::open(path.as_ref())?;
+    attachment_bytes(&[index.source()])
+}
+
 /// Header, index head and trailer.
 const FIXED_BYTES: u64 = 144;
 
@@ -66,6 +82,34 @@ impl Checkpoint {
     /// `InvalidArgument` if a target is not a valid number or the bit budget is too small; `Io`;
     /// `Cancelled`.
     pub fn plan(&self, encoding: &Encoding, progress: Option<&mut Progress<'_>>) -> Result<Plan> {
+        self.plan_file(encoding, false, progress)
+    }
+
+    /// Plans one of several files that are compressed apart with a common bit budget, for
+    /// [`Plan::merge`]. Rates are measured around the steps at which the lossy tensors of this file
+    /// take the budget's bits per weight. What lossless ones take follows when the plans are merged.
+    ///
+    /// # Errors
+    /// Those of [`plan`](Self::plan); `InvalidArgument` if `encoding` is not a bit budget, or has
+    /// statistics.
+    pub fn plan_part(
+        &self,
+        encoding: &Encoding,
+        progress: Option<&mut Progress<'_>>,
+    ) -> Result<Plan> {
+        if encoding.budget().is_none() || encoding.has_calibration() {
+            let what = "plans of several files have a bit budget in common, without statistics";
+            return Err(Error::invalid(what));
+        }
+        self.plan_file(encoding, true, progress)
+    }
+
+    fn plan_file(
+        &self,
+        encoding: &Encoding,
+        is_part: bool,
+        progress: Option<&mut Progress<'_>>,
+    ) -> Result<Plan> {
         let mut progress = Reporter(progress);
         let sources: Vec<TensorSource<'_>> = self.sources().collect();
         // Attachments are encoded to find their size.
@@ -73,7 +117,7 @@ impl Checkpoint {
             Some(_) => reserved_bytes(self)?,
             None => 0,
         };
-        Plan::new(&sources, encoding, reserved, &mut |bytes| progress.report(bytes))
+        Plan::new(&sources, encoding, reserved, is_part, &mut |bytes| progress.report(bytes))
     }
 
     /// The estimated length of the `.occ` file with this plan: its tensors as the plan has them, those
@@ -97,11 +141,12 @@ impl Checkpoint {
     }
 
     /// Writes the checkpoint as planned, in the order of [`write_to`](Self::write_to). The file
-    /// does not exceed the bit budget of the plan.
+    /// does not exceed the bit budget of the plan; a plan of several files ([`Plan::merge`]) has one for
+    /// each.
     ///
     /// # Errors
-    /// `Io`; `InvalidArgument` if a file has changed since it was opened or the bit budget is too
-    /// small; `Cancelled`.
+    /// `Io`; `InvalidArgument` if a file has changed since it was opened, the bit budget is too small,
+    /// or a plan of several files is for none with these tensors; `Cancelled`.
     pub fn write_planned(
         &self,
         writer: &mut Writer<'_>,
@@ -138,7 +183,8 @@ impl Checkpoint {
         plan: &Plan,
         observe: &mut dyn FnMut(Written<'_>) -> Result<()>,
     ) -> Result<EncodeReport> {
-        let stats = writer.add_sources(&self.objects(), plan, observe)?;
+        let plan = plan.of_file(self.tensor_names())?;
+        let stats = writer.add_sources(&self.objects(), &plan, observe)?;
         let names = self.sources().map(|source| source.name.to_owned());
         Ok(EncodeReport { tensors: names.zip(stats).collect() })
     }

@@ -1,8 +1,8 @@
 //! Merging `.occ` files of shards into one.
 
-use super::decompress::is_sharded;
 use super::equal_frames::{EqualFrames, Place};
 use super::progress::{Progress, Reporter};
+use super::restored_files::is_sharded;
 use super::shard_index::IndexFile;
 use crate::encode::{Plan, WriteOptions, Writer, reference_header};
 use crate::error::{Error, Result};

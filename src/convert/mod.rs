@@ -37,7 +37,7 @@ pub use check_copy::check_restored;
 pub use checkpoint::Checkpoint;
 pub use decompress::{decompress, decompress_as, decompress_stream, decompress_stream_as};
 pub use decompress_report::DecompressReport;
-pub use encode_checkpoint::EncodeReport;
+pub use encode_checkpoint::{EncodeReport, index_bytes};
 pub use inventory::{Inventory, LeftOut, LeftOutReason};
 pub use merge::merge;
 pub use progress::Progress;

@@ -181,6 +181,11 @@ impl Encoding {
         Self { calibration: SharedCalibration(Some(calibration.into())), ..self }
     }
 
+    #[cfg(feature = "convert")]
+    pub(crate) fn has_calibration(&self) -> bool {
+        self.calibration.0.is_some()
+    }
+
     pub(crate) fn without_calibration(self) -> Self {
         Self { calibration: SharedCalibration::default(), ..self }
     }

@@ -11,7 +11,9 @@ fn every_command_is_completed_and_has_a_page() {
     for _ in 0..2 {
         succeeded(&folder.run(&["manual", "man"]));
     }
-    for command in ["compress", "decompress", "merge", "inspect", "extract", "verify", "compare"] {
+    for command in
+        ["compress", "decompress", "merge", "plan", "inspect", "extract", "verify", "compare"]
+    {
         assert!(completions.contains(command), "{command}");
         let page = String::from_utf8(folder.read(&format!("man/occ-{command}.1"))).unwrap();
         assert!(page.contains(".SH SYNOPSIS") && page.contains("threads"), "{page}");

@@ -13,6 +13,7 @@ mod few_words;
 mod float8;
 mod hub_cache;
 mod layouts;
+mod many_machines;
 mod merging;
 mod messages;
 mod permissions;

@@ -22,6 +22,7 @@ mod numbers;
 mod outcome;
 mod output;
 mod paths;
+mod plan;
 mod progress;
 mod recent_rate;
 mod removal;
@@ -61,6 +62,7 @@ enum Command {
     Decompress(decompress::DecompressArgs),
     Inspect(inspect::InspectArgs),
     Extract(extract::ExtractArgs),
+    Plan(plan::PlanArgs),
     Merge(merge::MergeArgs),
     Verify(verify::VerifyArgs),
     Compare(compare::CompareArgs),
@@ -96,6 +98,7 @@ fn run(args: &Args) -> Result<(), Failure> {
         Command::Analyze(args) => analyze::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Extract(args) => extract::run(args),
+        Command::Plan(args) => plan::run(args),
         Command::Merge(args) => merge::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Bench(args) => bench::run(args),

@@ -20,11 +20,44 @@ pub(super) fn share_budget(
     let weights: u64 = planned.iter().map(|tensor| tensor.plan.weights).sum();
     let budget = rate_control::distributed(bits * weights as f64 / 8.0);
     check_budget(planned, bits, other_bytes)?;
-    loop {
+    distribute(planned, |planned| {
         let fixed = planned.iter().filter(|tensor| tensor.plan.flexible().is_none());
         let fixed = other_bytes + fixed.map(|tensor| tensor.plan.bytes).sum::<u64>();
+        (budget - fixed as f64) * 8.0
+    });
+    Ok(())
+}
+
+/// Gives the tensors that share a budget this mean rate in bits per weight, whatever the others take.
+pub(super) fn set_rate(planned: &mut [PlannedTensor], bits: f64) {
+    distribute(planned, |planned| bits * flexible_weights(planned) as f64);
+}
+
+fn flexible_weights(planned: &[PlannedTensor]) -> u64 {
+    planned.iter().filter_map(|tensor| tensor.plan.flexible()).map(|(_, weights)| weights).sum()
+}
+
+/// The factor of all steps, as a binary logarithm, with which the tensors so far would keep to the
+/// budget: headers and lossless tensors among them take bits that the first guess does not know of. If
+/// they are part of several files, the share of these is not known.
+pub(super) fn factor_so_far(planned: &[PlannedTensor], bits: f64, is_part: bool) -> f64 {
+    let weights: u64 = planned.iter().map(|tensor| tensor.plan.weights).sum();
+    let fixed = planned.iter().filter(|tensor| tensor.plan.flexible().is_none());
+    let fixed: u64 = fixed.map(|tensor| tensor.plan.bytes).sum();
+    let flexible = planned.iter().filter_map(|tensor| tensor.plan.flexible());
+    let left = match is_part {
+        true => bits * flexible_weights(planned) as f64,
+        false => bits * weights as f64 - 8.0 * fixed as f64,
+    };
+    step_factor(&flexible, left).unwrap_or(0.0)
+}
+
+/// Changes steps by a common factor, so that the tensors take `left` bits together. These are
+/// computed again when some of them become lossless.
+fn distribute(planned: &mut [PlannedTensor], left: impl Fn(&[PlannedTensor]) -> f64) {
+    loop {
         let flexible = planned.iter().filter_map(|tensor| tensor.plan.flexible());
-        let left = (budget - fixed as f64) * 8.0;
+        let left = left(planned);
         // Beyond the largest steps, some tensors are smaller losslessly: the budget has been checked.
         let factor = step_factor(&flexible, left).unwrap_or(rate_control::MAX_FACTOR);
         let mut all_lossy = true;
@@ -33,7 +66,7 @@ pub(super) fn share_budget(
         }
         // A tensor that is smaller losslessly changes the budget of the others.
         if all_lossy {
-            return Ok(());
+            return;
         }
     }
 }

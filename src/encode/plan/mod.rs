@@ -6,7 +6,9 @@
 mod budget;
 mod calibrated_steps;
 mod effort;
+mod file_budget;
 mod frame_sizes;
+mod merge;
 mod planned_tensor;
 mod planner;
 mod quantized_weights;
@@ -25,12 +27,10 @@ use super::calibration::Calibration;
 use super::encoding::Encoding;
 use super::source::TensorSource;
 use crate::error::{Error, Result};
+use file_budget::{FileBudget, FileFacts, MAX_TOTAL, check_files};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// The most weights, and the most bytes, of a plan: their sums with lengths of files fit into 64 bits.
-const MAX_TOTAL: u64 = 1 << 60;
 
 /// The version of the JSON of a plan.
 const VERSION: u32 = 2;
@@ -55,27 +55,36 @@ pub struct Plan {
     pub bits: Option<f64>,
     /// The plans of tensors by name. Tensors without one are stored losslessly.
     pub tensors: BTreeMap<String, TensorPlan>,
+    /// For the plan of one of several files: what the merged plan needs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    facts: Option<FileFacts>,
+    /// The files of a merged plan.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    files: Vec<FileBudget>,
 }
 
 /// All tensors are stored losslessly.
 impl Default for Plan {
     fn default() -> Self {
-        Self { version: VERSION, bits: None, tensors: BTreeMap::new() }
+        let (tensors, facts, files) = (BTreeMap::new(), None, Vec::new());
+        Self { version: VERSION, bits: None, tensors, facts, files }
     }
 }
 
 impl Plan {
     /// Plans tensors, with one budget for all of them if the encoding has one. `other_bytes` are
-    /// the bytes of the file outside of tensors; `observe` is called with the bytes of planned
-    /// tensors.
+    /// the bytes of the file outside of tensors; `is_part` is for a plan that will be merged with
+    /// others; `observe` is called with the bytes of planned tensors.
     pub(crate) fn new(
         sources: &[TensorSource<'_>],
         encoding: &Encoding,
         other_bytes: u64,
+        is_part: bool,
         observe: &mut dyn FnMut(u64) -> Result<()>,
     ) -> Result<Self> {
-        let tensors = planner::plan_tensors(sources, encoding, other_bytes, observe)?;
-        Ok(Self { bits: encoding.budget(), tensors, ..Self::default() })
+        let (tensors, facts) =
+            planner::plan_tensors(sources, encoding, other_bytes, is_part, observe)?;
+        Ok(Self { bits: encoding.budget(), tensors, facts, ..Self::default() })
     }
 
     /// The plan of a single tensor; a budget is for this tensor.
@@ -84,7 +93,7 @@ impl Plan {
     /// `Io`; `InvalidArgument` when dtype, shape and data do not fit or the encoding is invalid.
     pub fn of(source: &TensorSource<'_>, encoding: &Encoding) -> Result<TensorPlan> {
         let sources = std::slice::from_ref(source);
-        let mut plan = Self::new(sources, encoding, 0, &mut |_| Ok(()))?;
+        let mut plan = Self::new(sources, encoding, 0, false, &mut |_| Ok(()))?;
         plan.tensors.remove(source.name).ok_or_else(|| Error::invalid("no such tensor"))
     }
 
@@ -134,6 +143,8 @@ impl Plan {
             };
             check().map_err(|error: Error| error.in_tensor(name))?;
         }
+        self.facts.as_ref().map_or(Ok(()), FileFacts::check)?;
+        check_files(&self.files, self.tensors.keys())?;
         match self.bits {
             Some(bits) if !(bits > 0.0 && bits * weights as f64 / 8.0 <= MAX_TOTAL as f64) => {
                 Err(Error::invalid("plan: a budget that is not positive, or more than 2^60 bytes"))

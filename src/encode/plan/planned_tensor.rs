@@ -1,6 +1,6 @@
 //! A planned tensor, with what is needed to distribute a budget.
 
-use super::tensor_plan::TensorPlan;
+use super::tensor_plan::{Learned, TensorPlan};
 use crate::encode::calibration::LossUnit;
 use crate::encode::source::TensorSource;
 use crate::encode::{repeated_rows, sample, statistics};
@@ -15,6 +15,25 @@ pub(super) struct PlannedTensor {
     pub(super) overhead_bits: f64,
     /// The weight of its loss, if statistics are known.
     pub(super) loss: Option<LossWeight>,
+    /// A step that has the same ratio to those of other tensors, in any file and at any budget; 0 if
+    /// the tensor does not share one.
+    pub(super) unit_step: f64,
+}
+
+impl PlannedTensor {
+    /// Without statistics and a share in a budget.
+    pub(super) fn new(plan: TensorPlan, lossless_bytes: u64, overhead_bits: f64) -> Self {
+        Self { plan, lossless_bytes, overhead_bits, loss: None, unit_step: 0.0 }
+    }
+
+    /// A reference to another tensor, whose frame has `frame` bytes without chunks and parameters.
+    pub(super) fn reference(source: &TensorSource<'_>, frame: u64) -> Result<Self> {
+        let chunks = source.geometry(CHUNK)?.chunk_count();
+        let bytes = frame + size_of::<u32>() as u64 + chunks * CHUNK_OVERHEAD;
+        let (weights, learned) = (source.elements(), Learned::default());
+        let plan = TensorPlan { weights, bytes, lossy: None, lossless: None, learned };
+        Ok(Self::new(plan, bytes, overhead_bits(weights, frame)))
+    }
 }
 
 /// The weight of the loss of a tensor.

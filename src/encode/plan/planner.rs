@@ -1,10 +1,11 @@
 //! Planning: every tensor on its own, then the budget over all of them.
 
-use super::budget::{change_step, share_budget};
+use super::budget::{change_step, factor_so_far, set_rate, share_budget};
 use super::calibrated_steps;
 use super::effort::{step_for_bits, step_for_noise};
+use super::file_budget::FileFacts;
 use super::frame_sizes::frame_bytes;
-use super::planned_tensor::{CHUNK, LossWeight, PlannedTensor, lossless_bytes, overhead_bits};
+use super::planned_tensor::{LossWeight, PlannedTensor, lossless_bytes, overhead_bits};
 use super::quantized_weights::NamedSources;
 use super::tensor_plan::{Learned, LossyPlan, TensorPlan};
 use super::transform_choice::{Guess, MeasuredPlan, measured_plan};
@@ -19,7 +20,6 @@ use crate::encode::matrix::Matrix;
 use crate::encode::rate_control::step_factor;
 use crate::encode::source::TensorSource;
 use crate::error::{Error, Result};
-use crate::format::CHUNK_OVERHEAD;
 use crate::role::{TensorRole, has_normalised_columns};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -36,14 +36,16 @@ const MAX_LEARNED_ENTRIES: usize = 1 << 24;
 /// The least rate of a tensor with a budget of its own, in bits per weight above its minimum.
 const MIN_OWN_BITS: f64 = 0.1;
 
-/// Plans all tensors, by name. `observe` is called with the bytes of planned tensors. `other_bytes`
-/// are those of the file outside of tensors: header, index head, trailer and attachments.
+/// Plans all tensors, by name; of a file that `is_part` of several, also what the merged plan needs.
+/// `observe` is called with the bytes of planned tensors. `other_bytes` are those of the file outside
+/// of tensors: header, index head, trailer and attachments.
 pub(super) fn plan_tensors(
     sources: &[TensorSource<'_>],
     encoding: &Encoding,
     other_bytes: u64,
+    is_part: bool,
     observe: &mut dyn FnMut(u64) -> Result<()>,
-) -> Result<BTreeMap<String, TensorPlan>> {
+) -> Result<(BTreeMap<String, TensorPlan>, Option<FileFacts>)> {
     encoding.check()?;
     let equal = equal_tensors::find(sources)?;
     let references: Vec<Option<usize>> = equal
@@ -54,7 +56,7 @@ pub(super) fn plan_tensors(
             target.filter(|&target| wanted(&sources[target]) == wanted(source))
         })
         .collect();
-    let mut planned = plan_each(sources, &references, encoding, observe)?;
+    let mut planned = plan_each(sources, &references, encoding, is_part, observe)?;
     if let Some(bits) = encoding.budget() {
         if calibrated_steps::is_needed(&planned) {
             let uncalibrated = match calibrated_steps::has_several_units(&planned) {
@@ -68,14 +70,22 @@ pub(super) fn plan_tensors(
             calibrated_steps::measure_again(&mut planned, sources, encoding)?;
             calibrated_steps::set(&mut planned, uncalibrated.as_deref());
         }
-        share_budget(&mut planned, bits, other_bytes)?;
+        let distribute = |planned: &mut [PlannedTensor]| match is_part {
+            true => {
+                set_rate(planned, bits);
+                Ok(())
+            }
+            false => share_budget(planned, bits, other_bytes),
+        };
+        distribute(&mut planned)?;
         for _ in 0..MAX_ROUNDS {
             if !plan_again(&mut planned, sources, encoding)? {
                 break;
             }
-            share_budget(&mut planned, bits, other_bytes)?;
+            distribute(&mut planned)?;
         }
     }
+    let facts = is_part.then(|| FileFacts::of(sources, &planned, &references, other_bytes));
     // What is tied stays tied.
     for (number, target) in references.iter().enumerate() {
         if let Some(target) = *target {
@@ -85,7 +95,8 @@ pub(super) fn plan_tensors(
         }
     }
     let tensors = sources.iter().zip(planned);
-    Ok(tensors.map(|(source, planned)| (source.name.to_owned(), planned.plan)).collect())
+    let tensors = tensors.map(|(source, planned)| (source.name.to_owned(), planned.plan));
+    Ok((tensors.collect(), facts))
 }
 
 /// The binary logarithm of the ratio of steps from which a tensor is planned again.
@@ -148,6 +159,7 @@ fn plan_each(
     sources: &[TensorSource<'_>],
     references: &[Option<usize>],
     encoding: &Encoding,
+    is_part: bool,
     observe: &mut dyn FnMut(u64) -> Result<()>,
 ) -> Result<Vec<PlannedTensor>> {
     let mut planned = Vec::with_capacity(sources.len());
@@ -180,7 +192,7 @@ fn plan_each(
         let group = &tensors[next..tensors.len().min(next + count)];
         next += group.len();
         let plan = |tensor: &TensorFacts<'_, '_>| match tensor.is_reference {
-            true => plan_reference(tensor.source, tensor.frame),
+            true => PlannedTensor::reference(tensor.source, tensor.frame),
             false => plan_tensor(tensor, &named, encoding, guess),
         };
         let plans: Vec<Result<PlannedTensor>> = group.par_iter().map(plan).collect();
@@ -195,7 +207,8 @@ fn plan_each(
             observe(source.data.size())?;
         }
         if let Some(bits) = encoding.budget().filter(|_| next >= 2 * evaluated) {
-            (guess.factor, evaluated) = (factor_so_far(&planned, bits), next);
+            let factor = factor_so_far(&planned, bits, is_part);
+            (guess.factor, evaluated) = (factor.clamp(-MAX_CHANGE, MAX_CHANGE), next);
         }
     }
     Ok(planned)
@@ -210,17 +223,6 @@ struct StepGuess {
     factor: f64,
 }
 
-/// The factor of all steps, as a binary logarithm, with which the tensors so far would keep to the
-/// budget: headers and lossless tensors among them take bits that the first guess does not know of.
-fn factor_so_far(planned: &[PlannedTensor], bits: f64) -> f64 {
-    let weights: u64 = planned.iter().map(|tensor| tensor.plan.weights).sum();
-    let fixed = planned.iter().filter(|tensor| tensor.plan.flexible().is_none());
-    let fixed: u64 = fixed.map(|tensor| tensor.plan.bytes).sum();
-    let flexible = planned.iter().filter_map(|tensor| tensor.plan.flexible());
-    let left = bits * weights as f64 - 8.0 * fixed as f64;
-    step_factor(&flexible, left).map_or(0.0, |factor| factor.clamp(-MAX_CHANGE, MAX_CHANGE))
-}
-
 /// The bytes that each tensor would take without statistics, at this budget.
 fn uncalibrated_bytes(
     sources: &[TensorSource<'_>],
@@ -230,7 +232,7 @@ fn uncalibrated_bytes(
     other_bytes: u64,
 ) -> Result<Vec<u64>> {
     let encoding = encoding.clone().without_calibration();
-    let mut planned = plan_each(sources, references, &encoding, &mut |_| Ok(()))?;
+    let mut planned = plan_each(sources, references, &encoding, false, &mut |_| Ok(()))?;
     share_budget(&mut planned, bits, other_bytes)?;
     Ok(planned.iter().map(|tensor| tensor.plan.bytes).collect())
 }
@@ -251,16 +253,6 @@ fn lossless_reasons(
         _ => reason,
     };
     sources.iter().zip(reasons).map(reason).collect()
-}
-
-/// Plans a reference to another tensor, whose frame has `frame` bytes without chunks and parameters.
-fn plan_reference(source: &TensorSource<'_>, frame: u64) -> Result<PlannedTensor> {
-    let chunks = source.geometry(CHUNK)?.chunk_count();
-    let bytes = frame + size_of::<u32>() as u64 + chunks * CHUNK_OVERHEAD;
-    let (weights, learned) = (source.elements(), Learned::default());
-    let plan = TensorPlan { weights, bytes, lossy: None, lossless: None, learned };
-    let overhead_bits = overhead_bits(weights, frame);
-    Ok(PlannedTensor { plan, lossless_bytes: bytes, overhead_bits, loss: None })
 }
 
 /// What is known of a tensor before its values are read.
@@ -287,18 +279,19 @@ fn plan_tensor(
     let lossless = |reason| {
         let (lossless, learned) = (Some(reason), Learned::default());
         let plan = TensorPlan { weights, bytes, lossy: None, lossless, learned };
-        PlannedTensor { plan, lossless_bytes, overhead_bits, loss: None }
+        PlannedTensor::new(plan, lossless_bytes, overhead_bits)
     };
     if let Some(reason) = reason {
         return Ok(lossless(reason));
     }
     let target = encoding.target_for(source.name);
-    let mut factor = 0.0;
+    let (mut factor, mut unit) = (0.0, 0.0);
     let relative_step = match target {
         TensorTarget::Lossless => return Ok(lossless(LosslessReason::Requested)),
         TensorTarget::SharedBits(bits) => {
             factor = guess.factor;
             let shared = shared_step(encoding.weighting, source) / guess.mean;
+            unit = step_for_bits(encoding.effort, bits) / guess.mean;
             step_for_bits(encoding.effort, bits) * shared * factor.exp2()
         }
         TensorTarget::OwnBits(bits) => step_for_bits(encoding.effort, bits),
@@ -318,11 +311,13 @@ fn plan_tensor(
     let LossyTensorPlan { plan, learned, loss } = found;
     let mut plan = TensorPlan { weights, bytes, lossy: Some(plan), lossless: None, learned };
     change_step(&mut plan, lossless_bytes, 0.0);
+    let mut unit_step = 0.0;
     if let Some(lossy) = plan.lossy.as_mut().filter(|lossy| lossy.shares_budget) {
         // Provisional steps have the same ratios whatever the guess.
         lossy.step = (f64::from(lossy.step).log2() - factor).exp2() as f32;
+        unit_step = f64::from(lossy.step) / unit;
     }
-    Ok(PlannedTensor { plan, lossless_bytes, overhead_bits, loss })
+    Ok(PlannedTensor { plan, lossless_bytes, overhead_bits, loss, unit_step })
 }
 
 /// The plan of a lossy tensor, and what is not part of it.

@@ -122,8 +122,32 @@ impl LossyArgs {
         self.save_plan.as_deref()
     }
 
+    /// The file that the plan is read from.
+    pub fn plan_input(&self) -> Option<&Path> {
+        self.plan.as_deref()
+    }
+
+    /// The budget of the whole file in bits per weight.
+    pub fn bits(&self) -> Option<f64> {
+        self.bits
+    }
+
     /// The plan for a checkpoint: computed, or read from a file. It is saved if this is requested.
     pub fn plan(&self, checkpoint: &Checkpoint, force: bool) -> Result<Plan, Failure> {
+        self.plan_file(checkpoint, false, force)
+    }
+
+    /// The plan for a checkpoint that is one of several files with a common budget.
+    pub fn plan_part(&self, checkpoint: &Checkpoint) -> Result<Plan, Failure> {
+        self.plan_file(checkpoint, true, false)
+    }
+
+    fn plan_file(
+        &self,
+        checkpoint: &Checkpoint,
+        is_part: bool,
+        force: bool,
+    ) -> Result<Plan, Failure> {
         let plan = match &self.plan {
             Some(path) => {
                 let json = std::fs::read_to_string(path).map_err(|error| in_file(path, error))?;
@@ -143,7 +167,9 @@ impl LossyArgs {
             }
             None => {
                 let mut encoding = self.encoding();
-                if let Some(pattern) = encoding.unused_patterns(checkpoint.tensor_names()).first() {
+                let unused = encoding.unused_patterns(checkpoint.tensor_names());
+                // In one of several files a pattern may match nothing.
+                if let Some(pattern) = unused.first().filter(|_| !is_part) {
                     return usage(&format!("no tensor has a name that matches {pattern}"));
                 }
                 if let Some(calibration) = self.calibration(checkpoint)? {
@@ -152,15 +178,20 @@ impl LossyArgs {
                 if !self.is_planned() {
                     Plan::default()
                 } else {
-                    let progress =
-                        Progress::bytes("planning (1 of 2)", Some(checkpoint.tensor_bytes()));
-                    checkpoint.plan(&encoding, Some(&mut |bytes| progress.advance(bytes)))?
+                    let task = if is_part { "planning" } else { "planning (1 of 2)" };
+                    let progress = Progress::bytes(task, Some(checkpoint.tensor_bytes()));
+                    let mut report = |bytes| progress.advance(bytes);
+                    match is_part {
+                        true => checkpoint.plan_part(&encoding, Some(&mut report))?,
+                        false => checkpoint.plan(&encoding, Some(&mut report))?,
+                    }
                 }
             }
         };
         self.warn_of_missing_statistics(&plan);
-        if let Some(bits) =
-            self.bits.filter(|_| plan.tensors.values().all(|tensor| tensor.lossy.is_none()))
+        if let Some(bits) = self
+            .bits
+            .filter(|_| !is_part && plan.tensors.values().all(|tensor| tensor.lossy.is_none()))
         {
             eprintln!("warning: --bits {bits} suffices to store all tensors losslessly");
         }

@@ -19,7 +19,7 @@ use crate::progress::{Progress, is_quiet, watch_for_interrupts};
 use crate::removal::Originals;
 use crate::report;
 use clap::Args;
-use lossy::LossyArgs;
+pub use lossy::LossyArgs;
 use occ::convert::{Checkpoint, CheckpointTree, FoundCheckpoint, Written, names_folder};
 use occ::{WriteOptions, Writer};
 use std::collections::BTreeSet;
