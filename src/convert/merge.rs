@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 /// has the name that decompression of its input alone would give it: `a.safetensors` for `a.occ`.
 /// `index` is the index of these shards (`model.safetensors.index.json`), to be restored with them.
 /// For lossless files in the order of the shards the output then equals, byte for byte, the one
-/// that is made from the folder at once.
+/// that is made from the folder at once, without its other files.
 ///
 /// Memory use is the indexes of all files and a chunk; all inputs stay open. `progress` receives the
 /// bytes of chunks that are copied.

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 /// Tensors are copied in their coded form, in the order of the inputs. `decompress` restores all
 /// files that the inputs were made from: for a.occ, made from one safetensors file, a.safetensors.
 /// For lossless files of all shards, in order and with --index if the checkpoint has an index, the
-/// output equals the one of `occ compress FOLDER`.
+/// output equals the one of `occ compress --no-files FOLDER`.
 #[derive(Args)]
 pub struct MergeArgs {
     /// .occ files
