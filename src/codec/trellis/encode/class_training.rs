@@ -33,7 +33,7 @@ pub(super) struct TrainedClasses {
     /// The estimated bits of all rows of the tensor, classes and profiles included, when coordinates
     /// are rounded to multiples of the step.
     pub(super) bits: f64,
-    /// The mean squared error of the sample with that rounding.
+    /// The mean squared error of the sample with that rounding, in squared steps.
     pub(super) noise: f64,
 }
 
@@ -45,15 +45,17 @@ struct Part {
 }
 
 impl Part {
+    /// All rows.
     const ALL: Self = Self { first: 0, stride: 1 };
 
+    /// These rows of a matrix.
     fn of<T>(self, values: &[T], columns: usize) -> impl Iterator<Item = &[T]> + Clone {
         values.chunks_exact(columns).skip(self.first).step_by(self.stride)
     }
 }
 
-/// What is rounded to zero, in parts of the distance to it, compared to half of that distance: the
-/// deadzone of the search.
+/// What magnitudes are lowered by before they are rounded, in steps. The search, too, prefers smaller
+/// magnitudes, which take fewer bits.
 const DEADZONE: f32 = 0.05;
 
 /// The classes of the layout with the least cost when coordinates are rounded to multiples of
@@ -96,7 +98,7 @@ pub(super) fn rounded_to_zero(subset_step: f32) -> f32 {
     (0.15 * subset_step).powi(2)
 }
 
-/// Magnitudes in multiples of a step, and the mean squared error.
+/// Magnitudes in multiples of a step, and the mean squared error in squared steps. O(n).
 fn round(values: &[f32], step: f32) -> (Vec<u8>, f64) {
     let mut magnitudes = vec![0; values.len()];
     let inverse = 1.0 / step;
