@@ -278,7 +278,8 @@ pub fn feedback_search(kernel_name: &str, states_log2: u32, columns: usize) -> B
         })
         .collect();
     Benchmark::new(groups * columns * ROWS, move || {
-        let group = |values: &Vec<_>| RowGroup::new(values.clone(), vec![[0; ROWS]], ROWS);
+        let starts = vec![[costs.start(0); ROWS]];
+        let group = |values: &Vec<_>| RowGroup::new(values.clone(), starts.clone(), ROWS);
         let mut groups: Vec<RowGroup> = values.iter().map(group).collect();
         let search = FeedbackSearch::new(&feedback, trellis, kernel);
         search.run(&mut groups, &costs, &[]);
