@@ -4,6 +4,7 @@
 pub mod float8;
 pub mod lossy;
 
+use occ::convert::Checkpoint;
 use occ::{Dtype, Error, Plan, TensorSource, VerifyOptions, WriteOptions, Writer};
 
 /// The dtypes of the lossy codec, which convert to each other.
@@ -199,6 +200,27 @@ pub fn written(samples: &[Sample], options: WriteOptions) -> Vec<u8> {
     }
     let length = writer.finish().unwrap();
     assert_eq!(length, file.len() as u64);
+    file
+}
+
+/// Elements as F32; F64 is rounded.
+pub fn to_f32(dtype: Dtype, bytes: &[u8]) -> Vec<f32> {
+    let value = |bytes: &[u8]| match dtype {
+        Dtype::F8_E4M3 | Dtype::F8_E5M2 => float8::to_f64(dtype, bytes[0]) as f32,
+        Dtype::F16 => half::f16::from_le_bytes(bytes.try_into().unwrap()).to_f32(),
+        Dtype::Bf16 => half::bf16::from_le_bytes(bytes.try_into().unwrap()).to_f32(),
+        Dtype::F32 => f32::from_le_bytes(bytes.try_into().unwrap()),
+        _ => f64::from_le_bytes(bytes.try_into().unwrap()) as f32,
+    };
+    bytes.chunks(dtype.bits() as usize / 8).map(value).collect()
+}
+
+/// The file of a checkpoint that is written from a plan.
+pub fn written_from_plan(checkpoint: &Checkpoint, plan: &Plan) -> Vec<u8> {
+    let mut file = Vec::new();
+    let mut writer = Writer::new(&mut file, WriteOptions::default()).unwrap();
+    checkpoint.write_planned(&mut writer, plan, None).unwrap();
+    writer.finish().unwrap();
     file
 }
 

@@ -1,7 +1,9 @@
 //! Decoding to another float dtype: `decompress --dtype` and `extract --dtype`.
 
 use crate::command::Workplace;
-use crate::common::{FLOATS, Random, Sample, bf16_weights, f32_sample, float8, safetensors};
+use crate::common::{
+    FLOATS, Random, Sample, bf16_weights, f32_sample, float8, safetensors, to_f32,
+};
 use half::{bf16, f16};
 use occ::{Dtype, Reader};
 use safetensors::SafeTensors;
@@ -37,18 +39,6 @@ fn half_bytes(value: f32) -> [u8; 2] {
     f16::from_f32(value).to_le_bytes()
 }
 
-/// The elements of a tensor, in F32.
-fn values(dtype: Dtype, bytes: &[u8]) -> Vec<f32> {
-    let value = |bytes: &[u8]| match dtype {
-        Dtype::F8_E4M3 | Dtype::F8_E5M2 => float8::to_f64(dtype, bytes[0]) as f32,
-        Dtype::F16 => f16::from_le_bytes(bytes.try_into().unwrap()).to_f32(),
-        Dtype::Bf16 => bf16::from_le_bytes(bytes.try_into().unwrap()).to_f32(),
-        Dtype::F32 => f32::from_le_bytes(bytes.try_into().unwrap()),
-        _ => f64::from_le_bytes(bytes.try_into().unwrap()) as f32,
-    };
-    bytes.chunks(dtype.bits() as usize / 8).map(value).collect()
-}
-
 /// Elements in another dtype.
 fn elements(dtype: Dtype, values: &[f32]) -> Vec<u8> {
     let bytes = |value: &f32| -> Vec<u8> {
@@ -62,7 +52,7 @@ fn elements(dtype: Dtype, values: &[f32]) -> Vec<u8> {
 }
 
 fn is_same(dtype: Dtype, a: &[u8], b: &[u8]) -> bool {
-    let (a, b) = (values(dtype, a), values(dtype, b));
+    let (a, b) = (to_f32(dtype, a), to_f32(dtype, b));
     let same = |(a, b): (&f32, &f32)| a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan();
     a.len() == b.len() && a.iter().zip(&b).all(same)
 }
@@ -91,7 +81,7 @@ fn all_floats_of_a_lossless_file_are_converted() {
             assert_eq!(tensor.dtype().to_string(), expected_dtype.name(), "{name}");
             assert_eq!(tensor.shape(), shape);
             if is_float {
-                let expected = elements(dtype, &values(*own, bytes));
+                let expected = elements(dtype, &to_f32(*own, bytes));
                 assert!(is_same(dtype, tensor.data(), &expected), "{name}");
             } else {
                 assert_eq!(tensor.data(), bytes, "{name}");
@@ -125,15 +115,15 @@ fn lossy_tensors_are_converted_from_their_reconstruction() {
         assert!(tensor.coding().unwrap().is_some(), "{name} is lossy");
         let found = wide.tensor(name).unwrap();
         assert!(is_same(Dtype::F32, found.data(), &tensor.decode_as(Dtype::F32).unwrap()));
-        let found = values(Dtype::F32, found.data());
+        let found = to_f32(Dtype::F32, found.data());
         let rounded = elements(Dtype::Bf16, &found);
         assert!(is_same(Dtype::Bf16, narrow.tensor(name).unwrap().data(), &rounded));
-        let original = values(sample.dtype, &sample.bytes);
+        let original = to_f32(sample.dtype, &sample.bytes);
         let noise = |decoded: &[f32]| -> f64 {
             let finite = original.iter().zip(decoded).filter(|(x, _)| x.is_finite());
             finite.map(|(x, y)| f64::from(x - y).powi(2)).sum()
         };
-        let own = values(sample.dtype, &tensor.decode().unwrap());
+        let own = to_f32(sample.dtype, &tensor.decode().unwrap());
         assert!(noise(&found) < noise(&own), "{name}: {} {}", noise(&found), noise(&own));
     }
 }
@@ -190,7 +180,7 @@ fn a_tensor_is_extracted_in_another_dtype() {
     };
     let bytes = model().into_iter().find(|sample| sample.name == "l.k.weight").unwrap().bytes;
     assert!(extract("l.k.weight", "f32").stderr.is_empty());
-    let expected = elements(Dtype::F32, &values(Dtype::F8_E4M3, &bytes));
+    let expected = elements(Dtype::F32, &to_f32(Dtype::F8_E4M3, &bytes));
     assert!(is_same(Dtype::F32, &place.read("x"), &expected));
     let run = extract("l.k.weight_scale_inv", "F16");
     assert!(run.stderr.contains("too large for F16, now infinite: 1 value\n"), "{}", run.stderr);

@@ -1,10 +1,10 @@
 //! Checkpoints of FP8, with the scales of rows or blocks beside the weights.
 
 use crate::common::lossy::planned;
-use crate::common::{Random, Sample, f32_sample, float8, safetensors};
+use crate::common::{Random, Sample, f32_sample, float8, safetensors, written_from_plan};
 use half::bf16;
 use occ::convert::Checkpoint;
-use occ::{Dtype, Encoding, LosslessReason, Plan, Reader, WriteOptions, Writer};
+use occ::{Dtype, Encoding, LosslessReason, Plan, Reader, WriteOptions};
 
 const ROWS: usize = 256;
 const COLUMNS: usize = 384;
@@ -47,10 +47,7 @@ fn coded(samples: &[Sample], encoding: &Encoding) -> (Plan, Vec<u8>) {
     std::fs::write(&path, safetensors(samples)).unwrap();
     let checkpoint = Checkpoint::open(&path).unwrap();
     let plan = checkpoint.plan(encoding, None).unwrap();
-    let mut file = Vec::new();
-    let mut writer = Writer::new(&mut file, WriteOptions::default()).unwrap();
-    checkpoint.write_planned(&mut writer, &plan, None).unwrap();
-    writer.finish().unwrap();
+    let file = written_from_plan(&checkpoint, &plan);
     (plan, file)
 }
 

@@ -1,10 +1,10 @@
 //! Tensors that are no weights: they lose nothing, unless they are asked for by name.
 
 use crate::command::Workplace;
-use crate::common::{Random, Sample, float8, safetensors};
+use crate::common::{Random, Sample, float8, safetensors, written_from_plan};
 use half::{bf16, f16};
 use occ::convert::Checkpoint;
-use occ::{Dtype, Encoding, LosslessReason, Reader, WriteOptions, Writer};
+use occ::{Dtype, Encoding, LosslessReason, Reader};
 
 fn weights(name: &str, shape: &[usize]) -> Sample {
     let mut random = Random(name.len() as u64);
@@ -73,10 +73,7 @@ fn what_is_no_weight_loses_nothing() {
     let checkpoint = Checkpoint::open(&path).unwrap();
     for encoding in [Encoding::snr(20.0), Encoding::bits(24.0)] {
         let plan = checkpoint.plan(&encoding.effort(1), None).unwrap();
-        let mut file = Vec::new();
-        let mut writer = Writer::new(&mut file, WriteOptions::default()).unwrap();
-        checkpoint.write_planned(&mut writer, &plan, None).unwrap();
-        writer.finish().unwrap();
+        let file = written_from_plan(&checkpoint, &plan);
         let reader = Reader::new(&file).unwrap();
         for sample in &samples {
             let same = reader.tensor(&sample.name).unwrap().decode().unwrap() == sample.bytes;

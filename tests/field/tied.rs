@@ -3,7 +3,7 @@
 use crate::command::Workplace;
 use crate::common::{
     Sample, assert_valid, bf16_weights, f32_weights, safetensors, small_chunks, tied_samples,
-    written, written_together,
+    written, written_from_plan, written_together,
 };
 use occ::convert::{Checkpoint, Target, decompress_stream};
 use occ::{Codec, Dtype, Encoding, Error, Limits, Reader, StreamReader, WriteOptions, Writer};
@@ -85,10 +85,7 @@ fn lossy(encoding: &Encoding) -> (Vec<u8>, Vec<Vec<u8>>) {
     std::fs::write(&input, safetensors(&samples)).unwrap();
     let checkpoint = Checkpoint::open(&input).unwrap();
     let plan = checkpoint.plan(encoding, None).unwrap();
-    let mut file = Vec::new();
-    let mut writer = Writer::new(&mut file, WriteOptions::default()).unwrap();
-    checkpoint.write_planned(&mut writer, &plan, None).unwrap();
-    writer.finish().unwrap();
+    let file = written_from_plan(&checkpoint, &plan);
     assert_valid(&file);
     let reader = Reader::new(&file).unwrap();
     let decoded = samples.iter().map(|s| reader.tensor(&s.name).unwrap().decode().unwrap());

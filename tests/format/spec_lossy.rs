@@ -2,7 +2,7 @@
 //! the same bits and, with valid checksums, accept the same files.
 
 use crate::common::lossy::{self, FrameLayout};
-use crate::common::{FLOATS, Random, Sample, assert_valid, float8, problems, small_chunks};
+use crate::common::{FLOATS, Random, Sample, assert_valid, float8, problems, small_chunks, to_f32};
 use crate::spec_decoder::checksums::{checksums, fix_checksums, number};
 use crate::spec_decoder::object_file::ObjectFile;
 use crate::spec_decoder::random::{RandomSource, random_chunk, random_params};
@@ -162,18 +162,6 @@ fn is_hadamard(coding: &Coding) -> bool {
 
 fn is_klt(coding: &Coding) -> bool {
     coding.transform.coordinates == Coordinates::Klt
-}
-
-/// Elements as F32; F64 is rounded.
-fn to_f32(dtype: Dtype, bytes: &[u8]) -> Vec<f32> {
-    let value = |bytes: &[u8]| match dtype {
-        Dtype::F8_E4M3 | Dtype::F8_E5M2 => float8::to_f64(dtype, bytes[0]) as f32,
-        Dtype::F16 => f16::from_le_bytes(bytes.try_into().unwrap()).to_f32(),
-        Dtype::Bf16 => bf16::from_le_bytes(bytes.try_into().unwrap()).to_f32(),
-        Dtype::F32 => f32::from_le_bytes(bytes.try_into().unwrap()),
-        _ => f64::from_le_bytes(bytes.try_into().unwrap()) as f32,
-    };
-    bytes.chunks(dtype.bits() as usize / 8).map(value).collect()
 }
 
 /// The sums in the footer, as the specification defines them.
