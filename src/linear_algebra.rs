@@ -6,7 +6,7 @@
 
 use faer::diag::Diag;
 use faer::dyn_stack::{MemBuffer, MemStack};
-use faer::linalg::cholesky::llt::factor as cholesky;
+use faer::linalg::cholesky::llt::factor as llt;
 use faer::linalg::evd::{self, ComputeEigenvectors};
 use faer::linalg::householder::{
     apply_block_householder_sequence_on_the_left_in_place_scratch as apply_scratch,
@@ -82,17 +82,23 @@ pub(crate) fn inverse(mut matrix: Mat<f64>) -> Mat<f64> {
     inverse
 }
 
+/// Replaces the lower triangle of a symmetric matrix, the only part that is used, by the Cholesky
+/// factor. `None` if the matrix is not positive definite.
+pub(crate) fn cholesky(matrix: &mut Mat<f64>) -> Option<()> {
+    let (n, parameters) = (matrix.nrows(), Default::default());
+    let needed = llt::cholesky_in_place_scratch::<f64>(n, Par::Seq, parameters);
+    let mut buffer = MemBuffer::new(needed);
+    let stack = MemStack::new(&mut buffer);
+    let regularization = llt::LltRegularization::default();
+    llt::cholesky_in_place(matrix.as_mut(), regularization, Par::Seq, stack, parameters).ok()?;
+    Some(())
+}
+
 /// The binary logarithm of the determinant of a symmetric matrix. Only the lower triangle is used.
 /// `None` if the matrix is not positive definite.
 pub(crate) fn log2_determinant(mut matrix: Mat<f64>) -> Option<f64> {
-    let (n, parameters) = (matrix.nrows(), Default::default());
-    let needed = cholesky::cholesky_in_place_scratch::<f64>(n, Par::Seq, parameters);
-    let mut buffer = MemBuffer::new(needed);
-    let stack = MemStack::new(&mut buffer);
-    let regularization = cholesky::LltRegularization::default();
-    cholesky::cholesky_in_place(matrix.as_mut(), regularization, Par::Seq, stack, parameters)
-        .ok()?;
-    let log2: f64 = (0..n).map(|j| 2.0 * matrix[(j, j)].log2()).sum();
+    cholesky(&mut matrix)?;
+    let log2: f64 = (0..matrix.nrows()).map(|j| 2.0 * matrix[(j, j)].log2()).sum();
     log2.is_finite().then_some(log2)
 }
 

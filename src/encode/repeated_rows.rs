@@ -24,8 +24,8 @@ const PARTS: [u64; 2] = [2, 4];
 /// The most different elements in the prefix of a part that is not looked at.
 const FEW_WORDS: usize = 4;
 
-/// The bytes of a row, or of a part of it, if rows of a tensor, or parts of rows, seem to repeat. A row spans the last dimensions that have
-/// at least [`MIN_ROW`] bytes together.
+/// The bytes of a row, or of a part of it, if rows of a tensor, or parts of rows, seem to repeat. A row
+/// spans the last dimensions that have at least [`MIN_ROW`] bytes together.
 pub(super) fn find(source: &TensorSource<'_>) -> Result<Option<u32>> {
     let mut elements = 1u64;
     let mut row = 0;

@@ -1,11 +1,8 @@
 //! The factorisation of a second-moment matrix that gives the feedback of errors.
 
 use super::rows::{Line, RowVector};
-use faer::dyn_stack::{MemBuffer, MemStack};
-use faer::linalg::cholesky::llt::factor::{
-    LltRegularization, cholesky_in_place, cholesky_in_place_scratch,
-};
-use faer::{Mat, Par};
+use crate::linear_algebra::cholesky;
+use faer::Mat;
 use std::ops::Range;
 
 /// Columns into which the errors of all columns before them are fed together.
@@ -127,12 +124,7 @@ pub(crate) fn unit_upper_factor(mut moment: Mat<f64>) -> Option<(UpperFactor, Ve
             (moment[a], moment[b]) = (moment[b], moment[a]);
         }
     }
-    let parameters = Default::default();
-    let needed = cholesky_in_place_scratch::<f64>(n, Par::Seq, parameters);
-    let mut memory = MemBuffer::new(needed);
-    let stack = MemStack::new(&mut memory);
-    let regularization = LltRegularization::default();
-    cholesky_in_place(moment.as_mut(), regularization, Par::Seq, stack, parameters).ok()?;
+    cholesky(&mut moment)?;
     let diagonal: Vec<f64> = (0..n).rev().map(|j| moment[(j, j)]).collect();
     let is_positive = diagonal.iter().all(|&x| x.is_finite() && x > 0.0);
     let factor = UpperFactor { reversed: moment };

@@ -187,10 +187,7 @@ impl Trainer<'_> {
         let sums = largest(&row_classes) + largest(&classes.columns) + 1;
         let mut counts = CountTables::new(sums);
         for (row, &class) in part.of(magnitudes, columns).zip(&row_classes) {
-            match &classes.columns[..] {
-                [] => counts.add(row, class),
-                columns => counts.add_each(row, columns.iter().map(|column| class + column)),
-            }
+            counts.add_row(row, &classes.columns, |column_class| class + column_class);
         }
         let weight = self.tensor_rows / row_classes.len().max(1) as f64;
         let side = class_bits(&row_classes) * self.tensor_rows + column_bits(&classes.columns);

@@ -19,7 +19,7 @@ impl CountTables {
     }
 
     /// Counts magnitudes of one profile.
-    pub(super) fn add(&mut self, magnitudes: &[u8], profile: u8) {
+    fn add(&mut self, magnitudes: &[u8], profile: u8) {
         let [even, odd] = &mut self.tables[usize::from(profile)];
         let (pairs, rest) = magnitudes.as_chunks::<2>();
         for [a, b] in pairs {
@@ -27,6 +27,20 @@ impl CountTables {
             odd[usize::from(*b)] += 1;
         }
         rest.iter().for_each(|magnitude| even[usize::from(*magnitude)] += 1);
+    }
+
+    /// Counts magnitudes of a row; `profile` is that of a class of columns, and `classes` are those of
+    /// the columns, none if all have class 0.
+    pub(super) fn add_row(
+        &mut self,
+        magnitudes: &[u8],
+        classes: &[u8],
+        profile: impl Fn(u8) -> u8,
+    ) {
+        match classes {
+            [] => self.add(magnitudes, profile(0)),
+            _ => self.add_each(magnitudes, classes.iter().map(|&class| profile(class))),
+        }
     }
 
     /// Counts each magnitude in the table of its own profile.
@@ -58,6 +72,16 @@ pub(super) fn round_magnitude(magnitude: f32) -> (u8, f32) {
     (rounded.to_bits() as u8, rounded - ROUNDING)
 }
 
+/// A number between 2^23 and 2^24 whose 16 lowest bits are 0: adding an integer of 16 bits to it gives
+/// that integer in two's complement.
+const SIGNED_ROUNDING: f32 = (3 << 22) as f32;
+
+/// The integer nearest to a number whose magnitude is less than 2^15. NaN becomes 0.
+#[inline]
+pub(super) fn round_signed(number: f32) -> i16 {
+    (number + SIGNED_ROUNDING).to_bits() as i16
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,6 +93,12 @@ mod tests {
         let expected = [0, 0, 0, 1, 1, 255, 255, 255, 255];
         assert_eq!(rounded.map(|x| round_magnitude(x).0), expected);
         assert_eq!(rounded.map(|x| round_magnitude(x).1), expected.map(f32::from));
+    }
+
+    #[test]
+    fn signed_numbers_are_rounded_to_nearest() {
+        let rounded = [-32_763.0, -1.51, -0.49, 0.0, 0.51, 1.49, 32_763.0, f32::NAN];
+        assert_eq!(rounded.map(round_signed), [-32_763, -2, 0, 0, 1, 1, 32_763, 0]);
     }
 
     proptest! {

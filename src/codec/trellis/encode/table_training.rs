@@ -1,7 +1,7 @@
 //! Training of profiles: the frequency tables of lattice points.
 
 use super::class_training::row_classes;
-use super::magnitude_counts::{CountTables, ESCAPED};
+use super::magnitude_counts::{CountTables, ESCAPED, round_signed};
 use super::row_classifier::RowClassifier;
 use super::sample::Sample;
 use super::search_input::{MAX_COORDINATE, search_columns};
@@ -151,23 +151,13 @@ fn first_counts(
     let mut magnitudes = vec![0; sample.columns];
     for (row, &row_class) in sample.rows().zip(row_classes) {
         for (magnitude, x) in magnitudes.iter_mut().zip(row) {
-            let point = (x * inverse).clamp(-MAX_COORDINATE, MAX_COORDINATE) + ROUNDING;
-            *magnitude = quantizer.magnitude(point.to_bits() as i16);
+            let point = (x * inverse).clamp(-MAX_COORDINATE, MAX_COORDINATE);
+            *magnitude = quantizer.magnitude(round_signed(point));
         }
-        match &classes.columns[..] {
-            [] => counts.add(&magnitudes, classes.profile_of(row_class, 0)),
-            columns => {
-                let profiles = columns.iter().map(|&column| classes.profile_of(row_class, column));
-                counts.add_each(&magnitudes, profiles);
-            }
-        }
+        counts.add_row(&magnitudes, &classes.columns, |class| classes.profile_of(row_class, class));
     }
     counts.totals()
 }
-
-/// A number between 2^23 and 2^24 with 16 low bits of zero: adding it rounds to the nearest integer,
-/// of which the lowest bits are the two's complement.
-const ROUNDING: f32 = (3 << 22) as f32;
 
 /// One profile for each set of counts.
 fn profiles(
