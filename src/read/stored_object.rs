@@ -170,7 +170,7 @@ impl<'a> StoredObject<'a> {
         let (entry, decoder) = self.resolved()?;
         decoder.check_supported()?;
         let whole = out.len() as u64 == self.entry.object.geometry.decoded_len();
-        let mut pieces = self.pieces(start, out);
+        let mut pieces = pieces(self.entry.object.geometry.chunk_bytes(), start, out);
         self.for_each_chunk(entry, decoder, &mut pieces, |chunk, piece| {
             if whole {
                 piece.crc = decoder.decode_with_crc(chunk, piece.out)?;
@@ -180,15 +180,7 @@ impl<'a> StoredObject<'a> {
             if piece.out.len() == length {
                 return decoder.decode_into(chunk, piece.out);
             }
-            self.container.with_buffer(|decoded| {
-                if decoded.len() < length {
-                    decoded.resize(length, 0);
-                }
-                decoder.decode_into(chunk, &mut decoded[..length])?;
-                let end = piece.skip + piece.out.len();
-                piece.out.copy_from_slice(&decoded[piece.skip..end]);
-                Ok(())
-            })
+            self.with_part(piece, length, |out| decoder.decode_into(chunk, out))
         })?;
         match whole {
             true => {
@@ -199,25 +191,50 @@ impl<'a> StoredObject<'a> {
         }
     }
 
-    /// Decodes the whole object, of a float dtype, into `out` as elements of another one. Returns the
-    /// number of finite elements that are not finite in `dtype`.
-    pub(super) fn decode_as(&self, dtype: Dtype, out: &mut [u8]) -> Result<u64> {
+    /// Decodes elements of the object, of a float dtype, into `out` as elements of another one, from
+    /// byte `start` of the converted object on. Returns the number of finite elements in the chunks
+    /// that overlap them that are not finite in `dtype`.
+    pub(super) fn decode_as(&self, dtype: Dtype, start: u64, out: &mut [u8]) -> Result<u64> {
         let (entry, decoder) = self.resolved()?;
         decoder.check_supported()?;
         let geometry = &self.entry.object.geometry;
-        let elements = geometry.chunk_elements().min(geometry.elements());
-        let length = elements.saturating_mul(u64::from(dtype.bits() / 8)).max(1);
-        // At most all of `out`, which is in memory.
-        let chunks = (0..).zip(out.chunks_mut(length.min(out.len().max(1) as u64) as usize));
-        let mut pieces: Vec<Piece<'_>> =
-            chunks.map(|(number, out)| Piece { number, skip: 0, out, crc: 0 }).collect();
+        let width = u64::from(dtype.bits() / 8);
+        let mut pieces = pieces(geometry.chunk_elements().saturating_mul(width), start, out);
         let overflowed = AtomicU64::new(0);
         self.for_each_chunk(entry, decoder, &mut pieces, |chunk, piece| {
-            let more = decoder.decode_as(chunk, dtype, piece.out)?;
-            overflowed.fetch_add(more, Ordering::Relaxed);
-            Ok(())
+            let number = chunk.number;
+            let elements = geometry
+                .chunk_elements()
+                .min(geometry.elements() - number * geometry.chunk_elements());
+            let length = (elements * width) as usize;
+            let decode = |out: &mut [u8]| {
+                overflowed.fetch_add(decoder.decode_as(chunk, dtype, out)?, Ordering::Relaxed);
+                Ok(())
+            };
+            match piece.out.len() == length {
+                true => decode(piece.out),
+                false => self.with_part(piece, length, decode),
+            }
         })?;
         Ok(overflowed.into_inner())
+    }
+
+    /// Calls `decode` with a buffer for a whole chunk of `length` bytes and copies the part that is
+    /// wanted.
+    fn with_part(
+        &self,
+        piece: &mut Piece<'_>,
+        length: usize,
+        decode: impl FnOnce(&mut [u8]) -> Result<()>,
+    ) -> Result<()> {
+        self.container.with_buffer(|decoded| {
+            if decoded.len() < length {
+                decoded.resize(length, 0);
+            }
+            decode(&mut decoded[..length])?;
+            piece.out.copy_from_slice(&decoded[piece.skip..piece.skip + piece.out.len()]);
+            Ok(())
+        })
     }
 
     /// Reads the chunks of `pieces` of an object and calls `work` with each, in parallel. Returns
@@ -288,43 +305,32 @@ impl<'a> StoredObject<'a> {
         reference::target_of(self.decoder()?.header(), self.position as u64)
     }
 
-    /// Splits `out`, which starts at byte `start` of the decoded object, at chunk boundaries.
-    fn pieces<'o>(&self, start: u64, mut out: &'o mut [u8]) -> Vec<Piece<'o>> {
-        let geometry = &self.entry.object.geometry;
-        let mut pieces = Vec::new();
-        let mut position = start;
-        while !out.is_empty() {
-            let number = position / geometry.chunk_bytes();
-            let range = geometry.chunk_range(number);
-            // At most the rest of `out`, which is in memory.
-            let length = (range.end - position).min(out.len() as u64) as usize;
-            let (part, rest) = std::mem::take(&mut out).split_at_mut(length);
-            let skip = (position - range.start) as usize;
-            pieces.push(Piece { number, skip, out: part, crc: 0 });
-            position += length as u64;
-            out = rest;
-        }
-        pieces
-    }
-
     /// The byte range of rows of the outermost dimension.
     ///
     /// # Errors
     /// `InvalidArgument`.
     pub(super) fn row_bytes(&self, rows: Range<usize>) -> Result<Range<u64>> {
+        let elements = self.row_elements(rows.clone())?;
+        let dtype = self.entry.object.geometry.dtype();
+        match (dtype.byte_len(elements.start), dtype.byte_len(elements.end)) {
+            (Some(start), Some(end)) => Ok(start..end),
+            _ => Err(Error::invalid(format!("rows {rows:?}: do not start and end on whole bytes"))),
+        }
+    }
+
+    /// The elements of rows of the outermost dimension.
+    ///
+    /// # Errors
+    /// `InvalidArgument`.
+    pub(super) fn row_elements(&self, rows: Range<usize>) -> Result<Range<u64>> {
         let Some(&count) = self.shape.first() else {
             return Err(Error::invalid("a scalar has no rows"));
         };
         if rows.start > rows.end || rows.end > count {
             return Err(Error::invalid(format!("rows {rows:?} of {count}: out of bounds")));
         }
-        let geometry = &self.entry.object.geometry;
-        let row = geometry.elements() / (count as u64).max(1);
-        let offset = |rows: usize| geometry.dtype().byte_len(rows as u64 * row);
-        match (offset(rows.start), offset(rows.end)) {
-            (Some(start), Some(end)) => Ok(start..end),
-            _ => Err(Error::invalid(format!("rows {rows:?}: do not start and end on whole bytes"))),
-        }
+        let row = self.entry.object.geometry.elements() / (count as u64).max(1);
+        Ok(rows.start as u64 * row..rows.end as u64 * row)
     }
 }
 
@@ -336,4 +342,20 @@ struct Piece<'o> {
     out: &'o mut [u8],
     /// CRC-32 of the decoded bytes, if the whole object is decoded.
     crc: u32,
+}
+
+/// Splits `out`, which starts at byte `start` of a decoded object, at the boundaries of chunks.
+fn pieces(chunk_bytes: u64, start: u64, mut out: &mut [u8]) -> Vec<Piece<'_>> {
+    let mut pieces = Vec::new();
+    let mut position = start;
+    while !out.is_empty() {
+        let (number, skip) = (position / chunk_bytes, position % chunk_bytes);
+        // At most the rest of `out`, which is in memory.
+        let length = (chunk_bytes - skip).min(out.len() as u64) as usize;
+        let (part, rest) = std::mem::take(&mut out).split_at_mut(length);
+        pieces.push(Piece { number, skip: skip as usize, out: part, crc: 0 });
+        position += length as u64;
+        out = rest;
+    }
+    pieces
 }

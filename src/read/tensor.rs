@@ -185,8 +185,55 @@ impl<'a> Tensor<'a> {
         }
         self.located(check_floats(self.dtype(), dtype))?;
         let mut out = self.zeroed(dtype.byte_len(self.elements()).unwrap_or(u64::MAX))?;
-        let overflowed = self.located(self.0.decode_as(dtype, &mut out))?;
+        let overflowed = self.located(self.0.decode_as(dtype, 0, &mut out))?;
         Ok((out, overflowed))
+    }
+
+    /// [`decode_as`](Self::decode_as) to elements of a float type, without a second copy. `T` may also
+    /// be the type of the elements, whatever it is.
+    ///
+    /// ```
+    /// # let mut file = Vec::new();
+    /// # let mut w = occ::Writer::new(&mut file, occ::WriteOptions::default())?;
+    /// # w.add("w", occ::Dtype::Bf16, &[2, 1], &[128, 63, 0, 64])?;
+    /// # w.finish()?;
+    /// let tensor = occ::Reader::new(&file)?.tensor("w")?;
+    /// assert_eq!(tensor.decode_vec_as::<f32>()?, [1.0, 2.0]);
+    /// assert_eq!(tensor.decode_rows_as::<f32>(1..2)?, [2.0]);
+    /// # Ok::<(), occ::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode); `InvalidArgument` unless `T` is the type of the elements or both
+    /// types are floats.
+    pub fn decode_vec_as<T: Element>(&self) -> Result<Vec<T>> {
+        self.decode_elements_as(0..self.elements())
+    }
+
+    /// [`decode_vec_as`](Self::decode_vec_as) for rows of the outermost dimension: the same elements.
+    /// Reads only the chunks that contain them.
+    ///
+    /// # Errors
+    /// As [`decode_vec_as`](Self::decode_vec_as); `InvalidArgument` for a scalar or a range out of
+    /// bounds.
+    pub fn decode_rows_as<T: Element>(&self, rows: Range<usize>) -> Result<Vec<T>> {
+        self.decode_elements_as(self.located(self.0.row_elements(rows))?)
+    }
+
+    fn decode_elements_as<T: Element>(&self, elements: Range<u64>) -> Result<Vec<T>> {
+        if T::DTYPE != self.dtype() {
+            self.located(check_floats(self.dtype(), T::DTYPE))?;
+        }
+        let mut out = self.zeroed(elements.end - elements.start)?;
+        let start = elements.start.checked_mul(size_of::<T>() as u64);
+        let start = start.ok_or_else(|| Error::invalid("rows: beyond 2^64 bytes"));
+        let start = self.located(start)?;
+        self.located(match T::DTYPE == self.dtype() {
+            true => self.0.decode_range(start, out.as_mut_bytes()),
+            false => self.0.decode_as(T::DTYPE, start, out.as_mut_bytes()).map(|_| ()),
+        })?;
+        from_little_endian(&mut out);
+        Ok(out)
     }
 
     /// The parameters of the lossy codec and the error it made; `None` for a lossless tensor.
