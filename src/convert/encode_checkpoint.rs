@@ -3,7 +3,9 @@
 use super::checkpoint::Checkpoint;
 use super::progress::{Progress, Reporter};
 use super::shard_index::IndexFile;
-use crate::encode::{Encoding, Plan, TensorSource, TensorStats, Writer, Written, attachment_bytes};
+use crate::encode::{
+    Encoding, FIXED_BYTES, Plan, TensorSource, TensorStats, Writer, Written, attachment_bytes,
+};
 use crate::error::{Error, Result};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -58,9 +60,6 @@ pub fn index_bytes(path: impl AsRef<Path>) -> Result<u64> {
     let index = IndexFile::open(path.as_ref())?;
     attachment_bytes(&[index.source()])
 }
-
-/// Header, index head and trailer.
-const FIXED_BYTES: u64 = 144;
 
 impl Checkpoint {
     /// Plans how each tensor is coded, so that the whole file meets the targets of `encoding`.

@@ -43,6 +43,8 @@ pub use lossless_reason::LosslessReason;
 #[cfg(feature = "analysis")]
 pub(crate) use matrix::matrix_shape;
 pub use options::WriteOptions;
+#[cfg(feature = "convert")]
+pub(crate) use plan::FIXED_BYTES;
 pub use plan::{LossyPlan, Plan, RateCurve, TensorPlan};
 #[cfg(feature = "analysis")]
 pub(crate) use plan::{Rated, rates};

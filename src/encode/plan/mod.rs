@@ -32,6 +32,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// Bytes of a file's header, index head and trailer.
+pub(crate) const FIXED_BYTES: u64 = 144;
+
 /// The version of the JSON of a plan.
 const VERSION: u32 = 2;
 
@@ -85,6 +88,31 @@ impl Plan {
         let (tensors, facts) =
             planner::plan_tensors(sources, encoding, other_bytes, is_part, observe)?;
         Ok(Self { bits: encoding.budget(), tensors, facts, ..Self::default() })
+    }
+
+    /// Plans tensors from memory or any other source, so that a file of them meets the targets of
+    /// `encoding`. A bit budget is for the whole file with its index.
+    ///
+    /// Reads each tensor a few times.
+    ///
+    /// ```
+    /// use occ::{Dtype, Encoding, Plan, TensorSource, WriteOptions, Writer};
+    /// let data: Vec<u8> = (0..64 * 512).flat_map(|i| f32::sin((i * i) as f32).to_le_bytes()).collect();
+    /// let sources = ["a", "b"].map(|name| TensorSource::new(name, Dtype::F32, &[64, 512], &data));
+    /// let plan = Plan::of_tensors(&sources, &Encoding::bits(4.0))?;
+    /// let mut file = Vec::new();
+    /// let mut writer = Writer::new(&mut file, WriteOptions::default())?;
+    /// writer.add_all(&sources, &plan)?;
+    /// writer.finish()?;
+    /// assert!(file.len() * 8 <= 4 * (2 * 64 * 512));
+    /// # Ok::<(), occ::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `Io`; `InvalidArgument` when dtype, shape and data do not fit, the encoding is invalid, or the
+    /// bit budget is too small.
+    pub fn of_tensors(sources: &[TensorSource<'_>], encoding: &Encoding) -> Result<Self> {
+        Self::new(sources, encoding, FIXED_BYTES, false, &mut |_| Ok(()))
     }
 
     /// The plan of a single tensor; a budget is for this tensor.
