@@ -33,6 +33,9 @@
 //! | convert safetensors files and checkpoint folders | `convert` |
 //! | compare two models | `compare()` |
 //! | analyse the weights of a model | `analysis` |
+//! | load and save tensors and models of candle | `candle` |
+//!
+//! Ways of loading, and which one fits: `loading`, a page of this documentation.
 //!
 //! Work runs on the current [rayon] pool. Results do not depend on the number of threads. Decoded
 //! bytes are the same on every machine, and so are the files of lossless coding. Those of lossy
@@ -51,6 +54,7 @@
 //! | `encode` | `Writer`, `Encoding`, `Calibration`, `Plan` | faer, constriction, serde, serde_json, tempfile |
 //! | `convert` | `convert`, `compare()` | safetensors |
 //! | `analysis` | `analysis` | fastrand, rustdct |
+//! | `candle` | `candle` | candle-core, candle-nn |
 //! | `cli` (default) | the command | clap and others |
 //!
 //! A program that only reads uses `occ = { version = "0.1", default-features = false }`.
@@ -69,6 +73,7 @@
 //! | `io` | positioned reads, memory map, atomic files |
 //! | `read` | `Reader`, `StreamReader`, `verify` |
 //! | `encode` | calibration, statistics, transform search, plan, rate control, pipeline, `Writer` |
+//! | `candle` | tensors and variables of candle |
 //! | `convert`, `compare`, `analysis` | safetensors and importance matrices, comparison and analysis of models |
 //! | `bin/occ` | the command; it uses the public API only |
 //!
@@ -124,6 +129,8 @@ mod arch;
 #[cfg(feature = "bench-internals")]
 #[doc(hidden)]
 pub mod bench_internals;
+#[cfg(feature = "candle")]
+pub mod candle;
 mod codec;
 #[cfg(feature = "convert")]
 mod compare;
@@ -140,6 +147,9 @@ mod format;
 mod gaussian;
 mod io;
 mod limits;
+#[cfg(any(doc, doctest))]
+#[doc = include_str!("loading.md")]
+pub mod loading {}
 #[cfg(feature = "encode")]
 mod linear_algebra;
 mod parallel;

@@ -87,6 +87,12 @@ impl<'a> Tensor<'a> {
         self.0.payload().offset - self.0.payload().frame_offset
     }
 
+    /// The number of elements of each chunk but the last.
+    #[cfg(feature = "candle")]
+    pub(crate) fn chunk_elements(&self) -> u64 {
+        self.0.object().geometry.chunk_elements()
+    }
+
     /// Bytes of the decoded tensor.
     pub fn decoded_bytes(&self) -> u64 {
         self.0.object().geometry.decoded_len()
@@ -294,7 +300,7 @@ impl<'a> Tensor<'a> {
     }
 
     /// Zeroed elements, as many as the limits admit.
-    fn zeroed<T: Element>(&self, length: u64) -> Result<Vec<T>> {
+    pub(crate) fn zeroed<T: Element>(&self, length: u64) -> Result<Vec<T>> {
         self.located(self.0.check_length(length.saturating_mul(size_of::<T>() as u64)))?;
         let out_of_memory = || Err(io::Error::from(io::ErrorKind::OutOfMemory).into());
         match usize::try_from(length).map(T::new_vec_zeroed) {
