@@ -110,7 +110,8 @@
 //! 1. `read/reader.rs`: `Reader::open` and `Reader::tensor`.
 //! 2. `read/container.rs`: `Container::open` checks header, trailer and index.
 //! 3. `read/tensor.rs`: `Tensor::decode`, `decode_rows`, `decode_as`, `decode_vec`.
-//! 4. `read/stored_object.rs`: `StoredObject::for_each_chunk` reads and decodes chunks in parallel.
+//! 4. `read/decode_object.rs`: `for_each_chunk` reads and decodes chunks in parallel; those of a remote
+//!    file in spans (`decode_spans`).
 //! 5. `format`: `FrameHeader::parse` and `parse_chunk`.
 //! 6. `read/frame_decoder.rs`: `FrameDecoder` compares the checksum and decodes a chunk. Streams and
 //!    `verify` use it through `read/decode_stream.rs`.
@@ -176,7 +177,7 @@ pub use encode::{
 };
 pub use error::{Error, Location, Result};
 pub use file_kind::FileKind;
-pub use io::{FileSection, ReadAt};
+pub use io::{FileSection, ReadAt, SequentialReader};
 #[cfg(feature = "encode")]
 pub use io::{write_file, write_file_like};
 pub use limits::Limits;

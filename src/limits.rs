@@ -8,8 +8,9 @@
 /// [`verify`](crate::verify()) and decompression hold at most a few MiB per thread, and beyond that up
 /// to two chunks (each encoded and decoded), two frame headers with what they expand to, and the
 /// index, each once more in the read buffer. [`Reader`](crate::Reader) holds the index, and while a
-/// thread decodes, one chunk, encoded and decoded. Between calls no buffers of more than 4 MiB are
-/// kept.
+/// thread decodes, one chunk, encoded and decoded. From a source that is read in spans, a call holds up
+/// to three of them, encoded ([`ReadAt::span_bytes`](crate::ReadAt::span_bytes)). Between calls no
+/// buffers of more than 4 MiB are kept.
 ///
 /// ```
 /// use occ::{Limits, Reader, Error};

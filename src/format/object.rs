@@ -49,6 +49,10 @@ impl PayloadLayout {
         }
     }
 
+    pub(crate) fn is_lossy(self) -> bool {
+        self == Self::ChunkedLossy
+    }
+
     pub(crate) fn is_contiguous(self) -> bool {
         self == Self::Contiguous
     }

@@ -1,10 +1,11 @@
-//! Files: the memory map, positioned reads, atomic replacement.
+//! Files: the memory map, positioned reads, reads ahead, atomic replacement.
 
 #[cfg(feature = "encode")]
 mod atomic;
 mod file_section;
 mod map;
 mod read_at;
+mod sequential;
 
 #[cfg(feature = "encode")]
 pub(crate) use atomic::AtomicFile;
@@ -15,3 +16,4 @@ pub use atomic::{write_file, write_file_like};
 pub use file_section::FileSection;
 pub(crate) use map::map_or_read;
 pub use read_at::ReadAt;
+pub use sequential::SequentialReader;

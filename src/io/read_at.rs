@@ -54,6 +54,18 @@ pub trait ReadAt: Send + Sync {
     fn in_memory(&self) -> Option<&[u8]> {
         None
     }
+
+    /// How many bytes of the file are read at once where neighbouring ones are needed; 0 to read each
+    /// chunk by itself.
+    ///
+    /// The default is 0, for sources whose reads cost little, such as files and memory. If a read takes
+    /// long however short it is, as from a server, a source returns what it transfers in a multiple of
+    /// that time. The frame header and the chunks of a tensor are then read together, in spans of up to
+    /// this many bytes, and further spans while one is decoded. At most three times as many bytes are
+    /// in memory for one call, or two chunks with their frame header if these are larger.
+    fn span_bytes(&self) -> u64 {
+        0
+    }
 }
 
 impl ReadAt for [u8] {
@@ -100,6 +112,10 @@ impl<S: ReadAt + ?Sized> ReadAt for &S {
     fn in_memory(&self) -> Option<&[u8]> {
         (**self).in_memory()
     }
+
+    fn span_bytes(&self) -> u64 {
+        (**self).span_bytes()
+    }
 }
 
 impl<S: ReadAt + ?Sized> ReadAt for Arc<S> {
@@ -113,6 +129,10 @@ impl<S: ReadAt + ?Sized> ReadAt for Arc<S> {
 
     fn in_memory(&self) -> Option<&[u8]> {
         (**self).in_memory()
+    }
+
+    fn span_bytes(&self) -> u64 {
+        (**self).span_bytes()
     }
 }
 

@@ -64,11 +64,8 @@ impl<'a> Container<'a> {
         let extent = offset..offset + length;
         let index = match source.in_memory() {
             Some(_) => IndexBytes::Borrowed(extent.start as usize..extent.end as usize),
-            None => {
-                source.read_at(extent, &mut buffer).map_err(|error| read_error(error, offset))?;
-                buffer.truncate(length as usize);
-                IndexBytes::Owned(buffer)
-            }
+            // Not from the buffer: a source may have these bytes in memory although not all.
+            None => IndexBytes::Owned(read(extent)?),
         };
         let buffers = Mutex::default();
         let (index_offset, tensors) = (offset, 0);
@@ -131,6 +128,11 @@ impl<'a> Container<'a> {
     pub(super) fn in_memory(&self, range: Range<u64>) -> Option<&[u8]> {
         let range = usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?;
         self.source.in_memory()?.get(range)
+    }
+
+    /// How many bytes are read at once where neighbouring ones are needed; 0 for single chunks.
+    pub(super) fn span_bytes(&self) -> u64 {
+        self.source.span_bytes()
     }
 
     /// The bytes at `range`, which lies within the file.

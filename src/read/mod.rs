@@ -5,12 +5,17 @@ mod attachment;
 mod container;
 #[cfg(feature = "convert")]
 mod decode_all;
+mod decode_object;
+mod decode_spans;
 mod decode_stream;
 mod element;
 mod frame_decoder;
+mod indexed_frame;
+mod pieces;
 mod reader;
 mod reference;
 mod similar;
+mod spans;
 #[cfg(feature = "convert")]
 mod stored_frame;
 mod stored_object;

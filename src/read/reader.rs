@@ -2,16 +2,18 @@
 
 use super::attachment::Attachment;
 use super::container::Container;
+use super::decode_object::decode_all;
+use super::decode_spans::read_codings;
 use super::similar::similar_names;
 #[cfg(feature = "convert")]
 use super::stored_frame::StoredFrame;
 use super::stored_object::StoredObject;
 use super::tensor::Tensor;
+use crate::codec::Coding;
 use crate::error::{Error, Result};
 use crate::format::{FORMAT_VERSION, ObjectKind};
 use crate::io::{FileSection, ReadAt, map_or_read};
 use crate::limits::Limits;
-use rayon::prelude::*;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -271,9 +273,51 @@ impl<'a> Reader<'a> {
         &self,
         tensors: impl IntoIterator<Item = (&'n str, &'o mut [u8])>,
     ) -> Result<()> {
-        let tensors: Vec<(&str, &mut [u8])> = tensors.into_iter().collect();
-        let decode = |(name, out)| self.tensor(name).and_then(|tensor| tensor.decode_into(out));
-        tensors.into_par_iter().map(decode).find_map_first(Result::err).map_or(Ok(()), Err)
+        let open = |(name, out): (&str, &'o mut [u8])| {
+            let tensor = self.tensor(name)?;
+            tensor.check_buffer(out.len(), tensor.decoded_bytes(), "bytes")?;
+            Ok((tensor, out))
+        };
+        let opened = tensors.into_iter().map(open).collect::<Result<Vec<_>>>()?;
+        let (tensors, buffers): (Vec<Tensor<'a>>, Vec<&mut [u8]>) = opened.into_iter().unzip();
+        decode_all(tensors.iter().map(Tensor::stored_object).zip(buffers).collect())
+    }
+
+    /// [`Tensor::coding`] of several tensors of this file; `None` for those with a lossless codec,
+    /// whose frames are not read. Frame headers and footers of a remote file are read in fewer requests
+    /// than one by one.
+    ///
+    /// ```
+    /// # let mut file = Vec::new();
+    /// # let mut w = occ::Writer::new(&mut file, occ::WriteOptions::default())?;
+    /// # w.add("w", occ::Dtype::U8, &[3], &[1, 2, 3])?;
+    /// # w.finish()?;
+    /// let reader = occ::Reader::new(&file)?;
+    /// let tensors = reader.tensors().collect::<occ::Result<Vec<_>>>()?;
+    /// assert!(reader.codings(&tensors)?[0].is_none());
+    /// # Ok::<(), occ::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Tensor::coding`]; `InvalidArgument` for a tensor of another file.
+    pub fn codings(&self, tensors: &[Tensor<'a>]) -> Result<Vec<Option<Coding>>> {
+        let is_foreign = |tensor: &Tensor<'_>| {
+            !std::ptr::eq(tensor.stored_object().container(), Arc::as_ptr(&self.0))
+        };
+        if let Some(tensor) = tensors.iter().find(|tensor| is_foreign(tensor)) {
+            let error = Error::invalid("a tensor of another reader").in_tensor(tensor.name());
+            return Err(self.0.in_file(error));
+        }
+        let is_lossy = |tensor: &&Tensor<'_>| tensor.stored_object().object().layout.is_lossy();
+        if self.0.span_bytes() > 0 {
+            let lossy = tensors.iter().filter(is_lossy).map(Tensor::stored_object);
+            read_codings(&lossy.collect::<Vec<_>>())?;
+        }
+        let coding = |tensor: &Tensor<'_>| match is_lossy(&tensor) {
+            true => tensor.coding(),
+            false => Ok(None),
+        };
+        tensors.iter().map(coding).collect()
     }
 
     /// All tensors, in file order.

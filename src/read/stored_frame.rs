@@ -1,5 +1,6 @@
 //! Objects as they are stored, for copies of them in other files.
 
+use super::decode_object::decode_range;
 use super::frame_decoder::FrameDecoder;
 use super::stored_object::StoredObject;
 use crate::error::{Error, Result};
@@ -69,7 +70,7 @@ impl ReadAt for StoredFrame<'_> {
         let length = usize::try_from(range.end - range.start).map_err(io::Error::other)?;
         buffer.clear();
         buffer.resize(length, 0);
-        self.0.decode_range(range.start, buffer).map_err(io::Error::other)?;
+        decode_range(&self.0, range.start, buffer).map_err(io::Error::other)?;
         Ok(buffer)
     }
 }

@@ -1,5 +1,6 @@
 //! Handles of tensors in an open file.
 
+use super::decode_object::{decode_as, decode_range};
 use super::element::{Element, from_little_endian};
 use super::frame_decoder::check_floats;
 use super::stored_object::StoredObject;
@@ -46,6 +47,10 @@ impl fmt::Debug for Tensor<'_> {
 impl<'a> Tensor<'a> {
     pub(super) fn new(object: StoredObject<'a>) -> Self {
         Self(Arc::new(object))
+    }
+
+    pub(super) fn stored_object(&self) -> &StoredObject<'a> {
+        &self.0
     }
 
     pub(super) fn kind(&self) -> ObjectKind {
@@ -141,7 +146,7 @@ impl<'a> Tensor<'a> {
     /// [`decoded_bytes`](Self::decoded_bytes). After an error the content of `out` is unspecified.
     pub fn decode_into(&self, out: &mut [u8]) -> Result<()> {
         self.check_buffer(out.len(), self.decoded_bytes(), "bytes")?;
-        self.located(self.0.decode_range(0, out))
+        self.located(decode_range(&self.0, 0, out))
     }
 
     /// Decodes the whole tensor to elements of its dtype, in row-major order.
@@ -162,7 +167,7 @@ impl<'a> Tensor<'a> {
     pub fn decode_into_slice<T: Element>(&self, out: &mut [T]) -> Result<()> {
         self.check_dtype::<T>()?;
         self.check_buffer(out.len(), self.elements(), "elements")?;
-        self.located(self.0.decode_range(0, out.as_mut_bytes()))?;
+        self.located(decode_range(&self.0, 0, out.as_mut_bytes()))?;
         from_little_endian(out);
         Ok(())
     }
@@ -191,7 +196,7 @@ impl<'a> Tensor<'a> {
         }
         self.located(check_floats(self.dtype(), dtype))?;
         let mut out = self.zeroed(dtype.byte_len(self.elements()).unwrap_or(u64::MAX))?;
-        let overflowed = self.located(self.0.decode_as(dtype, 0, &mut out))?;
+        let overflowed = self.located(decode_as(&self.0, dtype, 0, &mut out))?;
         Ok((out, overflowed))
     }
 
@@ -235,8 +240,8 @@ impl<'a> Tensor<'a> {
         let start = start.ok_or_else(|| Error::invalid("rows: beyond 2^64 bytes"));
         let start = self.located(start)?;
         self.located(match T::DTYPE == self.dtype() {
-            true => self.0.decode_range(start, out.as_mut_bytes()),
-            false => self.0.decode_as(T::DTYPE, start, out.as_mut_bytes()).map(|_| ()),
+            true => decode_range(&self.0, start, out.as_mut_bytes()),
+            false => decode_as(&self.0, T::DTYPE, start, out.as_mut_bytes()).map(|_| ()),
         })?;
         from_little_endian(&mut out);
         Ok(out)
@@ -268,13 +273,13 @@ impl<'a> Tensor<'a> {
     pub fn decode_rows_into(&self, rows: Range<usize>, out: &mut [u8]) -> Result<()> {
         let range = self.located(self.0.row_bytes(rows))?;
         self.check_buffer(out.len(), range.end - range.start, "bytes")?;
-        self.located(self.0.decode_range(range.start, out))
+        self.located(decode_range(&self.0, range.start, out))
     }
 
     /// Decodes a range of the tensor's bytes. Reads only the chunks that contain them.
     pub(crate) fn decode_bytes(&self, range: Range<u64>) -> Result<Vec<u8>> {
         let mut out = self.zeroed(range.end - range.start)?;
-        self.located(self.0.decode_range(range.start, &mut out))?;
+        self.located(decode_range(&self.0, range.start, &mut out))?;
         Ok(out)
     }
 
@@ -291,7 +296,7 @@ impl<'a> Tensor<'a> {
         self.located(Err(Error::invalid(what)))
     }
 
-    fn check_buffer(&self, length: usize, expected: u64, unit: &str) -> Result<()> {
+    pub(super) fn check_buffer(&self, length: usize, expected: u64, unit: &str) -> Result<()> {
         if length as u64 == expected {
             return Ok(());
         }

@@ -1,4 +1,4 @@
-//! Readers and lossless coding: random access, streams, round trips, safetensors checkpoints, and
+//! Readers and lossless coding: random access, spans, streams, round trips, safetensors checkpoints, and
 //! encoded size against entropy.
 
 #[path = "../common/mod.rs"]
@@ -8,3 +8,4 @@ mod entropy;
 mod reader;
 mod roundtrip;
 mod safetensors;
+mod spans;
