@@ -1,29 +1,23 @@
 //! Decompression of `.occ` files to safetensors.
 
-use super::SINGLE_FILE_NAME;
-use super::claimed_names::ClaimedNames;
 use super::decompress_report::DecompressReport;
 use super::dtype_conversion::DtypeConversion;
-use super::new_folders::NewFolders;
 use super::progress::{Progress, Reporter};
 use super::restored_files::RestoredFiles;
-use super::safetensors_header::{self, HeaderEntry};
-use super::shard_names::is_index;
-use super::target::{Target, names_folder};
+use super::safetensors_header;
+use super::target::Target;
+use super::unpacker::Unpacker;
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
-use crate::format::{Object, ObjectKind};
-use crate::io::{AtomicFile, SealedFile, permission_bits};
-use crate::read::{Part, Reader, StreamReader};
-use std::borrow::Cow;
-use std::collections::VecDeque;
+use crate::io::{ReadAt, SequentialReader, permission_bits};
+use crate::read::{Reader, StreamReader};
 use std::fs::File;
-use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
 
-/// The names of streams in errors.
+/// The name of streams in errors.
 const INPUT: &str = "input";
-const OUTPUT: &str = "output";
 
 /// Decompresses the `.occ` file `input` to the files that it was made from.
 ///
@@ -75,27 +69,60 @@ pub fn decompress_as(
     decompress_file(input.as_ref(), target, Some(conversion), progress)
 }
 
+/// [`decompress`] for any source with positioned reads, such as a remote file, which is read from front
+/// to back after its index. With a `dtype`, tensors of floats are converted as by [`decompress_as`].
+///
+/// ```no_run
+/// use occ::convert::{Target, decompress_source};
+/// use std::sync::Arc;
+/// # let source: Arc<dyn occ::ReadAt> = Arc::new(Vec::new());
+/// // let source = Arc::new(occ::remote::RemoteFile::open("https://example.com/model.occ")?);
+/// let target = Target::Path { path: "model.safetensors".into(), overwrite: false };
+/// decompress_source(source, target, None, None)?;
+/// # Ok::<(), occ::Error>(())
+/// ```
+///
+/// # Errors
+/// Those of [`decompress`] and [`decompress_as`], without the name of the input.
+pub fn decompress_source(
+    source: Arc<dyn ReadAt>,
+    target: Target<'_>,
+    dtype: Option<Dtype>,
+    progress: Option<&mut Progress<'_>>,
+) -> Result<DecompressReport> {
+    let conversion = dtype.map(DtypeConversion::new).transpose()?;
+    let unpacker = Unpacker::new(target, None, conversion, Reporter(progress));
+    let reader = Reader::from_source(Arc::clone(&source))?;
+    unpack(unpacker, reader, SequentialReader::new(source)?)
+}
+
 fn decompress_file(
     path: &Path,
     target: Target<'_>,
     conversion: Option<DtypeConversion>,
     progress: Option<&mut Progress<'_>>,
 ) -> Result<DecompressReport> {
-    let progress = Reporter(progress);
     let decompress = || {
-        let reader = Reader::open(path)?;
-        let (header, contents) = (missing_header(&reader)?, RestoredFiles::of(&reader)?);
-        drop(reader);
-        let file = File::open(path)?;
+        let (reader, file) = (Reader::open(path)?, File::open(path)?);
         let mode = permission_bits(&file)?;
-        let mut unpacker = Unpacker::new(target, mode, conversion, progress);
-        unpacker.without_files &= contents == RestoredFiles::OneAndOthers;
-        if contents != RestoredFiles::One && !unpacker.without_files {
-            unpacker.open_folder()?;
-        }
-        unpacker.run(StreamReader::new(file)?, header)
+        unpack(Unpacker::new(target, mode, conversion, Reporter(progress)), reader, file)
     };
     decompress().map_err(|error: Error| error.in_file(path))
+}
+
+/// Writes the files of a file that is read by its index and from front to back.
+fn unpack(
+    mut unpacker: Unpacker<'_, '_, '_>,
+    reader: Reader<'_>,
+    stream: impl Read,
+) -> Result<DecompressReport> {
+    let (header, contents) = (missing_header(&reader)?, RestoredFiles::of(&reader)?);
+    drop(reader);
+    unpacker.without_files &= contents == RestoredFiles::OneAndOthers;
+    if contents != RestoredFiles::One && !unpacker.without_files {
+        unpacker.open_folder()?;
+    }
+    unpacker.run(StreamReader::new(stream)?, header)
 }
 
 /// Decompresses an `.occ` stream in one pass, as [`decompress`] does.
@@ -143,334 +170,4 @@ fn missing_header(reader: &Reader<'_>) -> Result<Option<Vec<u8>>> {
     let tensors = reader.tensors().collect::<Result<Vec<_>>>()?;
     let entries = tensors.iter().map(|t| (t.name(), t.dtype(), t.shape(), t.decoded_bytes()));
     safetensors_header::write_header(entries).map(Some)
-}
-
-/// The object of the `.occ` file whose bytes are being received.
-enum CurrentObject {
-    /// A tensor, with its dtype and that of the output.
-    Tensor {
-        own: Dtype,
-        written: Dtype,
-    },
-    File,
-    /// An index, which is kept because it describes the dtype of the output.
-    Index,
-    /// A file that is not written.
-    LeftOut,
-    /// The header of a safetensors file: the name of the file and the bytes received so far.
-    Header(String, Vec<u8>),
-}
-
-/// The state of a decompression.
-struct Unpacker<'t, 'q, 'p> {
-    target: Target<'t>,
-    /// The permissions of new files.
-    mode: Option<u32>,
-    conversion: Option<DtypeConversion>,
-    /// Whether only the safetensors file is written.
-    without_files: bool,
-    progress: Reporter<'q, 'p>,
-    /// If the output is a folder: the names of the files in it.
-    names: Option<ClaimedNames>,
-    object: CurrentObject,
-    /// The safetensors file being written.
-    current: Option<AtomicFile>,
-    /// Indexes, which are written when all shards are converted, and their original bytes.
-    indexes: Vec<(AtomicFile, Vec<u8>)>,
-    /// Complete files, to be renamed when all are complete.
-    sealed: Vec<SealedFile>,
-    /// Tensors that the current file lacks.
-    expected: VecDeque<HeaderEntry>,
-    /// The name in the first header.
-    first_name: String,
-    report: DecompressReport,
-    /// Dropped last: until then, temporary files are in them.
-    folders: NewFolders,
-}
-
-impl<'t, 'q, 'p> Unpacker<'t, 'q, 'p> {
-    fn new(
-        target: Target<'t>,
-        mode: Option<u32>,
-        conversion: Option<DtypeConversion>,
-        progress: Reporter<'q, 'p>,
-    ) -> Self {
-        Self {
-            without_files: target.is_single_file(),
-            target,
-            mode,
-            conversion,
-            progress,
-            names: None,
-            object: CurrentObject::File,
-            current: None,
-            indexes: Vec::new(),
-            sealed: Vec::new(),
-            expected: VecDeque::new(),
-            first_name: SINGLE_FILE_NAME.to_owned(),
-            report: DecompressReport::default(),
-            folders: NewFolders::default(),
-        }
-    }
-
-    fn run<R: Read>(
-        mut self,
-        mut stream: StreamReader<R>,
-        header: Option<Vec<u8>>,
-    ) -> Result<DecompressReport> {
-        if matches!(&self.target, Target::Path { path, .. } if names_folder(path)) {
-            self.open_folder()?;
-        }
-        if let Some(header) = header {
-            self.start(SINGLE_FILE_NAME, &header)?;
-        }
-        let dtype = self.conversion.as_ref().map(DtypeConversion::dtype);
-        stream.decode_all(dtype, &mut |part| match part {
-            Part::Begin(object) => self.begin(object),
-            Part::Bytes(bytes, overflowed) => {
-                self.report.overflowed += overflowed;
-                self.receive(bytes)
-            }
-            Part::End => self.end(),
-        })?;
-        self.report.input_bytes = stream.offset();
-        self.finish()
-    }
-
-    fn begin(&mut self, object: &Object) -> Result<()> {
-        let first = self.report.files == 0;
-        match object.kind {
-            ObjectKind::File if self.without_files && !is_index(&object.name) => {
-                self.report.left_out.push(object.name.clone());
-                self.object = CurrentObject::LeftOut;
-                Ok(())
-            }
-            ObjectKind::File if first || self.names.is_some() => {
-                self.open_folder()?;
-                self.object = CurrentObject::File;
-                if self.conversion.is_some() && is_index(&object.name) {
-                    self.object = CurrentObject::Index;
-                    // It is kept in memory.
-                    let (bytes, limit) =
-                        (object.geometry.decoded_len(), safetensors_header::MAX_HEADER_BYTES);
-                    Error::check_limit("an index of shards", bytes, limit)?;
-                }
-                self.file(&object.name)
-            }
-            ObjectKind::SafetensorsHeader => {
-                if !first && self.names.is_none() {
-                    self.move_to_folder()?;
-                }
-                let bytes = object.geometry.decoded_len();
-                Error::check_limit(
-                    "a safetensors header",
-                    bytes,
-                    safetensors_header::MAX_HEADER_BYTES,
-                )?;
-                self.object = CurrentObject::Header(object.name.clone(), Vec::new());
-                Ok(())
-            }
-            ObjectKind::File => Err(Error::corrupt("a file after the only shard")),
-            ObjectKind::Tensor if first => Err(Error::unsupported(
-                "stream without a safetensors header: decompress from a file instead",
-            )),
-            ObjectKind::Tensor => {
-                let own = object.geometry.dtype();
-                let written = self.conversion.as_ref().map_or(own, |conversion| conversion.of(own));
-                self.object = CurrentObject::Tensor { own, written };
-                self.tensor(object)
-            }
-        }
-    }
-
-    fn receive(&mut self, bytes: &[u8]) -> Result<()> {
-        match &mut self.object {
-            CurrentObject::Header(_, header) => {
-                header.extend_from_slice(bytes);
-                Ok(())
-            }
-            CurrentObject::File => self.write(bytes),
-            CurrentObject::Index => {
-                if let Some((_, index)) = self.indexes.last_mut() {
-                    index.extend_from_slice(bytes);
-                }
-                Ok(())
-            }
-            CurrentObject::LeftOut => Ok(()),
-            &mut CurrentObject::Tensor { own, written } => {
-                self.write(bytes)?;
-                let elements = bytes.len() as u64 * 8 / u64::from(written.bits());
-                self.progress.report(elements * u64::from(own.bits()) / 8)
-            }
-        }
-    }
-
-    fn end(&mut self) -> Result<()> {
-        match std::mem::replace(&mut self.object, CurrentObject::File) {
-            CurrentObject::Header(name, header) => self.start(&name, &header),
-            CurrentObject::File => self.seal(),
-            CurrentObject::Index | CurrentObject::LeftOut | CurrentObject::Tensor { .. } => Ok(()),
-        }
-    }
-
-    /// Makes the target a folder, which is created unless it exists.
-    fn open_folder(&mut self) -> Result<()> {
-        if self.names.is_some() {
-            return Ok(());
-        }
-        let Target::Path { path, .. } = &self.target else {
-            return Err(Error::invalid("a sharded checkpoint needs a folder, not a stream"));
-        };
-        self.folders.create(path)?;
-        self.names = Some(ClaimedNames::new(path)?);
-        Ok(())
-    }
-
-    /// Makes the target a folder when the first file has been written: a stream does not tell
-    /// before that there are others.
-    fn move_to_folder(&mut self) -> Result<()> {
-        if !self.report.left_out.is_empty() {
-            return Err(Error::invalid("a sharded checkpoint needs a folder as output"));
-        }
-        self.check_complete()?;
-        self.seal()?;
-        self.open_folder()?;
-        let name = std::mem::take(&mut self.first_name);
-        let path = self.destination(&name)?;
-        if let (Some(path), Some(file)) = (path, self.sealed.first_mut()) {
-            file.redirect(path);
-        }
-        Ok(())
-    }
-
-    /// The path of the output file `name`; `None` for a stream.
-    fn destination(&mut self, name: &str) -> Result<Option<PathBuf>> {
-        let Target::Path { path, .. } = &self.target else { return Ok(None) };
-        let Some(names) = &self.names else { return Ok(Some(path.clone())) };
-        names.claim(name)?;
-        // The parser has checked that this is a path below the folder.
-        let path = path.join(name);
-        if let Some(folder) = path.parent() {
-            self.folders.create(folder)?;
-        }
-        Ok(Some(path))
-    }
-
-    /// Creates the output file `name`, or the only one; `None` for a stream.
-    fn create(&mut self, name: &str) -> Result<Option<AtomicFile>> {
-        let path = self.destination(name)?;
-        let (Some(path), Target::Path { overwrite, .. }) = (path, &self.target) else {
-            return Ok(None);
-        };
-        let file = AtomicFile::create(&path, *overwrite, self.mode);
-        file.map(Some).map_err(|error| Error::from(error).in_file(&path))
-    }
-
-    /// Checks that the current safetensors file has all of its tensors.
-    fn check_complete(&self) -> Result<()> {
-        match self.expected.front() {
-            None => Ok(()),
-            Some(missing) => Err(Error::corrupt("missing tensor").in_tensor(&missing.name)),
-        }
-    }
-
-    /// Starts a file other than safetensors.
-    fn file(&mut self, name: &str) -> Result<()> {
-        self.check_complete()?;
-        self.seal()?;
-        let file = self.create(name)?;
-        match (&self.object, file) {
-            (CurrentObject::Index, Some(file)) => self.indexes.push((file, Vec::new())),
-            (_, file) => self.current = file,
-        }
-        self.report.files += 1;
-        Ok(())
-    }
-
-    /// Writes the indexes with the size of the converted shards.
-    fn finish_indexes(&mut self) -> Result<()> {
-        let Some(conversion) = self.conversion.take() else { return Ok(()) };
-        self.report.unconverted = conversion.unconverted();
-        for (file, index) in std::mem::take(&mut self.indexes) {
-            self.current = Some(file);
-            self.write(&conversion.index(&index))?;
-            self.seal()?;
-        }
-        Ok(())
-    }
-
-    /// Starts a safetensors file.
-    fn start(&mut self, name: &str, header: &[u8]) -> Result<()> {
-        self.check_complete()?;
-        self.seal()?;
-        if self.report.files == 0 {
-            name.clone_into(&mut self.first_name);
-        }
-        self.expected = safetensors_header::parse_header(header)?.into();
-        self.current = self.create(name)?;
-        self.report.files += 1;
-        let header = match &mut self.conversion {
-            Some(conversion) => Cow::Owned(conversion.header(header)?),
-            None => Cow::Borrowed(header),
-        };
-        self.write(&(header.len() as u64).to_le_bytes())?;
-        self.write(&header)
-    }
-
-    /// Checks a tensor against the safetensors header.
-    fn tensor(&mut self, object: &Object) -> Result<()> {
-        let (dtype, shape) = (object.geometry.dtype(), object.native_shape()?);
-        let entry = self.expected.pop_front().filter(|entry| {
-            (entry.name.as_str(), entry.dtype, &entry.shape)
-                == (object.name.as_str(), dtype, &shape)
-        });
-        if entry.is_none() {
-            let error = Error::corrupt("tensor differs from the one in the safetensors header");
-            return Err(error.in_tensor(&object.name));
-        }
-        self.report.weights += object.geometry.elements();
-        Ok(())
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        // The path of the output is in the error, so that the input is not blamed.
-        match (&mut self.current, &mut self.target) {
-            (Some(file), _) => {
-                file.write_all(bytes).map_err(|error| Error::from(error).in_file(file.path()))?;
-            }
-            (None, Target::Stream(stream)) => {
-                stream.write_all(bytes).map_err(|error| Error::from(error).in_file(OUTPUT))?;
-            }
-            (None, Target::Path { .. }) => {
-                return Err(Error::corrupt("a tensor before its header"));
-            }
-        }
-        self.report.output_bytes += bytes.len() as u64;
-        Ok(())
-    }
-
-    /// Completes the current file.
-    fn seal(&mut self) -> Result<()> {
-        if let Some(file) = self.current.take() {
-            let path = file.path().to_owned();
-            self.sealed.push(file.seal().map_err(|error| Error::from(error).in_file(&path))?);
-        }
-        Ok(())
-    }
-
-    fn finish(mut self) -> Result<DecompressReport> {
-        self.check_complete()?;
-        self.seal()?;
-        self.finish_indexes()?;
-        if let Target::Stream(stream) = &mut self.target {
-            stream.flush().map_err(|error| Error::from(error).in_file(OUTPUT))?;
-        }
-        for file in self.sealed {
-            let path = file.path().to_owned();
-            file.commit().map_err(|error| Error::from(error).in_file(&path))?;
-            self.folders.keep();
-        }
-        self.folders.keep();
-        Ok(self.report)
-    }
 }

@@ -31,11 +31,14 @@ mod shard_index;
 mod shard_names;
 mod target;
 mod tree;
+mod unpacker;
 
 pub use crate::encode::Written;
 pub use check_copy::check_restored;
 pub use checkpoint::Checkpoint;
-pub use decompress::{decompress, decompress_as, decompress_stream, decompress_stream_as};
+pub use decompress::{
+    decompress, decompress_as, decompress_source, decompress_stream, decompress_stream_as,
+};
 pub use decompress_report::DecompressReport;
 pub use encode_checkpoint::{EncodeReport, index_bytes};
 pub use inventory::{Inventory, LeftOut, LeftOutReason};
