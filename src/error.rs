@@ -1,6 +1,8 @@
 //! The error type of the crate, and locations in files.
 
 use crate::file_kind::FileKind;
+#[cfg(feature = "remote")]
+use crate::request_failure::RequestFailure;
 use std::borrow::Cow;
 use std::fmt;
 use std::io;
@@ -13,7 +15,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Location {
-    /// The path of the file.
+    /// The path of the file; of a remote file its URL, without query and password.
     pub file: Option<PathBuf>,
     /// The name of the tensor or attachment.
     pub tensor: Option<String>,
@@ -165,6 +167,16 @@ pub enum Error {
     /// The caller cancelled the operation.
     #[error("cancelled")]
     Cancelled,
+    /// A part of a remote file could not be read.
+    #[cfg(feature = "remote")]
+    #[error("{}{failure}{at}", PathPrefix(at.file.as_deref()))]
+    #[non_exhaustive]
+    Request {
+        /// What failed.
+        failure: RequestFailure,
+        /// The bytes that were to be read.
+        at: Location,
+    },
     /// An I/O error.
     #[error("{}{source}", PathPrefix(path.as_deref()))]
     Io {
@@ -236,6 +248,23 @@ impl Error {
         Self::InvalidArgument { what, at }
     }
 
+    /// The error for bytes of a remote file from `offset` on.
+    #[cfg(feature = "remote")]
+    pub(crate) fn request(failure: RequestFailure, file: &Path, offset: Option<u64>) -> Self {
+        let file = Some(file.to_owned());
+        Self::Request { failure, at: Location { file, offset, ..Location::default() } }
+    }
+
+    /// Whether the file could not be read, whatever is in it.
+    pub(crate) fn is_io(&self) -> bool {
+        match self {
+            Self::Io { .. } => true,
+            #[cfg(feature = "remote")]
+            Self::Request { .. } => true,
+            _ => false,
+        }
+    }
+
     pub(crate) fn truncated() -> Self {
         let at = Location::default();
         Self::Truncated { missing: None, at }
@@ -283,6 +312,8 @@ impl Error {
             | Self::UnsupportedVersion { at, .. }
             | Self::LimitExceeded { at, .. }
             | Self::InvalidArgument { at, .. } => Some(at),
+            #[cfg(feature = "remote")]
+            Self::Request { at, .. } => Some(at),
             Self::TensorNotFound { .. } | Self::Cancelled | Self::Io { .. } => None,
         }
     }
@@ -299,6 +330,8 @@ impl Error {
             | Self::UnsupportedVersion { at, .. }
             | Self::LimitExceeded { at, .. }
             | Self::InvalidArgument { at, .. } => Some(at),
+            #[cfg(feature = "remote")]
+            Self::Request { at, .. } => Some(at),
             Self::TensorNotFound { .. } | Self::Cancelled | Self::Io { .. } => None,
         }
     }

@@ -26,6 +26,7 @@
 //! | to … | use |
 //! |---|---|
 //! | read tensors or rows from a file, a memory map, or bytes | [`Reader`], [`Tensor`] |
+//! | read a file on a server | `remote` |
 //! | read a pipe or a socket | [`StreamReader`] |
 //! | check a file | [`verify()`] |
 //! | write a file | `Writer`, with a `Plan` for lossy tensors |
@@ -55,6 +56,7 @@
 //! | `convert` | `convert`, `compare()` | safetensors |
 //! | `analysis` | `analysis` | fastrand, rustdct |
 //! | `candle` | `candle` | candle-core, candle-nn |
+//! | `remote` | `remote` | object_store with reqwest, rustls and tokio |
 //! | `cli` (default) | the command | clap and others |
 //!
 //! A program that only reads uses `occ = { version = "0.1", default-features = false }`.
@@ -66,12 +68,13 @@
 //!
 //! | layer | content |
 //! |---|---|
-//! | `error`, `file_kind`, `limits`, `dtype`, `coordinates`, `statistics_kind`, `arch`, `parallel`, `gaussian`, `linear_algebra` | the ground, which all layers may import |
+//! | `error`, `file_kind`, `request_failure`, `limits`, `dtype`, `coordinates`, `statistics_kind`, `arch`, `parallel`, `gaussian`, `linear_algebra` | the ground, which all layers may import |
 //! | `format` | the bytes of the container: header, frame, index, trailer, parser, writer; chunks are opaque |
 //! | `codec` | one chunk, encoded and decoded: `planes` (lossless) and `trellis` (lossy), made of `entropy`, `transform` and `quantizer` |
 //! | `role` | the roles of tensors, from their names |
 //! | `io` | positioned reads, memory map, atomic files |
 //! | `read` | `Reader`, `StreamReader`, `verify` |
+//! | `remote` | files on servers as sources of `read` |
 //! | `encode` | calibration, statistics, transform search, plan, rate control, pipeline, `Writer` |
 //! | `candle` | tensors and variables of candle |
 //! | `convert`, `compare`, `analysis` | safetensors and importance matrices, comparison and analysis of models |
@@ -155,6 +158,10 @@ pub mod loading {}
 mod linear_algebra;
 mod parallel;
 mod read;
+#[cfg(feature = "remote")]
+pub mod remote;
+#[cfg(feature = "remote")]
+mod request_failure;
 #[cfg(feature = "encode")]
 mod role;
 mod statistics_kind;

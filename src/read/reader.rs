@@ -16,6 +16,8 @@ use crate::io::{FileSection, ReadAt, map_or_read};
 use crate::limits::Limits;
 use std::fmt;
 use std::path::Path;
+#[cfg(feature = "remote")]
+use std::path::PathBuf;
 use std::sync::Arc;
 use wildmatch::WildMatch;
 
@@ -27,8 +29,9 @@ use wildmatch::WildMatch;
 /// | [`map`](Self::map) (unsafe) | a file | memory map, no copies; positioned reads where there is no map |
 /// | [`new`](Self::new) | bytes in memory | borrowed |
 /// | [`from_source`](Self::from_source) | any [`ReadAt`] | as the source provides them |
+/// | `remote::open` | a file on a server | requests for ranges |
 ///
-/// Each has a variant `…_with` that takes [`Limits`]. Opening checks the header, the trailer and
+/// All but the last have a variant `…_with` that takes [`Limits`]. Opening checks the header, the trailer and
 /// the checksum of the index; index entries and tensors are checked when they are used. Handles
 /// of tensors share the open file and may outlive the reader.
 ///
@@ -172,6 +175,18 @@ impl<'a> Reader<'a> {
     /// As [`open`](Reader::open).
     pub fn from_source_with(source: impl ReadAt + 'a, limits: Limits) -> Result<Self> {
         Ok(Self(Arc::new(Container::open(Box::new(source), None, limits)?)))
+    }
+
+    /// [`from_source_with`](Self::from_source_with), with a name of the file for errors.
+    #[cfg(feature = "remote")]
+    pub(crate) fn from_named_source(
+        source: impl ReadAt + 'a,
+        name: PathBuf,
+        limits: Limits,
+    ) -> Result<Self> {
+        let container = Container::open(Box::new(source), Some(name.clone()), limits);
+        let container = container.map_err(|error| error.in_file(name))?;
+        Ok(Self(Arc::new(container)))
     }
 
     /// Bytes of the whole file.

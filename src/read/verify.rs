@@ -68,7 +68,7 @@ pub struct VerifyReport {
 /// ```
 ///
 /// # Errors
-/// Only `Io`. Problems of the file are in the report.
+/// Only `Io`, and `Request` for a remote file. Problems of the file are in the report.
 pub fn verify(mut input: impl Read, options: VerifyOptions) -> Result<VerifyReport> {
     let mut report = VerifyReport::default();
     let end = StreamReader::new_with(&mut input, options.limits).and_then(|mut stream| {
@@ -83,7 +83,7 @@ pub fn verify(mut input: impl Read, options: VerifyOptions) -> Result<VerifyRepo
                 report.problems.push(extra.at_offset(report.file_bytes));
             }
         }
-        Err(error @ Error::Io { .. }) => return Err(error),
+        Err(error) if error.is_io() => return Err(error),
         Err(error) => report.problems.push(error),
     }
     Ok(report)

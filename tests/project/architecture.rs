@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 const BASE: &[&str] = &[
     "error",
     "file_kind",
+    "request_failure",
     "limits",
     "dtype",
     "coordinates",
@@ -22,8 +23,9 @@ const BASE: &[&str] = &[
 /// Each layer, as a module path, and the layers that it may import besides itself. Layers outside
 /// `BASE` may also import `BASE`. The longest path that matches a module is its layer.
 const LAYERS: &[(&str, &[&str])] = &[
-    ("error", &["file_kind"]),
+    ("error", &["file_kind", "request_failure"]),
     ("file_kind", &[]),
+    ("request_failure", &[]),
     ("limits", &[]),
     ("arch", &["error"]),
     ("dtype", &["arch", "error"]),
@@ -44,6 +46,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("codec::trellis", &["codec", "codec::entropy", "codec::transform", "codec::quantizer"]),
     ("codec", &["codec::dictionary", "codec::planes", "codec::repetition", "codec::trellis"]),
     ("read", &["codec", "format", "io"]),
+    ("remote", &["io", "read"]),
     ("encode", &["codec", "codec::trellis", "format", "io", "role"]),
     ("candle", &["encode", "io", "read"]),
     ("convert", &["encode", "format", "io", "read"]),
