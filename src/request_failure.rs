@@ -29,7 +29,10 @@ pub enum RequestFailure {
     WrongResponse(String),
     /// There was no complete response in time, with all attempts.
     TimedOut,
-    /// Another failure, as the status of a server, `503 Service Unavailable`, or one to connect.
+    /// Another status of the server, such as `503 Service Unavailable`, after repetitions where they make
+    /// sense.
+    Status(String),
+    /// Another failure, such as one to connect.
     Other(String),
 }
 
@@ -46,6 +49,7 @@ impl fmt::Display for RequestFailure {
             }
             Self::WrongResponse(what) => write!(f, "wrong response: {what}"),
             Self::TimedOut => f.write_str("no complete response in time"),
+            Self::Status(status) => write!(f, "the server answered {status}"),
             Self::Other(what) => write!(f, "request failed: {what}"),
         }
     }

@@ -2,11 +2,13 @@
 
 use crc32fast::hash;
 use occ::{
-    Dtype, Error, Limits, Reader, StreamReader, VerifyOptions, WriteOptions, Writer, verify,
+    Dtype, Error, Limits, ReadAt, Reader, SequentialReader, StreamReader, VerifyOptions,
+    WriteOptions, Writer, verify,
 };
 use peak_alloc::PeakAlloc;
 use std::collections::VecDeque;
-use std::io::{Chain, Read, Repeat, Take, repeat};
+use std::io::{self, Chain, Read, Repeat, Take, repeat};
+use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 #[global_allocator]
@@ -207,4 +209,49 @@ fn large_buffers_are_not_kept() {
         stream
     });
     assert!(after < 8 * MIB, "{after}");
+}
+
+/// A file in memory as a source that is read in spans.
+struct InSpans<'f>(&'f [u8]);
+
+impl ReadAt for InSpans<'_> {
+    fn size(&self) -> u64 {
+        self.0.size()
+    }
+
+    fn read_at<'b>(&'b self, range: Range<u64>, buffer: &'b mut Vec<u8>) -> io::Result<&'b [u8]> {
+        self.0.read_at(range, buffer)
+    }
+
+    fn span_bytes(&self) -> u64 {
+        2 * MIB as u64
+    }
+}
+
+/// Three spans are in memory at most, however long the tensor is; so are parts of sequential reads.
+#[test]
+fn few_spans_are_in_memory() {
+    let _alone = alone();
+    let mut state = 1u32;
+    let noise = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    });
+    let bytes: Vec<u8> = noise.take(40 * MIB).collect();
+    let mut file = Vec::new();
+    let mut writer = Writer::new(&mut file, WriteOptions::default()).unwrap();
+    writer.add("w", Dtype::U8, &[40, MIB], &bytes).unwrap();
+    writer.finish().unwrap();
+    let tensor = Reader::from_source(InSpans(&file)).unwrap().tensor("w").unwrap();
+    let mut out = vec![0; bytes.len()];
+    let (result, peak, _) = measured(|| tensor.decode_into(&mut out));
+    result.unwrap();
+    assert!(out == bytes);
+    assert!(peak > 2 * MIB && peak < 7 * MIB, "{peak}");
+    drop((out, bytes, tensor));
+    let owned = std::sync::Arc::new(file);
+    let (result, peak, _) =
+        measured(|| io::copy(&mut SequentialReader::new(owned).unwrap(), &mut io::sink()));
+    assert!(result.unwrap() > 40 * MIB as u64);
+    assert!(peak < 6 * MIB, "{peak}");
 }

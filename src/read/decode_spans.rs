@@ -71,7 +71,8 @@ pub(super) fn for_each_chunk(
     objects.iter().try_for_each(check)
 }
 
-/// Reads the frame headers and footers of objects that have not been read, so that [`StoredObject::coding`] reads nothing.
+/// Reads the frame headers and footers of objects that have not been read, so that
+/// [`StoredObject::coding`] reads nothing.
 pub(super) fn read_codings(objects: &[&StoredObject<'_>]) -> Result<()> {
     read_references(objects)?;
     let mut parts = Vec::new();
@@ -117,9 +118,14 @@ fn read_parts(
     let Some((_, first)) = parts.first() else { return Ok(()) };
     let file = first.object.container();
     let spans = spans(parts, file.span_bytes());
-    let locate = |span: &Span<Part<'_, '_, '_>>, error| match span.parts.first() {
-        Some((_, part)) => part.locate(error),
-        None => error,
+    // A span that cannot be read lacks its first chunk, or a header or footer if it has no chunk.
+    let locate = |span: &Span<Part<'_, '_, '_>>, error| {
+        let mut parts = span.parts.iter().map(|(_, part)| part);
+        let chunk = parts.clone().find(|part| matches!(part.content, Content::Chunk(..)));
+        match chunk.or_else(|| parts.next()) {
+            Some(part) => part.locate(error),
+            None => error,
+        }
     };
     read_spans(file, spans, locate, |span, all| {
         let start = span.extent.start;

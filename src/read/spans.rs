@@ -52,7 +52,15 @@ pub(super) fn read_spans<T: Send>(
     locate: impl Fn(&Span<T>, Error) -> Error,
     mut work: impl FnMut(Span<T>, &[u8]) -> Result<()>,
 ) -> Result<()> {
-    let read = |extent: Range<u64>| container.read(extent, &mut Vec::new()).map(<[u8]>::to_vec);
+    let read = |extent: Range<u64>| {
+        let (start, length) = (extent.start, extent.end - extent.start);
+        let bytes = container.read(extent, &mut Vec::new())?.to_vec();
+        match bytes.len() as u64 == length {
+            true => Ok(bytes),
+            // The source does not do what it should.
+            false => Err(Error::truncated().at_offset(start)),
+        }
+    };
     let length = |span: &Span<T>| span.extent.end - span.extent.start;
     let most = container.span_bytes().saturating_mul(2);
     let mut rest = spans.into_iter();

@@ -33,12 +33,12 @@ fn chain<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn 
 
 /// Whether the server says that the file does not contain the range.
 pub(super) fn is_out_of_range(failure: &RequestFailure) -> bool {
-    matches!(failure, RequestFailure::Other(what) if what.starts_with("416 "))
+    matches!(failure, RequestFailure::Status(status) if status.starts_with("416 "))
 }
 
 fn other(error: &object_store::Error) -> RequestFailure {
     if let Some(status) = chain(error).find_map(|error| status(&error.to_string())) {
-        return RequestFailure::Other(status);
+        return RequestFailure::Status(status);
     }
     let http = chain(error).find_map(|error| error.downcast_ref::<HttpError>());
     if http.is_some_and(|error| error.kind() == HttpErrorKind::Timeout) {

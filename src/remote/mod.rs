@@ -29,8 +29,9 @@
 //! | `az://container/path`, `abfs://…` | Azure Blob Storage; `AZURE_…` |
 //! | `file:///path` | a local file |
 //!
-//! The environment variables and settings are those of [`object_store`]. Environment variables for
-//! proxies, such as `HTTPS_PROXY`, are obeyed.
+//! The environment variables and settings are those of [`object_store`]: `AWS_ENDPOINT` names another
+//! server, `AWS_SKIP_SIGNATURE=true` reads a public bucket without credentials. Environment variables
+//! for proxies, such as `HTTPS_PROXY`, are obeyed.
 //!
 //! # Requests
 //!
@@ -58,7 +59,8 @@
 //!
 //! The functions block. Requests run on two threads of a runtime of this crate, so that the functions
 //! may be called from anywhere, also from a runtime of the caller; there the rule for blocking code
-//! applies (`spawn_blocking`). TLS uses the default provider of the process; if there is none, that of
+//! applies (`spawn_blocking`). A store of the caller may have connections that a runtime of the caller
+//! drives: a thread that this runtime needs must not read from it. TLS uses the default provider of the process; if there is none, that of
 //! `ring` becomes it.
 
 mod failures;

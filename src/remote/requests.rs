@@ -156,7 +156,8 @@ impl Requests {
         }
         let mut bytes = Vec::new();
         // At most what the caller has bounded.
-        if bytes.try_reserve_exact(requested as usize).is_err() {
+        let reserved = usize::try_from(requested).map(|length| bytes.try_reserve_exact(length));
+        if !matches!(reserved, Ok(Ok(()))) {
             return Err(RequestFailure::Other("out of memory".to_owned()));
         }
         let mut stream = response.into_stream();

@@ -104,12 +104,15 @@ fn retries(options: &RemoteOptions) -> RetryConfig {
     RetryConfig { backoff, max_retries: 4, retry_timeout: options.timeout }
 }
 
+/// How long a connection may take to be made.
+const CONNECT: Duration = Duration::from_secs(5);
+
 /// The time limits of connections. The time of a whole request is limited by its length instead.
 fn time_limits(options: &RemoteOptions) -> [(ClientConfigKey, String); 3] {
     let stalled = (options.timeout / 3).max(Duration::from_millis(1));
     let milliseconds = |time: Duration| format!("{} ms", time.as_millis());
     [
-        (ClientConfigKey::ConnectTimeout, milliseconds(stalled)),
+        (ClientConfigKey::ConnectTimeout, milliseconds(stalled.min(CONNECT))),
         (ClientConfigKey::ReadTimeout, milliseconds(stalled)),
         (ClientConfigKey::Timeout, "365 days".to_owned()),
     ]

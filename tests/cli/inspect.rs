@@ -148,3 +148,19 @@ fn reasons_do_not_depend_on_the_filter() {
     let report = json(&folder.run(&["inspect", "l.occ", "--tensor", "q.biases", "--json"]));
     assert_eq!(report["tensors"][0]["lossless_reason"], "quantization_parameter");
 }
+
+#[cfg(not(feature = "remote"))]
+#[test]
+fn urls_need_a_feature() {
+    let folder = Folder::new();
+    let url = "https://localhost/m.occ";
+    let commands: [&[&str]; 4] = [
+        &["inspect", url],
+        &["verify", url],
+        &["extract", url, "w", "-o", "x"],
+        &["decompress", url, "-o", "x"],
+    ];
+    for command in commands {
+        failed(&folder.run(command), 2, "cargo install occ --features remote");
+    }
+}

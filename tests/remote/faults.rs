@@ -50,6 +50,13 @@ fn errors_state_url_tensor_chunk_and_offset() {
         assert!(message.starts_with(&server.url()), "{message}");
         assert!(message.contains(", tensor `w1`, chunk 2, byte "), "{message}");
     }
+    // The header and the first chunk of a tensor are in one request.
+    server.answer(|_, _| Answer::Right);
+    let tensor = remote::open(&server.url()).unwrap().tensor("w0").unwrap();
+    server.answer(|_, _| Answer::Status(404, ""));
+    let error = tensor.decode().unwrap_err();
+    let at = error.location().unwrap();
+    assert_eq!((at.tensor.as_deref(), at.chunk, at.offset), (Some("w0"), Some(0), Some(64)));
 }
 
 #[test]
@@ -60,10 +67,10 @@ fn statuses_are_typed_errors() {
         (Answer::Status(404, "secret"), RequestFailure::NotFound),
         (Answer::Status(401, "secret"), RequestFailure::Denied(String::new())),
         (Answer::Status(403, denied), RequestFailure::Denied("AccessDenied".to_owned())),
-        (Answer::Status(400, "secret"), RequestFailure::Other("400 Bad Request".to_owned())),
+        (Answer::Status(400, "secret"), RequestFailure::Status("400 Bad Request".to_owned())),
         (
             Answer::Status(503, "secret"),
-            RequestFailure::Other("503 Service Unavailable".to_owned()),
+            RequestFailure::Status("503 Service Unavailable".to_owned()),
         ),
         (Answer::Status(416, ""), RequestFailure::Changed),
         (Answer::Whole, RequestFailure::NoRanges),

@@ -47,7 +47,7 @@ fn refusals_of_s3_are_typed_and_hide_credentials() {
     let cases = [
         (403, "SignatureDoesNotMatch", "access denied: SignatureDoesNotMatch"),
         (404, "NoSuchKey", "no such file on the server"),
-        (500, "InternalError", "request failed: 500 Internal Server Error"),
+        (500, "InternalError", "the server answered 500 Internal Server Error"),
     ];
     for (status, code, expected) in cases {
         let body = format!(

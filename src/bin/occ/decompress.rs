@@ -3,6 +3,7 @@
 use crate::dtypes::{ModelDtype, warn_of_overflow};
 use crate::failure::{Failure, usage};
 use crate::hub::outside_of_cache;
+use crate::input;
 use crate::model::decoded_bytes;
 use crate::names::listed;
 use crate::numbers::{Bytes, counted, shape};
@@ -23,7 +24,7 @@ use std::time::Instant;
 /// Restore safetensors files and checkpoint folders from .occ files.
 #[derive(Args)]
 pub struct DecompressArgs {
-    /// .occ files, or - for standard input
+    /// .occ files or URLs of such files, or - for standard input
     #[arg(value_name = "IN", required = true)]
     inputs: Vec<PathBuf>,
 
@@ -120,6 +121,9 @@ fn decompress(
         if dtype.is_some() {
             return usage("--rm with --dtype: the input cannot be made of converted tensors again");
         }
+        if input::is_url(input) {
+            return usage("--rm needs files, not URLs");
+        }
         originals.add([input])?;
     }
     if args.conversion.verbose && is_dash(input) {
@@ -141,7 +145,7 @@ fn decompress(
             Some(dtype) => convert::decompress_stream_as(input, target, dtype, Some(&mut advance))?,
         }
     } else {
-        let reader = Reader::open(input)?;
+        let reader = input::open(input)?;
         let progress = Progress::bytes("decompressing", Some(decoded_bytes(&reader)?));
         let mut lines = TensorLines::new(&reader, args.conversion.verbose)?;
         drop(reader);
@@ -149,10 +153,7 @@ fn decompress(
             lines.advance(bytes, &progress);
             progress.advance(bytes)
         };
-        let done = match dtype {
-            None => convert::decompress(input, target, Some(&mut advance))?,
-            Some(dtype) => convert::decompress_as(input, target, dtype, Some(&mut advance))?,
-        };
+        let done = input::decompress(input, target, dtype, &mut advance)?;
         lines.advance(0, &progress);
         done
     };
@@ -215,13 +216,19 @@ impl TensorLines {
     }
 }
 
-/// `model.safetensors` for `model.occ`, or a folder `model` for a checkpoint of several files.
+/// `model.safetensors` for `model.occ`, or a folder `model` for a checkpoint of several files; for a URL
+/// in the current folder.
 fn default_output(input: &Path) -> Result<PathBuf, Failure> {
-    if convert::is_sharded(&Reader::open(input)?)? {
-        if input.extension().is_none() {
-            return usage("an input without extension needs -o OUT");
-        }
-        return outside_of_cache(input.with_extension(""), input);
+    let is_folder = convert::is_sharded(&input::open(input)?)?;
+    let name = match input::is_url(input) {
+        true => input::file_name(input)?,
+        false => input.to_owned(),
+    };
+    if !is_folder {
+        return outside_of_cache(name.with_extension("safetensors"), input);
     }
-    outside_of_cache(input.with_extension("safetensors"), input)
+    if name.extension().is_none() {
+        return usage("an input without extension needs -o OUT");
+    }
+    outside_of_cache(name.with_extension(""), input)
 }

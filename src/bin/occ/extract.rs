@@ -2,6 +2,7 @@
 
 use crate::dtypes;
 use crate::failure::{Failure, in_file, usage};
+use crate::input;
 use crate::names::listed;
 use crate::paths::{check_distinct, is_dash};
 use clap::Args;
@@ -16,7 +17,7 @@ use std::path::{Path, PathBuf};
 /// elements in row-major order, little-endian.
 #[derive(Args)]
 pub struct ExtractArgs {
-    /// An .occ file
+    /// An .occ file or the URL of one
     file: PathBuf,
 
     /// The name of a tensor, or else of an attachment, as `inspect` lists them
@@ -54,10 +55,13 @@ pub fn run(args: &ExtractArgs) -> Result<(), Failure> {
         return usage("extract reads the index at the end of a file: it cannot read a pipe");
     }
     check_distinct([args.file.as_path()], &args.output)?;
-    let bytes = extracted(args, &Reader::open(&args.file)?)?;
+    let bytes = extracted(args, &input::open(&args.file)?)?;
     if is_dash(&args.output) {
         let write = || stdout().write_all(&bytes).and_then(|()| stdout().flush());
         return Ok(write().map_err(|error| in_file(Path::new("standard output"), error))?);
+    }
+    if input::is_url(&args.file) {
+        return Ok(occ::write_file(&args.output, &bytes, args.force)?);
     }
     Ok(occ::write_file_like(&args.output, &bytes, args.force, &args.file)?)
 }
@@ -70,7 +74,9 @@ fn extracted(args: &ExtractArgs, file: &Reader<'_>) -> Result<Vec<u8>, Failure> 
         return match (file.attachment(name)?, args.dtype) {
             (Some(attachment), None) => Ok(attachment.decode()?),
             (Some(_), Some(_)) => usage("an attachment has no dtype"),
-            (None, _) if args.attachment.is_some() => no_attachment(file, &args.file, name),
+            (None, _) if args.attachment.is_some() => {
+                no_attachment(file, input::shown(&args.file), name)
+            }
             // The error with similar names.
             (None, _) => Err(file.tensor(name).map_or_else(Failure::from, |_| Failure::Reported)),
         };

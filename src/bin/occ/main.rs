@@ -13,6 +13,7 @@ mod extract;
 mod failure;
 mod gaussian;
 mod hub;
+mod input;
 mod inspect;
 mod listing;
 mod merge;

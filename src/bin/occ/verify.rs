@@ -1,6 +1,7 @@
 //! `occ verify`.
 
 use crate::failure::Failure;
+use crate::input;
 use crate::numbers::{Bytes, counted};
 use crate::output::{print, print_json};
 use crate::paths::{is_dash, piped_input};
@@ -8,15 +9,14 @@ use crate::progress::Progress;
 use clap::Args;
 use occ::{VerifyOptions, VerifyReport};
 use serde::Serialize;
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Check an .occ file: structure, all checksums, and that index and frames agree.
 ///
 /// Exit code 1 if there are problems.
 #[derive(Args)]
 pub struct VerifyArgs {
-    /// An .occ file, or - for standard input
+    /// An .occ file or the URL of one, or - for standard input
     file: PathBuf,
 
     /// Also decode all tensors and compare the checksums of the decoded bytes
@@ -34,14 +34,13 @@ pub fn run(args: &VerifyArgs) -> Result<(), Failure> {
         let progress = Progress::bytes("verifying", None);
         occ::verify(progress.count_reads(piped_input()?), options)?
     } else {
-        let verify = || {
-            let file = File::open(&args.file)?;
-            let progress = Progress::bytes("verifying", Some(file.metadata()?.len()));
-            occ::verify(progress.count_reads(file), options)
-        };
-        verify().map_err(|error| error.in_file(&args.file))?
+        let (stream, length) = input::stream(&args.file)?;
+        let progress = Progress::bytes("verifying", Some(length));
+        let verified = occ::verify(progress.count_reads(stream), options);
+        verified.map_err(|error| error.in_file(input::shown(&args.file)))?
     };
-    let file = if is_dash(&args.file) { Path::new("standard input") } else { &args.file };
+    let file =
+        if is_dash(&args.file) { "standard input".as_ref() } else { input::shown(&args.file) };
     for problem in std::mem::take(&mut report.problems) {
         report.problems.push(problem.in_file(file));
     }

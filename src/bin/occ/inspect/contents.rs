@@ -43,8 +43,12 @@ impl<'f> Contents<'f> {
             pattern.as_ref().is_none_or(|pattern| pattern.matches(tensor.name()))
         };
         let wanted = tensors.into_iter().zip(reasons).filter(|(tensor, _)| is_wanted(tensor));
-        let tensors = wanted.map(|(tensor, reason)| StoredTensor::new(tensor, reason));
-        let tensors = tensors.collect::<occ::Result<Vec<_>>>()?;
+        let (tensors, reasons): (Vec<_>, Vec<_>) = wanted.unzip();
+        let codings = file.codings(&tensors)?;
+        let described = tensors.into_iter().zip(codings).zip(reasons);
+        let tensors = described
+            .map(|((tensor, coding), reason)| StoredTensor::new(tensor, coding, reason))
+            .collect();
         let attachments = file.attachments().collect::<occ::Result<Vec<_>>>()?;
         Ok(Self { file, tensors, attachments, is_lossy, filtered: pattern.is_some() })
     }
@@ -80,10 +84,9 @@ impl<'f> Contents<'f> {
 }
 
 impl<'f> StoredTensor<'f> {
-    fn new(tensor: Tensor<'f>, reason: Option<LosslessReason>) -> occ::Result<Self> {
+    fn new(tensor: Tensor<'f>, coding: Option<Coding>, reason: Option<LosslessReason>) -> Self {
         let is_lossless = !matches!(tensor.stored(), Some(Codec::Trellis | Codec::Reference));
-        let (coding, lossless_reason) = (tensor.coding()?, reason.filter(|_| is_lossless));
-        Ok(Self { tensor, coding, lossless_reason })
+        Self { tensor, coding, lossless_reason: reason.filter(|_| is_lossless) }
     }
 
     /// The tensor as a row of a list.

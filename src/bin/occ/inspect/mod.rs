@@ -10,6 +10,7 @@ pub use contents::{
 };
 
 use crate::failure::{Failure, usage};
+use crate::input;
 use crate::listing::{Attached, ListedTensor, each, grouped_by_name, tensor_table};
 use crate::model::{decoded_bytes, warn};
 use crate::numbers::{Bytes, bits_per_weight, counted, grouped, ratio};
@@ -33,7 +34,7 @@ use wildmatch::WildMatch;
 /// infinite, and `occ analyze FILE` those of matrices.
 #[derive(Args)]
 pub struct InspectArgs {
-    /// An .occ file, a .safetensors file, an index of shards or a checkpoint folder
+    /// An .occ file or the URL of one, a .safetensors file, an index of shards or a checkpoint folder
     file: PathBuf,
 
     /// List only tensors whose names match (* and ?)
@@ -58,6 +59,9 @@ pub struct InspectArgs {
 pub fn run(args: &InspectArgs) -> Result<(), Failure> {
     if is_dash(&args.file) {
         return usage("inspect needs a file: it cannot read a pipe");
+    }
+    if input::is_url(&args.file) {
+        return inspect_occ(args, &input::open(&args.file)?);
     }
     match open(&args.file)? {
         Model::Occ(file) => inspect_occ(args, &file),
