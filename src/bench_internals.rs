@@ -220,7 +220,7 @@ fn inverse(
     let (mut points, mut wide) = (vec![[0; BAND]; columns], vec![[0; BAND]; columns]);
     Benchmark::new(columns * BAND, move || {
         let (points, wide) = (black_box(&mut points), black_box(&mut wide));
-        black_box(transform.inverse(kernel, 0..columns, 100, points, wide));
+        black_box(transform.inverse(kernel, 0..columns, &(0..BAND), 100, points, wide));
     })
 }
 

@@ -128,4 +128,36 @@ impl Decoder {
             }
         }
     }
+
+    /// Decodes part of a chunk of `length` decoded bytes: those from byte `skip` on, as many as `out`
+    /// has. What is not needed for them may be neither decoded nor checked. `buffer` is working memory.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    pub(crate) fn decode_part(
+        &self,
+        coded: &[u8],
+        length: usize,
+        skip: usize,
+        out: &mut [u8],
+        buffer: &mut Vec<u8>,
+    ) -> Result<()> {
+        match self {
+            Self::Raw if coded.len() == length => {
+                out.copy_from_slice(&coded[skip..skip + out.len()]);
+                Ok(())
+            }
+            Self::Trellis(decoder) if decoder.are_elements(skip, out.len()) => {
+                decoder.decode_part(coded, length, skip, out)
+            }
+            _ => {
+                if buffer.len() < length {
+                    buffer.resize(length, 0);
+                }
+                self.decode(coded, &mut buffer[..length])?;
+                out.copy_from_slice(&buffer[skip..skip + out.len()]);
+                Ok(())
+            }
+        }
+    }
 }

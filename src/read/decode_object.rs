@@ -20,11 +20,11 @@ pub(super) fn decode_range(object: &StoredObject<'_>, start: u64, out: &mut [u8]
         if whole {
             return piece.decode_whole(decoder, chunk);
         }
-        let length = decoder.chunk_length(chunk.number);
-        if piece.out.len() == length {
+        if piece.out.len() == decoder.chunk_length(chunk.number) {
             return decoder.decode_into(chunk, piece.out);
         }
-        decode_part(object, piece, length, |out| decoder.decode_into(chunk, out))
+        let file = object.container();
+        file.with_buffer(|buffer| decoder.decode_part(chunk, piece.skip, piece.out, buffer))
     })?;
     if whole { check_decoded(object, &pieces) } else { Ok(()) }
 }
@@ -76,29 +76,19 @@ pub(super) fn decode_as(
             overflowed.fetch_add(decoder.decode_as(chunk, dtype, out)?, Ordering::Relaxed);
             Ok(())
         };
-        match piece.out.len() == length {
-            true => decode(piece.out),
-            false => decode_part(object, piece, length, decode),
+        if piece.out.len() == length {
+            return decode(piece.out);
         }
+        object.container().with_buffer(|decoded| {
+            if decoded.len() < length {
+                decoded.resize(length, 0);
+            }
+            decode(&mut decoded[..length])?;
+            piece.out.copy_from_slice(&decoded[piece.skip..piece.skip + piece.out.len()]);
+            Ok(())
+        })
     })?;
     Ok(overflowed.into_inner())
-}
-
-/// Calls `decode` with a buffer for a whole chunk of `length` bytes and copies the part that is wanted.
-fn decode_part(
-    object: &StoredObject<'_>,
-    piece: &mut Piece<'_>,
-    length: usize,
-    decode: impl FnOnce(&mut [u8]) -> Result<()>,
-) -> Result<()> {
-    object.container().with_buffer(|decoded| {
-        if decoded.len() < length {
-            decoded.resize(length, 0);
-        }
-        decode(&mut decoded[..length])?;
-        piece.out.copy_from_slice(&decoded[piece.skip..piece.skip + piece.out.len()]);
-        Ok(())
-    })
 }
 
 /// Reads the chunks of `pieces` of an object and calls `work` with each, in parallel. Returns the

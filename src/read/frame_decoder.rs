@@ -84,6 +84,25 @@ impl FrameDecoder {
         decoded.map_err(|error| self.in_chunk(error, chunk))
     }
 
+    /// Compares the checksum of a chunk and decodes the bytes from `skip` on, as many as `out` has.
+    /// `buffer` is working memory.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode), but for what these bytes depend on only.
+    pub(crate) fn decode_part(
+        &self,
+        chunk: &Chunk<impl AsRef<[u8]>>,
+        skip: usize,
+        out: &mut [u8],
+        buffer: &mut Vec<u8>,
+    ) -> Result<()> {
+        let (decoder, length) = (self.decoder()?, self.chunk_length(chunk.number));
+        let coded = chunk.bytes.as_ref();
+        let decoded =
+            chunk.check().and_then(|()| decoder.decode_part(coded, length, skip, out, buffer));
+        decoded.map_err(|error| self.in_chunk(error, chunk))
+    }
+
     /// [`decode_into`](Self::decode_into), and the CRC-32 of the decoded bytes, computed while they
     /// are in the cache.
     pub(crate) fn decode_with_crc(

@@ -239,7 +239,8 @@ impl<'a> Reader<'a> {
         Ok(self.find(name)?.is_some())
     }
 
-    /// The tensor of this name, in O(log n) for n tensors.
+    /// The tensor of this name, in O(log n) for n tensors. Each call returns a new handle, which builds
+    /// its own decoding tables; clones of a handle share them.
     ///
     /// # Errors
     /// `TensorNotFound`; `Corrupt`, `Unsupported` or `LimitExceeded` if the index entry is not

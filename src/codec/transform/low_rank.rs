@@ -5,6 +5,7 @@ use super::BAND;
 use super::integers::IntegerMatrix;
 use crate::arch::Kernel;
 use crate::error::Result;
+use std::ops::Range;
 
 /// Mean and basis vectors in integers. A row is `scale · (mean + Σ coefficient · vector)`.
 #[derive(Debug)]
@@ -62,18 +63,21 @@ impl LowRank {
     }
 
     /// The product of the coefficients of a band with the columns from `first` on, plus the mean.
-    /// Multiplied by [`scale`](Self::scale) it is the low-rank part. O(rank) for each value.
+    /// Multiplied by [`scale`](Self::scale) it is the low-rank part. Unspecified in lanes outside of
+    /// `lanes`. O(rank) for each value.
     pub(crate) fn product(
         &self,
         kernel: Kernel,
         coefficients: &[[i16; BAND]],
+        lanes: &Range<usize>,
         first: usize,
         out: &mut [[i32; BAND]],
     ) {
         if self.has_mean {
-            self.vectors.combine(kernel, &[&[[1; BAND]], coefficients].concat(), first, out);
+            let weights = [&[[1; BAND]], coefficients].concat();
+            self.vectors.combine(kernel, &weights, lanes, first, out);
         } else {
-            self.vectors.combine(kernel, coefficients, first, out);
+            self.vectors.combine(kernel, coefficients, lanes, first, out);
         }
     }
 }

@@ -37,12 +37,15 @@ pub(crate) trait OrthogonalTransform: Send + Sync {
     /// Maps the lattice points of a band in a tile, by column, to integers along the original
     /// columns. The result is in `points` or in `wide`, which have the same length.
     ///
+    /// The result is unspecified in lanes outside of `lanes`.
+    ///
     /// No magnitude in `points` may exceed `largest`, which must be less than 2^15. Then nothing
     /// overflows.
     fn inverse<'i>(
         &self,
         kernel: Kernel,
         tile: Range<usize>,
+        lanes: &Range<usize>,
         largest: u32,
         points: &'i mut [[i16; BAND]],
         wide: &'i mut [[i32; BAND]],
@@ -107,6 +110,7 @@ impl OrthogonalTransform for Identity {
         &self,
         _: Kernel,
         _: Range<usize>,
+        _: &Range<usize>,
         _: u32,
         points: &'i mut [[i16; BAND]],
         _: &'i mut [[i32; BAND]],

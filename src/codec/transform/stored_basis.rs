@@ -72,11 +72,12 @@ impl OrthogonalTransform for StoredBasis {
         &self,
         kernel: Kernel,
         tile: Range<usize>,
+        lanes: &Range<usize>,
         _: u32,
         points: &'i mut [[i16; BAND]],
         wide: &'i mut [[i32; BAND]],
     ) -> Integers<'i> {
-        self.blocks[tile.start / self.block].combine(kernel, points, 0, wide);
+        self.blocks[tile.start / self.block].combine(kernel, points, lanes, 0, wide);
         Integers::I32(wide)
     }
 

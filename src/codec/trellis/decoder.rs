@@ -64,15 +64,35 @@ impl TrellisDecoder {
 
     /// Decodes a chunk to the tensor's dtype.
     pub(crate) fn decode(&self, coded: &[u8], out: &mut [u8]) -> Result<()> {
+        self.decode_part(coded, out.len(), 0, out)
+    }
+
+    /// Decodes part of a chunk of `length` decoded bytes: those from byte `skip` on, as many as `out`
+    /// has. Both must be whole elements. Bands after the part are not decoded, and bands before it
+    /// only as far as the rANS stream requires.
+    pub(crate) fn decode_part(
+        &self,
+        coded: &[u8],
+        length: usize,
+        skip: usize,
+        out: &mut [u8],
+    ) -> Result<()> {
         let size = self.element_bytes();
-        let chunk = self.open(coded, out.len() / size)?;
+        let part = skip / size..(skip + out.len()) / size;
+        let chunk = self.open(coded, length / size)?;
         let outliers = chunk.outliers;
-        self.decode_rows(chunk, out.len() / size, |start, values| {
-            let bytes = &mut out[start * size..(start + values.len()) * size];
-            number::from_f32(self.kernel, self.dtype, values, bytes);
+        self.decode_rows(chunk, length / size, &part, |start, values| {
+            // A row may lie partly outside.
+            let (from, to) = (start.max(part.start), (start + values.len()).min(part.end));
+            if from < to {
+                let bytes = &mut out[(from - part.start) * size..(to - part.start) * size];
+                number::from_f32(self.kernel, self.dtype, &values[from - start..to - start], bytes);
+            }
         })?;
         for (position, value) in self.outliers(outliers) {
-            out[position * size..][..size].copy_from_slice(value);
+            if part.contains(&position) {
+                out[(position - part.start) * size..][..size].copy_from_slice(value);
+            }
         }
         Ok(())
     }
@@ -81,7 +101,7 @@ impl TrellisDecoder {
     pub(crate) fn decode_f32(&self, coded: &[u8], out: &mut [f32]) -> Result<()> {
         let chunk = self.open(coded, out.len())?;
         let outliers = chunk.outliers;
-        self.decode_rows(chunk, out.len(), |start, values| {
+        self.decode_rows(chunk, out.len(), &(0..out.len()), |start, values| {
             out[start..start + values.len()].copy_from_slice(values);
         })?;
         let mut single = Vec::new();
@@ -95,6 +115,12 @@ impl TrellisDecoder {
     /// The parameters in readable form; signal and noise are 0, as the container stores them.
     pub(crate) fn coding(&self) -> Coding {
         self.reconstruction.parameters.coding()
+    }
+
+    /// Whether a position in a chunk and a length, in bytes, are whole elements.
+    pub(crate) fn are_elements(&self, skip: usize, length: usize) -> bool {
+        let size = self.element_bytes();
+        skip.is_multiple_of(size) && length.is_multiple_of(size)
     }
 
     fn element_bytes(&self) -> usize {
@@ -148,19 +174,24 @@ impl TrellisDecoder {
         })
     }
 
-    /// Decodes up to 32 rows at a time, tile by tile. `sink` receives pieces of rows with the
-    /// positions of their first weights.
+    /// Decodes up to 32 rows at a time, tile by tile. `sink` receives pieces of the rows that overlap
+    /// `part`, with the positions of their first weights.
     fn decode_rows(
         &self,
         mut chunk: TrellisChunk<'_>,
         elements: usize,
+        part: &Range<usize>,
         mut sink: impl FnMut(usize, &[f32]),
     ) -> Result<()> {
         let columns = self.reconstruction.parameters.columns;
         let widest = self.reconstruction.tiles().iter().map(Range::len).max();
         let mut buffers = TileBuffers::new(widest.unwrap_or(0));
-        for start in (0..elements).step_by(BAND * columns) {
+        // Words of the stream belong to all lanes, so bands are decoded from the first one on.
+        let end = part.end.next_multiple_of(BAND * columns).min(elements);
+        for start in (0..end).step_by(BAND * columns) {
             let lanes = ((elements - start) / columns).min(BAND);
+            let wanted = part.start.saturating_sub(start) / columns
+                ..(part.end - start).div_ceil(columns).min(lanes);
             let info = self.read_side_info(&mut chunk, lanes)?;
             let classes = &self.reconstruction.parameters.classes;
             let starts = classes.of_profiles(&info.classes, |profile| {
@@ -169,10 +200,14 @@ impl TrellisDecoder {
             let mut states = [0; BAND];
             for tile in self.reconstruction.tiles() {
                 self.read_points(&mut chunk, &info, &starts, tile, &mut states, &mut buffers)?;
+                if wanted.is_empty() {
+                    continue;
+                }
                 self.reconstruction.reconstruct(
                     self.kernel,
                     &info,
                     tile,
+                    &wanted,
                     &mut buffers,
                     |lane, values| {
                         sink(start + lane * columns + tile.start, values);
@@ -180,7 +215,7 @@ impl TrellisDecoder {
                 );
             }
         }
-        chunk.finish()
+        if end == elements { chunk.finish() } else { Ok(()) }
     }
 
     /// Reads the side information of `lanes` rows, which precedes their points.

@@ -177,8 +177,8 @@ impl Reconstruction {
         &self.tiles
     }
 
-    /// Weights of up to 32 rows in a tile, from the points in `buffers`; `sink` receives the lane
-    /// and its values.
+    /// Weights of the rows in `lanes` in a tile, from the points in `buffers`; `sink` receives the
+    /// lane and its values.
     ///
     /// All operations are on integers except the last ones: a multiplication for each term, an
     /// addition, and a multiplication by the row's scale, in `f32`, each rounded to nearest. The
@@ -188,6 +188,7 @@ impl Reconstruction {
         kernel: Kernel,
         info: &RowSideInfo,
         tile: &Range<usize>,
+        lanes: &Range<usize>,
         buffers: &mut TileBuffers,
         mut sink: impl FnMut(usize, &[f32]),
     ) {
@@ -195,7 +196,7 @@ impl Reconstruction {
         let TileBuffers { largest, points, wide, short_rows, rows, part_rows, values } = buffers;
         let (points, wide) = (&mut points[..width], &mut wide[..width]);
         let transform = self.parameters.transform.as_orthogonal();
-        let short = match transform.inverse(kernel, tile.clone(), *largest, points, wide) {
+        let short = match transform.inverse(kernel, tile.clone(), lanes, *largest, points, wide) {
             Integers::I16(columns) => {
                 transpose_i16(kernel, columns, &mut short_rows[..BAND * width]);
                 true
@@ -207,12 +208,12 @@ impl Reconstruction {
         };
         let low_rank = self.low_rank();
         if let Some(LowRankPart { part, .. }) = low_rank {
-            part.product(kernel, &info.coefficients, tile.start, wide);
+            part.product(kernel, &info.coefficients, lanes, tile.start, wide);
             transpose_i32(kernel, wide, &mut part_rows[..BAND * width]);
         }
         let (units, part_units) = (&self.units[tile.clone()], &self.part_units[tile.clone()]);
         let values = &mut values[..width];
-        for lane in 0..info.lanes {
+        for lane in lanes.clone() {
             let row = lane * width..(lane + 1) * width;
             kernel.run(
                 #[inline(always)]

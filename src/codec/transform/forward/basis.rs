@@ -239,8 +239,14 @@ mod tests {
                 }
                 let mut wide =
                     points.iter().map(|values| values.map(i32::from)).collect::<Vec<_>>();
-                let integers =
-                    transform.inverse(Kernel::best(), tile.clone(), 9000, &mut points, &mut wide);
+                let integers = transform.inverse(
+                    Kernel::best(),
+                    tile.clone(),
+                    &(0..BAND),
+                    9000,
+                    &mut points,
+                    &mut wide,
+                );
                 let Integers::I32(wide) = integers else { panic!("products have 32 bits") };
                 for (values, column) in wide.iter().zip(tile) {
                     for (lane, &value) in values.iter().enumerate() {

@@ -104,7 +104,7 @@ impl LowRankProjector {
                 }
                 all.push(coefficients);
             }
-            part.product(Kernel::best(), &transposed, 0, &mut product);
+            part.product(Kernel::best(), &transposed, &(0..BAND), 0, &mut product);
             for (lane, row) in band.chunks_exact_mut(columns).enumerate() {
                 for (value, product) in row.iter_mut().zip(&product) {
                     *value -= product[lane] as f32 * part.scale();

@@ -143,7 +143,7 @@ mod tests {
     ) -> Vec<i32> {
         let (mut points, mut wide) = (points.to_vec(), vec![[9; BAND]; points.len()]);
         let largest = points.iter().flatten().map(|x| u32::from(x.unsigned_abs())).max().unwrap();
-        let integers = hadamard.inverse(kernel, tile, largest, &mut points, &mut wide);
+        let integers = hadamard.inverse(kernel, tile, &(0..BAND), largest, &mut points, &mut wide);
         let lanes: Vec<[i32; BAND]> = match integers {
             Integers::I16(columns) => columns.iter().map(|lanes| lanes.map(i32::from)).collect(),
             Integers::I32(columns) => columns.to_vec(),

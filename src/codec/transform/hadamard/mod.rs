@@ -97,6 +97,7 @@ impl OrthogonalTransform for Hadamard {
         &self,
         kernel: Kernel,
         tile: Range<usize>,
+        _: &Range<usize>,
         largest: u32,
         points: &'i mut [[i16; BAND]],
         wide: &'i mut [[i32; BAND]],

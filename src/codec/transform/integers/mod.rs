@@ -8,6 +8,7 @@ use super::BAND;
 use crate::arch::Avx2;
 use crate::arch::Kernel;
 use crate::error::{Error, Result};
+use std::ops::Range;
 
 /// A row-major matrix of integers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,16 +56,27 @@ impl IntegerMatrix {
         self.columns
     }
 
-    /// `out[c] = Σ weights[k] · self[k][first + c]` in every lane. O(rows) for each value.
+    /// `out[c] = Σ weights[k] · self[k][first + c]` in every lane of `lanes`; unspecified in the
+    /// others. O(rows) for each value.
     ///
     /// No weight may be −2^15. Then sums of two products do not overflow.
     pub(super) fn combine(
         &self,
         kernel: Kernel,
         weights: &[[i16; BAND]],
+        lanes: &Range<usize>,
         first: usize,
         out: &mut [[i32; BAND]],
     ) {
+        if lanes.len() <= FEW_LANES {
+            for lane in lanes.clone() {
+                kernel.run(
+                    #[inline(always)]
+                    || self.combine_lane(weights, lane, first, out),
+                );
+            }
+            return;
+        }
         match kernel.avx2() {
             #[cfg(target_arch = "x86_64")]
             Some(token) => self.combine_in_pairs(token, weights, first, out),
@@ -88,6 +100,27 @@ impl IntegerMatrix {
         let height = self.rows().len().div_ceil(2);
         let entries = &self.pairs[first * height..][..out.len() * height];
         avx2::combine(token, &weights, entries, out);
+    }
+
+    /// The sums of one lane: as vectors of columns instead of lanes.
+    #[inline(always)]
+    fn combine_lane(
+        &self,
+        weights: &[[i16; BAND]],
+        lane: usize,
+        first: usize,
+        out: &mut [[i32; BAND]],
+    ) {
+        let mut sums = vec![0; out.len()];
+        for (weights, row) in weights.iter().zip(self.rows()) {
+            let weight = i32::from(weights[lane]);
+            for (sum, &entry) in sums.iter_mut().zip(&row[first..]) {
+                *sum += weight * i32::from(entry);
+            }
+        }
+        for (out, sum) in out.iter_mut().zip(sums) {
+            out[lane] = sum;
+        }
     }
 
     /// Tiles of columns keep the sums in the L1 cache.
@@ -122,6 +155,9 @@ fn pairs(columns: usize, entries: &[i16]) -> Vec<[i16; 2]> {
 /// Columns of a tile.
 const TILE: usize = 16;
 
+/// So many lanes are combined one by one, which takes less time than all of them together.
+const FEW_LANES: usize = 4;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,10 +179,12 @@ mod tests {
                     (0..height).map(product).sum()
                 };
                 for kernel in Kernel::all() {
-                    let mut out = vec![[0x55; BAND]; width - first];
-                    matrix.combine(kernel, &weights, first, &mut out);
-                    for (column, sums) in out.iter().enumerate() {
-                        assert!((0..BAND).all(|lane| sums[lane] == sum(column, lane)));
+                    for mut lanes in [0..BAND, 1..BAND, 5..6, 28..BAND] {
+                        let mut out = vec![[0x55; BAND]; width - first];
+                        matrix.combine(kernel, &weights, &lanes, first, &mut out);
+                        for (column, sums) in out.iter().enumerate() {
+                            assert!(lanes.all(|lane| sums[lane] == sum(column, lane)));
+                        }
                     }
                 }
             }
@@ -159,7 +197,8 @@ mod tests {
         let most = i16::MAX;
         for kernel in Kernel::all() {
             let mut out = [[0; BAND]];
-            matrix.combine(kernel, &[[-most; BAND], [most; BAND], [-most; BAND]], 0, &mut out);
+            let weights = [[-most; BAND], [most; BAND], [-most; BAND]];
+            matrix.combine(kernel, &weights, &(0..BAND), 0, &mut out);
             assert_eq!(out[0], [i32::from(most) * MAX_COLUMN_SUM as i32; BAND]);
         }
         assert!(IntegerMatrix::new(1, vec![i16::MIN, 16384, -16384]).is_err());
