@@ -63,9 +63,12 @@ impl Chunk<Vec<u8>> {
 }
 
 impl Chunk<&[u8]> {
-    pub(crate) fn into_owned(self) -> Chunk<Vec<u8>> {
+    /// The same chunk with its bytes in `buffer`, whose content is replaced.
+    pub(crate) fn into_owned(self, mut buffer: Vec<u8>) -> Chunk<Vec<u8>> {
         let Self { number, end, bytes, stored_crc, is_contiguous } = self;
-        Chunk { number, end, bytes: bytes.to_vec(), stored_crc, is_contiguous }
+        buffer.clear();
+        buffer.extend_from_slice(bytes);
+        Chunk { number, end, bytes: buffer, stored_crc, is_contiguous }
     }
 }
 

@@ -1,13 +1,14 @@
 //! Files that are replaced atomically.
 
+use super::early_sync::EarlySync;
 use crate::error::{Error, Result};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use tempfile::{NamedTempFile, TempPath};
 
-/// Bytes of the write buffer.
-const BUFFER_BYTES: usize = 1 << 20;
+/// Bytes of the write buffer. Larger pieces, as most chunks are, are written without a copy.
+const BUFFER_BYTES: usize = 1 << 16;
 
 /// Reading and writing by everybody: files of weights are never executable.
 #[cfg(unix)]
@@ -33,7 +34,7 @@ pub(crate) struct AtomicFile {
 }
 
 enum Output {
-    Temporary(NamedTempFile),
+    Temporary(NamedTempFile, EarlySync),
     /// A device or a pipe, which is written directly.
     Special(File),
 }
@@ -41,14 +42,18 @@ enum Output {
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Temporary(file) => file.write(bytes),
+            Self::Temporary(file, sync) => {
+                let written = file.write(bytes)?;
+                sync.wrote(file.as_file(), written)?;
+                Ok(written)
+            }
             Self::Special(file) => file.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match self {
-            Self::Temporary(file) => file.flush(),
+            Self::Temporary(file, _) => file.flush(),
             Self::Special(file) => file.flush(),
         }
     }
@@ -101,7 +106,8 @@ impl AtomicFile {
         if let Some(existing) = existing {
             file.as_file().set_permissions(existing.permissions())?;
         }
-        Ok(Self { output: output(Output::Temporary(file)), path: path.to_owned(), overwrite })
+        let output = output(Output::Temporary(file, EarlySync::default()));
+        Ok(Self { output, path: path.to_owned(), overwrite })
     }
 
     /// The destination.
@@ -122,7 +128,8 @@ impl AtomicFile {
     pub(crate) fn seal(self) -> io::Result<SealedFile> {
         let temporary = match self.output.into_inner()? {
             Output::Special(_) => None,
-            Output::Temporary(file) => {
+            Output::Temporary(file, mut sync) => {
+                sync.finish()?;
                 file.as_file().sync_all()?;
                 Some(file.into_temp_path())
             }

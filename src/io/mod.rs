@@ -2,6 +2,8 @@
 
 #[cfg(feature = "encode")]
 mod atomic;
+#[cfg(feature = "encode")]
+mod early_sync;
 mod file_section;
 mod map;
 mod read_at;

@@ -146,7 +146,7 @@ enum Task {
 /// A part of the file after that.
 enum Done {
     Frame(Arc<FrameDecoder>, FrameOffsets),
-    Chunk { end: u64, length: usize, decoded: Result<Decoded>, buffer: Vec<u8> },
+    Chunk { end: u64, coded: Vec<u8>, length: usize, decoded: Result<Decoded>, buffer: Vec<u8> },
     FrameEnd(Arc<FrameDecoder>, Footer, u64),
     Index(Vec<u8>),
 }
@@ -184,7 +184,7 @@ impl Task {
         } else {
             (0, decoder.check(&chunk).map(|()| Decoded::default()))
         };
-        Ok(Done::Chunk { end, length, decoded, buffer })
+        Ok(Done::Chunk { end, coded: chunk.bytes, length, decoded, buffer })
     }
 }
 
@@ -229,7 +229,7 @@ impl<R: Read> Parts<'_, R> {
         let alone = self.one_frame && decoder.header().object.geometry.chunk_count() == 1;
         let is_small = chunk.bytes.len().max(decoded) < SMALL;
         let buffer = if is_small { None } else { self.buffers.pop() }.unwrap_or_default();
-        let weight = (chunk.bytes.len() + decoded.max(buffer.capacity())) as u64;
+        let weight = (chunk.bytes.capacity() + decoded.max(buffer.capacity())) as u64;
         let task = Task::Chunk(decoder, chunk, self.work, buffer);
         (task, if is_small || alone { 0 } else { weight })
     }
@@ -244,7 +244,8 @@ impl<R: Read> Parts<'_, R> {
     fn deliver(&mut self, done: Done) -> Result<()> {
         match done {
             Done::Frame(decoder, offsets) => (self.sink)(Step::Frame(&decoder, offsets)),
-            Done::Chunk { end, length, decoded, buffer } => {
+            Done::Chunk { end, coded, length, decoded, buffer } => {
+                self.stream.recycle(coded);
                 let overflowed = decoded.as_ref().map_or(0, |decoded| decoded.overflowed);
                 let result = decoded.map(|decoded| {
                     self.crcs.extend(decoded.crc);

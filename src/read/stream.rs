@@ -36,6 +36,8 @@ pub struct StreamReader<R> {
     /// Chunks of the current frame that have not been read.
     chunks_left: u64,
     kept: KeptObjects,
+    /// Buffers of chunks that are not in use.
+    spare: Vec<Vec<u8>>,
     /// Whether reading failed: of the input, or because the structure of the file is damaged.
     failed: bool,
 }
@@ -50,6 +52,11 @@ impl<R> fmt::Debug for StreamReader<R> {
 
 /// The largest read buffer that is kept.
 const KEPT_BYTES: usize = 4 << 20;
+
+/// Sizes and number of buffers of chunks that are kept for the next ones: the page faults of fresh memory
+/// take longer than decoding.
+const SPARE_BYTES: std::ops::RangeInclusive<usize> = 1 << 14..=2 << 20;
+const MAX_SPARE: usize = 64;
 
 /// Bytes that are allocated before any of them has arrived.
 const FIRST_BYTES: usize = 1 << 20;
@@ -84,7 +91,9 @@ impl<R: Read> StreamReader<R> {
     pub fn new_with(input: R, limits: Limits) -> Result<Self> {
         let (buffer, parser) = (Vec::new(), Parser::new(limits));
         let (start, chunks_left, failed, kept) = (0, 0, false, KeptObjects::default());
-        let mut stream = Self { input, buffer, start, parser, limits, chunks_left, kept, failed };
+        let spare = Vec::new();
+        let mut stream =
+            Self { input, buffer, start, parser, limits, chunks_left, kept, spare, failed };
         let header = stream.event(|event| match event {
             Event::Header => Ok(()),
             _ => Err(Error::corrupt("file: does not start with a header")),
@@ -142,17 +151,29 @@ impl<R: Read> StreamReader<R> {
 
     /// The next part of the file.
     pub(super) fn next_item(&mut self) -> Result<Item> {
+        let mut spare = std::mem::take(&mut self.spare);
         let item = self.event(|event| match event {
             Event::Header => Err(Error::corrupt("file: two headers")),
             Event::Frame(header, offsets) => Ok(Item::Frame(Box::new(header), offsets, None)),
-            Event::Chunk(chunk) => Ok(Item::Chunk(chunk.into_owned())),
+            Event::Chunk(chunk) if SPARE_BYTES.contains(&chunk.bytes.len()) => {
+                Ok(Item::Chunk(chunk.into_owned(spare.pop().unwrap_or_default())))
+            }
+            Event::Chunk(chunk) => Ok(Item::Chunk(chunk.into_owned(Vec::new()))),
             Event::FrameEnd(footer) => Ok(Item::FrameEnd(footer)),
             Event::Index(bytes) => Ok(Item::Index(bytes.to_vec())),
             Event::End => Ok(Item::End),
         });
+        self.spare = spare;
         let item = item.and_then(|item| self.resolve(item));
         self.failed = item.is_err();
         item
+    }
+
+    /// Takes the buffer of a chunk back for another one.
+    pub(super) fn recycle(&mut self, buffer: Vec<u8>) {
+        if SPARE_BYTES.contains(&buffer.capacity()) && self.spare.len() < MAX_SPARE {
+            self.spare.push(buffer);
+        }
     }
 
     /// Follows references, and keeps what later ones need.

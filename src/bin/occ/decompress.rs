@@ -131,7 +131,7 @@ fn decompress(
             "--verbose lists tensors from the index of a file: standard input has none yet",
         );
     }
-    let mut stream = BufWriter::with_capacity(1 << 20, stdout());
+    let mut stream = BufWriter::with_capacity(1 << 16, stdout());
     let target = if is_dash(output) {
         Target::Stream(&mut stream)
     } else {

@@ -231,7 +231,7 @@ fn compress(
     }
     let options = WriteOptions::default().overwrite(args.conversion.force).mode(checkpoint.mode());
     let mut writer = if is_dash(output) {
-        Writer::new(BufWriter::with_capacity(1 << 20, stdout()), options)?
+        Writer::new(BufWriter::with_capacity(1 << 16, stdout()), options)?
     } else {
         Writer::create(output, options)?
     };
