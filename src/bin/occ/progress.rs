@@ -82,7 +82,12 @@ impl Progress {
     /// Prints a line on standard error, above the bar.
     pub fn print(&self, line: &str) {
         // There is no other channel to report that standard error is closed.
-        self.0.suspend(|| writeln!(std::io::stderr(), "{line}").unwrap_or(()));
+        self.suspended(|| writeln!(std::io::stderr(), "{line}").unwrap_or(()));
+    }
+
+    /// Hides the bar while `output` prints, which may be to the same terminal.
+    pub fn suspended<T>(&self, output: impl FnOnce() -> T) -> T {
+        self.0.suspend(output)
     }
 
     /// Counts the bytes that are read from an input.

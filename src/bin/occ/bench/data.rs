@@ -1,24 +1,22 @@
-//! The weights to code: from a file, or random.
+//! The weights to code, of one dtype: a sample of a file, or random.
 
-use crate::failure::in_file;
 use crate::gaussian::Gaussian;
+use crate::numbers::{Bytes, counted, grouped};
 use half::bf16;
-use occ::convert::Checkpoint;
-use occ::{Dtype, Result};
+use occ::Dtype;
 use rayon::prelude::*;
-use safetensors::tensor::Metadata;
-use std::fs::File;
-use std::io::{self, Read};
 use std::ops::Range;
-use std::path::Path;
-
-/// Maximum number of bytes from a file, unless its first tensor is larger.
-const MAX_BYTES: usize = 256 << 20;
 
 /// Tensors, contiguous in memory.
 pub struct BenchData {
     /// The file, or how they were made.
     pub source: String,
+    pub dtype: Dtype,
+    /// Tensors of the dtype in the file, and their bytes.
+    pub all: usize,
+    pub total: u64,
+    /// Tensors of which only the first rows are taken.
+    pub cut: usize,
     pub bytes: Vec<u8>,
     pub tensors: Vec<BenchTensor>,
 }
@@ -39,18 +37,6 @@ pub struct Selection<'d> {
 }
 
 impl BenchData {
-    /// The first tensors of a safetensors file.
-    pub fn open(path: &Path) -> Result<Self> {
-        // Reports errors in the file.
-        Checkpoint::open(path)?;
-        let in_file = |error| in_file(path, error);
-        let mut file = File::open(path).map_err(in_file)?;
-        let tensors = read_header(&mut file).map_err(in_file)?;
-        let mut bytes = vec![0; tensors.last().map_or(0, |tensor| tensor.range.end)];
-        file.read_exact(&mut bytes).map_err(in_file)?;
-        Ok(Self { source: path.display().to_string(), bytes, tensors })
-    }
-
     /// Gaussian matrices of a typical size and standard deviation, always the same.
     pub fn random() -> Self {
         const MATRICES: usize = 16;
@@ -66,7 +52,8 @@ impl BenchData {
             range: number * MATRIX_BYTES..(number + 1) * MATRIX_BYTES,
         };
         let tensors = (0..MATRICES).map(tensor).collect();
-        Self { source: "random weights".into(), bytes, tensors }
+        let (source, total) = ("random weights".into(), bytes.len() as u64);
+        Self { source, dtype: Dtype::Bf16, all: MATRICES, total, cut: 0, bytes, tensors }
     }
 
     pub fn all(&self) -> Selection<'_> {
@@ -75,16 +62,38 @@ impl BenchData {
 
     /// The float matrices, which can be coded lossily.
     pub fn matrices(&self) -> Selection<'_> {
-        let is_float = |dtype| {
-            let is_float8 = matches!(dtype, Dtype::F8_E4M3 | Dtype::F8_E5M2);
-            is_float8 || matches!(dtype, Dtype::F16 | Dtype::Bf16 | Dtype::F32 | Dtype::F64)
-        };
-        self.select(|tensor| is_float(tensor.dtype) && tensor.shape.len() == 2)
+        let is_float8 = matches!(self.dtype, Dtype::F8_E4M3 | Dtype::F8_E5M2);
+        let is_float =
+            is_float8 || matches!(self.dtype, Dtype::F16 | Dtype::Bf16 | Dtype::F32 | Dtype::F64);
+        self.select(|tensor| is_float && tensor.shape.len() == 2)
     }
 
     fn select(&self, wanted: impl Fn(&BenchTensor) -> bool) -> Selection<'_> {
         let tensors = self.tensors.iter().filter(|tensor| wanted(tensor)).collect();
         Selection { bytes: &self.bytes, tensors }
+    }
+
+    /// The data, as in `m.safetensors: 33,554,432 weights of BF16, 67.11 MB`, and what of a file they are.
+    pub fn describe(&self) -> String {
+        let all = self.all();
+        let (weights, bytes) = (grouped(all.weights()), Bytes(all.byte_len()));
+        let mut text = format!("{}: {weights} weights of {}, {bytes}", self.source, self.dtype);
+        if all.byte_len() < self.total {
+            text.push_str(&format!(
+                ": a sample of {}, {} of {}, {} of them in part, evenly spread over the file",
+                Bytes(self.total),
+                self.tensors.len(),
+                counted(self.all as u64, "tensor"),
+                self.cut,
+            ));
+        }
+        text
+    }
+}
+
+impl BenchTensor {
+    fn weights(&self) -> u64 {
+        self.shape.iter().product::<usize>() as u64
     }
 }
 
@@ -94,35 +103,20 @@ impl<'d> Selection<'d> {
         self.tensors.iter().map(|&tensor| (tensor, &self.bytes[tensor.range.clone()]))
     }
 
+    /// The tensors of at least so many weights.
+    pub fn of_at_least(&self, weights: u64) -> Self {
+        let mut found = self.clone();
+        found.tensors.retain(|tensor| tensor.weights() >= weights);
+        found
+    }
+
     pub fn byte_len(&self) -> u64 {
         self.tensors.iter().map(|tensor| tensor.range.len() as u64).sum()
     }
 
     pub fn weights(&self) -> u64 {
-        let elements = |tensor: &&BenchTensor| tensor.shape.iter().product::<usize>() as u64;
-        self.tensors.iter().map(elements).sum()
+        self.tensors.iter().map(|tensor| tensor.weights()).sum()
     }
-}
-
-/// Reads the header; returns the first tensors, in the order of their bytes.
-fn read_header(input: &mut impl Read) -> io::Result<Vec<BenchTensor>> {
-    let mut length = [0; 8];
-    input.read_exact(&mut length)?;
-    let mut header = Vec::new();
-    input.take(u64::from_le_bytes(length)).read_to_end(&mut header)?;
-    let metadata: Metadata = serde_json::from_slice(&header)?;
-    let mut tensors = Vec::new();
-    for name in metadata.offset_keys() {
-        let Some(info) = metadata.info(&name) else { continue };
-        let (start, end) = info.data_offsets;
-        if end > MAX_BYTES && !tensors.is_empty() {
-            break;
-        }
-        // The dtypes of both crates have the same names.
-        let dtype = info.dtype.to_string().parse().map_err(io::Error::other)?;
-        tensors.push(BenchTensor { name, dtype, shape: info.shape.clone(), range: start..end });
-    }
-    Ok(tensors)
 }
 
 /// Fills a matrix with weights of standard deviation 0.02.
@@ -136,29 +130,6 @@ fn fill(seed: u64, matrix: &mut [u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn first_tensors(megabytes: &[usize]) -> usize {
-        let mut end = 0;
-        let entries = megabytes.iter().enumerate().map(|(number, size)| {
-            let start = end;
-            end += size << 20;
-            let shape = [size << 20];
-            format!(
-                r#""{number}":{{"dtype":"U8","shape":{shape:?},"data_offsets":[{start},{end}]}}"#
-            )
-        });
-        let header = format!("{{{}}}", entries.collect::<Vec<_>>().join(","));
-        let file = [&(header.len() as u64).to_le_bytes(), header.as_bytes()].concat();
-        read_header(&mut file.as_slice()).unwrap().len()
-    }
-
-    #[test]
-    fn tensors_are_read_up_to_the_limit() {
-        assert_eq!(first_tensors(&[100, 100, 56, 1]), 3);
-        assert_eq!(first_tensors(&[100, 100, 57, 1]), 2);
-        assert_eq!(first_tensors(&[1000, 1]), 1);
-        assert_eq!(first_tensors(&[1]), 1);
-    }
 
     #[test]
     fn random_weights_are_gaussian() {

@@ -2,9 +2,12 @@
 
 use super::task::{BenchTask, Buffers};
 use crate::numbers::{median, ratio};
-use crate::progress::Progress;
 use crate::timing::timed;
 use occ::Result;
+use std::time::{Duration, Instant};
+
+/// A task is not measured again when it has taken so long, with its warm-up.
+const LONGEST: Duration = Duration::from_secs(2);
 
 /// The measurements of a task.
 pub struct TaskResult<'d> {
@@ -13,38 +16,48 @@ pub struct TaskResult<'d> {
     coded_bytes: Option<u64>,
     /// Duration in each measured round.
     seconds: Vec<f64>,
+    /// Duration of memcpy in the same rounds, divided by the bytes.
+    memcpy_seconds_per_byte: Vec<f64>,
 }
 
-/// Runs all tasks in every round, so that disturbances by other processes affect all of them. The
-/// first round is not measured: it warms up.
+/// Runs a task `rounds` times, or for about two seconds. In every round memcpy runs, too, so that
+/// disturbances by other processes affect both. The first round is a warm-up, unless it is the only one.
 pub fn measure<'d>(
-    tasks: &'d [BenchTask<'d>],
+    task: &'d BenchTask<'d>,
+    memcpy: &BenchTask<'_>,
     buffers: &mut Buffers,
     rounds: u16,
-) -> Result<Vec<TaskResult<'d>>> {
-    let empty =
-        |task| TaskResult { task, coded_bytes: None, seconds: Vec::with_capacity(rounds.into()) };
-    let mut results: Vec<TaskResult<'d>> = tasks.iter().map(empty).collect();
-    let bytes: u64 = tasks.iter().map(|task| task.bytes).sum();
-    let progress = Progress::bytes("measuring", Some(bytes * (1 + u64::from(rounds))));
+) -> Result<TaskResult<'d>> {
+    task.prepare(buffers)?;
+    let (mut seconds, mut memcpy_seconds_per_byte) = (Vec::new(), Vec::new());
+    let (mut coded_bytes, start) = (None, Instant::now());
     for round in 0..=rounds {
-        for result in &mut results {
-            let task = result.task;
-            let ((), seconds) = task.pool.install(|| timed(|| task.run(buffers)))?;
-            result.coded_bytes = task.has_ratio.then_some(buffers.coded.len() as u64);
-            if round > 0 {
-                result.seconds.push(seconds);
-            }
-            // An interrupt ends the process at once: there are no temporary files.
-            let _ = progress.advance(task.bytes);
+        let ((), copied) = timed(|| memcpy.run(buffers))?;
+        let ((), taken) = match std::ptr::eq(task, memcpy) {
+            true => ((), copied),
+            false => timed(|| task.run(buffers))?,
+        };
+        coded_bytes = task.has_ratio.then_some(buffers.coded.len() as u64);
+        let is_last = start.elapsed() >= LONGEST;
+        if round > 0 || is_last {
+            seconds.push(taken);
+            memcpy_seconds_per_byte.push(copied / memcpy.bytes as f64);
+        }
+        if is_last {
+            break;
         }
     }
-    Ok(results)
+    Ok(TaskResult { task, coded_bytes, seconds, memcpy_seconds_per_byte })
 }
 
 impl TaskResult<'_> {
     pub fn threads(&self) -> usize {
         self.task.pool.current_num_threads()
+    }
+
+    /// The number of measured rounds.
+    pub fn rounds(&self) -> usize {
+        self.seconds.len()
     }
 
     /// 10^9 bytes of the original per second.
@@ -55,6 +68,12 @@ impl TaskResult<'_> {
     /// 10^6 weights per second.
     pub fn mweights_per_s(&self) -> f64 {
         self.task.weights as f64 / self.median_seconds() * 1e-6
+    }
+
+    /// The speed divided by that of memcpy in the same rounds.
+    pub fn share_of_memcpy(&self) -> f64 {
+        let rounds = self.seconds.iter().zip(&self.memcpy_seconds_per_byte);
+        median(rounds.map(|(seconds, memcpy)| memcpy * self.task.bytes as f64 / seconds.max(1e-9)))
     }
 
     /// Coded bytes divided by original bytes.
