@@ -203,6 +203,12 @@ impl TensorRole {
         matches!(self, Self::Embedding | Self::Head) && rows / 2 >= columns
     }
 
+    /// Whether rows of a matrix of this role are read one by one: embeddings of tokens, and output
+    /// heads, which are often equal to them.
+    pub const fn is_read_by_row(self) -> bool {
+        matches!(self, Self::Embedding | Self::Head)
+    }
+
     /// Whether a matrix of this role multiplies the output of a normalisation layer: queries, keys,
     /// values, and the first matrices of an MLP.
     pub const fn reads_normalised_input(self) -> bool {

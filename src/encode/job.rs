@@ -35,14 +35,14 @@ impl<'s> EncodeJob<'s> {
     /// The lossless codec that needs the fewest bytes: reads the whole tensor once. Attachments are
     /// text: they are not read before they are encoded.
     pub(super) fn lossless(source: TensorSource<'s>, options: &WriteOptions) -> Result<Self> {
+        let target = chunk_size::target(&source, options.chunk_elements);
         if !source.is_tensor() {
-            let target = options.chunk_elements;
             let chunk = chunk_size::lossless(source.dtype, source.shape, target);
             return Ok(Self::new(source, source.geometry(chunk)?, Encoder::Deflate));
         }
         let repeated = repeated_rows::find(&source)?;
         let sample = sample::take(&source)?;
-        let (dtype, shape, target) = (source.dtype, source.shape, options.chunk_elements);
+        let (dtype, shape) = (source.dtype, source.shape);
         let longer = |factor| target.saturating_mul(factor);
         let chunk = match repeated {
             Some(_) => chunk_size::lossless(dtype, shape, longer(repeated_rows::CHUNK_FACTOR)),
@@ -187,7 +187,7 @@ mod tests {
     /// Rate control relies on the size of a frame before it is written.
     #[test]
     fn the_size_of_a_frame_is_known_before_it_is_written() {
-        let options = WriteOptions { chunk_elements: 600, ..WriteOptions::default() };
+        let options = WriteOptions { chunk_elements: Some(600), ..WriteOptions::default() };
         let floats: Vec<u8> =
             (0..64 * 200).flat_map(|i| (i as f32 * 0.7).sin().to_le_bytes()).collect();
         let cases: [(&str, Dtype, &[usize], Vec<u8>); 9] = [

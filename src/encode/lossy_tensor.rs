@@ -50,7 +50,8 @@ impl<'s> LossyTensor<'s> {
     ) -> Result<Option<Self>> {
         let Some(matrix) = source.matrix() else { return Ok(None) };
         plan.check()?;
-        let chunk = chunk_size::lossy(source.dtype, matrix.columns, options.chunk_elements);
+        let target = chunk_size::target(&source, options.chunk_elements);
+        let chunk = chunk_size::lossy(source.dtype, matrix.columns, target);
         let geometry = source.geometry(chunk)?;
         let effort = encoder_effort(plan.effort);
         let notes = WriterNotes { gain: plan.gain, statistics: plan.statistics.clone() };

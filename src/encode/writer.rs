@@ -76,7 +76,7 @@ impl<'w> Writer<'w> {
         header: Header,
         options: WriteOptions,
     ) -> Result<Self> {
-        if options.chunk_elements == 0 {
+        if options.chunk_elements == Some(0) {
             return Err(Error::invalid("chunk_elements must be at least 1"));
         }
         Ok(Self { frames: FrameWriter::new(output, path, header)?, options })

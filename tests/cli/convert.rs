@@ -17,6 +17,23 @@ fn a_file_is_restored_under_default_names() {
 }
 
 #[test]
+fn chunks_have_the_requested_size() {
+    let folder = Folder::new();
+    let original = folder.read("m.safetensors");
+    let chunks = |options: &[&str]| {
+        let compress = ["compress", "m.safetensors", "--force", "-o", "m.occ"];
+        succeeded(&folder.run(&[&compress, options].concat()));
+        assert!(succeeded(&folder.run(&["decompress", "m.occ", "-o", "-"])) == original);
+        json(&folder.run(&["verify", "m.occ", "--json"]))["chunks"].as_u64().unwrap()
+    };
+    assert!(chunks(&["--chunk", "100"]) > 2 * chunks(&[]));
+    failed(&folder.run(&["compress", "m.safetensors", "--chunk", "0"]), 2, "--chunk");
+    // An estimate is for chunks of the default size.
+    let output = folder.run(&["compress", "m.safetensors", "--chunk", "100", "--dry-run"]);
+    failed(&output, 2, "--dry-run");
+}
+
+#[test]
 fn pipes_give_the_same_bytes_as_files() {
     let folder = Folder::new();
     let original = folder.read("m.safetensors");

@@ -1,7 +1,7 @@
 //! The size of frames without their chunks, before the tensors are encoded.
 
-use super::planned_tensor::CHUNK;
 use crate::codec::Codec;
+use crate::encode::chunk_size;
 use crate::encode::source::TensorSource;
 use crate::error::Result;
 use crate::format::{FrameHeader, Object, OverheadCounter, PayloadLayout};
@@ -24,7 +24,8 @@ pub(super) fn frame_bytes(
             (None, Some(_)) => (Codec::Trellis, PayloadLayout::ChunkedLossy),
             (None, None) => (Codec::Raw, PayloadLayout::Contiguous),
         };
-        let (geometry, name) = (source.geometry(CHUNK)?, source.name.to_owned());
+        let (geometry, name) =
+            (source.geometry(chunk_size::expected(source))?, source.name.to_owned());
         let object = Object::new(source.kind(), name, geometry, codec.id(), layout)?;
         let (parameters, chunk_crcs, referenced) = (Vec::new(), Vec::new(), false);
         counter.next(&FrameHeader { object, parameters, chunk_crcs, referenced })

@@ -3,7 +3,7 @@
 use super::tensor_plan::{Learned, TensorPlan};
 use crate::encode::calibration::LossUnit;
 use crate::encode::source::TensorSource;
-use crate::encode::{repeated_rows, sample, statistics};
+use crate::encode::{chunk_size, repeated_rows, sample, statistics};
 use crate::error::Result;
 use crate::format::{CHUNK_OVERHEAD, contiguous_overhead};
 
@@ -28,11 +28,11 @@ impl PlannedTensor {
 
     /// A reference to another tensor, whose frame has `frame` bytes without chunks and parameters.
     pub(super) fn reference(source: &TensorSource<'_>, frame: u64) -> Result<Self> {
-        let chunks = source.geometry(CHUNK)?.chunk_count();
+        let chunks = source.geometry(chunk_size::expected(source))?.chunk_count();
         let bytes = frame + size_of::<u32>() as u64 + chunks * CHUNK_OVERHEAD;
         let (weights, learned) = (source.elements(), Learned::default());
         let plan = TensorPlan { weights, bytes, lossy: None, lossless: None, learned };
-        Ok(Self::new(plan, bytes, overhead_bits(weights, frame)))
+        Ok(Self::new(plan, bytes, overhead_bits(source, frame)))
     }
 }
 
@@ -44,9 +44,6 @@ pub(super) struct LossWeight {
     pub(super) unit: LossUnit,
 }
 
-/// Elements in a chunk, approximately.
-pub(super) const CHUNK: u64 = 1 << 18;
-
 /// Bytes of an encoded lossy chunk without information: two counts, and three of the four bytes of
 /// each of 32 states. The logarithm of a state is uniform in 16 to 32 bits, of which the first 16 carry
 /// nothing.
@@ -54,9 +51,9 @@ const STREAM_BYTES: u64 = 2 * 4 + 32 * 3;
 
 /// Bits of a lossy tensor besides the streams of its chunks and its parameters, of which `frame`
 /// bytes do not depend on chunks.
-pub(super) fn overhead_bits(elements: u64, frame: u64) -> f64 {
-    let chunks = elements.div_ceil(CHUNK) * (CHUNK_OVERHEAD + STREAM_BYTES);
-    (frame + chunks) as f64 * 8.0
+pub(super) fn overhead_bits(source: &TensorSource<'_>, frame: u64) -> f64 {
+    let chunks = source.elements().div_ceil(chunk_size::expected(source));
+    (frame + chunks * (CHUNK_OVERHEAD + STREAM_BYTES)) as f64 * 8.0
 }
 
 /// The estimated bytes of a tensor or an attachment with a lossless codec, of which `frame` do not
@@ -65,7 +62,7 @@ pub(super) fn overhead_bits(elements: u64, frame: u64) -> f64 {
 /// # Errors
 /// `Io`; `InvalidArgument` when dtype, shape and data do not fit.
 pub(super) fn lossless_bytes(source: &TensorSource<'_>, frame: u64) -> Result<u64> {
-    let geometry = source.geometry(CHUNK)?;
+    let geometry = source.geometry(chunk_size::target(source, None))?;
     let repeated = repeated_rows::find(source)?;
     let sample = sample::take(source)?;
     let (statistics, _) = statistics::collect(&geometry, source.data, &sample, repeated)?;

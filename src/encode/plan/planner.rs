@@ -274,7 +274,7 @@ fn plan_tensor(
     guess: StepGuess,
 ) -> Result<PlannedTensor> {
     let lossless_bytes = lossless_bytes(source, frame)?;
-    let overhead_bits = overhead_bits(source.elements(), frame);
+    let overhead_bits = overhead_bits(source, frame);
     let (weights, bytes) = (source.elements(), lossless_bytes);
     let lossless = |reason| {
         let (lossless, learned) = (Some(reason), Learned::default());

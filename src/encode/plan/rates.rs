@@ -33,8 +33,7 @@ pub(crate) fn rates(
         let search =
             TransformSearch::new(&matrix, &Scaling::default(), None, samples.max().unwrap_or(0))?;
         let frame = frame_bytes(std::slice::from_ref(source), &[None])?.iter().sum();
-        let overhead_bits =
-            overhead_bits(source.elements(), frame) + outlier_bits(&search, source.dtype);
+        let overhead_bits = overhead_bits(source, frame) + outlier_bits(&search, source.dtype);
         let rate = |(encoding, shares): &(Encoding, &[f64])| {
             rates_of(&search, encoding, shares, overhead_bits)
         };

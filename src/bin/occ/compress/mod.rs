@@ -73,6 +73,13 @@ pub struct CompressArgs {
     #[arg(long, conflicts_with_all = ["report", "save_plan", "force", "remove", "verbose"])]
     dry_run: bool,
 
+    /// Approximate number of weights in a chunk, the unit of random access; twice as many in lossy
+    /// chunks. Small chunks take more bytes [default: 262144, and 65536 for embeddings of tokens and
+    /// output heads, of which single rows are read]
+    #[arg(long, value_name = "N", conflicts_with = "dry_run",
+          value_parser = clap::value_parser!(u64).range(1..))]
+    chunk: Option<u64>,
+
     #[command(flatten)]
     lossy: LossyArgs,
 
@@ -230,6 +237,7 @@ fn compress(
         originals.add(checkpoint.paths())?;
     }
     let options = WriteOptions::default().overwrite(args.conversion.force).mode(checkpoint.mode());
+    let options = options.chunk_elements(args.chunk);
     let mut writer = if is_dash(output) {
         Writer::new(BufWriter::with_capacity(1 << 16, stdout()), options)?
     } else {
