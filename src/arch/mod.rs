@@ -69,7 +69,7 @@ impl Avx2 {
     }
 }
 
-#[cfg(all(target_arch = "x86_64", feature = "encode"))]
+#[cfg(target_arch = "x86_64")]
 impl Avx512 {
     /// Runs `work`, compiled for AVX-512 together with everything inlined into it.
     #[inline(always)]
@@ -88,11 +88,13 @@ impl Kernel {
     /// Rust neither fuses nor reorders floating-point operations, so that results are the same.
     #[inline(always)]
     pub(crate) fn run<R>(self, work: impl FnOnce() -> R) -> R {
-        match self.avx2() {
+        match self {
             #[cfg(target_arch = "x86_64")]
-            Some(proof) => proof.run(work),
+            Self::Avx2(proof) => proof.run(work),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(proof) => proof.run(work),
             // Portable code for AArch64 uses NEON already.
-            None => work(),
+            _ => work(),
         }
     }
 
