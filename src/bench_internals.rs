@@ -136,7 +136,7 @@ pub fn rans_decode_pairs(kernel_name: &str) -> Benchmark {
     let mut out = vec![0; 2 * SYMBOLS];
     Benchmark::new(SYMBOLS, move || {
         let mut decoder = RansDecoder::new(black_box(&stream), kernel).expect("a valid stream");
-        let pairs = PairedBytes { base: most, low: low.as_chunks().0, rotated: true };
+        let pairs = PairedBytes { base: most, low_bits: (0, &[]), lower: &[&low] };
         black_box(decoder.decode_pairs(&table, &pairs, black_box(&mut out)));
     })
 }

@@ -98,7 +98,7 @@ pub fn varied_samples() -> Vec<Sample> {
         Sample::new(&format!("all.{dtype}"), dtype, &[32, 32], bytes)
     }));
     samples.push(Sample::new("noise.f16", Dtype::F16, &[40, 20], random.bytes(1600)));
-    samples.push(paired_exponents());
+    samples.extend([paired_exponents(), paired_f16_exponents()]);
     samples.extend([quantised(), mask(), padded()]);
     samples.extend([quantised_with_minima(), codebooks(), pruned()]);
     samples
@@ -115,6 +115,18 @@ pub fn paired_exponents() -> Sample {
     });
     let bytes = words.flat_map(u16::to_le_bytes).collect();
     Sample::new("bf16.paired", Dtype::Bf16, &[4, 1609], bytes)
+}
+
+/// F16 values like those of [`paired_exponents`]; the three bits below an exponent are random.
+pub fn paired_f16_exponents() -> Sample {
+    let mut random = Random(10);
+    let exponent = |word: usize, noise: u8| if word % 2000 == 7 { 2 } else { 20 - noise % 3 };
+    let words = random.bytes(6436).into_iter().zip(random.bytes(6436)).enumerate();
+    let words = words.map(|(word, (low, noise))| {
+        u16::from_be_bytes([exponent(word, noise >> 3) << 3 | noise & 7, low]).rotate_right(1)
+    });
+    let bytes = words.flat_map(u16::to_le_bytes).collect();
+    Sample::new("f16.paired", Dtype::F16, &[4, 1609], bytes)
 }
 
 /// BF16 weights that were quantised to integers from −7 to 7 with a scale for each 32, and rare

@@ -89,6 +89,15 @@ fn paired_exponents(words: usize) -> Vec<u8> {
     noise(5).enumerate().take(words).flat_map(word).collect()
 }
 
+/// F16 values of the same kind, with three random bits below the exponents.
+fn paired_f16_exponents(words: usize) -> Vec<u8> {
+    let word = |(word, noise): (usize, u32)| {
+        let exponent = if word % 2000 == 7 { 2 } else { 20 - (noise >> 20 & 1) as u16 };
+        (exponent << 11 | noise as u16 & 0x7ff).rotate_right(1).to_le_bytes()
+    };
+    noise(5).enumerate().take(words).flat_map(word).collect()
+}
+
 /// I32 words of which few are different, and rare others.
 fn few(words: usize) -> Vec<u8> {
     let word = |noise: u32| if noise.is_multiple_of(97) { noise } else { noise >> 30 };
@@ -179,6 +188,10 @@ fn files() -> Seeds {
         ("coded", coded),
         ("padded", file(1 << 18, &[("padded", Dtype::U8, &[4100], raw(4100))])),
         ("paired", file(1 << 18, &[("paired", Dtype::Bf16, &[4, 1521], paired_exponents(6084))])),
+        (
+            "paired_f16",
+            file(1 << 18, &[("paired", Dtype::F16, &[3, 1407], paired_f16_exponents(4221))]),
+        ),
         ("dictionary", file(1 << 18, &[("few", Dtype::I32, &[60, 50], few(3000))])),
         ("factors", file(1 << 18, &[("quantised", Dtype::Bf16, &[80, 64], quantised(80))])),
         ("minima", file(1 << 18, &[("minima", Dtype::F32, &[64, 64], minima(64))])),

@@ -3,9 +3,9 @@
 
 use crate::common::lossy::{LossySample, portable_samples};
 use crate::common::{
-    Random, Sample, codebooks, mask, padded, paired_exponents, problems, pruned, quantised,
-    quantised_with_minima, safetensors, small_chunks, small_samples, tied_samples, varied_samples,
-    written, written_together,
+    Random, Sample, codebooks, mask, padded, paired_exponents, paired_f16_exponents, problems,
+    pruned, quantised, quantised_with_minima, safetensors, small_chunks, small_samples,
+    tied_samples, varied_samples, written, written_together,
 };
 use crate::spec_decoder::checksums::{checksums, fix_checksums};
 use crate::spec_decoder::deflate::inflate;
@@ -53,13 +53,15 @@ fn agrees_on_validity_with_fixed_checksums() {
 
 #[test]
 fn agrees_on_paired_exponents() {
-    let samples = [paired_exponents()];
-    // Plane 0 is raw; plane 1 is paired with base 120.
-    let parameters = [0, 3, 120];
-    let file = written(&samples, small_chunks(1 << 18));
-    assert!(file.windows(3).any(|bytes| bytes == parameters));
-    assert_same(&decode_stream(&file).unwrap(), &samples);
-    check_agreement(&samples);
+    // Plane 0 is raw; plane 1 is paired with base 120 or 20, and without or with three low bits.
+    let samples = [(paired_exponents(), [0, 3, 120, 0]), (paired_f16_exponents(), [0, 3, 20, 3])];
+    for (sample, parameters) in samples {
+        let samples = [sample];
+        let file = written(&samples, small_chunks(1 << 18));
+        assert!(file.windows(4).any(|bytes| bytes == parameters));
+        assert_same(&decode_stream(&file).unwrap(), &samples);
+        check_agreement(&samples);
+    }
 }
 
 /// The header of a converted file is coded as text.

@@ -13,9 +13,7 @@ fn information(values: impl Iterator<Item = u32>) -> f64 {
     counts.values().map(|&count| count as f64 * (total / count as f64).log2()).sum()
 }
 
-/// The size of a tensor whose skewed field is coded at its entropy and whose other bits are noise.
-///
-/// The field is the exponent of BF16 and F32, or sign, exponent and two mantissa bits of F16.
+/// The size of a tensor whose exponents are coded at their entropy and whose other bits are noise.
 fn ideal_bytes(dtype: Dtype, bytes: &[u8]) -> f64 {
     let width = dtype.bits() as usize / 8;
     let words = || {
@@ -26,7 +24,7 @@ fn ideal_bytes(dtype: Dtype, bytes: &[u8]) -> f64 {
     let (field_bits, bits) = match dtype {
         Dtype::Bf16 => (8, information(words().map(|word| word >> 7 & 0xff))),
         Dtype::F32 => (8, information(words().map(|word| word >> 23 & 0xff))),
-        Dtype::F16 => (8, information(words().map(|word| word >> 8))),
+        Dtype::F16 => (5, information(words().map(|word| word >> 10 & 0x1f))),
         _ => (0, 0.0),
     };
     let noise = f64::from(dtype.bits() - field_bits) * words().count() as f64;

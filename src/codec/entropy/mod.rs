@@ -8,6 +8,7 @@ mod bit_reader;
 #[cfg(feature = "encode")]
 mod encode;
 mod frequencies;
+pub(crate) mod low_bits;
 mod magnitude_distribution;
 pub(crate) mod rans;
 

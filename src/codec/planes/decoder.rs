@@ -1,10 +1,10 @@
 //! Decoding chunks of byte planes.
 
 use super::split::Split;
-use super::{MODE_CODED, MODE_CONSTANT, MODE_PAIRED, MODE_RAW, PAIR_BLOCK, Plane};
+use super::{MODE_CODED, MODE_CONSTANT, MODE_PAIRED, MODE_RAW, PAIR_BLOCK, Pairing, Plane};
 use crate::arch::Kernel;
 use crate::codec::entropy::rans::{self, DecodeTable, LANES, PairedBytes};
-use crate::codec::entropy::{BitReader, Frequencies};
+use crate::codec::entropy::{BitReader, Frequencies, low_bits};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
 use zerocopy::FromBytes;
@@ -30,8 +30,10 @@ enum PlaneSource<'a> {
 /// The source of a plane in pairs.
 struct PairedSource<'a> {
     decoder: rans::RansDecoder<'a>,
-    base: u8,
+    pairing: Pairing,
     table: &'a DecodeTable,
+    /// Low bits of the blocks that are not yet decoded.
+    low_bits: &'a [u8],
     /// Bytes after the last whole block.
     rest: &'a [u8],
     /// Positions of outliers, ascending, and their bytes.
@@ -54,8 +56,12 @@ impl PlaneDecoder {
                 MODE_CONSTANT => Plane::Constant(input.take(8)? as u8),
                 MODE_CODED => Plane::Coded(DecodeTable::new(&Frequencies::read(&mut input)?)),
                 MODE_PAIRED => {
-                    let base = input.take(8)? as u8;
-                    Plane::Paired(base, DecodeTable::new(&Frequencies::read(&mut input)?))
+                    let (base, low_bits) = (input.take(8)? as u8, input.take(8)?);
+                    if low_bits >= u8::BITS {
+                        return Err(Error::corrupt("byte plane: too many low bits"));
+                    }
+                    let table = DecodeTable::new(&Frequencies::read(&mut input)?);
+                    Plane::Paired(Pairing { base, low_bits }, table)
                 }
                 _ => return Err(Error::corrupt("byte plane: unknown mode")),
             };
@@ -80,25 +86,8 @@ impl PlaneDecoder {
             ));
         }
         let mut sources = self.sources(coded, out.len() / width)?;
-        let mut rest = &mut *out;
-        // 16-bit floats, mostly: directly from the stream to the words.
-        let rotated = self.split.rotate;
-        let words = match &mut sources[..] {
-            [PlaneSource::Raw(low), PlaneSource::Coded(decoder, table)] => {
-                LANES * decoder.decode_words(table, low, rotated, rest)
-            }
-            [
-                PlaneSource::Raw(low),
-                PlaneSource::Paired(PairedSource { decoder, base, table, .. }),
-            ] => {
-                let pairs = PairedBytes { base: *base, low: low.as_chunks().0, rotated };
-                PAIR_BLOCK * decoder.decode_pairs(table, &pairs, rest)
-            }
-            _ => 0,
-        };
-        if let [PlaneSource::Raw(low), _] = &mut sources[..] {
-            (*low, rest) = (&low[words..], &mut rest[2 * words..]);
-        }
+        let words = self.decode_to_words(&mut sources, out);
+        let rest = &mut out[width * words..];
         let mut buffer = vec![0; width * TILE_WORDS];
         for tile in rest.chunks_mut(width * TILE_WORDS) {
             let words = tile.len() / width;
@@ -120,6 +109,31 @@ impl PlaneDecoder {
         sources.into_iter().try_for_each(PlaneSource::finish)
     }
 
+    /// The usual floats: all planes but the last are raw. Decodes directly from the stream of the last
+    /// plane to words, until the stream is nearly at its end. Returns the number of decoded words.
+    fn decode_to_words(&self, sources: &mut [PlaneSource<'_>], out: &mut [u8]) -> usize {
+        let Some((high, raw)) = sources.split_last_mut() else { return 0 };
+        let mut lower = [[].as_slice(); 7];
+        for (lower, source) in lower.iter_mut().zip(&*raw) {
+            let PlaneSource::Raw(bytes) = source else { return 0 };
+            *lower = bytes;
+        }
+        let (rotated, lower) = (self.split.rotate, &lower[..raw.len()]);
+        let words = match high {
+            PlaneSource::Coded(decoder, table) if raw.len() == 1 => {
+                LANES * decoder.decode_words(table, lower[0], rotated, out)
+            }
+            PlaneSource::Paired(paired) if rotated => PAIR_BLOCK * paired.decode_words(lower, out),
+            _ => 0,
+        };
+        for source in raw {
+            if let PlaneSource::Raw(bytes) = source {
+                *bytes = &bytes[words..];
+            }
+        }
+        words
+    }
+
     /// Splits a coded chunk of `words` words into its planes.
     fn sources<'a>(&'a self, coded: &'a [u8], words: usize) -> Result<Vec<PlaneSource<'a>>> {
         let mut rest = coded;
@@ -128,8 +142,8 @@ impl PlaneDecoder {
                 Plane::Constant(value) => PlaneSource::Constant(*value),
                 Plane::Raw => PlaneSource::Raw(take(&mut rest, words)?),
                 Plane::Coded(table) => PlaneSource::Coded(stream(&mut rest)?, table),
-                Plane::Paired(base, table) => {
-                    PlaneSource::Paired(PairedSource::take(&mut rest, *base, table, words)?)
+                Plane::Paired(pairing, table) => {
+                    PlaneSource::Paired(PairedSource::take(&mut rest, *pairing, table, words)?)
                 }
             })
         });
@@ -163,9 +177,16 @@ fn stream<'a>(rest: &mut &'a [u8]) -> Result<rans::RansDecoder<'a>> {
 
 impl<'a> PairedSource<'a> {
     /// Reads the next plane of a chunk, of `bytes` bytes.
-    fn take(rest: &mut &'a [u8], base: u8, table: &'a DecodeTable, bytes: usize) -> Result<Self> {
+    fn take(
+        rest: &mut &'a [u8],
+        pairing: Pairing,
+        table: &'a DecodeTable,
+        bytes: usize,
+    ) -> Result<Self> {
         let outliers = take_u32(rest)?;
         let decoder = stream(rest)?;
+        let blocks = bytes / PAIR_BLOCK;
+        let low_bits = take(rest, low_bits::stored_bytes(pairing.low_bits, blocks))?;
         let after = take(rest, bytes % PAIR_BLOCK)?;
         let positions = take(rest, outliers.saturating_mul(size_of::<U32>()))?;
         let positions = <[U32]>::ref_from_bytes(positions).unwrap_or_else(|_| {
@@ -179,13 +200,33 @@ impl<'a> PairedSource<'a> {
             ));
         }
         let outliers = (positions, take(rest, outliers)?);
-        Ok(Self { decoder, base, table, rest: after, outliers })
+        Ok(Self { decoder, pairing, table, low_bits, rest: after, outliers })
+    }
+
+    /// Decodes blocks without the outliers, and joins them with the lower bytes of their words. Returns
+    /// the number of blocks, which may be 0.
+    fn decode_words(&mut self, lower: &[&[u8]], out: &mut [u8]) -> usize {
+        let Pairing { base, low_bits } = self.pairing;
+        let pairs = PairedBytes { base, low_bits: (low_bits, self.low_bits), lower };
+        let blocks = self.decoder.decode_pairs(self.table, &pairs, out);
+        self.low_bits = &self.low_bits[low_bits::stored_bytes(low_bits, blocks)..];
+        blocks
     }
 
     /// Decodes the next bytes without the outliers: whole blocks, except in the last call.
     fn next(&mut self, out: &mut [u8]) -> Result<()> {
-        let (blocks, rest) = out.split_at_mut(out.len() / PAIR_BLOCK * PAIR_BLOCK);
-        self.decoder.decode_pair_bytes(self.table, self.base, blocks)?;
+        let (blocks, rest) = out.as_chunks_mut::<PAIR_BLOCK>();
+        let Pairing { base, low_bits } = self.pairing;
+        self.decoder.decode_pair_bytes(self.table, base, blocks.as_flattened_mut())?;
+        if low_bits > 0 {
+            let stored = low_bits::stored_bytes(low_bits, blocks.len());
+            let (next, after) = self.low_bits.split_at(stored);
+            self.low_bits = after;
+            Kernel::best().run(
+                #[inline(always)]
+                || low_bits::insert(low_bits, next.as_chunks().0, blocks),
+            );
+        }
         let (next, after) = self.rest.split_at(rest.len());
         rest.copy_from_slice(next);
         self.rest = after;

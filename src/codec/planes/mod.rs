@@ -9,7 +9,8 @@
 //! Nibble pairs: the exponents of a tensor's weights are concentrated below the largest; each
 //! exponent further down is about half as frequent. A nibble from 0 to 15 is the distance of a byte
 //! below a base. Two nibbles make one symbol, so that decoding takes half the steps. Bytes at
-//! another distance are outliers: they are coded as the base and stored separately.
+//! another distance are outliers: they are coded as the base and stored separately. If an exponent has
+//! fewer than eight bits, the bits below it in its byte are stored unchanged.
 
 mod decoder;
 #[cfg(feature = "encode")]
@@ -33,8 +34,15 @@ enum Plane<Table> {
     Raw,
     Constant(u8),
     Coded(Table),
-    /// The base, and the table of pairs.
-    Paired(u8, Table),
+    Paired(Pairing, Table),
+}
+
+/// The bytes that nibbles represent: nibble `n` and low bits `l` are `(base - n) << low_bits | l`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Pairing {
+    base: u8,
+    /// The number of low bits, less than eight.
+    low_bits: u32,
 }
 
 /// Bytes that become a group of pairs: the first half are their low nibbles, the second half their

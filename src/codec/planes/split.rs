@@ -18,16 +18,25 @@ impl Split {
     /// The split of a dtype. Types without a known structure have one plane.
     pub(crate) const fn of(dtype: Dtype) -> Self {
         let (width, rotate) = match dtype {
-            Dtype::Bf16 => (2, true),
+            Dtype::Bf16 | Dtype::F16 => (2, true),
             Dtype::F32 | Dtype::C64 => (4, true),
             Dtype::F64 => (8, true),
-            // Five exponent bits leave room in the top byte for the sign and two more.
-            Dtype::F16 | Dtype::I16 | Dtype::U16 => (2, false),
+            Dtype::I16 | Dtype::U16 => (2, false),
             Dtype::I32 | Dtype::U32 => (4, false),
             Dtype::I64 | Dtype::U64 => (8, false),
             _ => (1, false),
         };
         Self { width, rotate }
+    }
+
+    /// Bits of a float's most significant byte that are not of its exponent, after the rotation.
+    #[cfg(feature = "encode")]
+    pub(crate) const fn bits_below_exponent(dtype: Dtype) -> u32 {
+        match dtype {
+            Dtype::F16 => 3,
+            // Their exponents have at least eight bits.
+            _ => 0,
+        }
     }
 
     /// Bits that words are rotated by.

@@ -8,16 +8,17 @@ pub enum Plane {
     Raw,
     Constant(u8),
     Coded(Box<Table>),
-    Paired(u8, Box<Table>),
+    /// Base, number of low bits, and table.
+    Paired(u8, u8, Box<Table>),
 }
 
 /// The width *w* of a word, and whether words are rotated.
 pub fn word_of(dtype: u8) -> (usize, bool) {
     match dtype {
-        15 => (2, true),
+        14 | 15 => (2, true),
         18 | 19 => (4, true),
         20 => (8, true),
-        12..=14 => (2, false),
+        12 | 13 => (2, false),
         16 | 17 => (4, false),
         21 | 22 => (8, false),
         _ => (1, false),
@@ -37,7 +38,11 @@ fn read_plane_params(input: &mut Cursor) -> Res<Plane> {
         0 => Ok(Plane::Raw),
         1 => Ok(Plane::Constant(input.u8()?)),
         2 => Ok(Plane::Coded(Box::new(read_table(input)?))),
-        3 => Ok(Plane::Paired(input.u8()?, Box::new(read_table(input)?))),
+        3 => {
+            let (base, low_bits) = (input.u8()?, input.u8()?);
+            ensure(low_bits < 8, "a paired plane has more than seven low bits")?;
+            Ok(Plane::Paired(base, low_bits, Box::new(read_table(input)?)))
+        }
         _ => Err("unknown plane mode".into()),
     }
 }
@@ -81,18 +86,28 @@ fn decode_plane(plane: &Plane, input: &mut Cursor, count: usize) -> Res<Vec<u8>>
             let len = to_size(input.u32()?.into())?;
             decode_rans(table, input.take(len)?, count)
         }
-        Plane::Paired(base, table) => decode_pairs(*base, table, input, count),
+        Plane::Paired(base, low, table) => decode_pairs((*base, *low), table, input, count),
     }
 }
 
-fn decode_pairs(base: u8, table: &Table, input: &mut Cursor, count: usize) -> Res<Vec<u8>> {
+fn decode_pairs(
+    (base, low_bits): (u8, u8),
+    table: &Table,
+    input: &mut Cursor,
+    count: usize,
+) -> Res<Vec<u8>> {
     let outliers = to_size(input.u32()?.into())?;
     let len = to_size(input.u32()?.into())?;
     let blocks = count / 64;
     let pairs = decode_rans(table, input.take(len)?, 32 * blocks)?;
+    let low = input.take(8 * usize::from(low_bits) * blocks)?;
     let paired = (0..64 * blocks).map(|i| {
         let pair = pairs[i / 64 * 32 + i % 32];
-        base.wrapping_sub(if i % 64 < 32 { pair % 16 } else { pair / 16 })
+        let high = base.wrapping_sub(if i % 64 < 32 { pair % 16 } else { pair / 16 });
+        (0..low_bits).fold(high << low_bits, |byte, j| {
+            let of_bit = 8 * (i / 64 * usize::from(low_bits) + usize::from(j)) + i % 8;
+            byte | ((low[of_bit] >> (i % 64 / 8) & 1) << j)
+        })
     });
     let mut bytes: Vec<u8> = paired.collect();
     bytes.extend_from_slice(input.take(count - 64 * blocks)?);

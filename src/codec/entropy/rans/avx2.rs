@@ -1,7 +1,7 @@
 //! Decoding with AVX2: eight lanes in a vector, four vectors in a group.
 #![allow(unsafe_code)]
 
-use super::{GroupRun, LANES, PRECISION, PairedBytes};
+use super::{GroupRun, LANES, PRECISION, PairedBytes, PairedParts, PairedWords};
 use crate::arch::Avx2;
 use crate::codec::entropy::{CENTRE, ESCAPE};
 use std::arch::x86_64::*;
@@ -64,20 +64,16 @@ pub(super) fn decode_words(
 }
 
 /// Decodes as [`decode_pairs`](super::scalar::decode_pairs) does.
-pub(super) fn decode_pairs(
+pub(super) fn decode_pairs<const N: usize, const LOW_BITS: usize>(
     _: Avx2,
     states: &mut [u32; LANES],
     words: &[U16],
     table: &[u32; 1 << PRECISION],
     pairs: &PairedBytes<'_>,
-    out: &mut [[u8; 4 * LANES]],
+    out: &mut [PairedWords<N>],
 ) -> (usize, usize) {
-    match pairs.rotated {
-        // SAFETY: the token is proof of AVX2 and POPCNT.
-        true => unsafe { windows_of_pairs::<true>(states, words, table, pairs, out) },
-        // SAFETY: the token is proof of AVX2 and POPCNT.
-        false => unsafe { windows_of_pairs::<false>(states, words, table, pairs, out) },
-    }
+    // SAFETY: the token is proof of AVX2 and POPCNT.
+    unsafe { windows_of_pairs::<N, LOW_BITS>(states, words, table, pairs, out) }
 }
 
 /// Decodes as [`decode_run`](super::state_machine::decode_run) does.
@@ -151,34 +147,98 @@ fn windows_of_words<const ROTATED: bool>(
 }
 
 #[target_feature(enable = "avx2,popcnt")]
-fn windows_of_pairs<const ROTATED: bool>(
+fn windows_of_pairs<const N: usize, const LOW_BITS: usize>(
     states: &mut [u32; LANES],
     words: &[U16],
     table: &[u32; 1 << PRECISION],
     pairs: &PairedBytes<'_>,
-    out: &mut [[u8; 4 * LANES]],
+    out: &mut [PairedWords<N>],
 ) -> (usize, usize) {
-    let base = _mm256_set1_epi8(pairs.base as i8);
-    windows(states, words, table, pairs.low.iter().zip(out), |(low, out), symbols| {
-        join_pairs::<ROTATED>(low, symbols, base, out);
+    let base = shifted_base::<LOW_BITS>(pairs);
+    windows(states, words, table, pairs.groups(out), |(parts, out), symbols| {
+        join_pairs::<N, LOW_BITS>(&parts, symbols, base, out);
     })
 }
 
-/// Interleaves low bytes with the high bytes of pairs: first those of the low nibbles, then those of
-/// the high nibbles.
+/// The base, shifted to the place of the paired bits.
 #[inline]
 #[target_feature(enable = "avx2")]
-pub(super) fn join_pairs<const ROTATED: bool>(
-    low: &[u8; 2 * LANES],
-    pairs: __m256i,
+pub(super) fn shifted_base<const LOW_BITS: usize>(pairs: &PairedBytes<'_>) -> __m256i {
+    _mm256_set1_epi8((pairs.base << LOW_BITS) as i8)
+}
+
+/// Joins the lower bytes of words with the high bytes of pairs: first those of the low nibbles, then
+/// those of the high nibbles. `base` is that of [`shifted_base`].
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn join_pairs<const N: usize, const LOW_BITS: usize>(
+    parts: &PairedParts<'_>,
+    symbols: __m256i,
     base: __m256i,
-    out: &mut [u8; 4 * LANES],
+    out: &mut PairedWords<N>,
 ) {
-    let nibbles = [pairs, _mm256_srli_epi16::<4>(pairs)];
-    let low = low.as_chunks().0;
-    for ((nibbles, low), out) in nibbles.into_iter().zip(low).zip(out.as_chunks_mut().0) {
+    let nibbles = [symbols, _mm256_srli_epi16::<4>(symbols)];
+    let (first, second) = out.split_at_mut(N / 2);
+    for (half, (nibbles, out)) in nibbles.into_iter().zip([first, second]).enumerate() {
         let nibbles = _mm256_and_si256(nibbles, _mm256_set1_epi8(0xf));
-        join::<ROTATED>(low, _mm256_sub_epi8(base, nibbles), out);
+        // A nibble and up to four low bits do not exceed a byte.
+        let shifted = _mm256_sll_epi16(nibbles, _mm_cvtsi32_si128(LOW_BITS as i32));
+        let mut high = _mm256_sub_epi8(base, shifted);
+        if LOW_BITS > 0 {
+            high = _mm256_or_si256(high, low_bits::<LOW_BITS>(parts.low_bits, half));
+        }
+        let lower = |plane: usize| &parts.lower[plane].as_chunks().0[half];
+        match N {
+            4 => join::<true>(lower(0), high, &mut out.as_flattened_mut().as_chunks_mut().0[0]),
+            _ => join_4([lower(0), lower(1), lower(2)], high, out),
+        }
+    }
+}
+
+/// The low bits of 32 bytes, half of a block.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn low_bits<const LOW_BITS: usize>(stored: &[u8], half: usize) -> __m256i {
+    let stored = stored.as_chunks().0;
+    let words: [u64; LOW_BITS] = std::array::from_fn(|bit| u64::from_le_bytes(stored[bit]));
+    let lowest = _mm256_set1_epi8(1);
+    let mut low = _mm256_setzero_si256();
+    let counts = match half {
+        0 => _mm256_setr_epi64x(0, 1, 2, 3),
+        _ => _mm256_setr_epi64x(4, 5, 6, 7),
+    };
+    for (bit, word) in words.into_iter().enumerate() {
+        let word = _mm256_set1_epi64x(word as i64);
+        let of_bytes = _mm256_and_si256(_mm256_srlv_epi64(word, counts), lowest);
+        low = _mm256_or_si256(low, _mm256_sll_epi16(of_bytes, _mm_cvtsi32_si128(bit as i32)));
+    }
+    low
+}
+
+/// Interleaves bytes to words of 32 bits, rotated right by one bit.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn join_4(lower: [&[u8; LANES]; 3], high: __m256i, out: &mut [[u8; LANES]]) {
+    // SAFETY: a vector is read from 32 bytes, at any alignment.
+    let load = |bytes: &[u8; LANES]| unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) };
+    let [a, b, c] = [load(lower[0]), load(lower[1]), load(lower[2])];
+    let rotate =
+        |words| _mm256_or_si256(_mm256_srli_epi32::<1>(words), _mm256_slli_epi32::<31>(words));
+    // Unpacking works within 128-bit halves.
+    let (ab, cd) = (_mm256_unpacklo_epi8(a, b), _mm256_unpacklo_epi8(c, high));
+    let first = [_mm256_unpacklo_epi16(ab, cd), _mm256_unpackhi_epi16(ab, cd)];
+    let (ab, cd) = (_mm256_unpackhi_epi8(a, b), _mm256_unpackhi_epi8(c, high));
+    let second = [_mm256_unpacklo_epi16(ab, cd), _mm256_unpackhi_epi16(ab, cd)];
+    let [p, q, r, s] = [rotate(first[0]), rotate(first[1]), rotate(second[0]), rotate(second[1])];
+    let words = [
+        _mm256_permute2x128_si256::<0x20>(p, q),
+        _mm256_permute2x128_si256::<0x20>(r, s),
+        _mm256_permute2x128_si256::<0x31>(p, q),
+        _mm256_permute2x128_si256::<0x31>(r, s),
+    ];
+    for (words, out) in words.into_iter().zip(out) {
+        // SAFETY: a vector is written over 32 bytes, at any alignment.
+        unsafe { _mm256_storeu_si256(out.as_mut_ptr().cast(), words) }
     }
 }
 

@@ -5,8 +5,8 @@
 //! of the decoding speed.
 #![allow(unsafe_code)]
 
-use super::avx2::{join, join_pairs};
-use super::{GroupRun, LANES, PRECISION, PairedBytes, STATE_MIN};
+use super::avx2::{join, join_pairs, shifted_base};
+use super::{GroupRun, LANES, PRECISION, PairedBytes, PairedWords, STATE_MIN};
 use crate::arch::Avx512;
 use crate::codec::entropy::{CENTRE, ESCAPE};
 use std::arch::x86_64::*;
@@ -46,20 +46,16 @@ pub(super) fn decode_words(
 }
 
 /// Decodes as [`decode_pairs`](super::scalar::decode_pairs) does.
-pub(super) fn decode_pairs(
+pub(super) fn decode_pairs<const N: usize, const LOW_BITS: usize>(
     _: Avx512,
     states: &mut [u32; LANES],
     words: &[U16],
     table: &[u32; 1 << PRECISION],
     pairs: &PairedBytes<'_>,
-    out: &mut [[u8; 4 * LANES]],
+    out: &mut [PairedWords<N>],
 ) -> (usize, usize) {
-    match pairs.rotated {
-        // SAFETY: the token is proof of these instructions.
-        true => unsafe { windows_of_pairs::<true>(states, words, table, pairs, out) },
-        // SAFETY: the token is proof of these instructions.
-        false => unsafe { windows_of_pairs::<false>(states, words, table, pairs, out) },
-    }
+    // SAFETY: the token is proof of these instructions.
+    unsafe { windows_of_pairs::<N, LOW_BITS>(states, words, table, pairs, out) }
 }
 
 /// Decodes as [`decode_run`](super::state_machine::decode_run) does.
@@ -133,16 +129,16 @@ fn windows_of_words<const ROTATED: bool>(
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,popcnt")]
-fn windows_of_pairs<const ROTATED: bool>(
+fn windows_of_pairs<const N: usize, const LOW_BITS: usize>(
     states: &mut [u32; LANES],
     words: &[U16],
     table: &[u32; 1 << PRECISION],
     pairs: &PairedBytes<'_>,
-    out: &mut [[u8; 4 * LANES]],
+    out: &mut [PairedWords<N>],
 ) -> (usize, usize) {
-    let base = _mm256_set1_epi8(pairs.base as i8);
-    windows(states, words, table, pairs.low.iter().zip(out), |(low, out), symbols| {
-        join_pairs::<ROTATED>(low, symbols, base, out);
+    let base = shifted_base::<LOW_BITS>(pairs);
+    windows(states, words, table, pairs.groups(out), |(parts, out), symbols| {
+        join_pairs::<N, LOW_BITS>(&parts, symbols, base, out);
     })
 }
 

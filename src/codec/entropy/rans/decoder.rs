@@ -5,7 +5,7 @@ use super::decode_tables::{DecodeTable, DecodeTables};
 use super::neon;
 use super::scalar::{decode_near_end, decode_pairs, decode_windows, decode_words, pair_bytes};
 use super::state_machine::{GroupRun, decode_run};
-use super::{LANES, PairedBytes, STATE_MIN, STATES_BYTES};
+use super::{LANES, PairedBytes, PairedWords, STATE_MIN, STATES_BYTES};
 #[cfg(target_arch = "x86_64")]
 use super::{avx2, avx512};
 use crate::arch::Kernel;
@@ -98,24 +98,41 @@ impl<'a> RansDecoder<'a> {
     }
 
     /// Decodes as [`decode_words`](Self::decode_words) does, where each symbol is a pair of high
-    /// bytes. Returns the number of decoded groups of 32 symbols, which are 64 words.
+    /// bytes. Returns the number of decoded groups of 32 symbols, which are 64 words: none unless the
+    /// words have two bytes and no or three low bits, or four bytes and no low bits.
     pub(crate) fn decode_pairs(
         &mut self,
         table: &DecodeTable,
         pairs: &PairedBytes<'_>,
         out: &mut [u8],
     ) -> usize {
-        let out = out.as_chunks_mut::<{ 4 * LANES }>().0;
-        let (states, words) = (&mut self.states, self.words);
+        let out = out.as_chunks_mut().0;
+        match (pairs.lower.len(), pairs.low_bits.0) {
+            (1, 0) => self.decode_paired_words::<4, 0>(table, pairs, out.as_chunks_mut().0),
+            (1, 3) => self.decode_paired_words::<4, 3>(table, pairs, out.as_chunks_mut().0),
+            (3, 0) => self.decode_paired_words::<8, 0>(table, pairs, out.as_chunks_mut().0),
+            _ => 0,
+        }
+    }
+
+    fn decode_paired_words<const N: usize, const LOW_BITS: usize>(
+        &mut self,
+        table: &DecodeTable,
+        pairs: &PairedBytes<'_>,
+        out: &mut [PairedWords<N>],
+    ) -> usize {
+        let (states, words, table) = (&mut self.states, self.words, &table.0);
         let (done, used) = match self.kernel {
-            Kernel::Scalar => decode_pairs(states, words, &table.0, pairs, out),
+            Kernel::Scalar => decode_pairs::<N, LOW_BITS>(states, words, table, pairs, out),
             #[cfg(target_arch = "aarch64")]
-            Kernel::Neon(_) => decode_pairs(states, words, &table.0, pairs, out),
+            Kernel::Neon(_) => decode_pairs::<N, LOW_BITS>(states, words, table, pairs, out),
             #[cfg(target_arch = "x86_64")]
-            Kernel::Avx2(token) => avx2::decode_pairs(token, states, words, &table.0, pairs, out),
+            Kernel::Avx2(token) => {
+                avx2::decode_pairs::<N, LOW_BITS>(token, states, words, table, pairs, out)
+            }
             #[cfg(target_arch = "x86_64")]
             Kernel::Avx512(token) => {
-                avx512::decode_pairs(token, states, words, &table.0, pairs, out)
+                avx512::decode_pairs::<N, LOW_BITS>(token, states, words, table, pairs, out)
             }
         };
         self.words = &self.words[used..];

@@ -22,23 +22,58 @@ mod neon;
 mod scalar;
 mod state_machine;
 
+use crate::codec::entropy::low_bits;
+
 pub(crate) use decode_tables::{DecodeTable, DecodeTables};
 pub(crate) use decoder::RansDecoder;
 #[cfg(feature = "encode")]
 pub(crate) use encode::{EncodeTables, RansEncoder, TableSymbol};
 pub(crate) use state_machine::{GroupRun, StateMachine};
 
-/// Words whose high bytes are coded in pairs.
+/// Words of two or four bytes whose highest bytes are coded in pairs. They are rotated right by one bit.
 ///
 /// A symbol is a pair of bytes: each nibble is the difference of `base` and a byte. Of each group of
 /// 32 symbols, the low nibbles are 32 consecutive bytes, the high nibbles the next 32.
+#[derive(Clone, Copy)]
 pub(crate) struct PairedBytes<'p> {
     /// The byte from which nibbles are subtracted.
     pub(crate) base: u8,
-    /// The low bytes of the words.
-    pub(crate) low: &'p [[u8; 2 * LANES]],
-    /// Whether words are rotated right by one bit.
-    pub(crate) rotated: bool,
+    /// Number of low bits of the bytes, and these bits; see [`low_bits`](super::low_bits).
+    pub(crate) low_bits: (u32, &'p [u8]),
+    /// The other bytes of the words, the lowest first.
+    pub(crate) lower: &'p [&'p [u8]],
+}
+
+/// A group of 32 pairs of bytes: the words that they belong to, as `N` vectors of 32 bytes.
+type PairedWords<const N: usize> = [[u8; LANES]; N];
+
+/// What the words of a group consist of besides pairs.
+struct PairedParts<'p> {
+    /// The lower bytes; unless there are three of each word, the others repeat the first.
+    lower: [&'p [u8; 2 * LANES]; 3],
+    low_bits: &'p [u8],
+}
+
+impl<'p> PairedBytes<'p> {
+    /// The complete groups. One loop counter for all parts.
+    #[inline(always)]
+    fn groups<'o, const N: usize>(
+        &self,
+        out: &'o mut [PairedWords<N>],
+    ) -> impl Iterator<Item = (PairedParts<'p>, &'o mut PairedWords<N>)> {
+        let first: &[[u8; 2 * LANES]] = self.lower[0].as_chunks().0;
+        let others = [1, 2].map(|plane| self.lower.get(plane).map_or(first, |it| it.as_chunks().0));
+        let low_bits = match self.low_bits {
+            // Not used.
+            (0, _) => first.as_flattened().chunks_exact(2 * LANES),
+            (count, bits) => bits.chunks_exact(low_bits::stored_bytes(count, 1)),
+        };
+        let lower = first.iter().zip(others[0]).zip(others[1]);
+        lower
+            .zip(low_bits)
+            .zip(out)
+            .map(|((((a, b), c), low_bits), out)| (PairedParts { lower: [a, b, c], low_bits }, out))
+    }
 }
 
 /// Number of interleaved states.

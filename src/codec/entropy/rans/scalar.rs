@@ -1,6 +1,7 @@
 //! Portable decoding. All kernels must produce the same results.
 
-use super::{LANES, PRECISION, PairedBytes, STATE_MIN};
+use super::{LANES, PRECISION, PairedBytes, PairedWords, STATE_MIN};
+use crate::codec::entropy::low_bits;
 use crate::error::{Error, Result};
 use zerocopy::little_endian::U16;
 
@@ -48,21 +49,35 @@ pub(super) fn decode_words(
     (done, used)
 }
 
-/// Decodes as [`decode_words`] does. Each symbol is a pair of high bytes.
-pub(super) fn decode_pairs(
+/// Decodes as [`decode_words`] does. Each symbol is a pair of high bytes, with `LOW_BITS` low bits each.
+pub(super) fn decode_pairs<const N: usize, const LOW_BITS: usize>(
     states: &mut [u32; LANES],
     words: &[U16],
     table: &[u32; 1 << PRECISION],
     pairs: &PairedBytes<'_>,
-    out: &mut [[u8; 4 * LANES]],
+    out: &mut [PairedWords<N>],
 ) -> (usize, usize) {
     let (mut done, mut used) = (0, 0);
-    for (low, out) in pairs.low.iter().zip(out) {
+    for (parts, out) in pairs.groups(out) {
         let Some(window) = words[used..].first_chunk() else { break };
         let mut symbols = [0; LANES];
         used += decode_window(states, |_, slot| table[slot], window, &mut symbols);
-        let high = pair_bytes(pairs.base, &symbols);
-        join(low, &high, pairs.rotated, out);
+        let mut high = pair_bytes(pairs.base, &symbols);
+        if LOW_BITS > 0 {
+            let stored = parts.low_bits.as_chunks().0;
+            low_bits::insert(LOW_BITS as u32, stored, std::slice::from_mut(&mut high));
+        }
+        let out = out.as_flattened_mut();
+        match N {
+            4 => join(parts.lower[0], &high, true, out),
+            _ => {
+                for (i, word) in out.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+                    let [a, b, c] = parts.lower.map(|plane| plane[i]);
+                    let number = u32::from_le_bytes([a, b, c, high[i]]);
+                    *word = number.rotate_right(1).to_le_bytes();
+                }
+            }
+        }
         done += 1;
     }
     (done, used)

@@ -122,7 +122,7 @@ fn kernels_agree_on_pairs() {
     let table = DecodeTable::new(&frequencies);
     for blocks in [0, 1, 2, 3, 40] {
         let pairs: Vec<u8> = (0..blocks * LANES).map(|i| b"abracadabra"[i * 7 % 11]).collect();
-        let low: Vec<u8> = (0..2 * blocks * LANES).map(|i| (i * i) as u8).collect();
+        let count = 2 * pairs.len();
         let stream = encoded(&frequencies, &pairs);
         let high: Vec<u8> = pairs
             .chunks(LANES)
@@ -131,26 +131,63 @@ fn kernels_agree_on_pairs() {
                 low.chain(group.iter().map(|pair| 5u8.wrapping_sub(pair >> 4)))
             })
             .collect();
-        for (rotated, offset) in [(false, 0), (true, 1), (true, 31), (false, 63)] {
-            let word = |(&low, &high): (&u8, &u8)| {
-                u16::from_le_bytes([low, high]).rotate_right(rotated.into()).to_le_bytes()
+        for (planes, low_bits, offset) in
+            [(1, 0, 0), (1, 0, 31), (1, 3, 1), (1, 3, 63), (3, 0, 5), (3, 0, 32), (3, 3, 0)]
+        {
+            let noise = |seed: usize, i: usize| (i * i * (seed + 3) / 8) as u8;
+            let lower: Vec<Vec<u8>> =
+                (0..planes).map(|p| (0..offset + count).map(|i| noise(p, i)).collect()).collect();
+            let lower: Vec<&[u8]> = lower.iter().map(|plane| &plane[offset..]).collect();
+            let mut low = vec![0; offset];
+            let bytes: Vec<u8> = (0..count).map(|i| noise(9, i)).collect();
+            low_bits::extract(low_bits, bytes.as_chunks().0, &mut low);
+            let word = |i: usize| {
+                let byte = high[i] << low_bits | bytes[i] & !(u8::MAX << low_bits);
+                let number = u32::from(byte) << (8 * planes);
+                let number = lower.iter().rev().fold(0, |n, p| n << 8 | u32::from(p[i])) | number;
+                let number = number >> 1 | number << (8 * planes + 7);
+                number.to_le_bytes()[..=planes].to_vec()
             };
-            let expected: Vec<u8> = low.iter().zip(&high).flat_map(word).collect();
+            let expected: Vec<u8> = (0..count).flat_map(word).collect();
             for kernel in Kernel::all() {
-                let low = [vec![0; offset], low.clone()].concat();
                 let mut decoder = RansDecoder::new(&stream, kernel).unwrap();
                 let mut out = vec![0xaa; offset + expected.len()];
-                let pairs = PairedBytes { base: 5, low: low[offset..].as_chunks().0, rotated };
+                let low_bits = (low_bits, &low[offset..]);
+                let pairs = PairedBytes { base: 5, low_bits, lower: &lower };
                 let done = decoder.decode_pairs(&table, &pairs, &mut out[offset..]);
-                let bytes = done * 4 * LANES;
+                let bytes = done * 2 * LANES * (planes + 1);
                 assert_eq!(out[offset..][..bytes], expected[..bytes]);
                 assert!(out[offset + bytes..].iter().all(|&byte| byte == 0xaa));
                 let mut rest = vec![0; (blocks - done) * 2 * LANES];
                 decoder.decode_pair_bytes(&table, 5, &mut rest).unwrap();
                 assert_eq!(rest, high[done * 2 * LANES..]);
                 decoder.finish().unwrap();
-                assert!(blocks < 40 || done > 30);
+                let supported = planes == 1 || low_bits.0 == 0;
+                assert_eq!(supported && blocks == 40, done > 30);
             }
+        }
+    }
+}
+
+/// Words without their lower bytes or low bits are not decoded.
+#[test]
+fn pairs_stop_with_the_other_bytes() {
+    let frequencies = frequencies_of(b"abracadabra").unwrap();
+    let table = DecodeTable::new(&frequencies);
+    let stream = encoded(&frequencies, &b"abracadabra".repeat(160));
+    let (long, short) = ([7; 40 * 2 * LANES], [7; 10 * 2 * LANES + 63]);
+    let cases: [(&[&[u8]], _, usize); 4] = [
+        (&[&short], (0, &[][..]), 10),
+        (&[&long, &long, &short], (0, &[]), 10),
+        (&[&long], (3, &[1; 24 * 6 + 23]), 6),
+        (&[&short], (3, &[1; 24 * 30]), 10),
+    ];
+    for (lower, low_bits, expected) in cases {
+        for kernel in Kernel::all() {
+            let mut decoder = RansDecoder::new(&stream, kernel).unwrap();
+            let pairs = PairedBytes { base: 5, low_bits, lower };
+            let mut out = vec![0; 40 * 2 * LANES * (lower.len() + 1)];
+            assert_eq!(decoder.decode_pairs(&table, &pairs, &mut out), expected);
         }
     }
 }

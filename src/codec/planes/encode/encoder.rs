@@ -5,9 +5,12 @@ use super::plane_choice::{FrequencyTable, STREAM_HEAD_BYTES, paired_bytes, store
 use super::statistics::PlaneStatistics;
 use crate::arch::Kernel;
 use crate::codec::encode::Scratch;
+use crate::codec::entropy::low_bits;
 use crate::codec::entropy::rans::{self, EncodeTables, LANES};
 use crate::codec::planes::split::Split;
-use crate::codec::planes::{MODE_CODED, MODE_CONSTANT, MODE_PAIRED, MODE_RAW, PAIR_BLOCK, Plane};
+use crate::codec::planes::{
+    MODE_CODED, MODE_CONSTANT, MODE_PAIRED, MODE_RAW, PAIR_BLOCK, Pairing, Plane,
+};
 use crate::error::{Error, Result};
 use zerocopy::little_endian::U16;
 
@@ -38,17 +41,16 @@ impl PlaneEncoder {
                     let cost = frequencies.cost_bits(&statistics.plane(number)).div_ceil(8);
                     cost + chunks * STREAM_HEAD_BYTES
                 }
-                (Plane::Paired(_, table), Some((pairs, rest))) => {
-                    paired_bytes(table, pairs, rest)
-                        + chunks * (STREAM_HEAD_BYTES + OUTLIERS_HEAD_BYTES)
+                (Plane::Paired(_, table), Some(pairs)) => {
+                    paired_bytes(table, pairs) + chunks * (STREAM_HEAD_BYTES + OUTLIERS_HEAD_BYTES)
                 }
                 (Plane::Raw | Plane::Paired(..), _) => statistics.plane(number).total(),
             })
             .sum()
     }
 
-    /// The codec parameters: for each plane its mode, then the constant, or the base of pairs, and
-    /// the frequency table.
+    /// The codec parameters: for each plane its mode, then the constant, or the base of pairs and the
+    /// number of low bits, and the frequency table.
     pub(crate) fn parameters(&self) -> Vec<u8> {
         let mut out = Vec::new();
         for plane in &self.planes {
@@ -65,8 +67,8 @@ impl PlaneEncoder {
                     out.push(MODE_CODED);
                     frequencies
                 }
-                Plane::Paired(base, (frequencies, _)) => {
-                    out.extend([MODE_PAIRED, *base]);
+                Plane::Paired(Pairing { base, low_bits }, (frequencies, _)) => {
+                    out.extend([MODE_PAIRED, *base, *low_bits as u8]);
                     frequencies
                 }
             };
@@ -78,8 +80,8 @@ impl PlaneEncoder {
     /// Encodes one chunk; O(bytes).
     ///
     /// The planes follow in order: raw bytes; nothing for a constant; the length (`u32`) of a rANS
-    /// stream and the stream. A stream of pairs lies between the number of outliers and the bytes
-    /// that are in no pair.
+    /// stream and the stream. A stream of pairs lies between the number of outliers and the low
+    /// bits, which the bytes that are in no pair follow.
     ///
     /// # Errors
     /// `InvalidArgument` when the chunk holds bytes that are not in the statistics.
@@ -107,9 +109,9 @@ impl PlaneEncoder {
                     extract(symbols);
                     put_stream(tables, symbols, kernel, coder, &mut out)?;
                 }
-                Plane::Paired(base, (_, tables)) => {
+                Plane::Paired(pairing, (_, tables)) => {
                     extract(symbols);
-                    put_pairs(*base, tables, symbols, kernel, coder, &mut out)?;
+                    put_pairs(*pairing, tables, symbols, kernel, coder, &mut out)?;
                 }
             }
         }
@@ -137,10 +139,10 @@ fn put_stream(
     Ok(())
 }
 
-/// Appends the number of outliers, the stream of pairs, the bytes after the last whole block, then
-/// the outliers' positions and their bytes.
+/// Appends the number of outliers, the stream of pairs, the low bits, the bytes after the last whole
+/// block, then the outliers' positions and their bytes.
 fn put_pairs(
-    base: u8,
+    pairing: Pairing,
     tables: &EncodeTables,
     bytes: &[u8],
     kernel: Kernel,
@@ -153,7 +155,7 @@ fn put_pairs(
     kernel.run(
         #[inline(always)]
         || {
-            pair_up(base, blocks, &mut pairs, |position, byte| {
+            pair_up(pairing, blocks, &mut pairs, |position, byte| {
                 positions.extend((position as u32).to_le_bytes());
                 outliers.push(byte);
             });
@@ -161,6 +163,10 @@ fn put_pairs(
     );
     out.extend((outliers.len() as u32).to_le_bytes());
     put_stream(tables, pairs.as_flattened(), kernel, coder, out)?;
+    kernel.run(
+        #[inline(always)]
+        || low_bits::extract(pairing.low_bits, blocks, out),
+    );
     out.extend_from_slice(rest);
     out.extend(positions);
     out.extend(outliers);

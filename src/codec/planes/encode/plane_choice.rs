@@ -5,10 +5,10 @@ use crate::codec::entropy::rans::{EncodeTables, STATES_BYTES};
 use crate::codec::entropy::{BitWriter, Frequencies, Histogram, entropy_bits};
 use crate::codec::planes::Plane;
 
-/// A plane is entropy-coded when that saves at least 1/128 of it: smaller savings are typical of
-/// mantissa bits, and raw planes decode much faster. For the same reason pairs may take 1/128 more
+/// A plane is entropy-coded when that saves at least 1/64 of it: smaller savings are typical of
+/// mantissa bits, and raw planes decode much faster. For the same reason pairs may take 1/64 more
 /// than single bytes.
-const MIN_SAVING: u64 = 128;
+const MIN_SAVING: u64 = 64;
 
 /// Bytes of a coded plane in every chunk besides its words: its length, and the states.
 pub(super) const STREAM_HEAD_BYTES: u64 = (size_of::<u32>() + STATES_BYTES) as u64;
@@ -47,10 +47,10 @@ impl Plane<FrequencyTable> {
 
     /// The plane in pairs, if that and its table take at most `limit` bytes.
     fn paired(statistics: &PlaneStatistics, number: usize, limit: u64) -> Option<Self> {
-        let (pairs, rest) = statistics.pairs(number)?;
+        let pairs = statistics.pairs(number)?;
         let table = frequency_table(&pairs.histogram)?;
-        let bytes = paired_bytes(&table, pairs, rest) + stored(&table.0).len() as u64;
-        (bytes <= limit).then_some(Self::Paired(pairs.base, table))
+        let bytes = paired_bytes(&table, pairs) + stored(&table.0).len() as u64;
+        (bytes <= limit).then_some(Self::Paired(pairs.pairing, table))
     }
 }
 
@@ -67,12 +67,9 @@ pub(super) fn stored(frequencies: &Frequencies) -> Vec<u8> {
     bits.finish()
 }
 
-/// Bytes of a plane in pairs without the constant bytes of each chunk; `rest` bytes are in no
-/// block.
-pub(super) fn paired_bytes(
-    (frequencies, _): &FrequencyTable,
-    pairs: &PairStatistics,
-    rest: u64,
-) -> u64 {
-    frequencies.cost_bits(&pairs.histogram).div_ceil(8) + rest + pairs.outliers * OUTLIER_BYTES
+/// Bytes of a plane in pairs without the constant bytes of each chunk.
+pub(super) fn paired_bytes((frequencies, _): &FrequencyTable, pairs: &PairStatistics) -> u64 {
+    let low_bits = 2 * pairs.histogram.total() * u64::from(pairs.pairing.low_bits);
+    let bits = frequencies.cost_bits(&pairs.histogram) + low_bits;
+    bits.div_ceil(8) + pairs.rest + pairs.outliers * OUTLIER_BYTES
 }

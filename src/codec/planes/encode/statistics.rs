@@ -4,8 +4,8 @@ use super::pairs;
 use crate::arch::Kernel;
 use crate::codec::entropy::rans::LANES;
 use crate::codec::entropy::{Histogram, entropy_bits};
-use crate::codec::planes::PAIR_BLOCK;
 use crate::codec::planes::split::Split;
+use crate::codec::planes::{PAIR_BLOCK, Pairing};
 use crate::dtype::Dtype;
 
 /// Words that are counted together: they fit the first-level cache, and counts are rarely merged.
@@ -19,13 +19,15 @@ pub(crate) struct PlaneStatistics {
     pairs: Option<PairStatistics>,
 }
 
-/// Statistics of the last plane in pairs. The plane's own histogram then covers the bytes that are
-/// in no pair: outliers, and bytes after the last whole block of a chunk.
+/// Statistics of the last plane in pairs. Without low bits, the plane's own histogram covers only the
+/// bytes that are in no pair: outliers, and bytes after the last whole block of a chunk.
 #[derive(Clone)]
 pub(super) struct PairStatistics {
-    pub(super) base: u8,
+    pub(super) pairing: Pairing,
     pub(super) histogram: Histogram,
     pub(super) outliers: u64,
+    /// Bytes after the last whole blocks of chunks.
+    pub(super) rest: u64,
 }
 
 impl PlaneStatistics {
@@ -39,10 +41,9 @@ impl PlaneStatistics {
         if split.rotate && !sample.is_empty() {
             let mut sampled = statistics.clone();
             sampled.count(sample);
-            let base = pairs::base(&sampled.planes[split.width - 1]);
-            let pairs =
-                |base| PairStatistics { base, histogram: Histogram::default(), outliers: 0 };
-            statistics.pairs = base.map(pairs);
+            let last = &sampled.planes[split.width - 1];
+            let pairing = pairs::pairing(last, Split::bits_below_exponent(dtype));
+            statistics.pairs = pairing.map(PairStatistics::new);
         }
         statistics
     }
@@ -70,6 +71,7 @@ impl PlaneStatistics {
         if let (Some(pairs), Some(other)) = (&mut self.pairs, &other.pairs) {
             pairs.histogram.merge(&other.histogram);
             pairs.outliers += other.outliers;
+            pairs.rest += other.rest;
         }
     }
 
@@ -87,54 +89,57 @@ impl PlaneStatistics {
     /// The histogram of a plane, its pairs included.
     pub(super) fn plane(&self, number: usize) -> Histogram {
         let mut histogram = self.planes[number].clone();
-        if let Some(pairs) = self.pairs_of(number) {
+        if let Some(pairs) = self.pairs(number).filter(|pairs| pairs.pairing.low_bits == 0) {
             histogram.merge(&pairs.bytes());
         }
         histogram
     }
 
-    /// The statistics of pairs of a plane, and the number of its bytes after the last whole
-    /// blocks of chunks.
-    pub(super) fn pairs(&self, number: usize) -> Option<(&PairStatistics, u64)> {
-        let pairs = self.pairs_of(number)?;
-        Some((pairs, self.planes[number].total() - pairs.outliers))
-    }
-
-    fn pairs_of(&self, number: usize) -> Option<&PairStatistics> {
+    /// The statistics of pairs of a plane.
+    pub(super) fn pairs(&self, number: usize) -> Option<&PairStatistics> {
         self.pairs.as_ref().filter(|_| number + 1 == self.split.width)
     }
 }
 
 impl PairStatistics {
-    /// Counts pairs, and the bytes that are in no pair into `others`.
+    fn new(pairing: Pairing) -> Self {
+        Self { pairing, histogram: Histogram::default(), outliers: 0, rest: 0 }
+    }
+
+    /// Counts pairs, and into `others` the bytes that are in no pair, or all if they have low bits.
     fn count(&mut self, kernel: Kernel, bytes: &[u8], others: &mut Histogram) {
+        // Pairs do not tell the low bits.
+        let split = self.pairing.low_bits > 0;
         let (blocks, rest) = bytes.as_chunks::<PAIR_BLOCK>();
         let mut buffer = [[0; LANES]; COUNTED / PAIR_BLOCK];
         let pairs = &mut buffer[..blocks.len()];
-        let (base, outliers) = (self.base, &mut self.outliers);
+        let (pairing, outliers) = (self.pairing, &mut self.outliers);
         kernel.run(
             #[inline(always)]
             || {
-                pairs::pair_up(base, blocks, pairs, |_, byte| {
+                pairs::pair_up(pairing, blocks, pairs, |_, byte| {
                     *outliers += 1;
-                    others.count(&[byte]);
+                    if !split {
+                        others.count(&[byte]);
+                    }
                 });
             },
         );
         self.histogram.count(pairs.as_flattened());
-        others.count(rest);
+        self.rest += rest.len() as u64;
+        others.count(if split { bytes } else { rest });
     }
 
-    /// The histogram of the bytes in pairs, without outliers.
+    /// The histogram of the bytes in pairs, without outliers, if they have no low bits.
     fn bytes(&self) -> Histogram {
         let mut counts = [0; 256];
         for (pair, &count) in self.histogram.counts().iter().enumerate() {
             for nibble in [pair & 0xf, pair >> 4] {
-                counts[usize::from(self.base.wrapping_sub(nibble as u8))] += count;
+                counts[usize::from(self.pairing.base.wrapping_sub(nibble as u8))] += count;
             }
         }
         // Outliers are coded as the base.
-        counts[usize::from(self.base)] -= self.outliers;
+        counts[usize::from(self.pairing.base)] -= self.outliers;
         Histogram::from_counts(counts)
     }
 }

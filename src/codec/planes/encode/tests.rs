@@ -4,7 +4,7 @@ use super::*;
 use crate::codec::Scratch;
 use crate::codec::entropy::rans::LANES;
 use crate::codec::planes::split::Split;
-use crate::codec::planes::{MODE_CONSTANT, MODE_RAW, Plane, PlaneDecoder};
+use crate::codec::planes::{MODE_CONSTANT, MODE_PAIRED, MODE_RAW, Plane, PlaneDecoder};
 use crate::dtype::Dtype;
 use proptest::prelude::*;
 
@@ -90,33 +90,44 @@ fn values_outside_the_statistics_are_rejected() {
 /// Words whose exponents are concentrated below one, as those of Gaussian numbers are; each
 /// `every`-th exponent is arbitrary.
 fn exponents(dtype: Dtype, words: usize, every: usize) -> Vec<u8> {
-    let split = Split::of(dtype);
+    let bits = 8 * Split::of(dtype).width as u32;
+    let exponent_bits = 8 - Split::bits_below_exponent(dtype);
     let mut bytes = Vec::new();
     let mut state = 1u64;
     for word in 0..words {
         state =
             state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let typical = 118 - (state >> 32 | 1 << 15).trailing_zeros() as u64;
-        let exponent = if word % every == every - 1 { state >> 55 & 0xff } else { typical };
-        let noise = state >> 16 & ((1 << (8 * split.width - 8)) - 1);
-        let number = noise | exponent << (8 * split.width - 8);
-        let bits = 8 * split.width as u32;
+        let typical = BASE - (state >> 32 | 1 << 15).trailing_zeros() as u64;
+        let exponent = if word % every == every - 1 { state >> 55 } else { typical };
+        let exponent = exponent & ((1 << exponent_bits) - 1);
+        let noise = state >> 16 & ((1 << (bits - exponent_bits)) - 1);
+        let number = noise | exponent << (bits - exponent_bits);
         // Rotated back: the lowest bit becomes the sign.
         let number = number >> 1 | number << (bits - 1);
-        bytes.extend(&number.to_le_bytes()[..split.width]);
+        bytes.extend(&number.to_le_bytes()[..bits as usize / 8]);
     }
     bytes
 }
 
+/// The largest typical exponent.
+const BASE: u64 = 22;
+
 #[test]
 fn exponents_with_outliers_are_paired() {
-    for dtype in [Dtype::Bf16, Dtype::F32, Dtype::F64] {
+    for dtype in [Dtype::Bf16, Dtype::F16, Dtype::F32, Dtype::F64] {
         for (words, every) in [(1 << 17, usize::MAX), (100_000 + 37, 997), (70_001, 500)] {
             let bytes = exponents(dtype, words, every);
             let width = bytes.len() / words;
             let chunks = bytes.chunks(40_001 * width).collect::<Vec<_>>();
             let (statistics, encoder, decoder) = coders(dtype, &chunks);
-            assert!(matches!(encoder.planes[width - 1], Plane::Paired(118, _)), "{dtype} {words}");
+            let Plane::Paired(pairing, _) = encoder.planes[width - 1] else {
+                panic!("{dtype} {words}: no pairs");
+            };
+            let low_bits = if dtype == Dtype::F16 { 3 } else { 0 };
+            assert_eq!(pairing.low_bits, low_bits);
+            // A base above all typical exponents may leave fewer outliers if exponents are few.
+            let bases = if dtype == Dtype::F16 { BASE..=BASE + 1 } else { BASE..=BASE };
+            assert!(bases.contains(&pairing.base.into()), "{dtype} {words}: {}", pairing.base);
             let mut total = 0;
             for &chunk in &chunks {
                 let coded = encoder.encode(chunk, &mut Scratch::default()).unwrap();
@@ -134,20 +145,58 @@ fn exponents_with_outliers_are_paired() {
 
 #[test]
 fn many_outliers_or_few_bytes_are_not_paired() {
-    let planes = |words, every| {
-        let bytes = exponents(Dtype::Bf16, words, every);
-        let (statistics, encoder, _) = coders(Dtype::Bf16, &[&bytes]);
-        // The histogram of bytes is the same with and without pairs.
-        let mut plain = PlaneStatistics::new(Dtype::Bf16, &[]);
-        plain.count(&bytes);
-        assert_eq!(statistics.plane(1), plain.plane(1));
-        assert_eq!(statistics.bytes(), bytes.len() as u64);
-        matches!(encoder.planes[1], Plane::Coded(_))
+    for dtype in [Dtype::Bf16, Dtype::F16] {
+        let planes = |words, every| {
+            let bytes = exponents(dtype, words, every);
+            let (statistics, encoder, _) = coders(dtype, &[&bytes]);
+            // The histogram of bytes is the same with and without pairs.
+            let mut plain = PlaneStatistics::new(dtype, &[]);
+            plain.count(&bytes);
+            assert_eq!(statistics.plane(1), plain.plane(1));
+            assert_eq!(statistics.bytes(), bytes.len() as u64);
+            matches!(encoder.planes[1], Plane::Coded(_))
+        };
+        assert!(!planes(1 << 16, 2000));
+        assert!(planes(1 << 16, 100));
+        // The table of pairs is larger than that of exponents.
+        assert!(dtype == Dtype::F16 || planes(1 << 10, 2000));
+    }
+}
+
+/// Bits of the mantissa that depend on the exponent make bytes cheaper than pairs.
+#[test]
+fn dependent_low_bits_are_not_paired() {
+    let mut bytes = exponents(Dtype::F16, 1 << 16, usize::MAX);
+    for word in bytes.as_chunks_mut::<2>().0 {
+        word[1] |= u8::from(word[1] >> 2 & 1 == 1) * 3;
+    }
+    let (_, encoder, _) = coders(Dtype::F16, &[&bytes]);
+    assert!(matches!(encoder.planes[1], Plane::Coded(_)));
+}
+
+#[test]
+fn small_savings_are_left() {
+    let saving = |more: usize| {
+        // Values below `more` occur three times as often as the others.
+        let mut bytes: Vec<u8> = (0..=255).collect::<Vec<u8>>().repeat(512);
+        bytes.extend((0..more).flat_map(|byte| vec![byte as u8; 1024]));
+        let (_, encoder, _) = coders(Dtype::U8, &[&bytes]);
+        matches!(encoder.planes[0], Plane::Coded(_))
     };
-    assert!(!planes(1 << 16, 2000));
-    assert!(planes(1 << 16, 100));
-    // The table of pairs is larger.
-    assert!(planes(1 << 10, 2000));
+    assert!(!saving(0) && !saving(8));
+    assert!(saving(64));
+}
+
+#[test]
+fn too_many_low_bits_are_rejected() {
+    let bytes = exponents(Dtype::F16, 1 << 16, usize::MAX);
+    let (_, encoder, _) = coders(Dtype::F16, &[&bytes]);
+    let mut parameters = encoder.parameters();
+    assert_eq!(parameters[..4], [MODE_RAW, MODE_PAIRED, BASE as u8, 3]);
+    parameters[3] = 7;
+    assert!(PlaneDecoder::new(Dtype::F16, &parameters).is_ok());
+    parameters[3] = 8;
+    assert!(PlaneDecoder::new(Dtype::F16, &parameters).is_err());
 }
 
 #[test]
