@@ -153,51 +153,66 @@ fn run_of_groups(
 ) -> (usize, usize) {
     let last = run.starts.iter().flatten().max().map_or(0, |&start| start as usize);
     assert!(last + (2 << PRECISION) <= tables.len(), "every start has two tables");
-    let [by_state, by_symbol] =
-        run.machine.generators.map(|generators| _mm256_set1_epi8(generators as i8));
-    let one = _mm256_set1_epi8(1);
+    let one = _mm256_set1_epi32(1);
     let slots = _mm256_set1_epi32((1 << PRECISION) - 1);
     let second = _mm256_set1_epi32(1 << PRECISION);
+    let [by_state, by_symbol] =
+        run.machine.generators.map(|it| _mm256_set1_epi32(i32::from(it) << PRECISION));
     let mut vectors = load(states);
-    // SAFETY: a vector is read from 32 bytes, at any alignment.
-    let mut machine = unsafe { _mm256_loadu_si256(trellis_states.as_ptr().cast()) };
+    let mut machines = load(&trellis_states.map(|state| u32::from(state) << PRECISION));
     let (mut done, mut used) = (0, 0);
     for (&class, out) in run.classes.iter().zip(out) {
         let Some(window) = words[used..].first_chunk() else { break };
         let starts = load(&run.starts[usize::from(class)]);
-        let bits = _mm256_test_epi8_mask(machine, one);
-        let mut entries = vectors;
-        for ((x, start), bits) in
-            entries.iter_mut().zip(starts).zip([bits, bits >> 8, bits >> 16, bits >> 24])
-        {
+        let (mut entries, mut bits) = (vectors, machines);
+        for ((x, start), bits) in entries.iter_mut().zip(starts).zip(&mut bits) {
+            // The lowest bit of the state is the offset of its table.
+            *bits = _mm256_and_si256(*bits, second);
             let first = _mm256_add_epi32(start, _mm256_and_si256(*x, slots));
-            let index = _mm256_mask_add_epi32(first, bits as __mmask8, first, second);
             // SAFETY: an index is the sum of a start, 0 or 2^12, and a slot below 2^12. It is in
             // bounds by the assertion.
-            *x = unsafe { look_up(index, tables) };
+            *x = unsafe { look_up(_mm256_add_epi32(first, *bits), tables) };
         }
-        let symbols = narrow(entries);
-        if _mm256_cmpeq_epi8_mask(symbols, _mm256_set1_epi8(ESCAPE as i8)) != 0 {
+        // Twice the symbol plus the bit: below 2 for an escape.
+        let points = narrow_points(entries, bits);
+        if _mm512_cmplt_epu16_mask(points, _mm512_set1_epi16(2 * i16::from(ESCAPE) + 2)) != 0 {
             break;
         }
         used += advance(&mut vectors, entries, window);
-        let doubled = _mm512_slli_epi16::<1>(_mm512_cvtepu8_epi16(symbols));
-        let points = _mm512_sub_epi16(doubled, _mm512_set1_epi16(2 * CENTRE as i16));
-        let points = _mm512_mask_add_epi16(points, bits, points, _mm512_set1_epi16(1));
+        let points = _mm512_sub_epi16(points, _mm512_set1_epi16(2 * CENTRE as i16));
         // SAFETY: a vector is written over 32 integers of two bytes, at any alignment.
         unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), points) };
-        // There is no shift of bytes: clear the lowest bit and shift words.
-        let shifted = _mm256_srli_epi16::<1>(_mm256_andnot_si256(one, machine));
-        let odd = _mm256_test_epi8_mask(symbols, one);
-        let by_state = _mm256_maskz_mov_epi8(bits, by_state);
-        let by_symbol = _mm256_maskz_mov_epi8(odd, by_symbol);
-        machine = _mm256_xor_si256(shifted, _mm256_xor_si256(by_state, by_symbol));
+        for ((machine, bits), entries) in machines.iter_mut().zip(bits).zip(entries) {
+            // All ones where the bit is set; for the state, in the bits that count.
+            let zero = _mm256_setzero_si256();
+            let by_bit = _mm256_and_si256(_mm256_sub_epi32(zero, bits), by_state);
+            let odd = _mm256_sub_epi32(zero, _mm256_and_si256(entries, one));
+            let flips = _mm256_xor_si256(by_bit, _mm256_and_si256(odd, by_symbol));
+            *machine = _mm256_xor_si256(_mm256_srli_epi32::<1>(*machine), flips);
+        }
         done += 1;
     }
     store(vectors, states);
-    // SAFETY: a vector is written over 32 bytes, at any alignment.
-    unsafe { _mm256_storeu_si256(trellis_states.as_mut_ptr().cast(), machine) };
+    let mut wide = [0; LANES];
+    store(machines, &mut wide);
+    *trellis_states = wide.map(|state| (state >> PRECISION) as u8);
     (done, used)
+}
+
+/// Twice the symbol of each table entry plus the bit of its lane.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,popcnt")]
+fn narrow_points(entries: [__m256i; 4], bits: [__m256i; 4]) -> __m512i {
+    let mut points = [_mm_setzero_si128(); 4];
+    for ((points, entries), bits) in points.iter_mut().zip(entries).zip(bits) {
+        let doubled = _mm256_slli_epi32::<1>(entries);
+        let doubled = _mm256_and_si256(doubled, _mm256_set1_epi32(0x1fe));
+        let bit = _mm256_srli_epi32::<{ PRECISION as i32 }>(bits);
+        *points = _mm256_cvtepi32_epi16(_mm256_or_si256(doubled, bit));
+    }
+    let [a, b, c, d] = points;
+    let (low, high) = (_mm256_set_m128i(b, a), _mm256_set_m128i(d, c));
+    _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high)
 }
 
 #[inline]
