@@ -4,7 +4,7 @@ use crate::common::lossy::{
     FrameLayout, LossySample, learned_basis_samples, portable_samples, written,
 };
 use crate::common::{Random, Sample, small_chunks};
-use crate::fuzz_corpus::targets::checksums::fix_checksums;
+use crate::fuzz_corpus::checksums::fix_checksums;
 use occ::{BlockTransform, Dtype, Error, Limits, Reader, StreamReader, Tensor, VerifyOptions};
 
 fn samples() -> Vec<LossySample> {
