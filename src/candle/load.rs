@@ -74,7 +74,7 @@ fn elements<T: Element + WithDType>(
     slice: Option<&Slice>,
     device: &Device,
 ) -> Result<candle_core::Tensor> {
-    let (elements, shape) = decode::<T>(tensor, slice)?;
+    let (elements, shape) = decode_elements::<T>(tensor, slice)?;
     candle_core::Tensor::from_vec(elements, shape, device)
 }
 
@@ -84,53 +84,63 @@ fn words(
     slice: Option<&Slice>,
     device: &Device,
 ) -> Result<candle_core::Tensor> {
-    let (elements, shape) = decode::<u16>(tensor, slice)?;
+    let (elements, shape) = decode_elements::<u16>(tensor, slice)?;
     let elements: Vec<u32> = elements.into_iter().map(u32::from).collect();
     candle_core::Tensor::from_vec(elements, shape, device)
 }
 
-/// Elements of up to 8 bits that are no integers. A slice is made after loading.
+/// Elements of up to 8 bits that are no integers.
 fn bytes(
     tensor: &Tensor<'_>,
     slice: Option<&Slice>,
     dtype: DType,
     device: &Device,
 ) -> Result<candle_core::Tensor> {
-    let bytes = tensor.decode()?;
-    let whole = candle_core::Tensor::from_raw_buffer(&bytes, dtype, tensor.shape(), device)?;
-    match slice {
-        Some(Slice { dimension, range }) => {
-            check_slice(tensor, *dimension, range)?;
-            whole.narrow(*dimension, range.start, range.len())?.contiguous()
-        }
-        None => Ok(whole),
+    if slice.is_some() && tensor.dtype().bits() < 8 {
+        // An index need not be that of a byte.
+        let what = format!("slices of dtype {}", tensor.dtype());
+        return Err(Error::unsupported(what).in_tensor(tensor.name()).into());
     }
+    let (bytes, shape) =
+        decode(tensor, slice, || tensor.decode(), |rows| tensor.decode_rows(rows))?;
+    candle_core::Tensor::from_raw_buffer(&bytes, dtype, &shape, device)
 }
 
-/// Decodes a tensor or a slice of it as `T`; also returns the shape.
-fn decode<T: Element>(
+fn decode_elements<T: Element>(
     tensor: &Tensor<'_>,
     slice: Option<&Slice>,
 ) -> crate::Result<(Vec<T>, Vec<usize>)> {
+    decode(tensor, slice, || tensor.decode_vec_as(), |rows| tensor.decode_rows_as(rows))
+}
+
+/// Decodes a tensor by `whole`, or a slice of it by `rows` of the outermost dimension. Also returns the
+/// shape.
+fn decode<T: Element>(
+    tensor: &Tensor<'_>,
+    slice: Option<&Slice>,
+    whole: impl FnOnce() -> crate::Result<Vec<T>>,
+    rows: impl Fn(Range<usize>) -> crate::Result<Vec<T>> + Sync,
+) -> crate::Result<(Vec<T>, Vec<usize>)> {
     let mut shape = tensor.shape().to_vec();
     let Some(Slice { dimension, range }) = slice else {
-        return Ok((tensor.decode_vec_as()?, shape));
+        return Ok((whole()?, shape));
     };
     check_slice(tensor, *dimension, range)?;
     shape[*dimension] = range.len();
     let elements = match dimension {
-        0 => tensor.decode_rows_as(range.clone())?,
-        _ => decode_columns(tensor, *dimension, range)?,
+        0 => rows(range.clone())?,
+        _ => decode_columns(tensor, *dimension, range, rows)?,
     };
     Ok((elements, shape))
 }
 
-/// Decodes the elements with indices in `range` of a dimension other than the outermost. Decodes rows
-/// of the outermost dimension, about a chunk of them at a time.
+/// Decodes the elements with indices in `range` of a dimension other than the outermost. Decodes by
+/// `decode_rows` of the outermost dimension, about a chunk of them at a time.
 fn decode_columns<T: Element>(
     tensor: &Tensor<'_>,
     dimension: usize,
     range: &Range<usize>,
+    decode_rows: impl Fn(Range<usize>) -> crate::Result<Vec<T>> + Sync,
 ) -> crate::Result<Vec<T>> {
     let shape = tensor.shape();
     let inner: usize = shape[dimension + 1..].iter().product();
@@ -145,7 +155,7 @@ fn decode_columns<T: Element>(
     let group = usize::try_from(tensor.chunk_elements()).map_or(rows, |chunk| (chunk / row).max(1));
     let decode = |(number, out): (usize, &mut [T])| -> crate::Result<()> {
         let rows = number * group..(number * group + out.len() / kept);
-        let decoded = tensor.decode_rows_as::<T>(rows)?;
+        let decoded = decode_rows(rows)?;
         for (run, out) in decoded.chunks_exact(run).zip(out.chunks_exact_mut(wanted.len())) {
             out.copy_from_slice(&run[wanted.clone()]);
         }

@@ -176,7 +176,8 @@ impl<'a> OccTensors<'a> {
     /// ```
     ///
     /// # Errors
-    /// As [`load_as`](Self::load_as); `InvalidArgument` for indices that the tensor does not have.
+    /// As [`load_as`](Self::load_as); `InvalidArgument` for indices that the tensor does not have;
+    /// `Unsupported` for F4, F6_E2M3 and F6_E3M2.
     pub fn load_slice(
         &self,
         name: &str,

@@ -2,7 +2,7 @@
 
 use crate::common::{self, Sample, small_chunks};
 use crate::{assert_same, cpu};
-use candle_core::DType;
+use candle_core::{CpuStorage, DType, Storage};
 use candle_nn::var_builder::{Shard, ShardedSafeTensors, VarBuilderArgs};
 use occ::candle::OccTensors;
 use occ::{Dtype, Encoding, Plan, Reader, Writer};
@@ -17,6 +17,7 @@ fn files() -> Vec<(Sample, Vec<u8>)> {
         Sample::new("w", Dtype::U16, &[4, 3], (0..24).collect()),
         Sample::new("w", Dtype::F8_E4M3, &[16, 6], (0..96).collect()),
         Sample::new("w", Dtype::F32, &[3, 0, 2], Vec::new()),
+        Sample::new("w", Dtype::F8_E4M3, &[3, 0, 2], Vec::new()),
         Sample::new("w", Dtype::I64, &[5], common::Random(1).bytes(40)),
     ];
     let mut files = Vec::new();
@@ -66,6 +67,37 @@ fn a_slice_is_that_of_the_whole_tensor() {
                     }
                 }
             }
+        }
+    }
+}
+
+/// candle converts neither dtype, and its own slices of them are wrong or panic.
+#[test]
+fn dtypes_without_conversions_are_sliced_by_bytes_or_refused() {
+    let scales = Sample::new("w", Dtype::F8_E8M0, &[4, 6], (0..24).collect());
+    let file = common::written(&[scales], small_chunks(7));
+    for (dimension, size) in [(0, 4), (1, 6)] {
+        for range in ranges(size) {
+            let (tensors, mut dims) = (tensors(&file), [4, 6]);
+            dims[dimension] = range.len();
+            let found = tensors.load_slice("w", dimension, range.clone(), DType::F8E8M0, &cpu());
+            let found = found.unwrap();
+            assert_eq!((found.dims(), found.dtype()), (&dims[..], DType::F8E8M0));
+            let (storage, _) = found.storage_and_layout();
+            let Storage::Cpu(CpuStorage::F8E8M0(bytes)) = &*storage else { panic!("{dimension}") };
+            let expected = (0..24u8).filter(|i| match dimension {
+                0 => range.contains(&usize::from(i / 6)),
+                _ => range.contains(&usize::from(i % 6)),
+            });
+            assert!(expected.eq(bytes.iter().copied()), "{dimension} {range:?}");
+        }
+    }
+    for (dtype, own, length) in [(Dtype::F4, DType::F4, 16), (Dtype::F6_E2M3, DType::F6E2M3, 24)] {
+        let file =
+            common::written(&[Sample::new("w", dtype, &[4, 8], vec![1; length])], small_chunks(8));
+        for dimension in [0, 1] {
+            let error = tensors(&file).load_slice("w", dimension, 1..3, own, &cpu()).unwrap_err();
+            assert!(error.to_string().contains("slices of dtype F"), "{error}");
         }
     }
 }
