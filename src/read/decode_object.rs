@@ -64,14 +64,12 @@ pub(super) fn decode_as(
     start: u64,
     out: &mut [u8],
 ) -> Result<u64> {
-    let geometry = &object.object().geometry;
-    let width = u64::from(dtype.bits() / 8);
-    let chunk_elements = geometry.chunk_elements();
-    let mut pieces = pieces(chunk_elements.saturating_mul(width), start, out);
+    let width = (dtype.bits() / 8) as usize;
+    let chunk_bytes = object.object().geometry.chunk_elements().saturating_mul(width as u64);
+    let mut pieces = pieces(chunk_bytes, start, out);
     let overflowed = AtomicU64::new(0);
     for_each_chunk(object, &mut pieces, |decoder, chunk, piece| {
-        let elements = chunk_elements.min(geometry.elements() - chunk.number * chunk_elements);
-        let length = (elements * width) as usize;
+        let length = decoder.chunk_elements(chunk.number) * width;
         let decode = |out: &mut [u8]| {
             overflowed.fetch_add(decoder.decode_as(chunk, dtype, out)?, Ordering::Relaxed);
             Ok(())

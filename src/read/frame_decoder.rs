@@ -62,6 +62,11 @@ impl FrameDecoder {
         (range.end - range.start) as usize
     }
 
+    /// The number of elements of a chunk of whole bytes each.
+    pub(crate) fn chunk_elements(&self, number: u64) -> usize {
+        self.chunk_length(number) / (self.header.object.geometry.dtype().bits() / 8) as usize
+    }
+
     /// Compares the checksum of a chunk and decodes it.
     ///
     /// # Errors
@@ -122,10 +127,9 @@ impl FrameDecoder {
     pub(crate) fn decode_f32(&self, chunk: &Chunk<impl AsRef<[u8]>>) -> Result<Vec<f32>> {
         let decoder = self.decoder()?;
         let dtype = self.header.object.geometry.dtype();
-        let elements = self.chunk_length(chunk.number) / (dtype.bits() / 8) as usize;
         let decode = || {
             chunk.check()?;
-            decoder.decode_f32(chunk.bytes.as_ref(), dtype, elements)
+            decoder.decode_f32(chunk.bytes.as_ref(), dtype, self.chunk_elements(chunk.number))
         };
         decode().map_err(|error| self.in_chunk(error, chunk))
     }
