@@ -8,6 +8,7 @@ use occ::candle::OccTensors;
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 /// A model: an `.occ` file, or a folder with `model.safetensors`. The configuration and the tokenizer are
 /// in the `.occ` file, as `occ compress FOLDER` writes it, or in the folder.
@@ -67,8 +68,18 @@ impl ModelFiles {
     }
 }
 
+/// Prints what it took to load a model since `began`.
+pub fn print_loading(files: &ModelFiles, began: Instant) -> Result<()> {
+    println!("file:             {}", megabytes(files.bytes()?));
+    println!("loaded in:        {:.0} ms", began.elapsed().as_secs_f64() * 1e3);
+    if let Some(bytes) = peak_resident_bytes() {
+        println!("resident, peak:   {}", megabytes(bytes));
+    }
+    Ok(())
+}
+
 /// The largest resident memory of the process so far in bytes, on Linux.
-pub fn peak_resident_bytes() -> Option<u64> {
+fn peak_resident_bytes() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
     let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
@@ -76,7 +87,7 @@ pub fn peak_resident_bytes() -> Option<u64> {
 }
 
 /// Bytes as megabytes (10⁶ bytes).
-pub fn megabytes(bytes: u64) -> String {
+fn megabytes(bytes: u64) -> String {
     format!("{:.1} MB", bytes as f64 / 1e6)
 }
 

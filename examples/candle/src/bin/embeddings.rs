@@ -9,7 +9,7 @@ use anyhow::{Error, Result};
 use candle_core::{DType, Device, Tensor};
 use candle_transformers::models::bert::{BertModel, Config};
 use clap::Parser;
-use occ_candle_examples::{ModelFiles, megabytes, peak_resident_bytes};
+use occ_candle_examples::{ModelFiles, print_loading};
 use std::path::PathBuf;
 use std::time::Instant;
 use tokenizers::Tokenizer;
@@ -56,11 +56,7 @@ fn main() -> Result<()> {
     let began = Instant::now();
     let files = ModelFiles::open(&args.model)?;
     let embedder = Embedder::load(&files)?;
-    println!("file:             {}", megabytes(files.bytes()?));
-    println!("loaded in:        {:.0} ms", began.elapsed().as_secs_f64() * 1e3);
-    if let Some(bytes) = peak_resident_bytes() {
-        println!("resident, peak:   {}", megabytes(bytes));
-    }
+    print_loading(&files, began)?;
     let sentences: Vec<&str> = include_str!("../sentences.txt").lines().collect();
     let embed = |embedder: &Embedder| -> Result<Vec<Vec<f32>>> {
         sentences.iter().map(|sentence| embedder.embed(sentence)).collect()

@@ -9,7 +9,7 @@ use anyhow::{Error, Result};
 use candle_core::{DType, Device, Tensor};
 use candle_transformers::models::llama::{Cache, Config, Llama, LlamaConfig};
 use clap::Parser;
-use occ_candle_examples::{ModelFiles, megabytes, peak_resident_bytes};
+use occ_candle_examples::{ModelFiles, print_loading};
 use std::path::PathBuf;
 use std::time::Instant;
 use tokenizers::Tokenizer;
@@ -93,11 +93,7 @@ fn main() -> Result<()> {
     let began = Instant::now();
     let files = ModelFiles::open(&args.model)?;
     let generator = Generator::load(&files)?;
-    println!("file:             {}", megabytes(files.bytes()?));
-    println!("loaded in:        {:.0} ms", began.elapsed().as_secs_f64() * 1e3);
-    if let Some(bytes) = peak_resident_bytes() {
-        println!("resident, peak:   {}", megabytes(bytes));
-    }
+    print_loading(&files, began)?;
     let prompt = generator.prompt(&args.prompt)?;
     let tokens = generator.generate(&prompt, args.tokens)?;
     if let Some(reference) = &args.reference {
