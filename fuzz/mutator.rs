@@ -5,7 +5,7 @@ mod checksums;
 
 use checksums::fix_checksums;
 
-/// Changes a file of `size` bytes in `data`, and mends its checksums; one time in 16 it does not, so that
+/// Changes a file of `size` bytes in `data`, and recomputes its checksums; one time in 16 it does not, so that
 /// the checks of checksums are exercised, too.
 ///
 /// Three changes of four are made within a short part of the file and keep its length: otherwise nearly

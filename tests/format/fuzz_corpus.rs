@@ -21,7 +21,7 @@ fn run(target: &str, check: fn(&[u8])) {
     assert!(count > 0, "no seeds for {target}");
 }
 
-/// Also with the checksums mended.
+/// Also with recomputed checksums.
 fn run_files(target: &str, check: fn(&[u8])) {
     run(target, check);
     for seed in fs::read_dir(folder(target)).unwrap() {
