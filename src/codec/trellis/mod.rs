@@ -29,8 +29,8 @@ pub(crate) use writer_notes::WriterNotes;
 #[cfg(feature = "encode")]
 pub(crate) use encode::{
     Candidate, Effort, FIRST_RANK, InputMoment, Inputs, LearnedTransform, MAX_COLUMNS, ROW_GROUP,
-    Rate, Rows, Scaling, Sensitivity, TransformChoice, TransformSearch, TrellisEncoder,
-    candidate_transforms,
+    Rate, RateStatistics, Rows, Scaling, Sensitivity, TransformChoice, TransformSearch,
+    TrellisEncoder, candidate_transforms,
 };
 #[cfg(feature = "encode")]
 pub use encode::{QuantizationScales, ScaleRuns};

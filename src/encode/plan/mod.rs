@@ -8,12 +8,17 @@ mod calibrated_steps;
 mod effort;
 mod file_budget;
 mod frame_sizes;
+mod likeness;
 mod merge;
+mod one_tensor;
 mod planned_tensor;
 mod planner;
 mod quantized_weights;
 #[cfg(feature = "analysis")]
 mod rates;
+mod representatives;
+mod scaling;
+mod shared_step;
 mod tensor_plan;
 mod transform_choice;
 

@@ -62,29 +62,24 @@ pub(super) enum Guess {
 /// Chooses the transform at a guess of the step, and measures rates and errors around it. `None` for tensors that the lattice does not suit: constant ones, or
 /// values out of range.
 pub(super) fn measured_plan(
-    matrix: &Matrix<'_>,
+    search: &TransformSearch<'_>,
     encoding: &Encoding,
     scaling: Scaling,
-    sensitivity: Option<Arc<Sensitivity>>,
     guess: Guess,
     overhead_bits: f64,
 ) -> Result<Option<MeasuredPlan>> {
-    let effort = planning_effort(encoding.effort);
-    let is_calibrated = sensitivity.is_some();
-    let search = TransformSearch::new(matrix, &scaling, sensitivity, effort.sample)?;
     let rms = search.rms();
     let expected = match guess {
         Guess::Step(step) => step,
-        Guess::RelativeStep(step) if is_calibrated => search.scaled_rms() * step,
+        Guess::RelativeStep(step) if search.has_statistics() => search.scaled_rms() * step,
         Guess::RelativeStep(step) => rms * step,
     };
     if !is_valid_step(expected) {
         return Ok(None);
     }
-    let chosen = choose(&search, encoding, expected as f32)?;
+    let chosen = choose(search, encoding, expected as f32)?;
     let Some(Chosen { choice, candidate, gain, effort: level }) = chosen else { return Ok(None) };
     let (effort, step) = (planning_effort(level), expected * relative_step(level, encoding.effort));
-    let overhead_bits = overhead_bits + outlier_bits(&search, matrix.dtype);
     let (rate, noise) = measured_rates(&candidate, search.weights(), step, effort, overhead_bits);
     let plan = LossyPlan {
         step: step as f32,

@@ -6,6 +6,7 @@ use super::effort::Effort;
 use super::learned_transform::LearnedTransform;
 use super::low_rank_coding::CodedLowRank;
 use super::outliers::{mask_outliers, outlier_threshold};
+use super::rate_statistics::RateStatistics;
 use super::repeated_values::has_repeated_values;
 use super::rows::Rows;
 use super::sample::Sample;
@@ -81,14 +82,18 @@ impl<'r> TransformSearch<'r> {
         let min_rows = MIN_SAMPLED_ROWS.min(MAX_SAMPLE / columns);
         let sampled_rows = weights.div_ceil(columns).max(min_rows).next_multiple_of(BAND).min(rows);
         let mut sample = Vec::with_capacity(sampled_rows * columns);
-        let mut row = Vec::new();
+        let (mut row, mut at) = (Vec::new(), 0);
         // The middle row of each of equal parts; 128 bits hold the product.
         let position = |number: usize| {
             ((2 * number + 1) as u128 * rows as u128 / (2 * sampled_rows) as u128) as usize
         };
-        for at in (0..sampled_rows).map(position) {
-            source.read(at..at + 1, &mut row)?;
+        while at < sampled_rows {
+            // All rows at once where all are sampled.
+            let count = if sampled_rows == rows { rows } else { 1 };
+            let start = position(at);
+            source.read(start..start + count, &mut row)?;
             sample.extend_from_slice(&row);
+            at += count;
         }
         let outlier_threshold = outlier_threshold(&sample);
         let repeats = has_repeated_values(&sample);
@@ -147,6 +152,16 @@ impl<'r> TransformSearch<'r> {
     /// Whether many weights are equal: the tensor is pruned or quantised.
     pub(crate) fn has_repeated_values(&self) -> bool {
         self.repeats
+    }
+
+    /// Statistics of the sample on which its rate depends. O(1) for each of its values.
+    pub(crate) fn rate_statistics(&self) -> RateStatistics {
+        RateStatistics::of(&self.sample, self.columns())
+    }
+
+    /// Whether the statistics of inputs are known.
+    pub(crate) fn has_statistics(&self) -> bool {
+        self.sensitivity.is_some()
     }
 
     /// Whether errors are fed back.
