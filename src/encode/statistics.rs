@@ -19,7 +19,7 @@ pub(crate) fn collect<S>(
 where
     S: ReadAt + ?Sized,
 {
-    let new = Statistics::new(geometry.dtype(), sample, repeated);
+    let new = Statistics::new(geometry.dtype(), source.size(), sample, repeated);
     let count = |state: &mut (Statistics, Vec<u8>), number: u64| {
         let (statistics, bytes) = state;
         let chunk = source.read_at(geometry.chunk_range(number), bytes)?;

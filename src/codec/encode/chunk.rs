@@ -19,6 +19,8 @@ pub(crate) struct EncodedChunk {
 #[derive(Default)]
 pub(crate) struct Scratch {
     pub(in crate::codec) symbols: Vec<u8>,
+    /// Symbols in pairs.
+    pub(in crate::codec) pairs: Vec<u8>,
     pub(in crate::codec) words: Vec<U16>,
     /// The buffer that the next chunk is encoded into.
     pub(crate) out: Vec<u8>,

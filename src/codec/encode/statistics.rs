@@ -36,13 +36,17 @@ pub(crate) struct Sample {
 }
 
 impl Statistics {
-    /// The sample decides which symbols are counted; an empty sample is valid.
+    /// The sample decides which symbols are counted of a tensor of so many `bytes`; an empty sample is
+    /// valid.
     ///
     /// `repeated` is the number of bytes of rows that repeat, if there are such.
-    pub(crate) fn new(dtype: Dtype, sample: &Sample, repeated: Option<u32>) -> Self {
-        let planes = PlaneStatistics::new(dtype, &sample.bytes);
+    pub(crate) fn new(dtype: Dtype, bytes: u64, sample: &Sample, repeated: Option<u32>) -> Self {
+        // Of rows that repeat, few may be counted.
+        let bytes = if repeated.is_some() { 0 } else { bytes };
+        let words = bytes / (u64::from(dtype.bits()) / 8).max(1);
+        let planes = PlaneStatistics::of_sample(dtype, &sample.bytes, words);
         let limit = || {
-            let mut planes = PlaneStatistics::new(dtype, &[]);
+            let mut planes = PlaneStatistics::of_all(dtype);
             planes.count(&sample.bytes);
             planes.entropy_bytes()
         };

@@ -15,6 +15,8 @@ pub(crate) mod rans;
 pub(crate) use alphabet::{Alphabet, CENTRE, Coset, ESCAPE};
 pub(crate) use bit_reader::BitReader;
 #[cfg(feature = "encode")]
-pub(crate) use encode::{BitWriter, Histogram, MAX_MAGNITUDE, MagnitudeCounts, entropy_bits};
+pub(crate) use encode::{
+    BitWriter, Histogram, MAX_MAGNITUDE, MagnitudeCounts, entropy_bits, scale,
+};
 pub(crate) use frequencies::Frequencies;
 pub(crate) use magnitude_distribution::MagnitudeDistribution;

@@ -78,7 +78,7 @@ impl DictionaryStatistics {
         }
         let histograms = distances.into_iter().map(|distance| (distance, Histogram::default()));
         let (width, histograms) = (Split::of(dtype).width, histograms.collect());
-        let escaped = PlaneStatistics::new(dtype, &[]);
+        let escaped = PlaneStatistics::of_all(dtype);
         Self { width, entries: Arc::new(entries), histograms, groups: 0, escaped }
     }
 

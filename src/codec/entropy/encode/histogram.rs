@@ -45,6 +45,16 @@ impl Histogram {
         }
     }
 
+    /// The counts multiplied by a ratio. Values that occur still do.
+    pub(crate) fn scaled(&self, numerator: u64, denominator: u64) -> Self {
+        Self(self.0.map(|count| scale(count, numerator, denominator)))
+    }
+
+    /// With one more of each byte value.
+    pub(crate) fn with_all(&self) -> Self {
+        Self(self.0.map(|count| count + 1))
+    }
+
     /// The count of each byte value.
     pub(crate) fn counts(&self) -> &[u64; 256] {
         &self.0
@@ -59,6 +69,12 @@ impl Histogram {
     pub(crate) fn present(&self) -> impl Iterator<Item = u8> + '_ {
         (0..=255u8).filter(|&symbol| self.0[usize::from(symbol)] > 0)
     }
+}
+
+/// A count multiplied by a ratio, rounded up.
+pub(crate) fn scale(count: u64, numerator: u64, denominator: u64) -> u64 {
+    let product = u128::from(count) * u128::from(numerator);
+    product.div_ceil(u128::from(denominator.max(1))) as u64
 }
 
 #[cfg(test)]

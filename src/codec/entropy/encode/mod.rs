@@ -8,5 +8,5 @@ mod magnitudes;
 pub(crate) use super::magnitude_distribution::MAX_MAGNITUDE;
 pub(crate) use bit_writer::BitWriter;
 pub(crate) use frequencies::entropy_bits;
-pub(crate) use histogram::Histogram;
+pub(crate) use histogram::{Histogram, scale};
 pub(crate) use magnitudes::MagnitudeCounts;

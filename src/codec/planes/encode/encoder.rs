@@ -5,8 +5,8 @@ use super::plane_choice::{FrequencyTable, STREAM_HEAD_BYTES, paired_bytes, store
 use super::statistics::PlaneStatistics;
 use crate::arch::Kernel;
 use crate::codec::encode::Scratch;
-use crate::codec::entropy::low_bits;
 use crate::codec::entropy::rans::{self, EncodeTables, LANES};
+use crate::codec::entropy::{Frequencies, low_bits};
 use crate::codec::planes::split::Split;
 use crate::codec::planes::{
     MODE_CODED, MODE_CONSTANT, MODE_PAIRED, MODE_RAW, PAIR_BLOCK, Pairing, Plane,
@@ -31,7 +31,8 @@ impl PlaneEncoder {
         Self { split: statistics.split, planes }
     }
 
-    /// Upper bound on the coded bytes of all chunks of the tensor that the statistics are of.
+    /// Upper bound on the coded bytes of all chunks of the tensor that the statistics are of; an
+    /// estimate where planes are sampled.
     pub(crate) fn cost_bytes(&self, statistics: &PlaneStatistics, chunks: u64) -> u64 {
         let planes = self.planes.iter().enumerate();
         planes
@@ -42,9 +43,10 @@ impl PlaneEncoder {
                     cost + chunks * STREAM_HEAD_BYTES
                 }
                 (Plane::Paired(_, table), Some(pairs)) => {
-                    paired_bytes(table, pairs) + chunks * (STREAM_HEAD_BYTES + OUTLIERS_HEAD_BYTES)
+                    statistics.scaled(number, paired_bytes(table, pairs))
+                        + chunks * (STREAM_HEAD_BYTES + OUTLIERS_HEAD_BYTES)
                 }
-                (Plane::Raw | Plane::Paired(..), _) => statistics.plane(number).total(),
+                (Plane::Raw | Plane::Paired(..), _) => statistics.words(),
             })
             .sum()
     }
@@ -89,7 +91,7 @@ impl PlaneEncoder {
         let (kernel, words) = (Kernel::best(), chunk.len() / self.split.width);
         let mut out = scratch.take_out();
         out.reserve(chunk.len());
-        let Scratch { symbols, words: coder, .. } = scratch;
+        let Scratch { symbols, pairs, words: coder, .. } = scratch;
         symbols.resize(words, 0);
         for (number, plane) in self.planes.iter().enumerate() {
             let extract = |out: &mut [u8]| self.split.extract(kernel, number, chunk, out);
@@ -109,9 +111,9 @@ impl PlaneEncoder {
                     extract(symbols);
                     put_stream(tables, symbols, kernel, coder, &mut out)?;
                 }
-                Plane::Paired(pairing, (_, tables)) => {
+                Plane::Paired(pairing, table) => {
                     extract(symbols);
-                    put_pairs(*pairing, tables, symbols, kernel, coder, &mut out)?;
+                    put_pairs(*pairing, table, symbols, kernel, (pairs, coder), &mut out)?;
                 }
             }
         }
@@ -143,32 +145,65 @@ fn put_stream(
 /// block, then the outliers' positions and their bytes.
 fn put_pairs(
     pairing: Pairing,
-    tables: &EncodeTables,
+    (frequencies, tables): &FrequencyTable,
     bytes: &[u8],
     kernel: Kernel,
-    coder: &mut Vec<U16>,
+    (pairs, coder): (&mut Vec<u8>, &mut Vec<U16>),
     out: &mut Vec<u8>,
 ) -> Result<()> {
     let (blocks, rest) = bytes.as_chunks::<PAIR_BLOCK>();
-    let mut pairs = vec![[0; LANES]; blocks.len()];
-    let (mut positions, mut outliers) = (Vec::new(), Vec::new());
+    pairs.resize(blocks.len() * LANES, 0);
+    let pairs = pairs.as_chunks_mut::<LANES>().0;
+    let mut outliers = Vec::new();
     kernel.run(
         #[inline(always)]
         || {
-            pair_up(pairing, blocks, &mut pairs, |position, byte| {
-                positions.extend((position as u32).to_le_bytes());
-                outliers.push(byte);
+            pair_up(pairing, blocks, pairs, |position, byte| {
+                outliers.push((position as u32, byte));
             });
         },
     );
-    out.extend((outliers.len() as u32).to_le_bytes());
-    put_stream(tables, pairs.as_flattened(), kernel, coder, out)?;
+    let head = out.len();
+    let put = |outliers: &[(u32, u8)], pairs: &[[u8; LANES]], coder: &mut _, out: &mut Vec<u8>| {
+        out.truncate(head);
+        out.extend((outliers.len() as u32).to_le_bytes());
+        put_stream(tables, pairs.as_flattened(), kernel, coder, out)
+    };
+    if put(&outliers, pairs, coder, out).is_err() {
+        // The sample does not have all pairs.
+        replace_unknown(frequencies, blocks, pairs, &mut outliers);
+        put(&outliers, pairs, coder, out)?;
+    }
     kernel.run(
         #[inline(always)]
         || low_bits::extract(pairing.low_bits, blocks, out),
     );
     out.extend_from_slice(rest);
-    out.extend(positions);
-    out.extend(outliers);
+    out.extend(outliers.iter().flat_map(|(position, _)| position.to_le_bytes()));
+    out.extend(outliers.iter().map(|(_, byte)| byte));
     Ok(())
+}
+
+/// Replaces pairs of frequency 0 by the most frequent one; their bytes become outliers.
+fn replace_unknown(
+    frequencies: &Frequencies,
+    blocks: &[[u8; PAIR_BLOCK]],
+    pairs: &mut [[u8; LANES]],
+    outliers: &mut Vec<(u32, u8)>,
+) {
+    let frequencies = frequencies.get();
+    let most_frequent = (0..=u8::MAX).max_by_key(|&pair| frequencies[usize::from(pair)]);
+    let most_frequent = most_frequent.unwrap_or(0);
+    for (number, (bytes, pairs)) in blocks.iter().zip(pairs).enumerate() {
+        for (lane, pair) in pairs.iter_mut().enumerate() {
+            if frequencies[usize::from(*pair)] == 0 {
+                *pair = most_frequent;
+                let place = |at: usize| ((number * PAIR_BLOCK + at) as u32, bytes[at]);
+                outliers.extend([lane, LANES + lane].map(place));
+            }
+        }
+    }
+    // Some were outliers before.
+    outliers.sort_unstable();
+    outliers.dedup();
 }

@@ -7,6 +7,7 @@ mod encoder;
 mod extract;
 mod pairs;
 mod plane_choice;
+mod sampling;
 mod statistics;
 
 pub(crate) use encoder::PlaneEncoder;

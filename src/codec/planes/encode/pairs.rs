@@ -27,28 +27,44 @@ pub(super) fn pairing(histogram: &Histogram, low_bits: u32) -> Option<Pairing> {
     pays.then_some(Pairing { base: best, low_bits })
 }
 
+/// Blocks that are searched for outliers together.
+const SEARCHED: usize = 8;
+
 /// Converts whole blocks of bytes to groups of pairs; calls `outlier` with the position and the
 /// byte of each outlier, in order. Low bits are dropped.
 #[inline(always)]
 pub(super) fn pair_up(
-    Pairing { base, low_bits }: Pairing,
+    pairing: Pairing,
     bytes: &[[u8; PAIR_BLOCK]],
     pairs: &mut [[u8; LANES]],
     mut outlier: impl FnMut(usize, u8),
 ) {
-    for (number, (bytes, pairs)) in bytes.iter().zip(pairs).enumerate() {
-        let distances = bytes.map(|byte| base.wrapping_sub(byte >> low_bits));
-        // Without a branch, which permits vector instructions.
-        let far = distances.iter().fold(0, |far, distance| far | distance & 0xf0);
-        if far == 0 {
+    let parts = bytes.chunks(SEARCHED).zip(pairs.chunks_mut(SEARCHED));
+    for (start, (bytes, pairs)) in (0..).step_by(SEARCHED).zip(parts) {
+        // Without a branch for each block, which permits vector instructions.
+        let mut far = [0; PAIR_BLOCK];
+        for (bytes, pairs) in bytes.iter().zip(&mut *pairs) {
+            let distances = distances(pairing, bytes);
             *pairs = std::array::from_fn(|i| distances[i] | distances[LANES + i] << 4);
+            far = std::array::from_fn(|i| far[i] | distances[i]);
+        }
+        if far.iter().fold(0, |all, far| all | far) & 0xf0 == 0 {
             continue;
         }
-        let nibble = |i: usize| if distances[i] < DISTANCES as u8 { distances[i] } else { 0 };
-        *pairs = std::array::from_fn(|i| nibble(i) | nibble(LANES + i) << 4);
-        let outliers = (0..PAIR_BLOCK).filter(|&i| distances[i] >= DISTANCES as u8);
-        outliers.for_each(|i| outlier(number * PAIR_BLOCK + i, bytes[i]));
+        for (number, (bytes, pairs)) in (start..).zip(bytes.iter().zip(pairs)) {
+            let distances = distances(pairing, bytes);
+            let nibble = |i: usize| if distances[i] < DISTANCES as u8 { distances[i] } else { 0 };
+            *pairs = std::array::from_fn(|i| nibble(i) | nibble(LANES + i) << 4);
+            let outliers = (0..PAIR_BLOCK).filter(|&i| distances[i] >= DISTANCES as u8);
+            outliers.for_each(|i| outlier(number * PAIR_BLOCK + i, bytes[i]));
+        }
     }
+}
+
+/// The distances of bytes from the base.
+#[inline(always)]
+fn distances(Pairing { base, low_bits }: Pairing, bytes: &[u8; PAIR_BLOCK]) -> [u8; PAIR_BLOCK] {
+    bytes.map(|byte| base.wrapping_sub(byte >> low_bits))
 }
 
 #[cfg(test)]

@@ -20,12 +20,15 @@ const OUTLIER_BYTES: u64 = (size_of::<u32>() + 1) as u64;
 pub(super) type FrequencyTable = (Frequencies, EncodeTables);
 
 impl Plane<FrequencyTable> {
-    /// The cheapest mode of a plane; of modes of nearly equal cost, the fastest to decode.
+    /// The cheapest mode of a plane; of modes of nearly equal cost, the fastest to decode. Of a sampled
+    /// plane, one that codes any byte: raw, with all bytes in the table, or in pairs.
     pub(super) fn choose(statistics: &PlaneStatistics, number: usize) -> Self {
         let histogram = &statistics.plane(number);
+        let is_sampled = statistics.is_sampled(number);
         let mut present = histogram.present();
         match (present.next(), present.next()) {
             (None, _) => return Self::Raw,
+            (Some(_), None) if is_sampled => return Self::Raw,
             (Some(value), None) => return Self::Constant(value),
             _ => {}
         }
@@ -35,7 +38,11 @@ impl Plane<FrequencyTable> {
         if !worthwhile(entropy_bits(histogram)) {
             return Self::Raw;
         }
-        match frequency_table(histogram) {
+        let table = match is_sampled {
+            true => frequency_table(&histogram.with_all()),
+            false => frequency_table(histogram),
+        };
+        match table {
             Some(coded) if worthwhile(coded.0.cost_bits(histogram)) => {
                 let bytes = coded.0.cost_bits(histogram) / 8 + stored(&coded.0).len() as u64;
                 let paired = Self::paired(statistics, number, bytes + total / MIN_SAVING);
@@ -49,7 +56,8 @@ impl Plane<FrequencyTable> {
     fn paired(statistics: &PlaneStatistics, number: usize, limit: u64) -> Option<Self> {
         let pairs = statistics.pairs(number)?;
         let table = frequency_table(&pairs.histogram)?;
-        let bytes = paired_bytes(&table, pairs) + stored(&table.0).len() as u64;
+        let bytes = statistics.scaled(number, paired_bytes(&table, pairs));
+        let bytes = bytes + stored(&table.0).len() as u64;
         (bytes <= limit).then_some(Self::Paired(pairs.pairing, table))
     }
 }

@@ -3,7 +3,7 @@
 use super::pairs;
 use crate::arch::Kernel;
 use crate::codec::entropy::rans::LANES;
-use crate::codec::entropy::{Histogram, entropy_bits};
+use crate::codec::entropy::{Histogram, entropy_bits, scale};
 use crate::codec::planes::split::Split;
 use crate::codec::planes::{PAIR_BLOCK, Pairing};
 use crate::dtype::Dtype;
@@ -11,12 +11,23 @@ use crate::dtype::Dtype;
 /// Words that are counted together: they fit the first-level cache, and counts are rarely merged.
 const COUNTED: usize = 1 << 15;
 
+/// Of a sampled plane, one in so many parts of a chunk is counted.
+const SAMPLED: usize = 8;
+
 /// A histogram of each plane, and one of pairs where these may pay.
+///
+/// In large tensors of floats with exponents in pairs, these and the planes of noise are sampled: the
+/// choice of their mode, and the table of pairs, do not need all of them. Counting takes longer than
+/// encoding.
 #[derive(Clone)]
 pub(crate) struct PlaneStatistics {
     pub(super) split: Split,
     planes: Vec<Histogram>,
     pairs: Option<PairStatistics>,
+    /// Which planes are sampled.
+    sampled: Vec<bool>,
+    /// All words, counted or not.
+    words: u64,
 }
 
 /// Statistics of the last plane in pairs. Without low bits, the plane's own histogram covers only the
@@ -31,30 +42,31 @@ pub(super) struct PairStatistics {
 }
 
 impl PlaneStatistics {
-    /// `sample` is a part of the tensor, in whole words. With an empty sample, pairs are not
-    /// considered.
-    pub(crate) fn new(dtype: Dtype, sample: &[u8]) -> Self {
+    /// Counts all planes, the last one in pairs if there is a pairing; `sampled` planes in part.
+    pub(super) fn new(split: Split, pairing: Option<Pairing>, sampled: Vec<bool>) -> Self {
+        let planes = vec![Histogram::default(); split.width];
+        let pairs = pairing.map(PairStatistics::new);
+        Self { split, planes, pairs, sampled, words: 0 }
+    }
+
+    /// Counts all planes of a tensor, without pairs.
+    pub(crate) fn of_all(dtype: Dtype) -> Self {
         let split = Split::of(dtype);
-        let mut statistics =
-            Self { split, planes: vec![Histogram::default(); split.width], pairs: None };
-        // Only exponents of floats are concentrated enough.
-        if split.rotate && !sample.is_empty() {
-            let mut sampled = statistics.clone();
-            sampled.count(sample);
-            let last = &sampled.planes[split.width - 1];
-            let pairing = pairs::pairing(last, Split::bits_below_exponent(dtype));
-            statistics.pairs = pairing.map(PairStatistics::new);
-        }
-        statistics
+        Self::new(split, None, vec![false; split.width])
     }
 
     /// Adds a whole chunk; O(bytes).
     pub(crate) fn count(&mut self, chunk: &[u8]) {
         let (width, kernel) = (self.split.width, Kernel::best());
+        self.words += (chunk.len() / width) as u64;
         let mut buffer = [0; COUNTED];
-        for tile in chunk.chunks(width * COUNTED) {
+        for (number, tile) in chunk.chunks(width * COUNTED).enumerate() {
             let symbols = &mut buffer[..tile.len() / width];
-            for (plane, histogram) in self.planes.iter_mut().enumerate() {
+            let planes = self.planes.iter_mut().zip(&self.sampled).enumerate();
+            for (plane, (histogram, sampled)) in planes {
+                if *sampled && number % SAMPLED != 0 {
+                    continue;
+                }
                 self.split.extract(kernel, plane, tile, symbols);
                 match &mut self.pairs {
                     Some(pairs) if plane + 1 == width => pairs.count(kernel, symbols, histogram),
@@ -65,6 +77,7 @@ impl PlaneStatistics {
     }
 
     pub(crate) fn merge(&mut self, other: &Self) {
+        self.words += other.words;
         for (histogram, other) in self.planes.iter_mut().zip(&other.planes) {
             histogram.merge(other);
         }
@@ -75,10 +88,19 @@ impl PlaneStatistics {
         }
     }
 
-    /// Bytes that were counted.
+    /// The words of all chunks.
+    pub(super) fn words(&self) -> u64 {
+        self.words
+    }
+
+    /// The bytes of all chunks.
     pub(crate) fn bytes(&self) -> u64 {
-        let words = self.plane(self.split.width - 1).total();
-        self.split.width as u64 * words
+        self.split.width as u64 * self.words
+    }
+
+    /// Whether only a part of a plane was counted: other bytes than those of its histogram may occur.
+    pub(super) fn is_sampled(&self, number: usize) -> bool {
+        self.sampled[number]
     }
 
     /// A lower bound of the bytes of all planes, without pairs.
@@ -86,18 +108,29 @@ impl PlaneStatistics {
         (0..self.split.width).map(|number| entropy_bits(&self.plane(number)) / 8).sum()
     }
 
-    /// The histogram of a plane, its pairs included.
+    /// The histogram of a plane, its pairs included; of a sampled plane an estimate.
     pub(super) fn plane(&self, number: usize) -> Histogram {
         let mut histogram = self.planes[number].clone();
         if let Some(pairs) = self.pairs(number).filter(|pairs| pairs.pairing.low_bits == 0) {
             histogram.merge(&pairs.bytes());
         }
-        histogram
+        match self.sampled[number] {
+            true => histogram.scaled(self.words, histogram.total()),
+            false => histogram,
+        }
     }
 
     /// The statistics of pairs of a plane.
     pub(super) fn pairs(&self, number: usize) -> Option<&PairStatistics> {
         self.pairs.as_ref().filter(|_| number + 1 == self.split.width)
+    }
+
+    /// An estimate of the bytes of a plane from those of its counted part.
+    pub(super) fn scaled(&self, number: usize, bytes: u64) -> u64 {
+        match self.pairs(number).filter(|_| self.sampled[number]) {
+            Some(pairs) => scale(bytes, self.words, 2 * pairs.histogram.total() + pairs.rest),
+            None => bytes,
+        }
     }
 }
 

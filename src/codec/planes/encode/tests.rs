@@ -9,9 +9,9 @@ use crate::dtype::Dtype;
 use proptest::prelude::*;
 
 fn coders(dtype: Dtype, chunks: &[&[u8]]) -> (PlaneStatistics, PlaneEncoder, PlaneDecoder) {
-    let mut statistics = PlaneStatistics::new(dtype, chunks[0]);
+    let mut statistics = PlaneStatistics::of_sample(dtype, chunks[0], 0);
     for chunk in chunks {
-        let mut part = PlaneStatistics::new(dtype, chunks[0]);
+        let mut part = PlaneStatistics::of_sample(dtype, chunks[0], 0);
         part.count(chunk);
         statistics.merge(&part);
     }
@@ -150,7 +150,7 @@ fn many_outliers_or_few_bytes_are_not_paired() {
             let bytes = exponents(dtype, words, every);
             let (statistics, encoder, _) = coders(dtype, &[&bytes]);
             // The histogram of bytes is the same with and without pairs.
-            let mut plain = PlaneStatistics::new(dtype, &[]);
+            let mut plain = PlaneStatistics::of_all(dtype);
             plain.count(&bytes);
             assert_eq!(statistics.plane(1), plain.plane(1));
             assert_eq!(statistics.bytes(), bytes.len() as u64);
@@ -216,5 +216,97 @@ fn invalid_outlier_positions_are_rejected() {
     }
     for cut in [positions, positions + 3, coded.len() - 1, coded.len() - outliers] {
         assert!(decoder.decode(&coded[..cut], &mut out).is_err());
+    }
+}
+
+/// A tensor of so many words may be sampled.
+const LARGE: u64 = 1 << 20;
+
+/// Statistics of chunks of a large tensor, with a sample from the first.
+fn sampled(dtype: Dtype, chunks: &[&[u8]]) -> PlaneStatistics {
+    let mut statistics = PlaneStatistics::of_sample(dtype, &chunks[0][..1 << 16], LARGE);
+    chunks.iter().for_each(|chunk| statistics.count(chunk));
+    statistics
+}
+
+#[test]
+fn sampled_planes_take_nearly_the_same_bytes() {
+    for dtype in [Dtype::Bf16, Dtype::F16, Dtype::F32, Dtype::F64] {
+        let bytes = exponents(dtype, 1 << 20, 997);
+        let width = Split::of(dtype).width;
+        let chunks: Vec<&[u8]> = bytes.chunks(width << 18).collect();
+        let sampled = sampled(dtype, &chunks);
+        let mut all = PlaneStatistics::of_sample(dtype, &bytes[..1 << 16], 0);
+        chunks.iter().for_each(|chunk| all.count(chunk));
+        for plane in [0, width - 1] {
+            assert!(sampled.is_sampled(plane) && !all.is_sampled(plane), "{dtype} {plane}");
+        }
+        assert_eq!(sampled.bytes(), bytes.len() as u64);
+        let [sampled, all] = [sampled, all].map(|statistics| {
+            let encoder = PlaneEncoder::new(&statistics);
+            let decoder = PlaneDecoder::new(dtype, &encoder.parameters()).unwrap();
+            let mut total = 0;
+            for &chunk in &chunks {
+                let coded = encoder.encode(chunk, &mut Scratch::default()).unwrap();
+                let mut out = vec![0x5a; chunk.len()];
+                decoder.decode(&coded, &mut out).unwrap();
+                assert!(out == chunk, "{dtype}");
+                total += coded.len() as u64;
+            }
+            let cost = encoder.cost_bytes(&statistics, chunks.len() as u64);
+            assert!(total.abs_diff(cost) * 500 < total, "{dtype}: {total} for {cost}");
+            total
+        });
+        assert!(sampled.abs_diff(all) * 1000 < all, "{dtype}: {sampled} for {all}");
+    }
+}
+
+#[test]
+fn sampled_planes_restore_bytes_that_were_not_counted() {
+    for dtype in [Dtype::Bf16, Dtype::F16, Dtype::F32] {
+        let width = Split::of(dtype).width;
+        let mut bytes = exponents(dtype, 1 << 20, usize::MAX);
+        // Words of all kinds where nothing is counted.
+        let mut state = 7u64;
+        for word in bytes.chunks_exact_mut(width).skip(1 << 17).take(1 << 12) {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(99);
+            word.copy_from_slice(&state.to_be_bytes()[..width]);
+        }
+        let chunks: Vec<&[u8]> = bytes.chunks(width << 18).collect();
+        let statistics = sampled(dtype, &chunks);
+        assert!(statistics.is_sampled(width - 1));
+        let encoder = PlaneEncoder::new(&statistics);
+        let Plane::Paired(pairing, (frequencies, _)) = &encoder.planes[width - 1] else {
+            panic!("{dtype}: no pairs");
+        };
+        assert!(frequencies.get().contains(&0), "{dtype}: {pairing:?}");
+        let decoder = PlaneDecoder::new(dtype, &encoder.parameters()).unwrap();
+        for chunk in chunks {
+            let coded = encoder.encode(chunk, &mut Scratch::default()).unwrap();
+            let mut out = vec![0x5a; chunk.len()];
+            decoder.decode(&coded, &mut out).unwrap();
+            assert!(out == chunk, "{dtype}");
+        }
+    }
+}
+
+/// The sample shows noise, but the planes are nearly constant elsewhere.
+#[test]
+fn sampled_noise_with_few_values_is_coded() {
+    let mut bytes = exponents(Dtype::F32, 1 << 20, usize::MAX);
+    for word in bytes.as_chunks_mut::<4>().0.iter_mut().skip(1 << 15) {
+        (word[0], word[1]) = (0, word[1] & 3);
+    }
+    let chunks: Vec<&[u8]> = bytes.chunks(4 << 18).collect();
+    let statistics = sampled(Dtype::F32, &chunks);
+    assert!(statistics.is_sampled(0) && statistics.is_sampled(1));
+    let encoder = PlaneEncoder::new(&statistics);
+    assert!(matches!(encoder.planes[0], Plane::Coded(_)));
+    let decoder = PlaneDecoder::new(Dtype::F32, &encoder.parameters()).unwrap();
+    for chunk in chunks {
+        let coded = encoder.encode(chunk, &mut Scratch::default()).unwrap();
+        let mut out = vec![0; chunk.len()];
+        decoder.decode(&coded, &mut out).unwrap();
+        assert!(out == chunk);
     }
 }
