@@ -16,6 +16,7 @@ mod effort;
 mod encoder;
 mod learned_transform;
 mod low_rank_coding;
+mod low_rank_screening;
 mod magnitude_counts;
 mod outliers;
 mod parameter_writer;

@@ -5,6 +5,7 @@ use super::class_training::rounded_to_zero;
 use super::effort::Effort;
 use super::learned_transform::LearnedTransform;
 use super::low_rank_coding::CodedLowRank;
+use super::low_rank_screening::{SCREENING, screened_share};
 use super::outliers::{mask_outliers, outlier_threshold};
 use super::rate_statistics::RateStatistics;
 use super::repeated_values::has_repeated_values;
@@ -229,9 +230,8 @@ impl<'r> TransformSearch<'r> {
         let found = LeadingDirection::of(&self.sample, self.columns());
         // The mean of few rows has energy by chance.
         let mean_by_chance = if sampled < m { 1.0 / sampled } else { 0.0 };
-        let sampled_share = share_in_sample(least, n, m, sampled);
         if found.mean < mean_by_chance + SCREENING * least_mean
-            && found.share < SCREENING * sampled_share
+            && found.share < screened_share(least, n, m, sampled)
         {
             return Ok((false, 0));
         }
@@ -424,22 +424,6 @@ impl<'r> TransformSearch<'r> {
     }
 }
 
-/// The share of the leading direction in a sample of rows, for its share in all rows, with noise in
-/// all other directions (Baik and Silverstein, 2006; Paul, 2007): in a sample, the noise along it is
-/// larger.
-fn share_in_sample(share: f64, columns: f64, rows: f64, sampled: f64) -> f64 {
-    if sampled >= rows {
-        return share;
-    }
-    // Variances are relative to the mean of all directions; `spike` is that of the distribution.
-    let observed = share * columns;
-    let (all, few) = (columns / rows, columns / sampled);
-    let half = 0.5 * (observed + 1.0 - all);
-    let edge = 1.0 + all.sqrt();
-    let spike = (half + (half * half - observed).max(0.0).sqrt()).max(edge);
-    spike * (1.0 + few / (spike - 1.0)) / columns
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -467,9 +451,6 @@ fn rows_for_basis(block: usize) -> usize {
     let affordable = 50_000_000_000 / (block as u64).pow(2).max(1);
     (64 * block).min(usize::try_from(affordable).unwrap_or(usize::MAX)).max(16 * block)
 }
-
-/// The part of a worthwhile share from which a low-rank part is searched for.
-const SCREENING: f64 = 0.8;
 
 /// The fewest bits of an entry of a stored basis.
 const BASIS_ENTRY_BITS: f64 = 5.0;
