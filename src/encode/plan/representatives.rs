@@ -178,8 +178,8 @@ mod tests {
     #[test]
     fn unlike_tensors_have_rates_of_their_own() {
         let cubic = |_, x: f32| x * x * x;
-        let loud_columns = |at: usize, x: f32| if at % 2 == 0 { 4.0 * x } else { x };
-        let loud_rows = |at: usize, x: f32| if at / 64 % 2 == 0 { 4.0 * x } else { x };
+        let loud_columns = |at: usize, x: f32| if at.is_multiple_of(2) { 4.0 * x } else { x };
+        let loud_rows = |at: usize, x: f32| if (at / 64).is_multiple_of(2) { 4.0 * x } else { x };
         for last in [&cubic as &dyn Fn(usize, f32) -> f32, &loud_columns, &loud_rows] {
             let (first, last) = planned(last);
             assert!(!are_near(rates(&first), rates(&last), 0.05), "{first:?} {last:?}");
