@@ -7,8 +7,11 @@ use crate::codec::planes::Plane;
 use crate::codec::planes::split::Split;
 use crate::dtype::Dtype;
 
-/// The fewest words of a tensor whose planes may be sampled.
+/// The fewest words of a tensor whose planes of noise may be sampled, and those of one whose pairs
+/// may be. A chunk with a pair that was not counted is encoded twice: in smaller tensors these are
+/// most.
 const MIN_SAMPLED_WORDS: u64 = 1 << 20;
+const MIN_SAMPLED_PAIRS: u64 = 1 << 24;
 
 /// A plane of so many bits in 32 symbols is noise: less than 1/64 is saved.
 const NOISE: u64 = 252;
@@ -31,7 +34,10 @@ impl PlaneStatistics {
             let mut paired = Self::new(split, pairing, all.clone());
             paired.count(sample);
             if matches!(Plane::choose(&paired, last), Plane::Paired(..)) {
-                let is_sampled = |plane: usize| plane == last || is_noise(&plain.plane(plane));
+                let is_sampled = |plane: usize| match plane == last {
+                    true => words >= MIN_SAMPLED_PAIRS,
+                    false => is_noise(&plain.plane(plane)),
+                };
                 return Self::new(split, pairing, (0..split.width).map(is_sampled).collect());
             }
         }

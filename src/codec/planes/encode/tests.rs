@@ -219,8 +219,8 @@ fn invalid_outlier_positions_are_rejected() {
     }
 }
 
-/// A tensor of so many words may be sampled.
-const LARGE: u64 = 1 << 20;
+/// All planes of a tensor of so many words may be sampled.
+const LARGE: u64 = 1 << 24;
 
 /// Statistics of chunks of a large tensor, with a sample from the first.
 fn sampled(dtype: Dtype, chunks: &[&[u8]]) -> PlaneStatistics {
