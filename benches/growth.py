@@ -62,6 +62,8 @@ def measure(occ, folder, count, shape):
     writer = multiprocessing.get_context("spawn").Process(target=write_model, args=(model, count, shape))
     writer.start()
     writer.join()
+    if writer.exitcode != 0:
+        raise SystemExit("the model was not written")
     name = "layers.0.experts.0.weight"
     commands = [
         [occ, "plan", model, "--bits", "3", "-q", "--force", "-o", os.path.join(folder, "plan.json")],

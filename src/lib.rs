@@ -95,7 +95,7 @@
 //! 4. `encode/plan/planner.rs`: `plan_tensors` plans each tensor, then distributes the budget.
 //! 5. `encode/plan/one_tensor.rs`: `plan_tensor` chooses the transform and measures rates, by
 //!    `TransformSearch::fit` and `Candidate::rate` of `codec/trellis/encode`. Small tensors that are
-//!    alike share rates.
+//!    similar share rates.
 //! 6. `encode/pipeline.rs`: `write_sources` decides, prepares and encodes the tensors in order.
 //! 7. `encode/rate_control.rs`: `RateController::next` gives the next tensor its step.
 //! 8. `encode/lossy_tensor.rs`: `LossyTensor::new` takes the learned transform, `planned_job` the

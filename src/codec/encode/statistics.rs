@@ -43,8 +43,7 @@ impl Statistics {
     pub(crate) fn new(dtype: Dtype, bytes: u64, sample: &Sample, repeated: Option<u32>) -> Self {
         // Of rows that repeat, few may be counted.
         let bytes = if repeated.is_some() { 0 } else { bytes };
-        let words = bytes / (u64::from(dtype.bits()) / 8).max(1);
-        let planes = PlaneStatistics::of_sample(dtype, &sample.bytes, words);
+        let planes = PlaneStatistics::of_sample(dtype, &sample.bytes, bytes);
         let limit = || {
             let mut planes = PlaneStatistics::of_all(dtype);
             planes.count(&sample.bytes);

@@ -8,7 +8,6 @@ mod calibrated_steps;
 mod effort;
 mod file_budget;
 mod frame_sizes;
-mod likeness;
 mod merge;
 mod one_tensor;
 mod planned_tensor;
@@ -16,6 +15,7 @@ mod planner;
 mod quantized_weights;
 #[cfg(feature = "analysis")]
 mod rates;
+mod relative_plan;
 mod representatives;
 mod scaling;
 mod shared_step;

@@ -2,9 +2,9 @@
 
 use super::budget::change_step;
 use super::effort::{planning_effort, step_for_bits, step_for_noise};
-use super::likeness::Traits;
 use super::planned_tensor::{LossWeight, PlannedTensor, lossless_bytes, overhead_bits};
 use super::quantized_weights::NamedSources;
+use super::relative_plan::Features;
 use super::representatives::{Kind, Representatives};
 use super::scaling::scaling;
 use super::shared_step::{StepGuess, shared_step};
@@ -34,7 +34,7 @@ pub(super) struct TensorFacts<'p, 's> {
     pub(super) reason: Option<LosslessReason>,
     /// Bytes of its frame without chunks and parameters.
     pub(super) frame: u64,
-    /// What it has in common with tensors that may be planned like it.
+    /// What it has in common with tensors that may have the same representative.
     pub(super) kind: Option<Kind<'s>>,
 }
 
@@ -77,19 +77,18 @@ pub(super) fn plan_tensor<'s>(
     }
     let guess = Guess::RelativeStep(relative_step.clamp(1e-4, 4.0));
     let Some(matrix) = source.matrix() else { return lossless(LosslessReason::Shape) };
-    let coordinates =
-        LossyTensor::new(source, &matrix, named.quantization_scales(source)?, encoding)?;
-    let mut traits = None;
+    let sampled =
+        SampledTensor::new(source, &matrix, named.quantization_scales(source)?, encoding)?;
+    let mut features = None;
     if let Some(kind) = kind {
-        traits = coordinates.traits(encoding)?;
-        let like = traits
-            .as_ref()
-            .and_then(|traits| representatives.plan_like(kind, traits, weights, overhead_bits));
-        if let Some(planned) = like {
+        features = sampled.features(encoding)?;
+        let similar =
+            |features| representatives.similar_plan(kind, features, weights, overhead_bits);
+        if let Some(planned) = features.as_ref().and_then(similar) {
             return Ok(planned);
         }
     }
-    let Some(found) = coordinates.plan(encoding, guess, overhead_bits)? else {
+    let Some(found) = sampled.plan(encoding, guess, overhead_bits)? else {
         return lossless(LosslessReason::Range);
     };
     let LossyTensorPlan { plan, learned, loss } = found;
@@ -104,7 +103,7 @@ pub(super) fn plan_tensor<'s>(
         unit_step = f64::from(lossy.step) / unit;
     }
     let planned = PlannedTensor::new(plan, lossless_bytes, overhead_bits);
-    Ok(PlannedTensor { loss, unit_step, traits, ..planned })
+    Ok(PlannedTensor { loss, unit_step, features, ..planned })
 }
 
 /// The plan of a lossy tensor, and what is not part of it.
@@ -115,14 +114,15 @@ pub(super) struct LossyTensorPlan {
 }
 
 /// A tensor that may be coded lossily, with its statistics, its scales, and a sample of it.
-pub(super) struct LossyTensor<'s> {
+pub(super) struct SampledTensor<'s> {
     source: &'s TensorSource<'s>,
+    target: TensorTarget,
     calibrated: Option<Calibrated>,
     scaling: Scaling,
     search: TransformSearch<'s>,
 }
 
-impl<'s> LossyTensor<'s> {
+impl<'s> SampledTensor<'s> {
     /// Reads the sample. `quantization` are the scales beside quantised weights.
     pub(super) fn new(
         source: &'s TensorSource<'s>,
@@ -140,15 +140,15 @@ impl<'s> LossyTensor<'s> {
         let sensitivity = calibrated.as_ref().map(|calibrated| Arc::clone(&calibrated.sensitivity));
         let sample = planning_effort(encoding.effort).sample;
         let search = TransformSearch::new(matrix, &scaling, sensitivity, sample)?;
-        Ok(Self { source, calibrated, scaling, search })
+        Ok(Self { source, target, calibrated, scaling, search })
     }
 
-    /// What decides whether the tensor is like others; `None` if it is unlike all.
-    fn traits(&self, encoding: &Encoding) -> Result<Option<Traits>> {
+    /// The statistics that decide whether the tensor is similar to others; `None` if it is to none.
+    fn features(&self, encoding: &Encoding) -> Result<Option<Features>> {
         let Scaling { rows, columns, ref quantization } = self.scaling;
         match quantization {
             Some(_) => Ok(None),
-            None => Traits::of(&self.search, (rows, columns), encoding),
+            None => Features::of(&self.search, (rows, columns), encoding),
         }
     }
 
@@ -159,8 +159,7 @@ impl<'s> LossyTensor<'s> {
         guess: Guess,
         overhead_bits: f64,
     ) -> Result<Option<LossyTensorPlan>> {
-        let Self { source, calibrated, scaling, search } = self;
-        let target = encoding.target_for(source.name);
+        let Self { source, target, calibrated, scaling, search } = self;
         let calibration = encoding.calibration.0.as_ref();
         let outlier_bits = outlier_bits(&search, source.dtype);
         let measured =

@@ -1,6 +1,6 @@
 //! A planned tensor, with what is needed to distribute a budget.
 
-use super::likeness::{Likeness, Traits};
+use super::relative_plan::{Features, RelativePlan};
 use super::tensor_plan::{Learned, TensorPlan};
 use crate::encode::calibration::LossUnit;
 use crate::encode::source::TensorSource;
@@ -19,17 +19,17 @@ pub(super) struct PlannedTensor {
     /// A step that has the same ratio to those of other tensors, in any file and at any budget; 0 if
     /// the tensor does not share one.
     pub(super) unit_step: f64,
-    /// What decides whether tensors are alike, if it is known.
-    pub(super) traits: Option<Traits>,
+    /// Statistics of a tensor that may become a representative.
+    pub(super) features: Option<Features>,
     /// How the plan follows from that of another tensor, if it does.
-    pub(super) likeness: Option<Likeness>,
+    pub(super) relative: Option<RelativePlan>,
 }
 
 impl PlannedTensor {
     /// Without statistics and a share in a budget.
     pub(super) fn new(plan: TensorPlan, lossless_bytes: u64, overhead_bits: f64) -> Self {
-        let (loss, unit_step, traits, likeness) = (None, 0.0, None, None);
-        Self { plan, lossless_bytes, overhead_bits, loss, unit_step, traits, likeness }
+        let (loss, unit_step, features, relative) = (None, 0.0, None, None);
+        Self { plan, lossless_bytes, overhead_bits, loss, unit_step, features, relative }
     }
 
     /// A reference to another tensor, whose frame has `frame` bytes without chunks and parameters.

@@ -4,10 +4,10 @@ use super::budget::{factor_so_far, set_rate, share_budget};
 use super::calibrated_steps;
 use super::file_budget::FileFacts;
 use super::frame_sizes::frame_bytes;
-use super::likeness::Likeness;
-use super::one_tensor::{LossyTensor, TensorFacts, plan_tensor};
+use super::one_tensor::{SampledTensor, TensorFacts, plan_tensor};
 use super::planned_tensor::PlannedTensor;
 use super::quantized_weights::NamedSources;
+use super::relative_plan::RelativePlan;
 use super::representatives::{Kind, Representatives};
 use super::shared_step::{StepGuess, mean_shared_step};
 use super::tensor_plan::{LossyPlan, TensorPlan};
@@ -127,19 +127,19 @@ fn plan_again(
         }
     }
     let is_far = |tensor: &PlannedTensor| change_of(tensor).is_some_and(|log| log.abs() > FAR);
-    // The representatives of tensors that follow them.
-    let followed: Vec<Option<Likeness>> = planned
+    // Plans that follow from those of representatives.
+    let followed: Vec<Option<RelativePlan>> = planned
         .iter()
         .map(|tensor| {
-            let likeness = tensor.likeness.filter(|_| is_far(tensor));
-            likeness.filter(|like| planned[like.representative].plan.flexible().is_some())
+            let relative = tensor.relative.filter(|_| is_far(tensor));
+            relative.filter(|plan| planned[plan.representative].plan.flexible().is_some())
         })
         .collect();
     let again = |tensor: &mut PlannedTensor, source: &TensorSource<'_>| -> Result<bool> {
         let plan = tensor.plan.flexible().filter(|_| is_far(tensor));
         let (Some((plan, _)), Some(matrix)) = (plan, source.matrix()) else { return Ok(false) };
         let (guess, scales) = (Guess::Step(plan.step.into()), plan.quantization_scales.clone());
-        let lossy = LossyTensor::new(source, &matrix, scales, encoding)?;
+        let lossy = SampledTensor::new(source, &matrix, scales, encoding)?;
         if let Some(found) = lossy.plan(encoding, guess, tensor.overhead_bits)? {
             (tensor.plan.lossy, tensor.plan.learned) = (Some(found.plan), found.learned);
         }
@@ -150,10 +150,10 @@ fn plan_again(
         .filter(|(_, followed)| followed.is_none())
         .map(|((tensor, source), _)| again(tensor, source).map_err(|error| source.locate(error)))
         .collect::<Result<_>>()?;
-    for (number, likeness) in followed.iter().enumerate() {
-        let Some(likeness) = likeness else { continue };
-        let plan = planned[likeness.representative].plan.lossy.as_ref();
-        planned[number].plan.lossy = plan.map(|plan| likeness.plan(plan));
+    for (number, relative) in followed.iter().enumerate() {
+        let Some(relative) = relative else { continue };
+        let plan = planned[relative.representative].plan.lossy.as_ref();
+        planned[number].plan.lossy = plan.map(|plan| relative.plan(plan));
     }
     Ok(changed.contains(&true))
 }
@@ -198,10 +198,10 @@ fn plan_each<'s>(
         let start = next;
         next = tensors.len().min(start + count);
         let group = &tensors[start..next];
-        let plan = |tensor: &TensorFacts<'_, 's>, like: &Representatives<'s>| {
+        let plan = |tensor: &TensorFacts<'_, 's>, representatives: &Representatives<'s>| {
             let plan = match tensor.is_reference {
                 true => PlannedTensor::reference(tensor.source, tensor.frame),
-                false => plan_tensor(tensor, &named, encoding, guess, like),
+                false => plan_tensor(tensor, &named, encoding, guess, representatives),
             };
             plan.map_err(|error| tensor.source.locate(error))
         };

@@ -1,9 +1,9 @@
-//! Small tensors that are alike, as experts and adapters are: one of them, the representative, is
+//! Small tensors that are similar, as experts and adapters are: one of them, the representative, is
 //! planned for all.
 
 use super::budget::change_step;
-use super::likeness::{Likeness, Traits};
 use super::planned_tensor::PlannedTensor;
+use super::relative_plan::{Features, RelativePlan};
 use super::tensor_plan::{Learned, LossyPlan, TensorPlan};
 use crate::codec::trellis::candidate_transforms;
 use crate::coordinates::Coordinates;
@@ -13,11 +13,11 @@ use crate::encode::source::TensorSource;
 use crate::role::TensorRole;
 use std::collections::HashMap;
 
-/// The most weights of a tensor that is planned like another one. Planning larger ones takes less
+/// The most weights of a tensor whose plan may follow from that of another. Planning larger ones takes less
 /// time than encoding them.
 const MAX_WEIGHTS: u64 = 1 << 16;
 
-/// The most representatives of a kind. Tensors that are unlike all of them have plans of their own.
+/// The most representatives of a kind. Tensors that are similar to none of them have plans of their own.
 const MAX_REPRESENTATIVES: usize = 64;
 
 /// What tensors with one representative have in common, and is known before their values are read.
@@ -47,12 +47,11 @@ impl<'s> Kind<'s> {
     }
 }
 
-/// A tensor that others are planned like.
-#[derive(Clone)]
+/// A tensor that the plans of others follow from.
 struct Representative {
     /// Its position among all tensors.
     number: usize,
-    traits: Traits,
+    features: Features,
     plan: LossyPlan,
     lossless_bytes: u64,
     overhead_bits: f64,
@@ -74,10 +73,10 @@ impl<'s> Representatives<'s> {
         's: 'k,
     {
         let mut is_first = |kind: &Kind<'s>| {
-            let is_new = !self.0.contains_key(kind);
+            let known = self.0.len();
             // Known from now on, whether the first of them becomes a representative or not.
             self.0.entry(kind.clone()).or_default();
-            is_new
+            self.0.len() > known
         };
         kinds.map(|kind| kind.is_some_and(&mut is_first)).collect()
     }
@@ -85,15 +84,13 @@ impl<'s> Representatives<'s> {
     /// A tensor with a plan of its own may become a representative. `number` is its position among
     /// all tensors.
     pub(super) fn add(&mut self, kind: Option<&Kind<'s>>, number: usize, planned: &PlannedTensor) {
-        let (Some(kind), Some(traits)) = (kind, planned.traits) else { return };
-        let Some(plan) = planned.plan.lossy.as_ref().filter(|_| planned.likeness.is_none()) else {
-            return;
-        };
+        let (Some(kind), Some(features)) = (kind, planned.features) else { return };
+        let Some(plan) = &planned.plan.lossy else { return };
         let of_kind = self.0.entry(kind.clone()).or_default();
         if of_kind.len() < MAX_REPRESENTATIVES {
             of_kind.push(Representative {
                 number,
-                traits,
+                features,
                 plan: plan.clone(),
                 lossless_bytes: planned.lossless_bytes,
                 overhead_bits: planned.overhead_bits,
@@ -102,31 +99,31 @@ impl<'s> Representatives<'s> {
         }
     }
 
-    /// The plan of a tensor that is like a representative: the first of those. Without statistics of
+    /// The plan of a tensor that is similar to a representative: the first of those. Without statistics of
     /// byte planes: the lossless size is that of the representative.
-    pub(super) fn plan_like(
+    pub(super) fn similar_plan(
         &self,
         kind: &Kind<'s>,
-        traits: &Traits,
+        features: &Features,
         weights: u64,
         overhead_bits: f64,
     ) -> Option<PlannedTensor> {
         let of_kind = self.0.get(kind)?;
-        let found = of_kind.iter().find(|other| traits.is_like(&other.traits))?;
+        let found = of_kind.iter().find(|other| features.is_similar_to(&other.features))?;
         let bits = (overhead_bits - found.overhead_bits) / weights as f64;
-        let likeness = Likeness::new(found.number, traits, &found.traits, bits);
+        let relative = RelativePlan::new(found.number, features, &found.features, bits);
         let lossless_bytes = found.lossless_bytes;
         let mut plan = TensorPlan {
             weights,
             bytes: lossless_bytes,
-            lossy: Some(likeness.plan(&found.plan)),
+            lossy: Some(relative.plan(&found.plan)),
             lossless: None,
             learned: Learned::default(),
         };
         change_step(&mut plan, lossless_bytes, 0.0);
         Some(PlannedTensor {
-            unit_step: found.unit_step * likeness.step_ratio(),
-            likeness: Some(likeness),
+            unit_step: found.unit_step * relative.step_ratio(),
+            relative: Some(relative),
             ..PlannedTensor::new(plan, lossless_bytes, overhead_bits)
         })
     }

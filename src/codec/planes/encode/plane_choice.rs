@@ -8,7 +8,7 @@ use crate::codec::planes::Plane;
 /// A plane is entropy-coded when that saves at least 1/64 of it: smaller savings are typical of
 /// mantissa bits, and raw planes decode much faster. For the same reason pairs may take 1/64 more
 /// than single bytes.
-const MIN_SAVING: u64 = 64;
+pub(super) const MIN_SAVING: u64 = 64;
 
 /// Bytes of a coded plane in every chunk besides its words: its length, and the states.
 pub(super) const STREAM_HEAD_BYTES: u64 = (size_of::<u32>() + STATES_BYTES) as u64;

@@ -1,6 +1,7 @@
 //! The choice of what is counted, from a sample of the tensor.
 
 use super::pairs;
+use super::plane_choice::MIN_SAVING;
 use super::statistics::PlaneStatistics;
 use crate::codec::entropy::{Histogram, entropy_bits};
 use crate::codec::planes::Plane;
@@ -13,15 +14,13 @@ use crate::dtype::Dtype;
 const MIN_SAMPLED_WORDS: u64 = 1 << 20;
 const MIN_SAMPLED_PAIRS: u64 = 1 << 24;
 
-/// A plane of so many bits in 32 symbols is noise: less than 1/64 is saved.
-const NOISE: u64 = 252;
-
 impl PlaneStatistics {
-    /// `sample` is a part of the tensor, in whole words, and `words` the number of all. With an empty
-    /// sample, pairs are not considered, and all planes are counted.
-    pub(crate) fn of_sample(dtype: Dtype, sample: &[u8], words: u64) -> Self {
+    /// `sample` is a part of a tensor of so many `bytes`, in whole words. With an empty sample, pairs
+    /// are not considered, and all planes are counted.
+    pub(crate) fn of_sample(dtype: Dtype, sample: &[u8], bytes: u64) -> Self {
         let mut plain = Self::of_all(dtype);
         let split = plain.split;
+        let words = bytes / split.width as u64;
         // Only exponents of floats are concentrated enough.
         if !split.rotate || sample.is_empty() {
             return plain;
@@ -47,5 +46,6 @@ impl PlaneStatistics {
 
 /// Whether a plane is not worth coding.
 fn is_noise(histogram: &Histogram) -> bool {
-    entropy_bits(histogram) >= histogram.total() * NOISE / 32
+    let total = histogram.total();
+    entropy_bits(histogram) >= 8 * (total - total / MIN_SAVING)
 }

@@ -26,8 +26,9 @@ pub(crate) struct PlaneStatistics {
     pairs: Option<PairStatistics>,
     /// Which planes are sampled.
     sampled: Vec<bool>,
-    /// All words, counted or not.
+    /// All words, and those of which sampled planes are counted.
     words: u64,
+    counted: u64,
 }
 
 /// Statistics of the last plane in pairs. Without low bits, the plane's own histogram covers only the
@@ -46,7 +47,7 @@ impl PlaneStatistics {
     pub(super) fn new(split: Split, pairing: Option<Pairing>, sampled: Vec<bool>) -> Self {
         let planes = vec![Histogram::default(); split.width];
         let pairs = pairing.map(PairStatistics::new);
-        Self { split, planes, pairs, sampled, words: 0 }
+        Self { split, planes, pairs, sampled, words: 0, counted: 0 }
     }
 
     /// Counts all planes of a tensor, without pairs.
@@ -62,9 +63,10 @@ impl PlaneStatistics {
         let mut buffer = [0; COUNTED];
         for (number, tile) in chunk.chunks(width * COUNTED).enumerate() {
             let symbols = &mut buffer[..tile.len() / width];
-            let planes = self.planes.iter_mut().zip(&self.sampled).enumerate();
-            for (plane, (histogram, sampled)) in planes {
-                if *sampled && number % SAMPLED != 0 {
+            let in_sample = number.is_multiple_of(SAMPLED);
+            self.counted += if in_sample { symbols.len() as u64 } else { 0 };
+            for (plane, histogram) in self.planes.iter_mut().enumerate() {
+                if self.sampled[plane] && !in_sample {
                     continue;
                 }
                 self.split.extract(kernel, plane, tile, symbols);
@@ -78,6 +80,7 @@ impl PlaneStatistics {
 
     pub(crate) fn merge(&mut self, other: &Self) {
         self.words += other.words;
+        self.counted += other.counted;
         for (histogram, other) in self.planes.iter_mut().zip(&other.planes) {
             histogram.merge(other);
         }
@@ -115,7 +118,7 @@ impl PlaneStatistics {
             histogram.merge(&pairs.bytes());
         }
         match self.sampled[number] {
-            true => histogram.scaled(self.words, histogram.total()),
+            true => histogram.scaled(self.words, self.counted),
             false => histogram,
         }
     }
@@ -127,9 +130,9 @@ impl PlaneStatistics {
 
     /// An estimate of the bytes of a plane from those of its counted part.
     pub(super) fn scaled(&self, number: usize, bytes: u64) -> u64 {
-        match self.pairs(number).filter(|_| self.sampled[number]) {
-            Some(pairs) => scale(bytes, self.words, 2 * pairs.histogram.total() + pairs.rest),
-            None => bytes,
+        match self.sampled[number] {
+            true => scale(bytes, self.words, self.counted),
+            false => bytes,
         }
     }
 }

@@ -20,6 +20,20 @@ fn coders(dtype: Dtype, chunks: &[&[u8]]) -> (PlaneStatistics, PlaneEncoder, Pla
     (statistics, encoder, decoder)
 }
 
+/// Encodes chunks, asserts that they are restored, and returns the number of their coded bytes.
+fn round_trip(dtype: Dtype, encoder: &PlaneEncoder, chunks: &[&[u8]]) -> u64 {
+    let decoder = PlaneDecoder::new(dtype, &encoder.parameters()).unwrap();
+    let mut total = 0;
+    for (number, &chunk) in chunks.iter().enumerate() {
+        let coded = encoder.encode(chunk, &mut Scratch::default()).unwrap();
+        let mut out = vec![0x5a; chunk.len()];
+        decoder.decode(&coded, &mut out).unwrap();
+        assert!(out == chunk, "{dtype}, chunk {number}");
+        total += coded.len() as u64;
+    }
+    total
+}
+
 fn dtype() -> impl Strategy<Value = Dtype> {
     prop::sample::select(Dtype::ALL)
 }
@@ -119,7 +133,7 @@ fn exponents_with_outliers_are_paired() {
             let bytes = exponents(dtype, words, every);
             let width = bytes.len() / words;
             let chunks = bytes.chunks(40_001 * width).collect::<Vec<_>>();
-            let (statistics, encoder, decoder) = coders(dtype, &chunks);
+            let (statistics, encoder, _) = coders(dtype, &chunks);
             let Plane::Paired(pairing, _) = encoder.planes[width - 1] else {
                 panic!("{dtype} {words}: no pairs");
             };
@@ -128,14 +142,7 @@ fn exponents_with_outliers_are_paired() {
             // A base above all typical exponents may leave fewer outliers if exponents are few.
             let bases = if dtype == Dtype::F16 { BASE..=BASE + 1 } else { BASE..=BASE };
             assert!(bases.contains(&pairing.base.into()), "{dtype} {words}: {}", pairing.base);
-            let mut total = 0;
-            for &chunk in &chunks {
-                let coded = encoder.encode(chunk, &mut Scratch::default()).unwrap();
-                let mut out = vec![0x5a; chunk.len()];
-                decoder.decode(&coded, &mut out).unwrap();
-                assert!(out == chunk, "{dtype} {words}");
-                total += coded.len() as u64;
-            }
+            let total = round_trip(dtype, &encoder, &chunks);
             let slack = chunks.len() as u64 * 2 * LANES as u64;
             let cost = encoder.cost_bytes(&statistics, chunks.len() as u64);
             assert!(total <= cost + slack && total + slack >= cost, "{total} for {cost}");
@@ -219,8 +226,8 @@ fn invalid_outlier_positions_are_rejected() {
     }
 }
 
-/// All planes of a tensor of so many words may be sampled.
-const LARGE: u64 = 1 << 24;
+/// All planes of a tensor of so many bytes may be sampled.
+const LARGE: u64 = 1 << 27;
 
 /// Statistics of chunks of a large tensor, with a sample from the first.
 fn sampled(dtype: Dtype, chunks: &[&[u8]]) -> PlaneStatistics {
@@ -244,15 +251,7 @@ fn sampled_planes_take_nearly_the_same_bytes() {
         assert_eq!(sampled.bytes(), bytes.len() as u64);
         let [sampled, all] = [sampled, all].map(|statistics| {
             let encoder = PlaneEncoder::new(&statistics);
-            let decoder = PlaneDecoder::new(dtype, &encoder.parameters()).unwrap();
-            let mut total = 0;
-            for &chunk in &chunks {
-                let coded = encoder.encode(chunk, &mut Scratch::default()).unwrap();
-                let mut out = vec![0x5a; chunk.len()];
-                decoder.decode(&coded, &mut out).unwrap();
-                assert!(out == chunk, "{dtype}");
-                total += coded.len() as u64;
-            }
+            let total = round_trip(dtype, &encoder, &chunks);
             let cost = encoder.cost_bytes(&statistics, chunks.len() as u64);
             assert!(total.abs_diff(cost) * 500 < total, "{dtype}: {total} for {cost}");
             total
@@ -280,13 +279,7 @@ fn sampled_planes_restore_bytes_that_were_not_counted() {
             panic!("{dtype}: no pairs");
         };
         assert!(frequencies.get().contains(&0), "{dtype}: {pairing:?}");
-        let decoder = PlaneDecoder::new(dtype, &encoder.parameters()).unwrap();
-        for chunk in chunks {
-            let coded = encoder.encode(chunk, &mut Scratch::default()).unwrap();
-            let mut out = vec![0x5a; chunk.len()];
-            decoder.decode(&coded, &mut out).unwrap();
-            assert!(out == chunk, "{dtype}");
-        }
+        round_trip(dtype, &encoder, &chunks);
     }
 }
 
@@ -302,11 +295,5 @@ fn sampled_noise_with_few_values_is_coded() {
     assert!(statistics.is_sampled(0) && statistics.is_sampled(1));
     let encoder = PlaneEncoder::new(&statistics);
     assert!(matches!(encoder.planes[0], Plane::Coded(_)));
-    let decoder = PlaneDecoder::new(Dtype::F32, &encoder.parameters()).unwrap();
-    for chunk in chunks {
-        let coded = encoder.encode(chunk, &mut Scratch::default()).unwrap();
-        let mut out = vec![0; chunk.len()];
-        decoder.decode(&coded, &mut out).unwrap();
-        assert!(out == chunk);
-    }
+    round_trip(Dtype::F32, &encoder, &chunks);
 }

@@ -83,18 +83,18 @@ impl<'r> TransformSearch<'r> {
         let min_rows = MIN_SAMPLED_ROWS.min(MAX_SAMPLE / columns);
         let sampled_rows = weights.div_ceil(columns).max(min_rows).next_multiple_of(BAND).min(rows);
         let mut sample = Vec::with_capacity(sampled_rows * columns);
-        let (mut row, mut at) = (Vec::new(), 0);
         // The middle row of each of equal parts; 128 bits hold the product.
         let position = |number: usize| {
             ((2 * number + 1) as u128 * rows as u128 / (2 * sampled_rows) as u128) as usize
         };
-        while at < sampled_rows {
-            // All rows at once where all are sampled.
-            let count = if sampled_rows == rows { rows } else { 1 };
-            let start = position(at);
-            source.read(start..start + count, &mut row)?;
-            sample.extend_from_slice(&row);
-            at += count;
+        if sampled_rows == rows {
+            source.read(0..rows, &mut sample)?;
+        } else {
+            let mut row = Vec::new();
+            for at in (0..sampled_rows).map(position) {
+                source.read(at..at + 1, &mut row)?;
+                sample.extend_from_slice(&row);
+            }
         }
         let outlier_threshold = outlier_threshold(&sample);
         let repeats = has_repeated_values(&sample);

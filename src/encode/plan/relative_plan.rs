@@ -1,4 +1,4 @@
-//! Whether the rates of two tensors are alike, and how they follow from each other.
+//! Whether two tensors are similar, and how the plan of one follows from that of the other.
 
 use super::tensor_plan::LossyPlan;
 use crate::codec::trellis::{RateStatistics, TransformSearch};
@@ -8,15 +8,15 @@ use crate::error::Result;
 
 /// Statistics of a tensor that has or may become a representative.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Traits {
+pub(super) struct Features {
     scales: (RowScales, ColumnScales),
     /// The RMS of the weights, the unit of the step.
     rms: f64,
     rates: RateStatistics,
 }
 
-impl Traits {
-    /// `None` for tensors that are unlike all others: many of their weights are equal, they have
+impl Features {
+    /// `None` for tensors that are similar to no other: many of their weights are equal, they have
     /// outliers, or a low-rank part may pay.
     pub(super) fn of(
         search: &TransformSearch<'_>,
@@ -32,14 +32,14 @@ impl Traits {
         Ok(Some(Self { scales, rms: search.rms(), rates: search.rate_statistics() }))
     }
 
-    pub(super) fn is_like(&self, other: &Self) -> bool {
+    pub(super) fn is_similar_to(&self, other: &Self) -> bool {
         self.scales == other.scales && self.rates.is_close_to(&other.rates)
     }
 }
 
 /// How the plan of a tensor follows from that of its representative.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Likeness {
+pub(super) struct RelativePlan {
     /// The position of the representative among all tensors.
     pub(super) representative: usize,
     /// Binary logarithms of the ratios of steps and of the steps of equal rates.
@@ -49,13 +49,13 @@ pub(super) struct Likeness {
     bits: f64,
 }
 
-impl Likeness {
+impl RelativePlan {
     /// Of a tensor and its representative; the rate is higher by `bits` per weight.
-    pub(super) fn new(number: usize, traits: &Traits, other: &Traits, bits: f64) -> Self {
+    pub(super) fn new(number: usize, features: &Features, other: &Features, bits: f64) -> Self {
         Self {
             representative: number,
-            step: (traits.rms / other.rms).log2(),
-            rate_step: (traits.rates.rms / other.rates.rms).log2(),
+            step: (features.rms / other.rms).log2(),
+            rate_step: (features.rates.rms / other.rates.rms).log2(),
             bits,
         }
     }
