@@ -57,11 +57,9 @@ fn push_groups<S: Copy>(
     for group in groups.iter().rev() {
         for (x, symbols) in vectors.iter_mut().zip(group.as_chunks::<WIDTH>().0).rev() {
             // The order that the shuffles below separate into low and high halves.
-            let [a, b, c, d] = [[0, 1], [4, 5], [2, 3], [6, 7]].map(|[first, second]| {
-                _mm_set_epi64x(entry(symbols[second]) as i64, entry(symbols[first]) as i64)
-            });
-            let low = _mm256_castsi256_ps(_mm256_set_m128i(b, a));
-            let high = _mm256_castsi256_ps(_mm256_set_m128i(d, c));
+            let [a, b, e, f, c, d, g, h] = *symbols;
+            let low = pairs_of_entries([entry(a), entry(b)], [entry(c), entry(d)]);
+            let high = pairs_of_entries([entry(e), entry(f)], [entry(g), entry(h)]);
             let reciprocals = _mm256_castps_si256(_mm256_shuffle_ps::<0b10_00_10_00>(low, high));
             let rest = _mm256_castps_si256(_mm256_shuffle_ps::<0b11_01_11_01>(low, high));
             let frequencies = _mm256_and_si256(rest, _mm256_set1_epi32(0xfff));
@@ -80,6 +78,14 @@ fn push_groups<S: Copy>(
     store(vectors, states);
     let none = _mm256_cmpeq_epi32(rarest, _mm256_setzero_si256());
     (cursor, _mm256_movemask_epi8(none) != 0)
+}
+
+#[inline]
+#[target_feature(enable = "avx2,popcnt")]
+fn pairs_of_entries(low: [u64; 2], high: [u64; 2]) -> __m256 {
+    let [low, high] = [low, high].map(|entries| entries.map(u64::cast_signed));
+    let [low, high] = [_mm_set_epi64x(low[1], low[0]), _mm_set_epi64x(high[1], high[0])];
+    _mm256_castsi256_ps(_mm256_set_m128i(high, low))
 }
 
 /// Encodes one symbol in each of eight lanes. Returns the next states, the emitted words (at the end

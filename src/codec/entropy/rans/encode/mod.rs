@@ -102,8 +102,14 @@ impl<'t> RansEncoder<'t> {
         index: impl Fn(S) -> usize + Copy,
     ) {
         let (entries, words) = (self.entries, &mut self.words[..self.cursor]);
-        let entry = |symbol: S| entries[index(symbol)].0;
-        let (cursor, missing) = avx2::encode(token, &mut self.states, groups, entry, words);
+        let (cursor, missing) = avx2::encode(
+            token,
+            &mut self.states,
+            groups,
+            #[inline(always)]
+            |symbol: S| entries[index(symbol)].0,
+            words,
+        );
         self.cursor = cursor;
         self.missing |= missing;
     }
