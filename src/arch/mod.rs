@@ -32,7 +32,7 @@ pub(crate) struct Avx2(());
 #[cfg(not(target_arch = "x86_64"))]
 pub(crate) type Avx2 = std::convert::Infallible;
 
-/// A token: the processor has AVX-512 F, BW and VL, AVX2 and POPCNT.
+/// A token: the processor has AVX-512 F, BW, VL, VBMI and VBMI2, AVX2 and POPCNT.
 #[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Avx512(Avx2);
@@ -74,7 +74,7 @@ impl Avx512 {
     /// Runs `work`, compiled for AVX-512 together with everything inlined into it.
     #[inline(always)]
     pub(crate) fn run<R>(self, work: impl FnOnce() -> R) -> R {
-        #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2,popcnt")]
+        #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,avx2,popcnt")]
         fn compiled_for_avx512<R>(work: impl FnOnce() -> R) -> R {
             work()
         }
@@ -118,6 +118,8 @@ impl Kernel {
             if is_x86_feature_detected!("avx512f")
                 && is_x86_feature_detected!("avx512bw")
                 && is_x86_feature_detected!("avx512vl")
+                && is_x86_feature_detected!("avx512vbmi")
+                && is_x86_feature_detected!("avx512vbmi2")
             {
                 all.push(Self::Avx512(Avx512(Avx2(()))));
             }

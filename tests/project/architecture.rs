@@ -64,6 +64,7 @@ const UNSAFE: &[&str] = &[
     "src/codec/entropy/rans/avx2.rs",
     "src/codec/entropy/rans/avx512.rs",
     "src/codec/entropy/rans/encode/avx2.rs",
+    "src/codec/entropy/rans/encode/avx512.rs",
     "src/codec/entropy/rans/neon.rs",
     "src/codec/quantizer/feedback/rows/avx2.rs",
     "src/codec/quantizer/feedback/rows/avx512.rs",

@@ -29,9 +29,9 @@ const fn compacted() -> [[u8; 16]; 256] {
     all
 }
 
-/// Encodes groups, the last group first, and writes the emitted words at the end of `words`, which
-/// must have at least eight elements more than there are symbols. Returns the index of the first
-/// written word, and whether a symbol has frequency 0. `entry` returns the value of an
+/// Encodes groups, the last group first, until one has a symbol of frequency 0, and writes the emitted
+/// words at the end of `words`, which must have at least eight elements more than there are symbols.
+/// Returns the number of groups that are left and the index of the first written word. `entry` returns the value of an
 /// [`EncodeEntry`](super::tables::EncodeEntry).
 pub(super) fn encode<S: Copy>(
     _: Avx2,
@@ -39,7 +39,7 @@ pub(super) fn encode<S: Copy>(
     groups: &[[S; LANES]],
     entry: impl Fn(S) -> u64,
     words: &mut [U16],
-) -> (usize, bool) {
+) -> (usize, usize) {
     // SAFETY: the token is proof of AVX2 and POPCNT.
     unsafe { push_groups(states, groups, entry, words) }
 }
@@ -50,16 +50,17 @@ fn push_groups<S: Copy>(
     groups: &[[S; LANES]],
     entry: impl Fn(S) -> u64,
     words: &mut [U16],
-) -> (usize, bool) {
+) -> (usize, usize) {
     let mut vectors = load(states);
     let mut cursor = words.len();
-    let mut rarest = _mm256_set1_epi32(i32::MAX);
-    for group in groups.iter().rev() {
+    for (number, group) in groups.iter().enumerate().rev() {
+        let before = (vectors, cursor);
+        let mut rarest = _mm256_set1_epi32(i32::MAX);
         for (x, symbols) in vectors.iter_mut().zip(group.as_chunks::<WIDTH>().0).rev() {
             // The order that the shuffles below separate into low and high halves.
             let [a, b, e, f, c, d, g, h] = *symbols;
-            let low = pairs_of_entries([entry(a), entry(b)], [entry(c), entry(d)]);
-            let high = pairs_of_entries([entry(e), entry(f)], [entry(g), entry(h)]);
+            let low = vector_of(entry(a), entry(b), entry(c), entry(d));
+            let high = vector_of(entry(e), entry(f), entry(g), entry(h));
             let reciprocals = _mm256_castps_si256(_mm256_shuffle_ps::<0b10_00_10_00>(low, high));
             let rest = _mm256_castps_si256(_mm256_shuffle_ps::<0b11_01_11_01>(low, high));
             let frequencies = _mm256_and_si256(rest, _mm256_set1_epi32(0xfff));
@@ -74,17 +75,21 @@ fn push_groups<S: Copy>(
             unsafe { _mm_storeu_si128(out.as_mut_ptr().cast(), emitted) };
             cursor -= count;
         }
+        let zeros = _mm256_cmpeq_epi32(rarest, _mm256_setzero_si256());
+        if _mm256_movemask_epi8(zeros) != 0 {
+            store(before.0, states);
+            return (number + 1, before.1);
+        }
     }
     store(vectors, states);
-    let none = _mm256_cmpeq_epi32(rarest, _mm256_setzero_si256());
-    (cursor, _mm256_movemask_epi8(none) != 0)
+    (0, cursor)
 }
 
 #[inline]
 #[target_feature(enable = "avx2,popcnt")]
-fn pairs_of_entries(low: [u64; 2], high: [u64; 2]) -> __m256 {
-    let [low, high] = [low, high].map(|entries| entries.map(u64::cast_signed));
-    let [low, high] = [_mm_set_epi64x(low[1], low[0]), _mm_set_epi64x(high[1], high[0])];
+fn vector_of(a: u64, b: u64, c: u64, d: u64) -> __m256 {
+    let low = _mm_set_epi64x(b as i64, a as i64);
+    let high = _mm_set_epi64x(d as i64, c as i64);
     _mm256_castsi256_ps(_mm256_set_m128i(high, low))
 }
 

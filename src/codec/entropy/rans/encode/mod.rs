@@ -2,12 +2,14 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod tables;
 
 use super::{LANES, PRECISION, STATE_MIN};
-#[cfg(target_arch = "x86_64")]
-use crate::arch::Avx2;
 use crate::arch::Kernel;
+#[cfg(target_arch = "x86_64")]
+use crate::arch::{Avx2, Avx512};
 use crate::error::{Error, Result};
 use tables::EncodeEntry;
 use zerocopy::IntoBytes;
@@ -28,7 +30,7 @@ impl TableSymbol {
 
 /// An encoder of one stream. O(1) for each symbol.
 pub(crate) struct RansEncoder<'t> {
-    entries: &'t [EncodeEntry],
+    tables: &'t EncodeTables,
     kernel: Kernel,
     states: [u32; LANES],
     /// Each symbol emits at most one word. Words are written from the end of the buffer backwards.
@@ -36,6 +38,9 @@ pub(crate) struct RansEncoder<'t> {
     cursor: usize,
     missing: bool,
 }
+
+/// A symbol of frequency 0 is found among so many symbols.
+pub(crate) const CHECKED: usize = 2 * LANES;
 
 /// Words in front of the last emitted word that a kernel may overwrite.
 const MARGIN: usize = 8;
@@ -53,56 +58,104 @@ impl<'t> RansEncoder<'t> {
         if buffer.len() < needed {
             buffer.resize(needed, U16::ZERO);
         }
-        let (entries, states, words) = (&tables.0, [STATE_MIN; LANES], &mut buffer[..needed]);
-        Self { entries, kernel, states, words, cursor: needed, missing: false }
+        let (states, words) = ([STATE_MIN; LANES], &mut buffer[..needed]);
+        Self { tables, kernel, states, words, cursor: needed, missing: false }
     }
 
     /// Encodes symbols of the first table. They precede all symbols of earlier calls. Their number
     /// must be a multiple of 32, except in the first call.
     pub(crate) fn put(&mut self, symbols: &[u8]) {
-        self.put_all(LANES, symbols, usize::from);
+        self.missing |= self.put_known(symbols) > 0;
+    }
+
+    /// Encodes symbols as [`put`](Self::put) does, the last ones first, until it comes to one of
+    /// frequency 0. Returns how many are left. A symbol of frequency 0 is among the last
+    /// [`CHECKED`] of these.
+    pub(crate) fn put_known(&mut self, symbols: &[u8]) -> usize {
+        #[cfg(target_arch = "x86_64")]
+        if let Kernel::Avx512(token) = self.kernel {
+            let (blocks, rest) = symbols.as_chunks::<CHECKED>();
+            return match self.put_all(LANES, rest, usize::from) {
+                0 => CHECKED * self.put_by_avx512(token, blocks),
+                left => symbols.len() - rest.len() + left,
+            };
+        }
+        self.put_all(LANES, symbols, usize::from)
     }
 
     /// Encodes groups of `lanes` symbols, at most 32: one for each of the first lanes.
     pub(crate) fn put_groups(&mut self, lanes: usize, coded: &[TableSymbol]) {
-        self.put_all(lanes, coded, |TableSymbol(index)| index.into());
+        self.missing |= self.put_all(lanes, coded, |TableSymbol(index)| index.into()) > 0;
     }
 
-    fn put_all<S: Copy>(&mut self, lanes: usize, symbols: &[S], index: impl Fn(S) -> usize + Copy) {
-        assert!(
-            symbols.len() <= self.cursor - MARGIN,
-            "more symbols than the encoder was made for"
-        );
+    /// Encodes groups, the last one first, until one has a symbol of frequency 0. Returns the number of
+    /// symbols that are left.
+    fn put_all<S: Copy>(
+        &mut self,
+        lanes: usize,
+        symbols: &[S],
+        index: impl Fn(S) -> usize + Copy,
+    ) -> usize {
+        self.check_room(symbols.len());
         let whole = if lanes == LANES { symbols.len() / LANES * LANES } else { 0 };
         let (groups, rest) = symbols.split_at(whole);
-        for group in rest.chunks(lanes).rev() {
-            self.put_group(group, index);
+        let left = self.put_portably(rest.chunks(lanes), index);
+        if left > 0 {
+            return symbols.len().min(whole + left * lanes);
         }
         let (groups, _) = groups.as_chunks::<LANES>();
-        match self.kernel.avx2() {
+        let left = match self.kernel.avx2() {
             #[cfg(target_arch = "x86_64")]
             Some(token) => self.put_by_avx2(token, groups, index),
-            None => groups.iter().rev().for_each(|group| self.put_group(group, index)),
-        }
+            None => self.put_portably(groups.iter().map(|group| group.as_slice()), index),
+        };
+        left * LANES
     }
 
-    fn put_group<S: Copy>(&mut self, group: &[S], index: impl Fn(S) -> usize) {
-        for (&symbol, state) in group.iter().zip(&mut self.states).rev() {
-            let entry = self.entries[index(symbol)];
-            self.missing |= entry.frequency() == 0;
-            push(state, entry, self.words, &mut self.cursor);
-        }
+    fn check_room(&self, symbols: usize) {
+        assert!(symbols <= self.cursor - MARGIN, "more symbols than the encoder was made for");
     }
 
+    /// Returns the number of groups that are left.
+    fn put_portably<'s, S: Copy + 's>(
+        &mut self,
+        mut groups: impl DoubleEndedIterator<Item = &'s [S]> + ExactSizeIterator,
+        index: impl Fn(S) -> usize,
+    ) -> usize {
+        while let Some(group) = groups.next_back() {
+            let entry = |symbol| self.tables.entries[index(symbol)];
+            if group.iter().any(|&symbol| entry(symbol).frequency() == 0) {
+                return groups.len() + 1;
+            }
+            for (&symbol, state) in group.iter().zip(&mut self.states).rev() {
+                push(state, entry(symbol), self.words, &mut self.cursor);
+            }
+        }
+        0
+    }
+
+    /// Returns the number of blocks that are left.
+    #[cfg(target_arch = "x86_64")]
+    fn put_by_avx512(&mut self, token: Avx512, blocks: &[[u8; CHECKED]]) -> usize {
+        self.check_room(CHECKED * blocks.len());
+        let Self { states, cursor, .. } = *self;
+        let mut streams = [avx512::Stream { states, words: self.words, cursor }];
+        let left = avx512::encode(token, &mut streams, blocks, &self.tables.entry_bytes);
+        let [avx512::Stream { states, cursor, .. }] = streams;
+        (self.states, self.cursor) = (states, cursor);
+        left
+    }
+
+    /// Returns the number of groups that are left.
     #[cfg(target_arch = "x86_64")]
     fn put_by_avx2<S: Copy>(
         &mut self,
         token: Avx2,
         groups: &[[S; LANES]],
         index: impl Fn(S) -> usize + Copy,
-    ) {
-        let (entries, words) = (self.entries, &mut self.words[..self.cursor]);
-        let (cursor, missing) = avx2::encode(
+    ) -> usize {
+        let (entries, words) = (&self.tables.entries, &mut self.words[..self.cursor]);
+        let (left, cursor) = avx2::encode(
             token,
             &mut self.states,
             groups,
@@ -111,7 +164,7 @@ impl<'t> RansEncoder<'t> {
             words,
         );
         self.cursor = cursor;
-        self.missing |= missing;
+        left
     }
 
     /// Appends the stream: states, then words.

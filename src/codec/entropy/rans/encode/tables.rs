@@ -57,7 +57,16 @@ fn reciprocal(frequency: u32) -> (u32, u32, u64) {
 }
 
 /// The entries of all byte values for each table, concatenated.
-pub(crate) struct EncodeTables(pub(super) Vec<EncodeEntry>);
+pub(crate) struct EncodeTables {
+    pub(super) entries: Vec<EncodeEntry>,
+    #[cfg(target_arch = "x86_64")]
+    pub(super) entry_bytes: Box<EntryBytes>,
+}
+
+/// The bytes of the first table: byte `b` of the entry of value `v` is `.0[b][v]`.
+#[cfg(target_arch = "x86_64")]
+#[repr(align(64))]
+pub(super) struct EntryBytes(pub(super) [[u8; 256]; size_of::<EncodeEntry>()]);
 
 impl EncodeTables {
     pub(crate) fn new<'f>(frequencies: impl IntoIterator<Item = &'f Frequencies>) -> Self {
@@ -69,7 +78,25 @@ impl EncodeTables {
                 entry
             })
         });
-        Self(entries.collect())
+        let entries: Vec<EncodeEntry> = entries.collect();
+        Self {
+            #[cfg(target_arch = "x86_64")]
+            entry_bytes: Box::new(EntryBytes::of(&entries)),
+            entries,
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+impl EntryBytes {
+    fn of(entries: &[EncodeEntry]) -> Self {
+        let mut all = Self([[0; 256]; size_of::<EncodeEntry>()]);
+        for (value, entry) in entries.iter().take(256).enumerate() {
+            for (bytes, byte) in all.0.iter_mut().zip(entry.0.to_le_bytes()) {
+                bytes[value] = byte;
+            }
+        }
+        all
     }
 }
 
