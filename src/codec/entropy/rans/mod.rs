@@ -27,7 +27,7 @@ use crate::codec::entropy::low_bits;
 pub(crate) use decode_tables::{DecodeTable, DecodeTables};
 pub(crate) use decoder::RansDecoder;
 #[cfg(feature = "encode")]
-pub(crate) use encode::{EncodeTables, RansEncoder, TableSymbol};
+pub(crate) use encode::{CHECKED, EncodeTables, RansEncoder, TableSymbol};
 pub(crate) use state_machine::{GroupRun, StateMachine};
 
 /// Words of two or four bytes whose highest bytes are coded in pairs. They are rotated right by one bit.

@@ -5,7 +5,7 @@ use super::plane_choice::{FrequencyTable, STREAM_HEAD_BYTES, paired_bytes, store
 use super::statistics::PlaneStatistics;
 use crate::arch::Kernel;
 use crate::codec::encode::Scratch;
-use crate::codec::entropy::rans::{self, EncodeTables, LANES};
+use crate::codec::entropy::rans::{self, CHECKED, EncodeTables, LANES};
 use crate::codec::entropy::{Frequencies, low_bits};
 use crate::codec::planes::split::Split;
 use crate::codec::planes::{
@@ -129,11 +129,23 @@ fn put_stream(
     coder: &mut Vec<U16>,
     out: &mut Vec<u8>,
 ) -> Result<()> {
+    put_stream_of(tables, symbols.len(), kernel, coder, out, |encoder| encoder.put(symbols))
+}
+
+/// Appends the length of a stream of so many symbols, which `put` encodes, and the stream.
+fn put_stream_of(
+    tables: &EncodeTables,
+    symbols: usize,
+    kernel: Kernel,
+    coder: &mut Vec<U16>,
+    out: &mut Vec<u8>,
+    put: impl FnOnce(&mut rans::RansEncoder<'_>),
+) -> Result<()> {
     let head = out.len();
     out.extend([0; size_of::<u32>()]);
     let start = out.len();
-    let mut encoder = rans::RansEncoder::new(tables, symbols.len(), kernel, coder);
-    encoder.put(symbols);
+    let mut encoder = rans::RansEncoder::new(tables, symbols, kernel, coder);
+    put(&mut encoder);
     encoder.finish(out)?;
     let length = u32::try_from(out.len() - start)
         .map_err(|_| Error::invalid("byte plane: a chunk exceeds 4 GiB"))?;
@@ -164,16 +176,23 @@ fn put_pairs(
         },
     );
     let head = out.len();
-    let put = |outliers: &[(u32, u8)], pairs: &[[u8; LANES]], coder: &mut _, out: &mut Vec<u8>| {
-        out.truncate(head);
-        out.extend((outliers.len() as u32).to_le_bytes());
-        put_stream(tables, pairs.as_flattened(), kernel, coder, out)
-    };
-    if put(&outliers, pairs, coder, out).is_err() {
-        // The sample does not have all pairs.
-        replace_unknown(frequencies, blocks, pairs, &mut outliers);
-        put(&outliers, pairs, coder, out)?;
-    }
+    out.extend([0; size_of::<u32>()]);
+    put_stream_of(tables, pairs.as_flattened().len(), kernel, coder, out, |encoder| {
+        let mut left = pairs;
+        loop {
+            let groups = encoder.put_known(left.as_flattened()) / LANES;
+            if groups == 0 {
+                break;
+            }
+            left = &mut left[..groups];
+            // The sample does not have all pairs.
+            replace_unknown(frequencies, blocks, left, &mut outliers);
+        }
+    })?;
+    // Those of unknown pairs follow the others, and some are both.
+    outliers.sort_unstable();
+    outliers.dedup();
+    out[head..][..size_of::<u32>()].copy_from_slice(&(outliers.len() as u32).to_le_bytes());
     kernel.run(
         #[inline(always)]
         || low_bits::extract(pairing.low_bits, blocks, out),
@@ -184,7 +203,8 @@ fn put_pairs(
     Ok(())
 }
 
-/// Replaces pairs of frequency 0 by the most frequent one; their bytes become outliers.
+/// Replaces pairs of frequency 0 in the last groups by the most frequent pair; their bytes become
+/// outliers.
 fn replace_unknown(
     frequencies: &Frequencies,
     blocks: &[[u8; PAIR_BLOCK]],
@@ -194,7 +214,8 @@ fn replace_unknown(
     let frequencies = frequencies.get();
     let most_frequent = (0..=u8::MAX).max_by_key(|&pair| frequencies[usize::from(pair)]);
     let most_frequent = most_frequent.unwrap_or(0);
-    for (number, (bytes, pairs)) in blocks.iter().zip(pairs).enumerate() {
+    let blocks = blocks.iter().zip(pairs).enumerate().rev().take(CHECKED / LANES);
+    for (number, (bytes, pairs)) in blocks {
         for (lane, pair) in pairs.iter_mut().enumerate() {
             if frequencies[usize::from(*pair)] == 0 {
                 *pair = most_frequent;
@@ -203,7 +224,4 @@ fn replace_unknown(
             }
         }
     }
-    // Some were outliers before.
-    outliers.sort_unstable();
-    outliers.dedup();
 }

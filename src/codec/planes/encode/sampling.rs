@@ -8,11 +8,8 @@ use crate::codec::planes::Plane;
 use crate::codec::planes::split::Split;
 use crate::dtype::Dtype;
 
-/// The fewest words of a tensor whose planes of noise may be sampled, and those of one whose pairs
-/// may be. A chunk with a pair that was not counted is encoded twice: in smaller tensors these are
-/// most.
+/// The fewest words of a tensor whose planes of noise and pairs may be sampled.
 const MIN_SAMPLED_WORDS: u64 = 1 << 20;
-const MIN_SAMPLED_PAIRS: u64 = 1 << 24;
 
 impl PlaneStatistics {
     /// `sample` is a part of a tensor of so many `bytes`, in whole words. With an empty sample, pairs
@@ -33,10 +30,7 @@ impl PlaneStatistics {
             let mut paired = Self::new(split, pairing, all.clone());
             paired.count(sample);
             if matches!(Plane::choose(&paired, last), Plane::Paired(..)) {
-                let is_sampled = |plane: usize| match plane == last {
-                    true => words >= MIN_SAMPLED_PAIRS,
-                    false => is_noise(&plain.plane(plane)),
-                };
+                let is_sampled = |plane: usize| plane == last || is_noise(&plain.plane(plane));
                 return Self::new(split, pairing, (0..split.width).map(is_sampled).collect());
             }
         }
