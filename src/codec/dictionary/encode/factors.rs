@@ -84,10 +84,14 @@ impl Form {
 /// Whether the words of a group are few enough for evenly spaced levels. Ordinary weights of low
 /// precision are near some of many levels, but the search for these takes long.
 fn has_few_levels(words: &[u32]) -> bool {
-    let mut words = words.to_vec();
-    words.sort_unstable();
-    let distinct = words.chunk_by(|a, b| a == b).count();
-    distinct <= (words.len() * 3 / 4).clamp(MIN_LEVELS, MAX_LEVELS)
+    let most = (words.len() * 3 / 4).clamp(MIN_LEVELS, MAX_LEVELS);
+    let has_few = |words: &[u32]| {
+        let mut words = words.to_vec();
+        words.sort_unstable();
+        words.chunk_by(|a, b| a == b).count() <= most
+    };
+    // Ordinary weights have too many different words in a part already.
+    has_few(&words[..words.len().min(2 * most)]) && has_few(words)
 }
 
 impl Search {
