@@ -16,7 +16,8 @@ pub(super) struct EncodeJob<'s> {
     source: TensorSource<'s>,
     geometry: Geometry,
     encoder: Encoder,
-    /// CRC-32 of every chunk when the statistics were collected; empty if there were none.
+    /// CRC-32 of every chunk when the statistics were collected; empty if there were none, or if they
+    /// are partial and the codec is not raw.
     crcs: Vec<u32>,
     /// Whether a later tensor is a reference to this one.
     referenced: bool,
@@ -50,8 +51,12 @@ impl<'s> EncodeJob<'s> {
             None => chunk_size::grouped(dtype, shape, longer(sample::COLUMN_CHUNK_FACTOR)),
         };
         let geometry = source.geometry(chunk)?;
-        let (statistics, crcs) = statistics::collect(&geometry, source.data, &sample, repeated)?;
+        let (statistics, mut crcs) =
+            statistics::collect(&geometry, source.data, &sample, repeated)?;
         let encoder = statistics.choose(geometry.chunk_count(), CHUNK_OVERHEAD);
+        if statistics.is_partial() && encoder.codec() == Codec::Raw {
+            crcs = statistics::checksums(&geometry, source.data)?;
+        }
         Ok(Self { crcs, ..Self::new(source, geometry, encoder) })
     }
 

@@ -7,7 +7,8 @@ use crate::io::ReadAt;
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Statistics of a tensor, and the CRC-32 of every chunk. O(bytes), in parallel over chunks.
+/// Statistics of a tensor, and the CRC-32 of every chunk; no checksums if chunks are counted in part,
+/// since they are not read as a whole then. O(bytes), in parallel over chunks.
 ///
 /// `repeated` is the number of bytes of rows that repeat, if there are such.
 pub(crate) fn collect<S>(
@@ -20,16 +21,16 @@ where
     S: ReadAt + ?Sized,
 {
     let new = Statistics::new(geometry.dtype(), source.size(), sample, repeated);
-    let count = |state: &mut (Statistics, Vec<u8>), number: u64| {
-        let (statistics, bytes) = state;
-        let chunk = source.read_at(geometry.chunk_range(number), bytes)?;
-        statistics.count(chunk);
-        Ok(crc32fast::hash(chunk))
-    };
     let share = |range: Range<u64>| {
-        let mut state = (new.clone(), Vec::new());
-        let crcs: Result<Vec<u32>> = range.map(|number| count(&mut state, number)).collect();
-        Ok((state.0, crcs?))
+        let (mut statistics, mut crcs, mut bytes) = (new.clone(), Vec::new(), Vec::new());
+        for number in range {
+            let chunk = source.read_at(geometry.chunk_range(number), &mut bytes)?;
+            statistics.count(chunk);
+            if !statistics.is_partial() {
+                crcs.push(crc32fast::hash(chunk));
+            }
+        }
+        Ok((statistics, crcs))
     };
     let chunks = geometry.chunk_count();
     let workers = rayon::current_num_threads() as u64;
@@ -48,4 +49,15 @@ where
         total.1.extend(crcs);
     }
     Ok(total)
+}
+
+/// The CRC-32 of every chunk.
+pub(super) fn checksums<S>(geometry: &Geometry, source: &S) -> Result<Vec<u32>>
+where
+    S: ReadAt + ?Sized,
+{
+    let mut bytes = Vec::new();
+    let mut crc =
+        |number| Ok(crc32fast::hash(source.read_at(geometry.chunk_range(number), &mut bytes)?));
+    (0..geometry.chunk_count()).map(&mut crc).collect()
 }

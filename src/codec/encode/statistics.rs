@@ -57,6 +57,11 @@ impl Statistics {
         Self { planes, dictionary, repetition, bytes: 0, runs: 0 }
     }
 
+    /// Whether only a part of each chunk is counted.
+    pub(crate) fn is_partial(&self) -> bool {
+        self.planes.is_partial() && self.dictionary.is_none() && self.repetition.is_none()
+    }
+
     /// Adds one chunk's statistics.
     pub(crate) fn count(&mut self, chunk: &[u8]) {
         self.bytes += chunk.len() as u64;

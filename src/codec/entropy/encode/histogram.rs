@@ -16,7 +16,12 @@ impl Histogram {
         Self(counts)
     }
 
-    /// Counts `bytes`. O(n).
+    /// Counts one byte.
+    pub(crate) fn count_byte(&mut self, byte: u8) {
+        self.0[usize::from(byte)] += 1;
+    }
+
+    /// Counts `bytes`. O(n); for few bytes, the time to merge tables prevails.
     pub(crate) fn count(&mut self, bytes: &[u8]) {
         // Four tables avoid store-to-load dependencies within runs of one value.
         let mut tables = [[0u32; 256]; 4];
@@ -93,6 +98,9 @@ mod tests {
             left.count(a);
             right.count(b);
             left.merge(&right);
+            let mut one_by_one = Histogram::default();
+            bytes.iter().for_each(|&byte| one_by_one.count_byte(byte));
+            prop_assert_eq!(&left, &one_by_one);
             for value in 0..=255u8 {
                 let expected = bytes.iter().filter(|&&byte| byte == value).count() as u64;
                 prop_assert_eq!(left.counts()[usize::from(value)], expected);

@@ -106,6 +106,11 @@ impl PlaneStatistics {
         self.sampled[number]
     }
 
+    /// Whether only a part of each chunk is counted.
+    pub(crate) fn is_partial(&self) -> bool {
+        self.sampled.iter().all(|&sampled| sampled)
+    }
+
     /// A lower bound of the bytes of all planes, without pairs.
     pub(crate) fn entropy_bytes(&self) -> u64 {
         (0..self.split.width).map(|number| entropy_bits(&self.plane(number)) / 8).sum()
@@ -156,7 +161,7 @@ impl PairStatistics {
                 pairs::pair_up(pairing, blocks, pairs, |_, byte| {
                     *outliers += 1;
                     if !split {
-                        others.count(&[byte]);
+                        others.count_byte(byte);
                     }
                 });
             },
