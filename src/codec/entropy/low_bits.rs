@@ -42,14 +42,20 @@ pub(crate) fn insert(low_bits: u32, stored: &[[u8; BYTES]], blocks: &mut [[u8; B
 #[cfg(feature = "encode")]
 #[inline(always)]
 pub(crate) fn extract(low_bits: u32, blocks: &[[u8; BLOCK]], stored: &mut Vec<u8>) {
-    for block in blocks {
-        let bytes = block.as_chunks().0;
-        for bit in 0..low_bits {
-            let words = bytes.iter().enumerate();
-            let word = words.fold(0, |word, (j, &bytes)| {
-                word | (u64::from_le_bytes(bytes) >> bit & LOWEST) << j
-            });
-            stored.extend(word.to_le_bytes());
+    let start = stored.len();
+    stored.resize(start + stored_bytes(low_bits, blocks.len()), 0);
+    let stored = stored[start..].as_chunks_mut::<BYTES>().0;
+    for (block, stored) in blocks.iter().zip(stored.chunks_exact_mut(low_bits.max(1) as usize)) {
+        let mut bytes = [0; BYTES];
+        for (out, bytes) in bytes.iter_mut().zip(block.as_chunks().0) {
+            *out = u64::from_le_bytes(*bytes);
+        }
+        for (bit, stored) in stored.iter_mut().enumerate() {
+            let mut word = 0;
+            for (j, bytes) in bytes.iter().enumerate() {
+                word |= (bytes >> bit & LOWEST) << j;
+            }
+            *stored = word.to_le_bytes();
         }
     }
 }
