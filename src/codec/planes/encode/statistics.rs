@@ -8,11 +8,9 @@ use crate::codec::planes::split::Split;
 use crate::codec::planes::{PAIR_BLOCK, Pairing};
 use crate::dtype::Dtype;
 
-/// Words that are counted together: they fit the first-level cache, and counts are rarely merged.
-const COUNTED: usize = 1 << 15;
-
-/// Of a sampled plane, one in so many parts of a chunk is counted.
-const SAMPLED: usize = 8;
+/// Words of a part of a chunk, which are counted together: they fit the first-level cache, and counts
+/// are rarely merged.
+const PART: usize = 1 << 13;
 
 /// A histogram of each plane, and one of pairs where these may pay.
 ///
@@ -24,11 +22,11 @@ pub(crate) struct PlaneStatistics {
     pub(super) split: Split,
     planes: Vec<Histogram>,
     pairs: Option<PairStatistics>,
-    /// Which planes are sampled.
-    sampled: Vec<bool>,
-    /// All words, and those of which sampled planes are counted.
+    /// One in so many parts of a chunk is counted of each plane, the first part among them.
+    one_in: Vec<usize>,
+    /// The words of all chunks, and those of which each plane is counted.
     words: u64,
-    counted: u64,
+    counted: Vec<u64>,
 }
 
 /// Statistics of the last plane in pairs. Without low bits, the plane's own histogram covers only the
@@ -43,44 +41,56 @@ pub(super) struct PairStatistics {
 }
 
 impl PlaneStatistics {
-    /// Counts all planes, the last one in pairs if there is a pairing; `sampled` planes in part.
-    pub(super) fn new(split: Split, pairing: Option<Pairing>, sampled: Vec<bool>) -> Self {
+    /// Counts all planes, of each one in so many parts of a chunk; the last plane in pairs if there is
+    /// a pairing.
+    pub(super) fn new(split: Split, pairing: Option<Pairing>, one_in: Vec<usize>) -> Self {
         let planes = vec![Histogram::default(); split.width];
         let pairs = pairing.map(PairStatistics::new);
-        Self { split, planes, pairs, sampled, words: 0, counted: 0 }
+        Self { split, planes, pairs, one_in, words: 0, counted: vec![0; split.width] }
     }
 
     /// Counts all planes of a tensor, without pairs.
     pub(crate) fn of_all(dtype: Dtype) -> Self {
         let split = Split::of(dtype);
-        Self::new(split, None, vec![false; split.width])
+        Self::new(split, None, vec![1; split.width])
     }
 
     /// Adds a whole chunk; O(bytes).
     pub(crate) fn count(&mut self, chunk: &[u8]) {
-        let (width, kernel) = (self.split.width, Kernel::best());
-        self.words += (chunk.len() / width) as u64;
-        let mut buffer = [0; COUNTED];
-        for (number, tile) in chunk.chunks(width * COUNTED).enumerate() {
-            let symbols = &mut buffer[..tile.len() / width];
-            let in_sample = number.is_multiple_of(SAMPLED);
-            self.counted += if in_sample { symbols.len() as u64 } else { 0 };
-            for (plane, histogram) in self.planes.iter_mut().enumerate() {
-                if self.sampled[plane] && !in_sample {
-                    continue;
-                }
-                self.split.extract(kernel, plane, tile, symbols);
-                match &mut self.pairs {
-                    Some(pairs) if plane + 1 == width => pairs.count(kernel, symbols, histogram),
-                    _ => histogram.count(symbols),
+        self.words += (chunk.len() / self.split.width) as u64;
+        let mut buffer = [0; PART];
+        for (number, part) in chunk.chunks(self.split.width * PART).enumerate() {
+            for plane in 0..self.split.width {
+                if number.is_multiple_of(self.one_in[plane]) {
+                    self.count_part(plane, part, &mut buffer);
                 }
             }
         }
     }
 
+    /// Adds one plane of a whole chunk.
+    pub(super) fn count_plane(&mut self, plane: usize, chunk: &[u8]) {
+        for part in chunk.chunks(self.split.width * PART) {
+            self.count_part(plane, part, &mut [0; PART]);
+        }
+    }
+
+    /// Counts one plane of a part of a chunk.
+    fn count_part(&mut self, plane: usize, part: &[u8], buffer: &mut [u8; PART]) {
+        let (width, kernel) = (self.split.width, Kernel::best());
+        let symbols = &mut buffer[..part.len() / width];
+        self.split.extract(kernel, plane, part, symbols);
+        self.counted[plane] += symbols.len() as u64;
+        let histogram = &mut self.planes[plane];
+        match &mut self.pairs {
+            Some(pairs) if plane + 1 == width => pairs.count(kernel, symbols, histogram),
+            _ => histogram.count(symbols),
+        }
+    }
+
     pub(crate) fn merge(&mut self, other: &Self) {
         self.words += other.words;
-        self.counted += other.counted;
+        self.counted.iter_mut().zip(&other.counted).for_each(|(sum, counted)| *sum += counted);
         for (histogram, other) in self.planes.iter_mut().zip(&other.planes) {
             histogram.merge(other);
         }
@@ -103,12 +113,12 @@ impl PlaneStatistics {
 
     /// Whether only a part of a plane was counted: other bytes than those of its histogram may occur.
     pub(super) fn is_sampled(&self, number: usize) -> bool {
-        self.sampled[number]
+        self.one_in[number] > 1
     }
 
     /// Whether only a part of each chunk is counted.
     pub(crate) fn is_partial(&self) -> bool {
-        self.sampled.iter().all(|&sampled| sampled)
+        (0..self.split.width).all(|number| self.is_sampled(number))
     }
 
     /// A lower bound of the bytes of all planes, without pairs.
@@ -122,8 +132,8 @@ impl PlaneStatistics {
         if let Some(pairs) = self.pairs(number).filter(|pairs| pairs.pairing.low_bits == 0) {
             histogram.merge(&pairs.bytes());
         }
-        match self.sampled[number] {
-            true => histogram.scaled(self.words, self.counted),
+        match self.is_sampled(number) {
+            true => histogram.scaled(self.words, self.counted[number]),
             false => histogram,
         }
     }
@@ -135,8 +145,8 @@ impl PlaneStatistics {
 
     /// An estimate of the bytes of a plane from those of its counted part.
     pub(super) fn scaled(&self, number: usize, bytes: u64) -> u64 {
-        match self.sampled[number] {
-            true => scale(bytes, self.words, self.counted),
+        match self.is_sampled(number) {
+            true => scale(bytes, self.words, self.counted[number]),
             false => bytes,
         }
     }
@@ -152,7 +162,7 @@ impl PairStatistics {
         // Pairs do not tell the low bits.
         let split = self.pairing.low_bits > 0;
         let (blocks, rest) = bytes.as_chunks::<PAIR_BLOCK>();
-        let mut buffer = [[0; LANES]; COUNTED / PAIR_BLOCK];
+        let mut buffer = [[0; LANES]; PART / PAIR_BLOCK];
         let pairs = &mut buffer[..blocks.len()];
         let (pairing, outliers) = (self.pairing, &mut self.outliers);
         kernel.run(
