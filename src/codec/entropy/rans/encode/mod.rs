@@ -72,20 +72,25 @@ impl<'t> RansEncoder<'t> {
     /// frequency 0. Returns how many are left. A symbol of frequency 0 is among the last
     /// [`CHECKED`] of these.
     pub(crate) fn put_known(&mut self, symbols: &[u8]) -> usize {
+        let Some(first) = self.tables.entries.first_chunk::<256>() else { return symbols.len() };
+        // No check of bounds.
+        let entry = |symbol: u8| first[usize::from(symbol)];
         #[cfg(target_arch = "x86_64")]
         if let Kernel::Avx512(token) = self.kernel {
             let (blocks, rest) = symbols.as_chunks::<CHECKED>();
-            return match self.put_all(LANES, rest, usize::from) {
+            return match self.put_all(LANES, rest, entry) {
                 0 => CHECKED * self.put_by_avx512(token, blocks),
                 left => symbols.len() - rest.len() + left,
             };
         }
-        self.put_all(LANES, symbols, usize::from)
+        self.put_all(LANES, symbols, entry)
     }
 
     /// Encodes groups of `lanes` symbols, at most 32: one for each of the first lanes.
     pub(crate) fn put_groups(&mut self, lanes: usize, coded: &[TableSymbol]) {
-        self.missing |= self.put_all(lanes, coded, |TableSymbol(index)| index.into()) > 0;
+        let entries = &self.tables.entries;
+        let entry = |TableSymbol(index)| entries[usize::from(index)];
+        self.missing |= self.put_all(lanes, coded, entry) > 0;
     }
 
     /// Encodes groups, the last one first, until one has a symbol of frequency 0. Returns the number of
@@ -94,20 +99,20 @@ impl<'t> RansEncoder<'t> {
         &mut self,
         lanes: usize,
         symbols: &[S],
-        index: impl Fn(S) -> usize + Copy,
+        entry: impl Fn(S) -> EncodeEntry + Copy,
     ) -> usize {
         self.check_room(symbols.len());
         let whole = if lanes == LANES { symbols.len() / LANES * LANES } else { 0 };
         let (groups, rest) = symbols.split_at(whole);
-        let left = self.put_portably(rest.chunks(lanes), index);
+        let left = self.put_portably(rest.chunks(lanes), entry);
         if left > 0 {
             return symbols.len().min(whole + left * lanes);
         }
         let (groups, _) = groups.as_chunks::<LANES>();
         let left = match self.kernel.avx2() {
             #[cfg(target_arch = "x86_64")]
-            Some(token) => self.put_by_avx2(token, groups, index),
-            None => self.put_portably(groups.iter().map(|group| group.as_slice()), index),
+            Some(token) => self.put_by_avx2(token, groups, entry),
+            None => self.put_portably(groups.iter().map(<[S; LANES]>::as_slice), entry),
         };
         left * LANES
     }
@@ -120,10 +125,9 @@ impl<'t> RansEncoder<'t> {
     fn put_portably<'s, S: Copy + 's>(
         &mut self,
         mut groups: impl DoubleEndedIterator<Item = &'s [S]> + ExactSizeIterator,
-        index: impl Fn(S) -> usize,
+        entry: impl Fn(S) -> EncodeEntry,
     ) -> usize {
         while let Some(group) = groups.next_back() {
-            let entry = |symbol| self.tables.entries[index(symbol)];
             if group.iter().any(|&symbol| entry(symbol).frequency() == 0) {
                 return groups.len() + 1;
             }
@@ -152,15 +156,15 @@ impl<'t> RansEncoder<'t> {
         &mut self,
         token: Avx2,
         groups: &[[S; LANES]],
-        index: impl Fn(S) -> usize + Copy,
+        entry: impl Fn(S) -> EncodeEntry + Copy,
     ) -> usize {
-        let (entries, words) = (&self.tables.entries, &mut self.words[..self.cursor]);
+        let words = &mut self.words[..self.cursor];
         let (left, cursor) = avx2::encode(
             token,
             &mut self.states,
             groups,
             #[inline(always)]
-            |symbol: S| entries[index(symbol)].0,
+            |symbol: S| entry(symbol).0,
             words,
         );
         self.cursor = cursor;
