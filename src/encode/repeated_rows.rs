@@ -89,8 +89,16 @@ fn repeated_part(source: &TensorSource<'_>, row: u64, rows: u64) -> Result<Optio
 /// Whether a part of a row has few different elements, as those of masks and of zeros have: these
 /// repeat, but take few bits anyway.
 fn has_few_words(part: &[u8], element: usize) -> bool {
-    let different: HashSet<&[u8]> = part.chunks(element).collect();
-    different.len() <= FEW_WORDS
+    let mut different = Vec::with_capacity(FEW_WORDS);
+    // Most parts have too many of them among the first elements.
+    part.chunks(element).all(|word| {
+        let is_new = !different.contains(&word);
+        if is_new && different.len() < FEW_WORDS {
+            different.push(word);
+            return true;
+        }
+        !is_new
+    })
 }
 
 fn is_constant(row: impl AsRef<[u8]>) -> bool {
