@@ -39,13 +39,10 @@ impl Frequencies {
     ///
     /// Every counted symbol must have a nonzero frequency.
     pub(crate) fn cost_bits(&self, histogram: &Histogram) -> u64 {
-        let cost: u128 = histogram
-            .present()
-            .map(|symbol| {
-                let frequency = u64::from(self.0[usize::from(symbol)]);
-                let count = u128::from(histogram.counts()[usize::from(symbol)]);
-                count * u128::from((PRECISION << 16) - log2_q16(frequency))
-            })
+        let logarithms = log2s_q16(&self.0.map(u64::from));
+        let costs = histogram.counts().iter().zip(logarithms);
+        let cost: u128 = costs
+            .map(|(&count, log2)| u128::from(count) * u128::from((PRECISION << 16) - log2))
             .sum();
         cost.div_ceil(1 << 16) as u64
     }
@@ -71,12 +68,11 @@ impl Frequencies {
 /// any table (Shannon, 1948). Rounded down; the relative error is about 2^-16.
 pub(crate) fn entropy_bits(histogram: &Histogram) -> u64 {
     let total = log2_q16(histogram.total().max(1));
-    let bits: u128 = histogram
-        .present()
-        .map(|symbol| {
-            let count = histogram.counts()[usize::from(symbol)];
-            u128::from(count) * u128::from(total - log2_q16(count))
-        })
+    let counts = histogram.counts();
+    let bits: u128 = counts
+        .iter()
+        .zip(log2s_q16(counts))
+        .map(|(&count, log2)| u128::from(count) * u128::from(total - log2))
         .sum();
     (bits >> 16) as u64
 }
@@ -85,16 +81,33 @@ pub(crate) fn entropy_bits(histogram: &Histogram) -> u64 {
 ///
 /// The arithmetic uses integers only, so that choices by cost are the same on all platforms.
 fn log2_q16(x: u64) -> u32 {
-    let exponent = x.ilog2();
-    let mut mantissa = ((u128::from(x) << 31) >> exponent) as u64;
-    let mut result = exponent;
-    for _ in 0..16 {
-        mantissa = (mantissa * mantissa) >> 31;
-        let bit = mantissa >> 32;
-        mantissa >>= bit;
-        result = result << 1 | bit as u32;
-    }
+    let [result] = log2_array([x]);
     result
+}
+
+/// The logarithms of all counts; 0 for a count of 0.
+fn log2s_q16(counts: &[u64; 256]) -> [u32; 256] {
+    let mut all = [0; 256];
+    let groups = counts.as_chunks::<8>().0.iter().zip(all.as_chunks_mut().0);
+    groups.for_each(|(counts, out)| *out = log2_array(counts.map(|count| count.max(1))));
+    all
+}
+
+/// Several logarithms at a time: one waits for each of its squarings.
+fn log2_array<const N: usize>(x: [u64; N]) -> [u32; N] {
+    let exponents = x.map(u64::ilog2);
+    let mut mantissas: [u64; N] =
+        std::array::from_fn(|i| ((u128::from(x[i]) << 31) >> exponents[i]) as u64);
+    let mut results = exponents.map(u64::from);
+    for _ in 0..16 {
+        for (mantissa, result) in mantissas.iter_mut().zip(&mut results) {
+            let square = u64::from(*mantissa as u32) * u64::from(*mantissa as u32) >> 31;
+            let bit = square >> 32;
+            *mantissa = if bit == 1 { square >> 1 } else { square };
+            *result = *result << 1 | bit;
+        }
+    }
+    results.map(|result| result as u32)
 }
 
 #[cfg(test)]
