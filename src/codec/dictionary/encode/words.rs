@@ -78,14 +78,22 @@ impl Words {
     /// The indices of the words of a chunk.
     pub(super) fn index_all(&self, width: usize, chunk: &[u8], out: &mut Indexed) {
         let escape = self.words.len() as u8;
-        // Runs of one word are frequent.
-        let mut last = (self.words[0], 0);
-        each_word(width, chunk, |word| {
-            if word != last.0 {
-                last = (word, self.index(word));
+        if width == 1 {
+            let mut indices = [escape; 256];
+            for (index, &word) in self.words.iter().enumerate() {
+                indices[word as usize] = index as u8;
             }
-            out.indices.push(last.1);
-        });
+            out.indices.extend(chunk.iter().map(|&byte| indices[usize::from(byte)]));
+        } else {
+            // Runs of one word are frequent.
+            let mut last = (self.words[0], 0);
+            each_word(width, chunk, |word| {
+                if word != last.0 {
+                    last = (word, self.index(word));
+                }
+                out.indices.push(last.1);
+            });
+        }
         out.escape(escape, width, chunk);
     }
 }
