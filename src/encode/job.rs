@@ -177,6 +177,7 @@ pub(crate) fn attachment_bytes(attachments: &[TensorSource<'_>]) -> Result<u64> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::Statistics;
     use crate::dtype::Dtype;
     use crate::encode::frame_writer::{FrameWriter, Output};
     use crate::encode::lossy_tensor::LossyTensor;
@@ -239,5 +240,31 @@ mod tests {
         let expected = writer.finished_length();
         assert_eq!(writer.finish().unwrap(), expected);
         assert_eq!(file.len() as u64, expected);
+    }
+
+    /// The sample shows weights, so that chunks are counted in part, but the rest is noise.
+    #[test]
+    fn a_sampled_tensor_that_stays_raw_has_checksums() {
+        let mut bytes = noise(5, 9 << 17);
+        for piece in bytes.chunks_mut(9 << 14) {
+            for word in piece[..1 << 13].as_chunks_mut().0 {
+                // Noise, but exponents are concentrated.
+                let [low, high] = *word;
+                let exponent = 120 - (u16::from(high) | 0x80).trailing_zeros() as u16;
+                let number = u16::from(low & 0x80) << 8 | exponent << 7 | u16::from(low & 0x7f);
+                *word = number.to_le_bytes();
+            }
+        }
+        let source = TensorSource::new("w", Dtype::Bf16, &[9 << 16], &bytes);
+        let sample = sample::take(&source).unwrap();
+        let statistics = Statistics::new(Dtype::Bf16, 9 << 17, &sample, None);
+        assert!(statistics.is_partial());
+        let job = EncodeJob::lossless(source, &WriteOptions::default()).unwrap();
+        assert_eq!(job.codec(), Codec::Raw);
+        let chunks = bytes.chunks(job.chunk_bytes(0) as usize);
+        assert_eq!(
+            job.header().unwrap().chunk_crcs,
+            chunks.map(crc32fast::hash).collect::<Vec<_>>()
+        );
     }
 }
