@@ -101,7 +101,7 @@ fn log2_array<const N: usize>(x: [u64; N]) -> [u32; N] {
     let mut results = exponents.map(u64::from);
     for _ in 0..16 {
         for (mantissa, result) in mantissas.iter_mut().zip(&mut results) {
-            let square = u64::from(*mantissa as u32) * u64::from(*mantissa as u32) >> 31;
+            let square = (u64::from(*mantissa as u32) * u64::from(*mantissa as u32)) >> 31;
             let bit = square >> 32;
             *mantissa = if bit == 1 { square >> 1 } else { square };
             *result = *result << 1 | bit;
