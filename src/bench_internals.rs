@@ -5,7 +5,7 @@
 use crate::arch::Kernel;
 use crate::codec::entropy::rans::{
     DecodeTable, DecodeTables, EncodeTables, GroupRun, LANES, PairedBytes, RansDecoder,
-    RansEncoder, StateMachine, TableSymbol,
+    RansEncoder, SequenceDecoder, StateMachine, StreamCount, TableSymbol, put_sequence,
 };
 use crate::codec::entropy::{CENTRE, Frequencies, Histogram};
 use crate::codec::planes::split::Split;
@@ -77,6 +77,17 @@ fn encoded(
     stream
 }
 
+fn sequence(tables: &EncodeTables, kernel: Kernel, symbols: &[u8]) -> Vec<u8> {
+    let mut coded = Vec::new();
+    put_sequence(tables, symbols, StreamCount::Two, kernel, &mut Vec::new(), &mut coded)
+        .expect("all symbols have a frequency");
+    coded
+}
+
+fn decoder(mut coded: &[u8], kernel: Kernel) -> SequenceDecoder<'_> {
+    SequenceDecoder::take(&mut coded, kernel).expect("a valid sequence")
+}
+
 /// Counting of symbols.
 pub fn histogram() -> Benchmark {
     let symbols = symbols();
@@ -92,7 +103,7 @@ pub fn rans_encode(kernel_name: &str) -> Benchmark {
     let (kernel, symbols) = (kernel(kernel_name), symbols());
     let tables = EncodeTables::new([&frequencies(&symbols)]);
     Benchmark::new(SYMBOLS, move || {
-        black_box(encoded(&tables, kernel, |encoder| encoder.put(black_box(&symbols))));
+        black_box(sequence(&tables, kernel, black_box(&symbols)));
     })
 }
 
@@ -109,10 +120,10 @@ pub fn rans_decode_words(kernel_name: &str) -> Benchmark {
     let frequencies = frequencies(&high);
     let table = DecodeTable::new(&frequencies);
     let tables = EncodeTables::new([&frequencies]);
-    let stream = encoded(&tables, kernel, |encoder| encoder.put(&high));
+    let coded = sequence(&tables, kernel, &high);
     let mut out = vec![0; 2 * SYMBOLS];
     Benchmark::new(SYMBOLS, move || {
-        let mut decoder = RansDecoder::new(black_box(&stream), kernel).expect("a valid stream");
+        let mut decoder = decoder(black_box(&coded), kernel);
         black_box(decoder.decode_words(&table, &low, true, black_box(&mut out)));
     })
 }
@@ -132,10 +143,10 @@ pub fn rans_decode_pairs(kernel_name: &str) -> Benchmark {
     let frequencies = frequencies(&pairs);
     let table = DecodeTable::new(&frequencies);
     let tables = EncodeTables::new([&frequencies]);
-    let stream = encoded(&tables, kernel, |encoder| encoder.put(&pairs));
+    let coded = sequence(&tables, kernel, &pairs);
     let mut out = vec![0; 2 * SYMBOLS];
     Benchmark::new(SYMBOLS, move || {
-        let mut decoder = RansDecoder::new(black_box(&stream), kernel).expect("a valid stream");
+        let mut decoder = decoder(black_box(&coded), kernel);
         let pairs = PairedBytes { base: most, low_bits: (0, &[]), lower: &[&low] };
         black_box(decoder.decode_pairs(&table, &pairs, black_box(&mut out)));
     })
@@ -147,10 +158,10 @@ pub fn rans_decode(kernel_name: &str) -> Benchmark {
     let frequencies = frequencies(&symbols);
     let table = DecodeTable::new(&frequencies);
     let tables = EncodeTables::new([&frequencies]);
-    let stream = encoded(&tables, kernel, |encoder| encoder.put(&symbols));
+    let coded = sequence(&tables, kernel, &symbols);
     let mut out = vec![0; SYMBOLS];
     Benchmark::new(SYMBOLS, move || {
-        let mut decoder = RansDecoder::new(black_box(&stream), kernel).expect("a valid stream");
+        let mut decoder = decoder(black_box(&coded), kernel);
         decoder.decode(&table, black_box(&mut out)).expect("all symbols of the stream");
     })
 }

@@ -5,7 +5,7 @@ use super::{
     KIND_FACTORS, KIND_GROUP_WORDS, KIND_WORDS, MAX_ENTRIES, can_round_to, has_factors, has_groups,
 };
 use crate::arch::Kernel;
-use crate::codec::entropy::rans::{DecodeTable, RansDecoder};
+use crate::codec::entropy::rans::{DecodeTable, SequenceDecoder};
 use crate::codec::entropy::{BitReader, Frequencies};
 use crate::codec::planes::PlaneDecoder;
 use crate::codec::planes::split::Split;
@@ -93,11 +93,10 @@ impl DictionaryDecoder {
             ));
         }
         let (kernel, mut rest) = (Kernel::best(), coded);
-        let length = take_u32(&mut rest)?;
-        let mut stream = RansDecoder::new(take(&mut rest, length)?, kernel)?;
         let mut indices = vec![0; out.len() / self.width];
-        stream.decode(&self.table, &mut indices)?;
-        stream.finish()?;
+        let mut coded = SequenceDecoder::take(&mut rest, kernel)?;
+        coded.decode(&self.table, &mut indices)?;
+        coded.finish()?;
         if self.distance > 0 {
             kernel.run(
                 #[inline(always)]

@@ -112,8 +112,10 @@ impl Statistics {
         let parameters = encoder.parameters().len() as u64;
         let bytes = encoder.cost_bytes(&self.planes, chunks) + parameters;
         let dictionary = self.dictionary.as_ref().and_then(|dictionary| dictionary.encoder(chunks));
+        // Second streams make planes faster, and are no reason for a dictionary.
+        let most = bytes - encoder.second_streams_bytes(&self.planes, chunks);
         let (encoder, bytes) = match dictionary {
-            Some((dictionary, fewer)) if fewer < bytes => {
+            Some((dictionary, fewer)) if fewer < most => {
                 (Encoder::Dictionary(Box::new(dictionary)), fewer)
             }
             _ => (Encoder::Planes(Box::new(encoder)), bytes),

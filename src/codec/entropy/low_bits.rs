@@ -7,8 +7,8 @@
 /// Bytes whose low bits are stored together.
 const BLOCK: usize = 64;
 
-/// Bytes of a word.
-const BYTES: usize = 8;
+/// Bytes of a word of low bits.
+pub(crate) const BYTES: usize = 8;
 
 /// The lowest bit of each byte of a word.
 const LOWEST: u64 = 0x0101_0101_0101_0101;

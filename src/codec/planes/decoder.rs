@@ -3,7 +3,7 @@
 use super::split::Split;
 use super::{MODE_CODED, MODE_CONSTANT, MODE_PAIRED, MODE_RAW, PAIR_BLOCK, Pairing, Plane};
 use crate::arch::Kernel;
-use crate::codec::entropy::rans::{self, DecodeTable, LANES, PairedBytes};
+use crate::codec::entropy::rans::{DecodeTable, LANES, PairedBytes, SequenceDecoder};
 use crate::codec::entropy::{BitReader, Frequencies, low_bits};
 use crate::dtype::Dtype;
 use crate::error::{Error, Result};
@@ -23,13 +23,13 @@ pub(crate) struct PlaneDecoder {
 enum PlaneSource<'a> {
     Raw(&'a [u8]),
     Constant(u8),
-    Coded(rans::RansDecoder<'a>, &'a DecodeTable),
+    Coded(SequenceDecoder<'a>, &'a DecodeTable),
     Paired(PairedSource<'a>),
 }
 
 /// The source of a plane in pairs.
 struct PairedSource<'a> {
-    decoder: rans::RansDecoder<'a>,
+    decoder: SequenceDecoder<'a>,
     pairing: Pairing,
     table: &'a DecodeTable,
     /// Low bits of the blocks that are not yet decoded.
@@ -141,7 +141,9 @@ impl PlaneDecoder {
             Ok(match plane {
                 Plane::Constant(value) => PlaneSource::Constant(*value),
                 Plane::Raw => PlaneSource::Raw(take(&mut rest, words)?),
-                Plane::Coded(table) => PlaneSource::Coded(stream(&mut rest)?, table),
+                Plane::Coded(table) => {
+                    PlaneSource::Coded(SequenceDecoder::take(&mut rest, Kernel::best())?, table)
+                }
                 Plane::Paired(pairing, table) => {
                     PlaneSource::Paired(PairedSource::take(&mut rest, *pairing, table, words)?)
                 }
@@ -169,12 +171,6 @@ fn take_u32(rest: &mut &[u8]) -> Result<usize> {
     Ok(bytes.iter().rev().fold(0, |number, &byte| number << 8 | usize::from(byte)))
 }
 
-/// The next stream of a chunk, which follows its length.
-fn stream<'a>(rest: &mut &'a [u8]) -> Result<rans::RansDecoder<'a>> {
-    let length = take_u32(rest)?;
-    rans::RansDecoder::new(take(rest, length)?, Kernel::best())
-}
-
 impl<'a> PairedSource<'a> {
     /// Reads the next plane of a chunk, of `bytes` bytes.
     fn take(
@@ -184,8 +180,8 @@ impl<'a> PairedSource<'a> {
         bytes: usize,
     ) -> Result<Self> {
         let outliers = take_u32(rest)?;
-        let decoder = stream(rest)?;
         let blocks = bytes / PAIR_BLOCK;
+        let decoder = SequenceDecoder::take(rest, Kernel::best())?;
         let low_bits = take(rest, low_bits::stored_bytes(pairing.low_bits, blocks))?;
         let after = take(rest, bytes % PAIR_BLOCK)?;
         let positions = take(rest, outliers.saturating_mul(size_of::<U32>()))?;

@@ -1,8 +1,8 @@
 //! The codec dictionary (7.4).
 
 use super::bits::Bits;
-use super::planes::{Plane, decode_planes, decode_rans, read_planes_params, word_of};
-use super::rans::Table;
+use super::planes::{Plane, decode_planes, read_planes_params, word_of};
+use super::rans::{Table, decode_sequence};
 use super::reconstruction::narrow;
 use super::{Cursor, Res, ensure, to_size};
 
@@ -85,8 +85,7 @@ impl Dictionary {
         ensure(len.is_multiple_of(width), "a chunk does not consist of whole words")?;
         let count = len / width;
         let mut input = Cursor { bytes: coded, at: 0 };
-        let stream = to_size(input.u32()?.into())?;
-        let symbols = decode_rans(&self.table, input.take(stream)?, count)?;
+        let symbols = decode_sequence(&self.table, &mut input, count)?;
         let (mut scales, mut minima) = (Vec::new(), Vec::new());
         let mut group_words: Vec<Vec<Vec<u8>>> = Vec::new();
         match &self.entries {

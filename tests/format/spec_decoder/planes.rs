@@ -1,7 +1,7 @@
 //! The codec planes (7.2).
 
 use super::bits::Bits;
-use super::rans::{Rans, Table};
+use super::rans::{Table, decode_sequence};
 use super::{Cursor, Res, ensure, to_size};
 
 pub enum Plane {
@@ -82,10 +82,7 @@ fn decode_plane(plane: &Plane, input: &mut Cursor, count: usize) -> Res<Vec<u8>>
     match plane {
         Plane::Raw => Ok(input.take(count)?.to_vec()),
         Plane::Constant(value) => Ok(vec![*value; count]),
-        Plane::Coded(table) => {
-            let len = to_size(input.u32()?.into())?;
-            decode_rans(table, input.take(len)?, count)
-        }
+        Plane::Coded(table) => decode_sequence(table, input, count),
         Plane::Paired(base, low, table) => decode_pairs((*base, *low), table, input, count),
     }
 }
@@ -97,9 +94,8 @@ fn decode_pairs(
     count: usize,
 ) -> Res<Vec<u8>> {
     let outliers = to_size(input.u32()?.into())?;
-    let len = to_size(input.u32()?.into())?;
     let blocks = count / 64;
-    let pairs = decode_rans(table, input.take(len)?, 32 * blocks)?;
+    let pairs = decode_sequence(table, input, 32 * blocks)?;
     let low = input.take(8 * usize::from(low_bits) * blocks)?;
     let paired = (0..64 * blocks).map(|i| {
         let pair = pairs[i / 64 * 32 + i % 32];
@@ -126,11 +122,4 @@ fn decode_pairs(
     let values = input.take(outliers)?;
     positions.iter().zip(values).for_each(|(&position, &byte)| bytes[position] = byte);
     Ok(bytes)
-}
-
-pub fn decode_rans(table: &Table, stream: &[u8], count: usize) -> Res<Vec<u8>> {
-    let mut rans = Rans::new(stream)?;
-    let symbols = (0..count).map(|i| rans.symbol(i % 32, table)).collect::<Res<Vec<_>>>()?;
-    rans.end()?;
-    Ok(symbols)
 }

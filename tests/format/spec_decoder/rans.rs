@@ -1,7 +1,7 @@
-//! Frequency tables (7.2) and the rANS stream (8).
+//! Frequency tables (7.2), the rANS stream and sequences (8).
 
 use super::bits::Bits;
-use super::{Cursor, Res, ensure};
+use super::{Cursor, Res, ensure, to_size};
 
 /// A frequency table.
 pub struct Table {
@@ -80,4 +80,19 @@ impl<'a> Rans<'a> {
         ensure(initial, "a final rANS state is not 2^16")?;
         self.words.finish("a rANS stream")
     }
+}
+
+/// A sequence of section 8.
+pub fn decode_sequence(table: &Table, input: &mut Cursor, count: usize) -> Res<Vec<u8>> {
+    let first = input.u32()?;
+    let mut streams = vec![Rans::new(input.take(to_size((first & 0x7fff_ffff).into())?)?)?];
+    if first >> 31 == 1 {
+        let length = to_size(input.u32()?.into())?;
+        streams.push(Rans::new(input.take(length)?)?);
+    }
+    let number = streams.len();
+    let symbols = (0..count).map(|i| streams[i / 32 % number].symbol(i % 32, table));
+    let symbols = symbols.collect::<Res<Vec<_>>>()?;
+    streams.into_iter().try_for_each(Rans::end)?;
+    Ok(symbols)
 }

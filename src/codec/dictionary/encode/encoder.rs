@@ -4,10 +4,10 @@ use super::entries::Entries;
 use super::indexed::{Indexed, differences};
 use crate::arch::Kernel;
 use crate::codec::encode::Scratch;
-use crate::codec::entropy::rans::{EncodeTables, RansEncoder};
+use crate::codec::entropy::rans::{EncodeTables, StreamCount, put_sequence};
 use crate::codec::entropy::{BitWriter, Frequencies};
 use crate::codec::planes::PlaneEncoder;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use std::sync::Arc;
 
 /// Encodes chunks of one tensor.
@@ -53,14 +53,8 @@ impl DictionaryEncoder {
         self.entries.index(self.width, chunk, &mut indexed);
         let Scratch { symbols, words, .. } = scratch;
         let symbols = differences(&indexed.indices, self.distance as usize, symbols);
-        let head = size_of::<u32>();
-        out.extend([0; size_of::<u32>()]);
-        let mut encoder = RansEncoder::new(&self.tables, symbols.len(), Kernel::best(), words);
-        encoder.put(symbols);
-        encoder.finish(&mut out)?;
-        let length = u32::try_from(out.len() - head)
-            .map_err(|_| Error::invalid("dictionary: a chunk exceeds 4 GiB"))?;
-        out[..head].copy_from_slice(&length.to_le_bytes());
+        let (one, kernel) = (StreamCount::One, Kernel::best());
+        put_sequence(&self.tables, symbols, one, kernel, words, &mut out)?;
         out.extend_from_slice(&indexed.groups);
         if !indexed.escaped.is_empty() {
             out.extend(self.escaped.encode(&indexed.escaped, scratch)?);

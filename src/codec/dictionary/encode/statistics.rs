@@ -4,7 +4,7 @@ use super::candidates::{Part, candidates};
 use super::encoder::DictionaryEncoder;
 use super::entries::Entries;
 use super::indexed::{Indexed, differences};
-use crate::codec::entropy::rans::STATES_BYTES;
+use crate::codec::entropy::rans::StreamCount;
 use crate::codec::entropy::{Frequencies, Histogram, entropy_bits};
 use crate::codec::planes::split::Split;
 use crate::codec::planes::{PlaneEncoder, PlaneStatistics};
@@ -18,9 +18,6 @@ const MAX_DIFFERENCED: usize = 32;
 /// With at most this many words in the sample, a dictionary is tried whatever the sample says: it
 /// shows runs badly.
 const FEW_WORDS: usize = 16;
-
-/// Bytes of a chunk besides its words, groups and escaped words.
-const CHUNK_HEAD: u64 = (size_of::<u32>() + STATES_BYTES) as u64;
 
 /// A dictionary, and statistics of the indices of a tensor.
 #[derive(Clone)]
@@ -126,7 +123,7 @@ impl DictionaryStatistics {
             + bits.div_ceil(8)
             + self.groups
             + escaped_bytes
-            + chunks * CHUNK_HEAD;
+            + chunks * StreamCount::One.head_bytes();
         Some((encoder, bytes))
     }
 }

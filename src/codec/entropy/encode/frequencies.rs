@@ -47,6 +47,13 @@ impl Frequencies {
         cost.div_ceil(1 << 16) as u64
     }
 
+    /// Code length of symbols that occur as often as the frequencies say, in bits.
+    pub(crate) fn expected_bits(&self, symbols: u64) -> u64 {
+        let present = self.0.iter().map(|&frequency| u64::from(frequency)).filter(|&it| it > 0);
+        let bits = present.map(|it| it * u64::from((PRECISION << 16) - log2_q16(it))).sum::<u64>();
+        ((u128::from(symbols) * u128::from(bits)) >> (PRECISION + 16)) as u64
+    }
+
     /// Appends the table in the format that [`read`](Self::read) describes.
     pub(crate) fn write(&self, out: &mut BitWriter) {
         let occurs = |&symbol: &usize| self.0[symbol] > 0;

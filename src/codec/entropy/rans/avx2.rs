@@ -1,6 +1,8 @@
 //! Decoding with AVX2: eight lanes in a vector, four vectors in a group.
 #![allow(unsafe_code)]
 
+use super::scalar::has_words;
+use super::stream::Stream;
 use super::{GroupRun, LANES, PRECISION, PairedBytes, PairedParts, PairedWords};
 use crate::arch::Avx2;
 use crate::codec::entropy::{CENTRE, ESCAPE};
@@ -34,46 +36,43 @@ const fn expanded() -> [[u8; 16]; 256] {
 }
 
 /// Decodes as [`decode_windows`](super::scalar::decode_windows) does.
-pub(super) fn decode_windows(
+pub(super) fn decode_windows<const S: usize>(
     _: Avx2,
-    states: &mut [u32; LANES],
-    words: &[U16],
+    streams: &mut [Stream<'_>; S],
     table: &[u32; 1 << PRECISION],
     groups: &mut [[u8; LANES]],
-) -> (usize, usize) {
+) -> usize {
     // SAFETY: the token is proof of AVX2 and POPCNT.
-    unsafe { windows_of_symbols(states, words, table, groups) }
+    unsafe { windows_of_symbols(streams, table, groups) }
 }
 
 /// Decodes as [`decode_words`](super::scalar::decode_words) does.
-pub(super) fn decode_words(
+pub(super) fn decode_words<const S: usize>(
     _: Avx2,
-    states: &mut [u32; LANES],
-    words: &[U16],
+    streams: &mut [Stream<'_>; S],
     table: &[u32; 1 << PRECISION],
     low: &[[u8; LANES]],
     rotated: bool,
     out: &mut [[u8; 2 * LANES]],
-) -> (usize, usize) {
+) -> usize {
     match rotated {
         // SAFETY: the token is proof of AVX2 and POPCNT.
-        true => unsafe { windows_of_words::<true>(states, words, table, low, out) },
+        true => unsafe { windows_of_words::<S, true>(streams, table, low, out) },
         // SAFETY: the token is proof of AVX2 and POPCNT.
-        false => unsafe { windows_of_words::<false>(states, words, table, low, out) },
+        false => unsafe { windows_of_words::<S, false>(streams, table, low, out) },
     }
 }
 
 /// Decodes as [`decode_pairs`](super::scalar::decode_pairs) does.
-pub(super) fn decode_pairs<const N: usize, const LOW_BITS: usize>(
+pub(super) fn decode_pairs<const S: usize, const N: usize, const LOW_BITS: usize>(
     _: Avx2,
-    states: &mut [u32; LANES],
-    words: &[U16],
+    streams: &mut [Stream<'_>; S],
     table: &[u32; 1 << PRECISION],
     pairs: &PairedBytes<'_>,
     out: &mut [PairedWords<N>],
-) -> (usize, usize) {
+) -> usize {
     // SAFETY: the token is proof of AVX2 and POPCNT.
-    unsafe { windows_of_pairs::<N, LOW_BITS>(states, words, table, pairs, out) }
+    unsafe { windows_of_pairs::<S, N, LOW_BITS>(streams, table, pairs, out) }
 }
 
 /// Decodes as [`decode_run`](super::state_machine::decode_run) does.
@@ -90,73 +89,95 @@ pub(super) fn decode_run(
     unsafe { run_of_groups(states, words, tables, run, trellis_states, out) }
 }
 
-/// Decodes groups while at least 32 words are left and passes the symbols of each to `put`. Returns
-/// the numbers of decoded groups and of consumed words.
+/// Decodes at most `count` groups as [`decode_windows`](super::scalar::decode_windows) does and passes
+/// the number of each and its symbols to `put`.
 #[inline]
 #[target_feature(enable = "avx2,popcnt")]
-fn windows<G>(
-    states: &mut [u32; LANES],
-    words: &[U16],
+fn windows<const S: usize>(
+    streams: &mut [Stream<'_>; S],
     table: &[u32; 1 << PRECISION],
-    groups: impl Iterator<Item = G>,
-    put: impl Fn(G, __m256i),
-) -> (usize, usize) {
-    let mut vectors = load(states);
-    let (mut done, mut used) = (0, 0);
-    let slots = _mm256_set1_epi32((1 << PRECISION) - 1);
-    let entry = |slot: u32| table[slot as usize % (1 << PRECISION)];
-    for group in groups {
-        let Some(window) = words[used..].first_chunk() else { break };
-        // Not `vectors.map`: its closure may be compiled as a call, which takes half as long again.
-        let mut entries = vectors;
-        for x in &mut entries {
-            *x = look_up(_mm256_and_si256(*x, slots), entry);
-        }
-        used += advance(&mut vectors, entries, window);
-        put(group, narrow(entries));
-        done += 1;
+    count: usize,
+    mut put: impl FnMut(usize, __m256i),
+) -> usize {
+    let mut vectors = [[_mm256_setzero_si256(); 4]; S];
+    let mut words = [&[][..]; S];
+    for (i, stream) in streams.iter().enumerate() {
+        (vectors[i], words[i]) = (load(&stream.states), stream.words);
     }
-    store(vectors, states);
-    (done, used)
+    let (mut done, mut used, last) = (0, [0; S], S - 1);
+    while done + S <= count && has_words(&words, used) {
+        // Not a loop over the streams: their states stay in registers.
+        let entries = look_up_all(&vectors[0], table);
+        // SAFETY: every stream has 32 words left.
+        used[0] = unsafe { advance(&mut vectors[0], entries, words[0], used[0]) };
+        put(done, narrow(entries));
+        if S == 2 {
+            let entries = look_up_all(&vectors[last], table);
+            // SAFETY: every stream has 32 words left.
+            used[last] = unsafe { advance(&mut vectors[last], entries, words[last], used[last]) };
+            put(done + 1, narrow(entries));
+        }
+        done += S;
+    }
+    for (i, stream) in streams.iter_mut().enumerate() {
+        store(vectors[i], &mut stream.states);
+        stream.words = &words[i][used[i]..];
+    }
+    done
+}
+
+/// The table entries of the slots of all lanes.
+#[inline]
+#[target_feature(enable = "avx2,popcnt")]
+fn look_up_all(states: &[__m256i; 4], table: &[u32; 1 << PRECISION]) -> [__m256i; 4] {
+    let slots = _mm256_set1_epi32((1 << PRECISION) - 1);
+    // Not `states.map`: its closure may be compiled as a call, which takes half as long again.
+    let mut entries = *states;
+    for x in &mut entries {
+        *x = look_up(_mm256_and_si256(*x, slots), |slot| table[slot as usize % (1 << PRECISION)]);
+    }
+    entries
 }
 
 #[target_feature(enable = "avx2,popcnt")]
-fn windows_of_symbols(
-    states: &mut [u32; LANES],
-    words: &[U16],
+fn windows_of_symbols<const S: usize>(
+    streams: &mut [Stream<'_>; S],
     table: &[u32; 1 << PRECISION],
     groups: &mut [[u8; LANES]],
-) -> (usize, usize) {
-    windows(states, words, table, groups.iter_mut(), |group, symbols| {
+) -> usize {
+    windows(streams, table, groups.len(), |number, symbols| {
         // SAFETY: a vector is written over 32 bytes, at any alignment.
-        unsafe { _mm256_storeu_si256(group.as_mut_ptr().cast(), symbols) };
+        unsafe { _mm256_storeu_si256(groups[number].as_mut_ptr().cast(), symbols) };
     })
 }
 
 #[target_feature(enable = "avx2,popcnt")]
-fn windows_of_words<const ROTATED: bool>(
-    states: &mut [u32; LANES],
-    words: &[U16],
+fn windows_of_words<const S: usize, const ROTATED: bool>(
+    streams: &mut [Stream<'_>; S],
     table: &[u32; 1 << PRECISION],
     low: &[[u8; LANES]],
     out: &mut [[u8; 2 * LANES]],
-) -> (usize, usize) {
-    windows(states, words, table, low.iter().zip(out), |(low, out), high| {
-        join::<ROTATED>(low, high, out);
+) -> usize {
+    let count = low.len().min(out.len());
+    // Equal lengths remove bounds checks.
+    let (low, out) = (&low[..count], &mut out[..count]);
+    windows(streams, table, count, |number, high| {
+        join::<ROTATED>(&low[number], high, &mut out[number]);
     })
 }
 
 #[target_feature(enable = "avx2,popcnt")]
-fn windows_of_pairs<const N: usize, const LOW_BITS: usize>(
-    states: &mut [u32; LANES],
-    words: &[U16],
+fn windows_of_pairs<const S: usize, const N: usize, const LOW_BITS: usize>(
+    streams: &mut [Stream<'_>; S],
     table: &[u32; 1 << PRECISION],
     pairs: &PairedBytes<'_>,
     out: &mut [PairedWords<N>],
-) -> (usize, usize) {
+) -> usize {
     let base = shifted_base::<LOW_BITS>(pairs);
-    windows(states, words, table, pairs.groups(out), |(parts, out), symbols| {
-        join_pairs::<N, LOW_BITS>(&parts, symbols, base, out);
+    let (parts, count) = pairs.parts::<LOW_BITS>(out.len());
+    let out = &mut out[..count];
+    windows(streams, table, count, |number, symbols| {
+        join_pairs::<N, LOW_BITS>(&parts, number, symbols, base, &mut out[number]);
     })
 }
 
@@ -172,7 +193,8 @@ pub(super) fn shifted_base<const LOW_BITS: usize>(pairs: &PairedBytes<'_>) -> __
 #[inline]
 #[target_feature(enable = "avx2")]
 pub(super) fn join_pairs<const N: usize, const LOW_BITS: usize>(
-    parts: &PairedParts<'_>,
+    parts: &PairedParts<'_, LOW_BITS>,
+    number: usize,
     symbols: __m256i,
     base: __m256i,
     out: &mut PairedWords<N>,
@@ -185,9 +207,9 @@ pub(super) fn join_pairs<const N: usize, const LOW_BITS: usize>(
         let shifted = _mm256_sll_epi16(nibbles, _mm_cvtsi32_si128(LOW_BITS as i32));
         let mut high = _mm256_sub_epi8(base, shifted);
         if LOW_BITS > 0 {
-            high = _mm256_or_si256(high, low_bits::<LOW_BITS>(parts.low_bits, half));
+            high = _mm256_or_si256(high, low_bits(parts.low_bits(number), half));
         }
-        let lower = |plane: usize| &parts.lower[plane].as_chunks().0[half];
+        let lower = |plane: usize| &parts.lower[plane][number].as_chunks().0[half];
         match N {
             4 => join::<true>(lower(0), high, &mut out.as_flattened_mut().as_chunks_mut().0[0]),
             _ => join_4([lower(0), lower(1), lower(2)], high, out),
@@ -198,9 +220,8 @@ pub(super) fn join_pairs<const N: usize, const LOW_BITS: usize>(
 /// The low bits of 32 bytes, half of a block.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn low_bits<const LOW_BITS: usize>(stored: &[u8], half: usize) -> __m256i {
-    let stored = stored.as_chunks().0;
-    let words: [u64; LOW_BITS] = std::array::from_fn(|bit| u64::from_le_bytes(stored[bit]));
+fn low_bits<const LOW_BITS: usize>(stored: &[[u8; 8]; LOW_BITS], half: usize) -> __m256i {
+    let words = stored.map(u64::from_le_bytes);
     let lowest = _mm256_set1_epi8(1);
     let mut low = _mm256_setzero_si256();
     let counts = match half {
@@ -291,7 +312,9 @@ fn run_of_groups(
     let mut machine = unsafe { _mm256_loadu_si256(trellis_states.as_ptr().cast()) };
     let (mut done, mut used) = (0, 0);
     for (&class, out) in run.classes.iter().zip(out) {
-        let Some(window) = words[used..].first_chunk() else { break };
+        if !has_words(&[words], [used]) {
+            break;
+        }
         let starts = load(&run.starts[usize::from(class)]);
         let bits = _mm256_and_si256(machine, one);
         let tables = widen(bits).map(|bits| _mm256_slli_epi32::<{ PRECISION as i32 }>(bits));
@@ -305,7 +328,8 @@ fn run_of_groups(
         if _mm256_movemask_epi8(escapes) != 0 {
             break;
         }
-        used += advance(&mut vectors, entries, window);
+        // SAFETY: 32 words are left.
+        used = unsafe { advance(&mut vectors, entries, words, used) };
         put_points(symbols, bits, out);
         // There is no shift of bytes: clear the lowest bit and shift words.
         let shifted = _mm256_srli_epi16::<1>(_mm256_andnot_si256(one, machine));
@@ -391,11 +415,19 @@ pub(super) fn look_up(indices: __m256i, entry: impl Fn(u32) -> u32) -> __m256i {
     _mm256_setr_epi32(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7))
 }
 
-/// Updates and renormalises the states of all lanes. Returns the number of consumed words.
+/// Updates and renormalises the states of all lanes. Returns the number of used words, which was `used`
+/// before.
+///
+/// # Safety
+/// At least 32 words must be left.
 #[inline]
 #[target_feature(enable = "avx2,popcnt")]
-fn advance(states: &mut [__m256i; 4], entries: [__m256i; 4], window: &[U16; LANES]) -> usize {
-    let mut used = 0;
+unsafe fn advance(
+    states: &mut [__m256i; 4],
+    entries: [__m256i; 4],
+    words: &[U16],
+    mut used: usize,
+) -> usize {
     for (x, entries) in states.iter_mut().zip(entries) {
         let frequency = _mm256_srli_epi32::<20>(entries);
         let bias = _mm256_and_si256(_mm256_srli_epi32::<8>(entries), _mm256_set1_epi32(0xfff));
@@ -403,14 +435,10 @@ fn advance(states: &mut [__m256i; 4], entries: [__m256i; 4], window: &[U16; LANE
         let next = _mm256_add_epi32(_mm256_mullo_epi32(frequency, quotient), bias);
         let takes = _mm256_cmpeq_epi32(_mm256_srli_epi32::<16>(next), _mm256_setzero_si256());
         let takers = _mm256_movemask_ps(_mm256_castsi256_ps(takes)) as usize & 0xff;
-        // The window has eight more words: each of the vectors before consumed at most eight.
-        let words: &[U16; WIDTH] = match window[used..].first_chunk() {
-            Some(words) => words,
-            None => unreachable!("a window has 32 words for 32 lanes"),
-        };
-        // SAFETY: sixteen bytes are read from eight words, and from a row of the table.
+        // SAFETY: eight words are read, of which at least as many are left, because each of the vectors
+        // before used at most eight; and a row of the table.
         let (words, expanded) = unsafe {
-            let words = _mm_loadu_si128(words.as_ptr().cast());
+            let words = _mm_loadu_si128(words.as_ptr().add(used).cast());
             (words, _mm_loadu_si128(EXPANDED[takers].as_ptr().cast()))
         };
         let words = _mm256_cvtepu16_epi32(_mm_shuffle_epi8(words, expanded));

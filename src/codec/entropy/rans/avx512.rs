@@ -6,6 +6,8 @@
 #![allow(unsafe_code)]
 
 use super::avx2::{join, join_pairs, shifted_base};
+use super::scalar::has_words;
+use super::stream::Stream;
 use super::{GroupRun, LANES, PRECISION, PairedBytes, PairedWords, STATE_MIN};
 use crate::arch::Avx512;
 use crate::codec::entropy::{CENTRE, ESCAPE};
@@ -16,46 +18,43 @@ use zerocopy::little_endian::U16;
 const WIDTH: usize = 8;
 
 /// Decodes as [`decode_windows`](super::scalar::decode_windows) does.
-pub(super) fn decode_windows(
+pub(super) fn decode_windows<const S: usize>(
     _: Avx512,
-    states: &mut [u32; LANES],
-    words: &[U16],
+    streams: &mut [Stream<'_>; S],
     table: &[u32; 1 << PRECISION],
     groups: &mut [[u8; LANES]],
-) -> (usize, usize) {
+) -> usize {
     // SAFETY: the token is proof of these instructions.
-    unsafe { windows_of_symbols(states, words, table, groups) }
+    unsafe { windows_of_symbols(streams, table, groups) }
 }
 
 /// Decodes as [`decode_words`](super::scalar::decode_words) does.
-pub(super) fn decode_words(
+pub(super) fn decode_words<const S: usize>(
     _: Avx512,
-    states: &mut [u32; LANES],
-    words: &[U16],
+    streams: &mut [Stream<'_>; S],
     table: &[u32; 1 << PRECISION],
     low: &[[u8; LANES]],
     rotated: bool,
     out: &mut [[u8; 2 * LANES]],
-) -> (usize, usize) {
+) -> usize {
     match rotated {
         // SAFETY: the token is proof of these instructions.
-        true => unsafe { windows_of_words::<true>(states, words, table, low, out) },
+        true => unsafe { windows_of_words::<S, true>(streams, table, low, out) },
         // SAFETY: the token is proof of these instructions.
-        false => unsafe { windows_of_words::<false>(states, words, table, low, out) },
+        false => unsafe { windows_of_words::<S, false>(streams, table, low, out) },
     }
 }
 
 /// Decodes as [`decode_pairs`](super::scalar::decode_pairs) does.
-pub(super) fn decode_pairs<const N: usize, const LOW_BITS: usize>(
+pub(super) fn decode_pairs<const S: usize, const N: usize, const LOW_BITS: usize>(
     _: Avx512,
-    states: &mut [u32; LANES],
-    words: &[U16],
+    streams: &mut [Stream<'_>; S],
     table: &[u32; 1 << PRECISION],
     pairs: &PairedBytes<'_>,
     out: &mut [PairedWords<N>],
-) -> (usize, usize) {
+) -> usize {
     // SAFETY: the token is proof of these instructions.
-    unsafe { windows_of_pairs::<N, LOW_BITS>(states, words, table, pairs, out) }
+    unsafe { windows_of_pairs::<S, N, LOW_BITS>(streams, table, pairs, out) }
 }
 
 /// Decodes as [`decode_run`](super::state_machine::decode_run) does.
@@ -72,73 +71,96 @@ pub(super) fn decode_run(
     unsafe { run_of_groups(states, words, tables, run, trellis_states, out) }
 }
 
-/// Decodes groups while at least 32 words are left and passes the symbols of each to `put`. Returns
-/// the numbers of decoded groups and of consumed words.
+/// Decodes at most `count` groups as [`decode_windows`](super::scalar::decode_windows) does and passes
+/// the number of each and its symbols to `put`.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,popcnt")]
-fn windows<G>(
-    states: &mut [u32; LANES],
-    words: &[U16],
+fn windows<const S: usize>(
+    streams: &mut [Stream<'_>; S],
     table: &[u32; 1 << PRECISION],
-    groups: impl Iterator<Item = G>,
-    put: impl Fn(G, __m256i),
-) -> (usize, usize) {
-    let mut vectors = load(states);
-    let (mut done, mut used) = (0, 0);
-    let slots = _mm256_set1_epi32((1 << PRECISION) - 1);
-    for group in groups {
-        let Some(window) = words[used..].first_chunk() else { break };
-        // Not `vectors.map`: its closure may be compiled as a call, which takes half as long again.
-        let mut entries = vectors;
-        for x in &mut entries {
-            // SAFETY: a slot is below 2^12, the length of the table.
-            *x = unsafe { look_up(_mm256_and_si256(*x, slots), table) };
-        }
-        used += advance(&mut vectors, entries, window);
-        put(group, narrow(entries));
-        done += 1;
+    count: usize,
+    mut put: impl FnMut(usize, __m256i),
+) -> usize {
+    let mut vectors = [[_mm256_setzero_si256(); 4]; S];
+    let mut words = [&[][..]; S];
+    for (i, stream) in streams.iter().enumerate() {
+        (vectors[i], words[i]) = (load(&stream.states), stream.words);
     }
-    store(vectors, states);
-    (done, used)
+    let (mut done, mut used, last) = (0, [0; S], S - 1);
+    while done + S <= count && has_words(&words, used) {
+        // Not a loop over the streams: their states stay in registers.
+        let entries = look_up_all(&vectors[0], table);
+        // SAFETY: every stream has 32 words left.
+        used[0] = unsafe { advance(&mut vectors[0], entries, words[0], used[0]) };
+        put(done, narrow(entries));
+        if S == 2 {
+            let entries = look_up_all(&vectors[last], table);
+            // SAFETY: every stream has 32 words left.
+            used[last] = unsafe { advance(&mut vectors[last], entries, words[last], used[last]) };
+            put(done + 1, narrow(entries));
+        }
+        done += S;
+    }
+    for (i, stream) in streams.iter_mut().enumerate() {
+        store(vectors[i], &mut stream.states);
+        stream.words = &words[i][used[i]..];
+    }
+    done
+}
+
+/// The table entries of the slots of all lanes.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,popcnt")]
+fn look_up_all(states: &[__m256i; 4], table: &[u32; 1 << PRECISION]) -> [__m256i; 4] {
+    let slots = _mm256_set1_epi32((1 << PRECISION) - 1);
+    // Not `states.map`: its closure may be compiled as a call, which takes half as long again.
+    let mut entries = *states;
+    for x in &mut entries {
+        // SAFETY: a slot is below 2^12, the length of the table.
+        *x = unsafe { look_up(_mm256_and_si256(*x, slots), table) };
+    }
+    entries
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,popcnt")]
-fn windows_of_symbols(
-    states: &mut [u32; LANES],
-    words: &[U16],
+fn windows_of_symbols<const S: usize>(
+    streams: &mut [Stream<'_>; S],
     table: &[u32; 1 << PRECISION],
     groups: &mut [[u8; LANES]],
-) -> (usize, usize) {
-    windows(states, words, table, groups.iter_mut(), |group, symbols| {
+) -> usize {
+    windows(streams, table, groups.len(), |number, symbols| {
         // SAFETY: a vector is written over 32 bytes, at any alignment.
-        unsafe { _mm256_storeu_si256(group.as_mut_ptr().cast(), symbols) };
+        unsafe { _mm256_storeu_si256(groups[number].as_mut_ptr().cast(), symbols) };
     })
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,popcnt")]
-fn windows_of_words<const ROTATED: bool>(
-    states: &mut [u32; LANES],
-    words: &[U16],
+fn windows_of_words<const S: usize, const ROTATED: bool>(
+    streams: &mut [Stream<'_>; S],
     table: &[u32; 1 << PRECISION],
     low: &[[u8; LANES]],
     out: &mut [[u8; 2 * LANES]],
-) -> (usize, usize) {
-    windows(states, words, table, low.iter().zip(out), |(low, out), high| {
-        join::<ROTATED>(low, high, out);
+) -> usize {
+    let count = low.len().min(out.len());
+    // Equal lengths remove bounds checks.
+    let (low, out) = (&low[..count], &mut out[..count]);
+    windows(streams, table, count, |number, high| {
+        join::<ROTATED>(&low[number], high, &mut out[number]);
     })
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,popcnt")]
-fn windows_of_pairs<const N: usize, const LOW_BITS: usize>(
-    states: &mut [u32; LANES],
-    words: &[U16],
+fn windows_of_pairs<const S: usize, const N: usize, const LOW_BITS: usize>(
+    streams: &mut [Stream<'_>; S],
     table: &[u32; 1 << PRECISION],
     pairs: &PairedBytes<'_>,
     out: &mut [PairedWords<N>],
-) -> (usize, usize) {
+) -> usize {
     let base = shifted_base::<LOW_BITS>(pairs);
-    windows(states, words, table, pairs.groups(out), |(parts, out), symbols| {
-        join_pairs::<N, LOW_BITS>(&parts, symbols, base, out);
+    let (parts, count) = pairs.parts::<LOW_BITS>(out.len());
+    let out = &mut out[..count];
+    windows(streams, table, count, |number, symbols| {
+        join_pairs::<N, LOW_BITS>(&parts, number, symbols, base, &mut out[number]);
     })
 }
 
@@ -162,7 +184,9 @@ fn run_of_groups(
     let mut machines = load(&trellis_states.map(|state| u32::from(state) << PRECISION));
     let (mut done, mut used) = (0, 0);
     for (&class, out) in run.classes.iter().zip(out) {
-        let Some(window) = words[used..].first_chunk() else { break };
+        if !has_words(&[words], [used]) {
+            break;
+        }
         let starts = load(&run.starts[usize::from(class)]);
         let (mut entries, mut bits) = (vectors, machines);
         for ((x, start), bits) in entries.iter_mut().zip(starts).zip(&mut bits) {
@@ -178,7 +202,8 @@ fn run_of_groups(
         if _mm512_cmplt_epu16_mask(points, _mm512_set1_epi16(2 * i16::from(ESCAPE) + 2)) != 0 {
             break;
         }
-        used += advance(&mut vectors, entries, window);
+        // SAFETY: 32 words are left.
+        used = unsafe { advance(&mut vectors, entries, words, used) };
         let points = _mm512_sub_epi16(points, _mm512_set1_epi16(2 * CENTRE as i16));
         // SAFETY: a vector is written over 32 integers of two bytes, at any alignment.
         unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), points) };
@@ -257,24 +282,27 @@ fn narrow(entries: [__m256i; 4]) -> __m256i {
     _mm256_set_m128i(_mm_unpacklo_epi64(c, d), _mm_unpacklo_epi64(a, b))
 }
 
-/// Updates and renormalises the states of all lanes. Returns the number of consumed words.
+/// Updates and renormalises the states of all lanes. Returns the number of used words, which was `used`
+/// before.
+///
+/// # Safety
+/// At least 32 words must be left.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,popcnt")]
-fn advance(states: &mut [__m256i; 4], entries: [__m256i; 4], window: &[U16; LANES]) -> usize {
-    let mut used = 0;
+unsafe fn advance(
+    states: &mut [__m256i; 4],
+    entries: [__m256i; 4],
+    words: &[U16],
+    mut used: usize,
+) -> usize {
     for (x, entries) in states.iter_mut().zip(entries) {
         let frequency = _mm256_srli_epi32::<20>(entries);
         let bias = _mm256_and_si256(_mm256_srli_epi32::<8>(entries), _mm256_set1_epi32(0xfff));
         let quotient = _mm256_srli_epi32::<{ PRECISION as i32 }>(*x);
         let next = _mm256_add_epi32(_mm256_mullo_epi32(frequency, quotient), bias);
         let takers = _mm256_cmplt_epu32_mask(next, _mm256_set1_epi32(STATE_MIN as i32));
-        // The window has eight more words: each of the vectors before consumed at most eight.
-        let words: &[U16; WIDTH] = match window[used..].first_chunk() {
-            Some(words) => words,
-            None => unreachable!("a window has 32 words for 32 lanes"),
-        };
-        // SAFETY: 16 bytes are read from eight words, at any alignment.
-        let words = unsafe { _mm_loadu_si128(words.as_ptr().cast()) };
+        // SAFETY: at least eight words are left, because each of the vectors before used at most eight.
+        let words = unsafe { _mm_loadu_si128(words.as_ptr().add(used).cast()) };
         // The next words go to the consuming lanes in order.
         let words = _mm256_maskz_expand_epi32(takers, _mm256_cvtepu16_epi32(words));
         *x = _mm256_mask_or_epi32(next, takers, _mm256_slli_epi32::<16>(next), words);

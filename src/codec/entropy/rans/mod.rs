@@ -20,14 +20,19 @@ mod encode;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod scalar;
+mod sequence;
 mod state_machine;
+mod stream;
 
 use crate::codec::entropy::low_bits;
 
 pub(crate) use decode_tables::{DecodeTable, DecodeTables};
 pub(crate) use decoder::RansDecoder;
 #[cfg(feature = "encode")]
-pub(crate) use encode::{CHECKED, EncodeTables, RansEncoder, TableSymbol};
+pub(crate) use encode::{
+    BLOCK, EncodeTables, RansEncoder, SequenceEncoder, StreamCount, TableSymbol, put_sequence,
+};
+pub(crate) use sequence::SequenceDecoder;
 pub(crate) use state_machine::{GroupRun, StateMachine};
 
 /// Words of two or four bytes whose highest bytes are coded in pairs. They are rotated right by one bit.
@@ -47,32 +52,37 @@ pub(crate) struct PairedBytes<'p> {
 /// A group of 32 pairs of bytes: the words that they belong to, as `N` vectors of 32 bytes.
 type PairedWords<const N: usize> = [[u8; LANES]; N];
 
-/// What the words of a group consist of besides pairs.
-struct PairedParts<'p> {
-    /// The lower bytes; unless there are three of each word, the others repeat the first.
-    lower: [&'p [u8; 2 * LANES]; 3],
-    low_bits: &'p [u8],
+/// What the words of complete groups consist of besides pairs.
+struct PairedParts<'p, const LOW_BITS: usize> {
+    /// By plane and group; unless there are three planes, the others repeat the first.
+    lower: [&'p [[u8; 2 * LANES]]; 3],
+    /// The words of low bits of all groups.
+    low_bits: &'p [[u8; low_bits::BYTES]],
 }
 
 impl<'p> PairedBytes<'p> {
-    /// The complete groups. One loop counter for all parts.
+    /// The parts of at most `groups` groups, and the number of groups that have all parts.
     #[inline(always)]
-    fn groups<'o, const N: usize>(
-        &self,
-        out: &'o mut [PairedWords<N>],
-    ) -> impl Iterator<Item = (PairedParts<'p>, &'o mut PairedWords<N>)> {
-        let first: &[[u8; 2 * LANES]] = self.lower[0].as_chunks().0;
-        let others = [1, 2].map(|plane| self.lower.get(plane).map_or(first, |it| it.as_chunks().0));
-        let low_bits = match self.low_bits {
-            // Not used.
-            (0, _) => first.as_flattened().chunks_exact(2 * LANES),
-            (count, bits) => bits.chunks_exact(low_bits::stored_bytes(count, 1)),
-        };
-        let lower = first.iter().zip(others[0]).zip(others[1]);
-        lower
-            .zip(low_bits)
-            .zip(out)
-            .map(|((((a, b), c), low_bits), out)| (PairedParts { lower: [a, b, c], low_bits }, out))
+    fn parts<const LOW_BITS: usize>(&self, groups: usize) -> (PairedParts<'p, LOW_BITS>, usize) {
+        let first = self.lower[0].as_chunks().0;
+        let lower =
+            [0, 1, 2].map(|plane| self.lower.get(plane).map_or(first, |it| it.as_chunks().0));
+        let low_bits = self.low_bits.1.as_chunks().0;
+        let of_low_bits = low_bits.len().checked_div(LOW_BITS).unwrap_or(groups);
+        let count = lower.iter().fold(groups.min(of_low_bits), |count, it| count.min(it.len()));
+        // Equal lengths remove bounds checks.
+        (PairedParts { lower: lower.map(|plane| &plane[..count]), low_bits }, count)
+    }
+}
+
+impl<'p, const LOW_BITS: usize> PairedParts<'p, LOW_BITS> {
+    /// The low bits of a group.
+    #[inline(always)]
+    fn low_bits(&self, group: usize) -> &'p [[u8; low_bits::BYTES]; LOW_BITS] {
+        match self.low_bits[group * LOW_BITS..].first_chunk() {
+            Some(low_bits) => low_bits,
+            None => unreachable!("every group has its low bits"),
+        }
     }
 }
 

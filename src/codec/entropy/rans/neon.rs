@@ -1,6 +1,7 @@
 //! Decoding with NEON: four lanes in a vector, eight vectors in a group.
 #![allow(unsafe_code)]
 
+use super::stream::Stream;
 use super::{GroupRun, LANES, PRECISION, STATE_MIN};
 use crate::arch::Neon;
 use crate::codec::entropy::{CENTRE, ESCAPE};
@@ -35,15 +36,14 @@ const fn expanded() -> [[u8; 16]; 16] {
 }
 
 /// Decodes as [`decode_windows`](super::scalar::decode_windows) does.
-pub(super) fn decode_windows(
+pub(super) fn decode_windows<const S: usize>(
     _: Neon,
-    states: &mut [u32; LANES],
-    words: &[U16],
+    streams: &mut [Stream<'_>; S],
     table: &[u32; 1 << PRECISION],
     groups: &mut [[u8; LANES]],
-) -> (usize, usize) {
+) -> usize {
     // SAFETY: the token is proof of NEON.
-    unsafe { windows(states, words, table, groups) }
+    unsafe { windows(streams, table, groups) }
 }
 
 /// Decodes as [`decode_run`](super::state_machine::decode_run) does.
@@ -61,25 +61,34 @@ pub(super) fn decode_run(
 }
 
 #[target_feature(enable = "neon")]
-fn windows(
-    states: &mut [u32; LANES],
-    words: &[U16],
+fn windows<const S: usize>(
+    streams: &mut [Stream<'_>; S],
     table: &[u32; 1 << PRECISION],
     groups: &mut [[u8; LANES]],
-) -> (usize, usize) {
-    let mut vectors = load(states);
-    let (mut done, mut used) = (0, 0);
-    for group in groups {
-        let Some(window) = words[used..].first_chunk() else { break };
-        let slots = vdupq_n_u32((1 << PRECISION) - 1);
-        let entry = |slot: u32| table[slot as usize % (1 << PRECISION)];
-        let entries = vectors.map(|x| look_up(vandq_u32(x, slots), entry));
-        used += advance(&mut vectors, entries, window);
-        store_bytes(narrow(entries), group);
-        done += 1;
+) -> usize {
+    let mut vectors = [[vdupq_n_u32(0); VECTORS]; S];
+    let mut words = [&[][..]; S];
+    for (i, stream) in streams.iter().enumerate() {
+        (vectors[i], words[i]) = (load(&stream.states), stream.words);
     }
-    store(vectors, states);
-    (done, used)
+    let slots = vdupq_n_u32((1 << PRECISION) - 1);
+    let entry = |slot: u32| table[slot as usize % (1 << PRECISION)];
+    let mut done = 0;
+    for groups in groups.as_chunks_mut::<S>().0 {
+        let Some(windows) = next_windows(&words) else { break };
+        for (i, group) in groups.iter_mut().enumerate() {
+            let entries = vectors[i].map(|x| look_up(vandq_u32(x, slots), entry));
+            let used = advance(&mut vectors[i], entries, windows[i]);
+            words[i] = &words[i][used..];
+            store_bytes(narrow(entries), group);
+        }
+        done += S;
+    }
+    for (i, stream) in streams.iter_mut().enumerate() {
+        store(vectors[i], &mut stream.states);
+        stream.words = words[i];
+    }
+    done
 }
 
 #[target_feature(enable = "neon")]

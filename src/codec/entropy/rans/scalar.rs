@@ -1,86 +1,93 @@
 //! Portable decoding. All kernels must produce the same results.
 
+use super::stream::{Stream, slot};
 use super::{LANES, PRECISION, PairedBytes, PairedWords, STATE_MIN};
 use crate::codec::entropy::low_bits;
-use crate::error::{Error, Result};
 use zerocopy::little_endian::U16;
 
-/// The slot of a state.
-#[inline(always)]
-pub(super) fn slot(state: u32) -> usize {
-    (state & ((1 << PRECISION) - 1)) as usize
-}
-
-/// Decodes groups of 32 symbols while at least 32 words are left. Returns the numbers of decoded
-/// groups and of consumed words.
-pub(super) fn decode_windows(
-    states: &mut [u32; LANES],
-    words: &[U16],
+/// Decodes groups of 32 symbols, which alternate between the streams, while at least 32 words of every
+/// stream are left. Returns the number of decoded groups, a multiple of the number of streams.
+pub(super) fn decode_windows<const S: usize>(
+    streams: &mut [Stream<'_>; S],
     table: &[u32; 1 << PRECISION],
     groups: &mut [[u8; LANES]],
-) -> (usize, usize) {
-    let (mut done, mut used) = (0, 0);
-    for group in groups {
-        let Some(window) = words[used..].first_chunk() else { break };
-        used += decode_window(states, |_, slot| table[slot], window, group);
-        done += 1;
-    }
-    (done, used)
+) -> usize {
+    windows(streams, table, groups.len(), |number, symbols| groups[number] = symbols)
 }
 
 /// Decodes as [`decode_windows`] does. Each symbol is the high byte of a word; the low bytes are in
 /// `low`. With `rotated`, words are rotated right by one bit.
-pub(super) fn decode_words(
-    states: &mut [u32; LANES],
-    words: &[U16],
+pub(super) fn decode_words<const S: usize>(
+    streams: &mut [Stream<'_>; S],
     table: &[u32; 1 << PRECISION],
     low: &[[u8; LANES]],
     rotated: bool,
     out: &mut [[u8; 2 * LANES]],
-) -> (usize, usize) {
-    let (mut done, mut used) = (0, 0);
-    for (low, out) in low.iter().zip(out) {
-        let Some(window) = words[used..].first_chunk() else { break };
-        let mut high = [0; LANES];
-        used += decode_window(states, |_, slot| table[slot], window, &mut high);
-        join(low, &high, rotated, out);
-        done += 1;
-    }
-    (done, used)
+) -> usize {
+    windows(streams, table, low.len().min(out.len()), |number, high| {
+        join(&low[number], &high, rotated, &mut out[number]);
+    })
 }
 
 /// Decodes as [`decode_words`] does. Each symbol is a pair of high bytes, with `LOW_BITS` low bits each.
-pub(super) fn decode_pairs<const N: usize, const LOW_BITS: usize>(
-    states: &mut [u32; LANES],
-    words: &[U16],
+pub(super) fn decode_pairs<const S: usize, const N: usize, const LOW_BITS: usize>(
+    streams: &mut [Stream<'_>; S],
     table: &[u32; 1 << PRECISION],
     pairs: &PairedBytes<'_>,
     out: &mut [PairedWords<N>],
-) -> (usize, usize) {
-    let (mut done, mut used) = (0, 0);
-    for (parts, out) in pairs.groups(out) {
-        let Some(window) = words[used..].first_chunk() else { break };
-        let mut symbols = [0; LANES];
-        used += decode_window(states, |_, slot| table[slot], window, &mut symbols);
+) -> usize {
+    let (parts, count) = pairs.parts::<LOW_BITS>(out.len());
+    windows(streams, table, count, |number, symbols| {
         let mut high = pair_bytes(pairs.base, &symbols);
         if LOW_BITS > 0 {
-            let stored = parts.low_bits.as_chunks().0;
+            let stored = parts.low_bits(number);
             low_bits::insert(LOW_BITS as u32, stored, std::slice::from_mut(&mut high));
         }
-        let out = out.as_flattened_mut();
+        let out = out[number].as_flattened_mut();
+        let lower = parts.lower.map(|plane| &plane[number]);
         match N {
-            4 => join(parts.lower[0], &high, true, out),
+            4 => join(lower[0], &high, true, out),
             _ => {
                 for (i, word) in out.as_chunks_mut::<4>().0.iter_mut().enumerate() {
-                    let [a, b, c] = parts.lower.map(|plane| plane[i]);
+                    let [a, b, c] = lower.map(|plane| plane[i]);
                     let number = u32::from_le_bytes([a, b, c, high[i]]);
                     *word = number.rotate_right(1).to_le_bytes();
                 }
             }
         }
-        done += 1;
+    })
+}
+
+/// Whether every stream has 32 words besides the used ones.
+#[inline(always)]
+pub(super) fn has_words<const S: usize>(words: &[&[U16]; S], used: [usize; S]) -> bool {
+    words.iter().zip(used).all(|(words, used)| words.len() - used >= LANES)
+}
+
+/// Decodes at most `count` groups as [`decode_windows`] does and passes the number of each and its
+/// symbols to `put`.
+#[inline(always)]
+fn windows<const S: usize>(
+    streams: &mut [Stream<'_>; S],
+    table: &[u32; 1 << PRECISION],
+    count: usize,
+    mut put: impl FnMut(usize, [u8; LANES]),
+) -> usize {
+    for number in 0..count / S * S {
+        if number % S == 0 && streams.iter().any(|stream| stream.words.len() < LANES) {
+            return number;
+        }
+        let stream = &mut streams[number % S];
+        let Some(window) = stream.words.first_chunk() else {
+            unreachable!("every stream has 32 words")
+        };
+        let mut symbols = [0; LANES];
+        let entry = |_, slot: usize| table[slot];
+        let used = decode_window(&mut stream.states, entry, window, &mut symbols);
+        stream.words = &stream.words[used..];
+        put(number, symbols);
     }
-    (done, used)
+    count / S * S
 }
 
 /// The bytes of 32 pairs: first those of the low nibbles, then those of the high nibbles.
@@ -137,29 +144,4 @@ pub(super) fn advance(
         used += takes as usize;
     }
     used
-}
-
-/// Decodes up to 32 symbols when fewer than 32 words may be left.
-///
-/// # Errors
-/// `Corrupt` when no words are left.
-pub(super) fn decode_near_end(
-    states: &mut [u32; LANES],
-    entry: impl Fn(usize, usize) -> u32,
-    words: &mut &[U16],
-    group: &mut [u8],
-) -> Result<()> {
-    for (lane, (symbol, x)) in group.iter_mut().zip(states).enumerate() {
-        let entry = entry(lane, slot(*x));
-        *symbol = entry as u8;
-        *x = (entry >> 20) * (*x >> PRECISION) + (entry >> 8 & 0xfff);
-        if *x < STATE_MIN {
-            let Some((word, rest)) = words.split_first() else {
-                return Err(Error::corrupt("a rANS stream ends too early"));
-            };
-            *x = *x << 16 | u32::from(word.get());
-            *words = rest;
-        }
-    }
-    Ok(())
 }

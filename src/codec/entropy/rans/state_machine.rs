@@ -1,6 +1,7 @@
 //! Decoding with two tables for each lane, between which a state machine switches.
 
-use super::scalar::{advance, slot};
+use super::scalar::advance;
+use super::stream::slot;
 use super::{LANES, PRECISION};
 use crate::codec::entropy::{CENTRE, ESCAPE};
 use zerocopy::little_endian::U16;

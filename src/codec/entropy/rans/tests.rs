@@ -1,6 +1,7 @@
 //! Encoder and decoder against `constriction`, between kernels, and on corrupt streams.
 
 mod runs;
+mod sequences;
 mod sweeps;
 
 use super::*;
@@ -14,6 +15,7 @@ use constriction::stream::model::{
 use constriction::stream::stack::AnsCoder;
 use constriction::stream::{Decode, Encode};
 use proptest::prelude::*;
+use sequences::sequence_of;
 
 type Reference = AnsCoder<u16, u32, Vec<u16>>;
 
@@ -54,6 +56,7 @@ fn decoded(frequencies: &Frequencies, stream: &[u8], count: usize) -> Result<Vec
     let table = DecodeTable::new(frequencies);
     let tables = DecodeTables::new([frequencies; 3]);
     let bases = std::array::from_fn(|lane| DecodeTables::base(lane % 3));
+    let coded = sequence_of(stream);
     let mut all = Vec::new();
     for kernel in Kernel::all() {
         for run in [count.max(1), 2 * LANES, LANES] {
@@ -61,7 +64,7 @@ fn decoded(frequencies: &Frequencies, stream: &[u8], count: usize) -> Result<Vec
             let mut symbols = vec![0xaa; run % 61 + count];
             let symbols = &mut symbols[run % 61..];
             let mut decode = || -> Result<Vec<u8>> {
-                let mut decoder = RansDecoder::new(stream, kernel)?;
+                let mut decoder = SequenceDecoder::take(&mut &coded[..], kernel)?;
                 symbols.chunks_mut(run).try_for_each(|run| decoder.decode(&table, run))?;
                 decoder.finish()?;
                 Ok(symbols.to_vec())
@@ -84,112 +87,6 @@ fn decoded(frequencies: &Frequencies, stream: &[u8], count: usize) -> Result<Vec
     };
     assert!(all.iter().all(|other| comparable(other) == comparable(&all[0])));
     all.swap_remove(0)
-}
-
-#[test]
-fn kernels_agree_on_words() {
-    for length in [0, 1, 31, 32, 33, 64, 1000] {
-        let high: Vec<u8> = (0..length).map(|i| b"abracadabra"[i * 7 % 11]).collect();
-        let low: Vec<u8> = (0..length).map(|i| (i * i) as u8).collect();
-        let frequencies = frequencies_of(b"abracadabra").unwrap();
-        let table = DecodeTable::new(&frequencies);
-        let stream = encoded(&frequencies, &high);
-        for rotated in [false, true] {
-            let word = |(&low, &high): (&u8, &u8)| {
-                u16::from_le_bytes([low, high]).rotate_right(rotated.into()).to_le_bytes()
-            };
-            let expected: Vec<u8> = low.iter().zip(&high).flat_map(word).collect();
-            for kernel in Kernel::all() {
-                let mut decoder = RansDecoder::new(&stream, kernel).unwrap();
-                let mut out = vec![0xaa; 2 * length];
-                let words = LANES * decoder.decode_words(&table, &low, rotated, &mut out);
-                assert_eq!(out[..2 * words], expected[..2 * words]);
-                assert!(out[2 * words..].iter().all(|&byte| byte == 0xaa));
-                // The symbols near the end of the stream are decoded without joining.
-                let mut rest = vec![0; length - words];
-                decoder.decode(&table, &mut rest).unwrap();
-                assert_eq!(rest, high[words..]);
-                decoder.finish().unwrap();
-                assert!(length < 1000 || words > 640);
-            }
-        }
-    }
-}
-
-#[test]
-fn kernels_agree_on_pairs() {
-    let frequencies = frequencies_of(b"abracadabra").unwrap();
-    let table = DecodeTable::new(&frequencies);
-    for blocks in [0, 1, 2, 3, 40] {
-        let pairs: Vec<u8> = (0..blocks * LANES).map(|i| b"abracadabra"[i * 7 % 11]).collect();
-        let count = 2 * pairs.len();
-        let stream = encoded(&frequencies, &pairs);
-        let high: Vec<u8> = pairs
-            .chunks(LANES)
-            .flat_map(|group| {
-                let low = group.iter().map(|pair| 5u8.wrapping_sub(pair & 0xf));
-                low.chain(group.iter().map(|pair| 5u8.wrapping_sub(pair >> 4)))
-            })
-            .collect();
-        for (planes, low_bits, offset) in
-            [(1, 0, 0), (1, 0, 31), (1, 3, 1), (1, 3, 63), (3, 0, 5), (3, 0, 32), (3, 3, 0)]
-        {
-            let noise = |seed: usize, i: usize| (i * i * (seed + 3) / 8) as u8;
-            let lower: Vec<Vec<u8>> =
-                (0..planes).map(|p| (0..offset + count).map(|i| noise(p, i)).collect()).collect();
-            let lower: Vec<&[u8]> = lower.iter().map(|plane| &plane[offset..]).collect();
-            let mut low = vec![0; offset];
-            let bytes: Vec<u8> = (0..count).map(|i| noise(9, i)).collect();
-            low_bits::extract(low_bits, bytes.as_chunks().0, &mut low);
-            let word = |i: usize| {
-                let byte = high[i] << low_bits | bytes[i] & !(u8::MAX << low_bits);
-                let number = u32::from(byte) << (8 * planes);
-                let number = lower.iter().rev().fold(0, |n, p| n << 8 | u32::from(p[i])) | number;
-                let number = number >> 1 | number << (8 * planes + 7);
-                number.to_le_bytes()[..=planes].to_vec()
-            };
-            let expected: Vec<u8> = (0..count).flat_map(word).collect();
-            for kernel in Kernel::all() {
-                let mut decoder = RansDecoder::new(&stream, kernel).unwrap();
-                let mut out = vec![0xaa; offset + expected.len()];
-                let low_bits = (low_bits, &low[offset..]);
-                let pairs = PairedBytes { base: 5, low_bits, lower: &lower };
-                let done = decoder.decode_pairs(&table, &pairs, &mut out[offset..]);
-                let bytes = done * 2 * LANES * (planes + 1);
-                assert_eq!(out[offset..][..bytes], expected[..bytes]);
-                assert!(out[offset + bytes..].iter().all(|&byte| byte == 0xaa));
-                let mut rest = vec![0; (blocks - done) * 2 * LANES];
-                decoder.decode_pair_bytes(&table, 5, &mut rest).unwrap();
-                assert_eq!(rest, high[done * 2 * LANES..]);
-                decoder.finish().unwrap();
-                let supported = planes == 1 || low_bits.0 == 0;
-                assert_eq!(supported && blocks == 40, done > 30);
-            }
-        }
-    }
-}
-
-/// Words without their lower bytes or low bits are not decoded.
-#[test]
-fn pairs_stop_with_the_other_bytes() {
-    let frequencies = frequencies_of(b"abracadabra").unwrap();
-    let table = DecodeTable::new(&frequencies);
-    let stream = encoded(&frequencies, &b"abracadabra".repeat(160));
-    let (long, short) = ([7; 40 * 2 * LANES], [7; 10 * 2 * LANES + 63]);
-    let cases: [(&[&[u8]], _, usize); 4] = [
-        (&[&short], (0, &[][..]), 10),
-        (&[&long, &long, &short], (0, &[]), 10),
-        (&[&long], (3, &[1; 24 * 6 + 23]), 6),
-        (&[&short], (3, &[1; 24 * 30]), 10),
-    ];
-    for (lower, low_bits, expected) in cases {
-        for kernel in Kernel::all() {
-            let mut decoder = RansDecoder::new(&stream, kernel).unwrap();
-            let pairs = PairedBytes { base: 5, low_bits, lower };
-            let mut out = vec![0; 40 * 2 * LANES * (lower.len() + 1)];
-            assert_eq!(decoder.decode_pairs(&table, &pairs, &mut out), expected);
-        }
-    }
 }
 
 /// The stream as written by 32 coders of constriction with one shared stack of words.

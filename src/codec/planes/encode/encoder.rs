@@ -1,11 +1,11 @@
 //! Encoding chunks of byte planes.
 
 use super::pairs::pair_up;
-use super::plane_choice::{FrequencyTable, STREAM_HEAD_BYTES, paired_bytes, stored};
+use super::plane_choice::{FrequencyTable, paired_bytes, stored, stream_count};
 use super::statistics::PlaneStatistics;
 use crate::arch::Kernel;
 use crate::codec::encode::Scratch;
-use crate::codec::entropy::rans::{self, CHECKED, EncodeTables, LANES};
+use crate::codec::entropy::rans::{BLOCK, LANES, SequenceEncoder, StreamCount, put_sequence};
 use crate::codec::entropy::{Frequencies, low_bits};
 use crate::codec::planes::split::Split;
 use crate::codec::planes::{
@@ -35,20 +35,41 @@ impl PlaneEncoder {
     /// estimate where planes are sampled.
     pub(crate) fn cost_bytes(&self, statistics: &PlaneStatistics, chunks: u64) -> u64 {
         let planes = self.planes.iter().enumerate();
-        planes
-            .map(|(number, plane)| match (plane, statistics.pairs(number)) {
-                (Plane::Constant(_), _) => 0,
-                (Plane::Coded((frequencies, _)), _) => {
-                    let cost = frequencies.cost_bits(&statistics.plane(number)).div_ceil(8);
-                    cost + chunks * STREAM_HEAD_BYTES
-                }
-                (Plane::Paired(_, table), Some(pairs)) => {
-                    statistics.scaled(number, paired_bytes(table, pairs))
-                        + chunks * (STREAM_HEAD_BYTES + OUTLIERS_HEAD_BYTES)
-                }
-                (Plane::Raw | Plane::Paired(..), _) => statistics.words(),
-            })
-            .sum()
+        let planes = planes.map(|(number, plane)| match (plane, statistics.pairs(number)) {
+            (Plane::Constant(_), _) => 0,
+            (Plane::Coded((frequencies, _)), _) => {
+                frequencies.cost_bits(&statistics.plane(number)).div_ceil(8)
+            }
+            (Plane::Paired(_, table), Some(pairs)) => {
+                statistics.scaled(number, paired_bytes(table, pairs)) + chunks * OUTLIERS_HEAD_BYTES
+            }
+            (Plane::Raw | Plane::Paired(..), _) => statistics.words(),
+        });
+        let heads = self.streams(statistics, chunks).map(|streams| chunks * streams.head_bytes());
+        planes.sum::<u64>() + heads.sum::<u64>()
+    }
+
+    /// The part of [`cost_bytes`](Self::cost_bytes) that second streams cause.
+    pub(crate) fn second_streams_bytes(&self, statistics: &PlaneStatistics, chunks: u64) -> u64 {
+        let [one, two] = [StreamCount::One, StreamCount::Two].map(StreamCount::head_bytes);
+        let planes =
+            self.streams(statistics, chunks).filter(|&streams| streams == StreamCount::Two);
+        chunks * planes.count() as u64 * (two - one)
+    }
+
+    /// The streams that each of the coded planes has at most in a chunk.
+    fn streams(
+        &self,
+        statistics: &PlaneStatistics,
+        chunks: u64,
+    ) -> impl Iterator<Item = StreamCount> {
+        // The last of two chunks may be nearly empty: the first one then has twice the mean.
+        let longest = 2 * statistics.words() / chunks.max(1);
+        self.planes.iter().filter_map(move |plane| match plane {
+            Plane::Raw | Plane::Constant(_) => None,
+            Plane::Coded((frequencies, _)) => Some(stream_count(frequencies, longest)),
+            Plane::Paired(_, (frequencies, _)) => Some(stream_count(frequencies, longest / 2)),
+        })
     }
 
     /// The codec parameters: for each plane its mode, then the constant, or the base of pairs and the
@@ -107,9 +128,10 @@ impl PlaneEncoder {
                         return Err(Error::invalid("byte plane: a value is not in the statistics"));
                     }
                 }
-                Plane::Coded((_, tables)) => {
+                Plane::Coded((frequencies, tables)) => {
                     extract(symbols);
-                    put_stream(tables, symbols, kernel, coder, &mut out)?;
+                    let streams = stream_count(frequencies, symbols.len() as u64);
+                    put_sequence(tables, symbols, streams, kernel, coder, &mut out)?;
                 }
                 Plane::Paired(pairing, table) => {
                     extract(symbols);
@@ -119,38 +141,6 @@ impl PlaneEncoder {
         }
         Ok(out)
     }
-}
-
-/// Appends the length of a stream of symbols and the stream.
-fn put_stream(
-    tables: &EncodeTables,
-    symbols: &[u8],
-    kernel: Kernel,
-    coder: &mut Vec<U16>,
-    out: &mut Vec<u8>,
-) -> Result<()> {
-    put_stream_of(tables, symbols.len(), kernel, coder, out, |encoder| encoder.put(symbols))
-}
-
-/// Appends the length of a stream of so many symbols, which `put` encodes, and the stream.
-fn put_stream_of(
-    tables: &EncodeTables,
-    symbols: usize,
-    kernel: Kernel,
-    coder: &mut Vec<U16>,
-    out: &mut Vec<u8>,
-    put: impl FnOnce(&mut rans::RansEncoder<'_>),
-) -> Result<()> {
-    let head = out.len();
-    out.extend([0; size_of::<u32>()]);
-    let start = out.len();
-    let mut encoder = rans::RansEncoder::new(tables, symbols, kernel, coder);
-    put(&mut encoder);
-    encoder.finish(out)?;
-    let length = u32::try_from(out.len() - start)
-        .map_err(|_| Error::invalid("byte plane: a chunk exceeds 4 GiB"))?;
-    out[head..start].copy_from_slice(&length.to_le_bytes());
-    Ok(())
 }
 
 /// Appends the number of outliers, the stream of pairs, the low bits, the bytes after the last whole
@@ -177,18 +167,20 @@ fn put_pairs(
     );
     let head = out.len();
     out.extend([0; size_of::<u32>()]);
-    put_stream_of(tables, pairs.as_flattened().len(), kernel, coder, out, |encoder| {
-        let mut left = pairs;
-        loop {
-            let groups = encoder.put_known(left.as_flattened()) / LANES;
-            if groups == 0 {
-                break;
-            }
-            left = &mut left[..groups];
-            // The sample does not have all pairs.
-            replace_unknown(frequencies, blocks, left, &mut outliers);
+    let symbols = pairs.as_flattened().len();
+    let streams = stream_count(frequencies, symbols as u64);
+    let mut encoder = SequenceEncoder::new(tables, symbols, streams, kernel, coder);
+    let mut left = pairs;
+    loop {
+        let groups = encoder.put(left.as_flattened()) / LANES;
+        if groups == 0 {
+            break;
         }
-    })?;
+        left = &mut left[..groups];
+        // The sample does not have all pairs.
+        replace_unknown(frequencies, blocks, left, &mut outliers);
+    }
+    encoder.finish(out)?;
     // Those of unknown pairs follow the others, and some are both.
     outliers.sort_unstable();
     outliers.dedup();
@@ -214,7 +206,7 @@ fn replace_unknown(
     let frequencies = frequencies.get();
     let most_frequent = (0..=u8::MAX).max_by_key(|&pair| frequencies[usize::from(pair)]);
     let most_frequent = most_frequent.unwrap_or(0);
-    let blocks = blocks.iter().zip(pairs).enumerate().rev().take(CHECKED / LANES);
+    let blocks = blocks.iter().zip(pairs).enumerate().rev().take(BLOCK / LANES);
     for (number, (bytes, pairs)) in blocks {
         for (lane, pair) in pairs.iter_mut().enumerate() {
             if frequencies[usize::from(*pair)] == 0 {

@@ -1,7 +1,7 @@
 //! The choice of a plane's mode, by its cost over the whole tensor.
 
 use super::statistics::{PairStatistics, PlaneStatistics};
-use crate::codec::entropy::rans::{EncodeTables, STATES_BYTES};
+use crate::codec::entropy::rans::{EncodeTables, StreamCount};
 use crate::codec::entropy::{BitWriter, Frequencies, Histogram, entropy_bits};
 use crate::codec::planes::Plane;
 
@@ -10,8 +10,8 @@ use crate::codec::planes::Plane;
 /// than single bytes.
 pub(super) const MIN_SAVING: u64 = 64;
 
-/// Bytes of a coded plane in every chunk besides its words: its length, and the states.
-pub(super) const STREAM_HEAD_BYTES: u64 = (size_of::<u32>() + STATES_BYTES) as u64;
+/// Bytes from which on a plane's symbols have two streams: the second one takes less than 0.4 % more.
+const MIN_BYTES_OF_TWO: u64 = 1 << 15;
 
 /// Bytes of an outlier: its position and its value.
 const OUTLIER_BYTES: u64 = (size_of::<u32>() + 1) as u64;
@@ -33,7 +33,8 @@ impl Plane<FrequencyTable> {
             _ => {}
         }
         let total = histogram.total();
-        let worthwhile = |bits: u64| bits / 8 + STREAM_HEAD_BYTES < total - total / MIN_SAVING;
+        let head = StreamCount::One.head_bytes();
+        let worthwhile = |bits: u64| bits / 8 + head < total - total / MIN_SAVING;
         // Tested first: for a small tensor, making a table takes longer than everything else.
         if !worthwhile(entropy_bits(histogram)) {
             return Self::Raw;
@@ -59,6 +60,14 @@ impl Plane<FrequencyTable> {
         let bytes = statistics.scaled(number, paired_bytes(&table, pairs));
         let bytes = bytes + stored(&table.0).len() as u64;
         (bytes <= limit).then_some(Self::Paired(pairs.pairing, table))
+    }
+}
+
+/// The streams of `symbols` symbols with these frequencies.
+pub(super) fn stream_count(frequencies: &Frequencies, symbols: u64) -> StreamCount {
+    match frequencies.expected_bits(symbols) < 8 * MIN_BYTES_OF_TWO {
+        true => StreamCount::One,
+        false => StreamCount::Two,
     }
 }
 

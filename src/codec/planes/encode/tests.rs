@@ -151,6 +151,34 @@ fn exponents_with_outliers_are_paired() {
 }
 
 #[test]
+fn long_planes_have_two_streams() {
+    let two = |bytes: &[u8]| bytes[3] >> 7 == 1;
+    for dtype in [Dtype::Bf16, Dtype::F16, Dtype::F32] {
+        let bytes = exponents(dtype, (1 << 18) + 37, 997);
+        let (_, encoder, _) = coders(dtype, &[&bytes]);
+        round_trip(dtype, &encoder, &[&bytes]);
+        let plane = bytes.len() / Split::of(dtype).width;
+        let raw = bytes.len() - plane;
+        for (chunk, streams) in [(&bytes[..], true), (&bytes[..bytes.len() / 4], false)] {
+            let coded = encoder.encode(chunk, &mut Scratch::default()).unwrap();
+            let raw = raw * chunk.len() / bytes.len();
+            // After the number of outliers.
+            assert_eq!(two(&coded[raw + 4..]), streams, "{dtype}");
+        }
+    }
+    // Single bytes of 6 bits and of one bit.
+    let noise = |mask: u8| -> Vec<u8> {
+        exponents(Dtype::F32, 1 << 18, usize::MAX).chunks(4).map(|word| word[1] & mask).collect()
+    };
+    for (bytes, streams) in [(noise(63), true), (noise(1)[..1 << 17].to_vec(), false)] {
+        let (_, encoder, _) = coders(Dtype::I8, &[&bytes]);
+        round_trip(Dtype::I8, &encoder, &[&bytes]);
+        let coded = encoder.encode(&bytes, &mut Scratch::default()).unwrap();
+        assert_eq!(two(&coded), streams);
+    }
+}
+
+#[test]
 fn many_outliers_or_few_bytes_are_not_paired() {
     for dtype in [Dtype::Bf16, Dtype::F16] {
         let planes = |words, every| {

@@ -1,11 +1,11 @@
 //! Encoding with AVX2: eight lanes in a vector, four vectors in a group.
 #![allow(unsafe_code)]
 
+use super::stream::{BLOCK, Stream};
 use crate::arch::Avx2;
 use crate::codec::entropy::rans::avx2::{WIDTH, load, store};
 use crate::codec::entropy::rans::{LANES, PRECISION};
 use std::arch::x86_64::*;
-use zerocopy::little_endian::U16;
 
 /// Byte shuffles that compact the words of a set of lanes at the end of a vector of eight words, in
 /// the order of lanes. Indexed by the set of lanes.
@@ -29,60 +29,71 @@ const fn compacted() -> [[u8; 16]; 256] {
     all
 }
 
-/// Encodes groups, the last group first, until one has a symbol of frequency 0, and writes the emitted
-/// words at the end of `words`, which must have at least eight elements more than there are symbols.
-/// Returns the number of groups that are left and the index of the first written word. `entry` returns the value of an
-/// [`EncodeEntry`](super::tables::EncodeEntry).
-pub(super) fn encode<S: Copy>(
+/// Encodes blocks of two groups, which alternate between one or two streams, the last block first, until
+/// one has a symbol of frequency 0. Returns how many are left. `entry` returns the value of an
+/// [`EncodeEntry`](super::tables::EncodeEntry). Every stream must have room for eight words more than
+/// symbols.
+pub(super) fn encode<const N: usize, T: Copy>(
     _: Avx2,
-    states: &mut [u32; LANES],
-    groups: &[[S; LANES]],
-    entry: impl Fn(S) -> u64,
-    words: &mut [U16],
-) -> (usize, usize) {
+    streams: &mut [Stream<'_>; N],
+    blocks: &[[T; BLOCK]],
+    entry: impl Fn(T) -> u64,
+) -> usize {
     // SAFETY: the token is proof of AVX2 and POPCNT.
-    unsafe { push_groups(states, groups, entry, words) }
+    unsafe { push_blocks(streams, blocks, entry) }
 }
 
 #[target_feature(enable = "avx2,popcnt")]
-fn push_groups<S: Copy>(
-    states: &mut [u32; LANES],
-    groups: &[[S; LANES]],
-    entry: impl Fn(S) -> u64,
-    words: &mut [U16],
-) -> (usize, usize) {
-    let mut vectors = load(states);
-    let mut cursor = words.len();
-    for (number, group) in groups.iter().enumerate().rev() {
-        let before = (vectors, cursor);
+fn push_blocks<const N: usize, T: Copy>(
+    streams: &mut [Stream<'_>; N],
+    blocks: &[[T; BLOCK]],
+    entry: impl Fn(T) -> u64,
+) -> usize {
+    let mut vectors = [[_mm256_setzero_si256(); 4]; N];
+    let mut cursors = [0; N];
+    for (i, stream) in streams.iter().enumerate() {
+        (vectors[i], cursors[i]) = (load(&stream.states), stream.cursor);
+    }
+    let mut left = blocks.len();
+    while let Some(block) = blocks[..left].last() {
+        let before = (vectors, cursors);
         let mut rarest = _mm256_set1_epi32(i32::MAX);
-        for (x, symbols) in vectors.iter_mut().zip(group.as_chunks::<WIDTH>().0).rev() {
-            // The order that the shuffles below separate into low and high halves.
-            let [a, b, e, f, c, d, g, h] = *symbols;
-            let low = vector_of(entry(a), entry(b), entry(c), entry(d));
-            let high = vector_of(entry(e), entry(f), entry(g), entry(h));
-            let reciprocals = _mm256_castps_si256(_mm256_shuffle_ps::<0b10_00_10_00>(low, high));
-            let rest = _mm256_castps_si256(_mm256_shuffle_ps::<0b11_01_11_01>(low, high));
-            let frequencies = _mm256_and_si256(rest, _mm256_set1_epi32(0xfff));
-            rarest = _mm256_min_epi32(rarest, frequencies);
-            let (next, emitted, count) = push(*x, reciprocals, frequencies, rest);
-            *x = next;
-            let out = words[..cursor].last_chunk_mut::<WIDTH>();
-            let Some(out) = out else {
-                unreachable!("`words` has eight elements more than there are symbols")
-            };
-            // SAFETY: 16 bytes are written over eight words, at any alignment.
-            unsafe { _mm_storeu_si128(out.as_mut_ptr().cast(), emitted) };
-            cursor -= count;
+        let groups: &[[T; LANES]] = block.as_chunks().0;
+        for number in [1, 0] {
+            let i = number % N;
+            let group = groups[number].as_chunks::<WIDTH>().0;
+            for (x, symbols) in vectors[i].iter_mut().zip(group).rev() {
+                // The order that the shuffles below separate into low and high halves.
+                let [a, b, e, f, c, d, g, h] = *symbols;
+                let low = vector_of(entry(a), entry(b), entry(c), entry(d));
+                let high = vector_of(entry(e), entry(f), entry(g), entry(h));
+                let reciprocals =
+                    _mm256_castps_si256(_mm256_shuffle_ps::<0b10_00_10_00>(low, high));
+                let rest = _mm256_castps_si256(_mm256_shuffle_ps::<0b11_01_11_01>(low, high));
+                let frequencies = _mm256_and_si256(rest, _mm256_set1_epi32(0xfff));
+                rarest = _mm256_min_epi32(rarest, frequencies);
+                let (next, emitted, count) = push(*x, reciprocals, frequencies, rest);
+                *x = next;
+                let Some(out) = streams[i].words[..cursors[i]].last_chunk_mut::<WIDTH>() else {
+                    unreachable!("there is room for eight words more than symbols")
+                };
+                // SAFETY: 16 bytes are written over eight words, at any alignment.
+                unsafe { _mm_storeu_si128(out.as_mut_ptr().cast(), emitted) };
+                cursors[i] -= count;
+            }
         }
         let zeros = _mm256_cmpeq_epi32(rarest, _mm256_setzero_si256());
         if _mm256_movemask_epi8(zeros) != 0 {
-            store(before.0, states);
-            return (number + 1, before.1);
+            (vectors, cursors) = before;
+            break;
         }
+        left -= 1;
     }
-    store(vectors, states);
-    (0, cursor)
+    for (i, stream) in streams.iter_mut().enumerate() {
+        store(vectors[i], &mut stream.states);
+        stream.cursor = cursors[i];
+    }
+    left
 }
 
 #[inline]

@@ -2,12 +2,11 @@
 //! Table entries are looked up byte by byte, 64 symbols at once.
 #![allow(unsafe_code)]
 
-use super::CHECKED;
+use super::stream::{BLOCK, Stream};
 use super::tables::EntryBytes;
 use crate::arch::Avx512;
 use crate::codec::entropy::rans::{LANES, PRECISION};
 use std::arch::x86_64::*;
-use zerocopy::little_endian::U16;
 
 /// Lanes of a vector.
 const WIDTH: usize = 16;
@@ -28,16 +27,6 @@ const fn multiples<const N: usize>(factor: u16) -> [u16; N] {
     all
 }
 
-/// A stream while it is encoded.
-pub(super) struct Stream<'w> {
-    pub(super) states: [u32; LANES],
-    /// Words are written from its end backwards. It must have at least as many elements as symbols will
-    /// be encoded.
-    pub(super) words: &'w mut [U16],
-    /// The index of the first written word, at first the length.
-    pub(super) cursor: usize,
-}
-
 /// Encodes blocks of symbols of the first table, the last block first, until one has a symbol of
 /// frequency 0. Returns how many are left. Groups of 32 symbols alternate between one or two streams.
 ///
@@ -45,7 +34,7 @@ pub(super) struct Stream<'w> {
 pub(super) fn encode<const N: usize>(
     _: Avx512,
     streams: &mut [Stream<'_>; N],
-    blocks: &[[u8; CHECKED]],
+    blocks: &[[u8; BLOCK]],
     entries: &EntryBytes,
 ) -> usize {
     // SAFETY: the token is proof of these instructions.
@@ -55,7 +44,7 @@ pub(super) fn encode<const N: usize>(
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,popcnt")]
 fn push_blocks<const N: usize>(
     streams: &mut [Stream<'_>; N],
-    blocks: &[[u8; CHECKED]],
+    blocks: &[[u8; BLOCK]],
     entries: &EntryBytes,
 ) -> usize {
     let mut states = [[_mm512_setzero_si512(); 2]; N];
@@ -124,7 +113,7 @@ fn has_zero([a, b, c, d]: [__m512i; 4]) -> bool {
 /// The low and the high halves of the table entries of 64 symbols, in four vectors each.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,popcnt")]
-fn look_up(entries: &EntryBytes, symbols: &[u8; CHECKED]) -> ([__m512i; 4], [__m512i; 4]) {
+fn look_up(entries: &EntryBytes, symbols: &[u8; BLOCK]) -> ([__m512i; 4], [__m512i; 4]) {
     // SAFETY: a vector is read from 64 bytes, at any alignment.
     let symbols = unsafe { _mm512_loadu_si512(symbols.as_ptr().cast()) };
     // Fours of symbols in the order that interleaving bytes, then words inverts.
@@ -200,7 +189,6 @@ mod tests {
     use super::super::{EncodeTables, RansEncoder};
     use super::*;
     use crate::arch::Kernel;
-    use crate::codec::entropy::rans::STATE_MIN;
     use crate::codec::entropy::{Frequencies, Histogram};
 
     /// Encodes with this kernel, in two calls.
@@ -209,21 +197,17 @@ mod tests {
         tables: &EncodeTables,
         symbols: &[u8],
     ) -> Vec<Vec<u8>> {
-        let mut words = vec![vec![U16::ZERO; symbols.len() / N]; N];
-        let mut words = words.iter_mut();
-        let mut streams: [_; N] = std::array::from_fn(|_| {
-            let words = words.next().unwrap().as_mut_slice();
-            Stream { states: [STATE_MIN; LANES], cursor: words.len(), words }
-        });
+        let mut buffer = Vec::new();
+        let mut streams: [_; N] = Stream::new(symbols.len() / N, &mut buffer);
         let blocks = symbols.as_chunks().0;
         let (front, rear) = blocks.split_at(blocks.len() / 3);
         for blocks in [rear, front] {
             assert_eq!(encode(token, &mut streams, blocks, &tables.entry_bytes), 0);
         }
-        let stream = |Stream { states, words, cursor }: Stream<'_>| {
-            let states = states.iter().flat_map(|state| state.to_le_bytes());
-            let words = words[cursor..].iter().flat_map(|word| word.to_bytes());
-            states.chain(words).collect()
+        let stream = |stream: Stream<'_>| {
+            let mut out = Vec::new();
+            stream.append_to(&mut out);
+            out
         };
         streams.map(stream).into()
     }
@@ -249,13 +233,13 @@ mod tests {
         let Some(token) = avx512() else { return };
         for spread in [1, 20, 256] {
             let symbol = |i: usize| (i * i % 1009 * i % 251 % spread) as u8;
-            let symbols: Vec<u8> = (0..60 * CHECKED).map(symbol).collect();
+            let symbols: Vec<u8> = (0..60 * BLOCK).map(symbol).collect();
             let mut histogram = Histogram::from_counts(std::array::from_fn(|_| 1));
-            histogram.count(&symbols[..20 * CHECKED]);
+            histogram.count(&symbols[..20 * BLOCK]);
             let frequencies = Frequencies::from_histogram(&histogram).unwrap();
             let tables = EncodeTables::new([&frequencies]);
             for blocks in 0..60 {
-                let symbols = &symbols[..blocks * CHECKED];
+                let symbols = &symbols[..blocks * BLOCK];
                 assert_eq!(
                     encoded::<1>(token, &tables, symbols),
                     [encoded_portably(&tables, symbols)]

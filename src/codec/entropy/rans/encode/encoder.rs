@@ -1,0 +1,71 @@
+//! Encoding of one stream whose symbols may have different tables.
+
+use super::blocks::{put_block, put_blocks, put_symbols};
+use super::stream::{BLOCK, Stream};
+use super::tables::EncodeTables;
+use crate::arch::Kernel;
+use crate::codec::entropy::rans::LANES;
+use crate::error::{Error, Result};
+use zerocopy::little_endian::U16;
+
+/// A symbol and the number of its table, packed as the index of an encoding table entry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TableSymbol(u16);
+
+impl TableSymbol {
+    #[inline]
+    pub(crate) fn new(table: u8, symbol: u8) -> Self {
+        Self(u16::from(table) << 8 | u16::from(symbol))
+    }
+}
+
+/// An encoder of one stream. O(1) for each symbol.
+pub(crate) struct RansEncoder<'t> {
+    tables: &'t EncodeTables,
+    kernel: Kernel,
+    stream: [Stream<'t>; 1],
+    missing: bool,
+}
+
+impl<'t> RansEncoder<'t> {
+    /// An encoder of at most `symbols` symbols. `buffer` is working memory; its content is ignored
+    /// and overwritten.
+    pub(crate) fn new(
+        tables: &'t EncodeTables,
+        symbols: usize,
+        kernel: Kernel,
+        buffer: &'t mut Vec<U16>,
+    ) -> Self {
+        Self { tables, kernel, stream: Stream::new(symbols, buffer), missing: false }
+    }
+
+    /// Encodes symbols of the first table. They precede all symbols of earlier calls. Their number
+    /// must be a multiple of 64, except in the first call.
+    pub(crate) fn put(&mut self, symbols: &[u8]) {
+        self.missing |= put_symbols(self.tables, self.kernel, &mut self.stream, symbols) > 0;
+    }
+
+    /// Encodes groups of `lanes` symbols, at most 32: one for each of the first lanes.
+    pub(crate) fn put_groups(&mut self, lanes: usize, coded: &[TableSymbol]) {
+        let entries = &self.tables.entries;
+        let entry = |TableSymbol(index)| entries[usize::from(index)];
+        let blocks = if lanes == LANES { coded.as_chunks::<BLOCK>().0 } else { &[] };
+        let rest = &coded[blocks.as_flattened().len()..];
+        let mut groups = rest.chunks(lanes).rev();
+        let is_known = groups.all(|group| put_block(&mut self.stream, group, entry))
+            && put_blocks(self.kernel, &mut self.stream, blocks, entry) == 0;
+        self.missing |= !is_known;
+    }
+
+    /// Appends the stream: states, then words.
+    ///
+    /// # Errors
+    /// `InvalidArgument` when a symbol has frequency 0 in its table.
+    pub(crate) fn finish(self, out: &mut Vec<u8>) -> Result<()> {
+        if self.missing {
+            return Err(Error::invalid("a symbol has frequency zero"));
+        }
+        self.stream[0].append_to(out);
+        Ok(())
+    }
+}
