@@ -86,7 +86,7 @@ impl PlaneDecoder {
             ));
         }
         let mut sources = self.sources(coded, out.len() / width)?;
-        let words = self.decode_to_words(&mut sources, out);
+        let words = self.decode_to_words(&mut sources, out)?;
         let rest = &mut out[width * words..];
         let mut buffer = vec![0; width * TILE_WORDS];
         for tile in rest.chunks_mut(width * TILE_WORDS) {
@@ -109,17 +109,21 @@ impl PlaneDecoder {
         sources.into_iter().try_for_each(PlaneSource::finish)
     }
 
-    /// The usual floats: all planes but the last are raw. Decodes directly from the stream of the last
-    /// plane to words, until the stream is nearly at its end. Returns the number of decoded words.
-    fn decode_to_words(&self, sources: &mut [PlaneSource<'_>], out: &mut [u8]) -> usize {
-        let Some((high, raw)) = sources.split_last_mut() else { return 0 };
+    /// Bytes, and the usual floats: all planes but the last are raw. Decodes directly from the last plane
+    /// to words, for floats until a stream is nearly at its end. Returns the number of decoded words.
+    fn decode_to_words(&self, sources: &mut [PlaneSource<'_>], out: &mut [u8]) -> Result<usize> {
+        let Some((high, raw)) = sources.split_last_mut() else { return Ok(0) };
         let mut lower = [[].as_slice(); 7];
         for (lower, source) in lower.iter_mut().zip(&*raw) {
-            let PlaneSource::Raw(bytes) = source else { return 0 };
+            let PlaneSource::Raw(bytes) = source else { return Ok(0) };
             *lower = bytes;
         }
         let (rotated, lower) = (self.split.rotate, &lower[..raw.len()]);
         let words = match high {
+            PlaneSource::Coded(decoder, table) if raw.is_empty() => {
+                decoder.decode(table, out)?;
+                out.len()
+            }
             PlaneSource::Coded(decoder, table) if raw.len() == 1 => {
                 LANES * decoder.decode_words(table, lower[0], rotated, out)
             }
@@ -131,7 +135,7 @@ impl PlaneDecoder {
                 *bytes = &bytes[words..];
             }
         }
-        words
+        Ok(words)
     }
 
     /// Splits a coded chunk of `words` words into its planes.
