@@ -283,43 +283,6 @@ fn a_symbol_with_frequency_zero_is_rejected() {
     }
 }
 
-/// All kernels stop before unknown symbols, and continue when these are replaced.
-#[test]
-fn unknown_symbols_can_be_replaced_while_encoding() {
-    let frequencies = frequencies_of(b"abracadabra").unwrap();
-    let tables = EncodeTables::new([&frequencies]);
-    for length in [0, 31, 64, 5 * CHECKED, 7 * CHECKED + 37] {
-        for every in [1, 40, 150, length.max(1)] {
-            let known: Vec<u8> = (0..length).map(|i| b"abracadabra"[i * 7 % 11]).collect();
-            let is_unknown = |i: usize| (i + 1).is_multiple_of(every);
-            let replaced: Vec<u8> = known
-                .iter()
-                .enumerate()
-                .map(|(i, &s)| if is_unknown(i) { b'a' } else { s })
-                .collect();
-            for kernel in Kernel::all() {
-                let mut symbols = known.clone();
-                (0..length).filter(|&i| is_unknown(i)).for_each(|i| symbols[i] = b'?');
-                let mut buffer = Vec::new();
-                let mut encoder = RansEncoder::new(&tables, length, kernel, &mut buffer);
-                let mut left = length;
-                loop {
-                    left = encoder.put_known(&symbols[..left]);
-                    if left == 0 {
-                        break;
-                    }
-                    let last = &mut symbols[left.saturating_sub(CHECKED)..left];
-                    assert!(last.contains(&b'?'));
-                    last.iter_mut().filter(|s| **s == b'?').for_each(|s| *s = b'a');
-                }
-                let mut stream = Vec::new();
-                encoder.finish(&mut stream).unwrap();
-                assert_eq!(stream, encoded(&frequencies, &replaced), "{kernel:?} {length} {every}");
-            }
-        }
-    }
-}
-
 #[test]
 fn an_empty_message_consists_of_the_initial_states() {
     let frequencies = frequencies_of(b"ab").unwrap();

@@ -175,3 +175,43 @@ fn groups_alternate_between_two_streams() {
         }
     }
 }
+
+/// All kernels stop before unknown symbols, and continue when these are replaced.
+#[test]
+fn unknown_symbols_can_be_replaced_while_encoding() {
+    let frequencies = frequencies_of(b"abracadabra").unwrap();
+    let tables = EncodeTables::new([&frequencies]);
+    for (length, streams) in sequences([0, 31, 64, 5 * BLOCK, 7 * BLOCK + 37]) {
+        for every in [1, 40, 150, length.max(1)] {
+            let known: Vec<u8> = (0..length).map(|i| b"abracadabra"[i * 7 % 11]).collect();
+            let is_unknown = |i: usize| (i + 1).is_multiple_of(every);
+            let replaced: Vec<u8> = known
+                .iter()
+                .enumerate()
+                .map(|(i, &s)| if is_unknown(i) { b'a' } else { s })
+                .collect();
+            let expected = sequence(&frequencies, &replaced, streams);
+            for kernel in Kernel::all() {
+                let mut symbols = known.clone();
+                (0..length).filter(|&i| is_unknown(i)).for_each(|i| symbols[i] = b'?');
+                let mut buffer = Vec::new();
+                let mut encoder =
+                    SequenceEncoder::new(&tables, length, streams, kernel, &mut buffer);
+                let mut left = length;
+                loop {
+                    left = encoder.put(&symbols[..left]);
+                    if left == 0 {
+                        break;
+                    }
+                    assert!(left == length || left.is_multiple_of(BLOCK));
+                    let last = &mut symbols[left.saturating_sub(BLOCK)..left];
+                    assert!(last.contains(&b'?'));
+                    last.iter_mut().filter(|s| **s == b'?').for_each(|s| *s = b'a');
+                }
+                let mut coded = Vec::new();
+                encoder.finish(&mut coded).unwrap();
+                assert_eq!(coded, expected, "{kernel:?} {length} {every}");
+            }
+        }
+    }
+}
