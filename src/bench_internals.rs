@@ -4,10 +4,11 @@
 
 use crate::arch::Kernel;
 use crate::codec::entropy::rans::{
-    DecodeTable, DecodeTables, EncodeTables, GroupRun, LANES, PairedBytes, RansDecoder,
-    RansEncoder, SequenceDecoder, StateMachine, StreamCount, TableSymbol, put_sequence,
+    DecodeTable, DecodeTables, EncodeTables, GroupRun, LANES, LaneTables, PairedBytes, RansDecoder,
+    RansEncoder, SequenceDecoder, SlotTable, StateMachine, StreamCount, TableSymbol, decode_runs,
+    put_sequence,
 };
-use crate::codec::entropy::{CENTRE, Frequencies, Histogram};
+use crate::codec::entropy::{CENTRE, ESCAPE, Frequencies, Histogram};
 use crate::codec::planes::split::Split;
 use crate::codec::quantizer::{
     CostTables, Feedback, FeedbackSearch, ROWS, RowGroup, SearchInput, Trellis, ViterbiSearch,
@@ -166,8 +167,8 @@ pub fn rans_decode(kernel_name: &str) -> Benchmark {
     })
 }
 
-/// Decoding of lattice points with a trellis of eight states and four classes of columns with two
-/// tables each. Excludes the last groups, which are not decoded in runs.
+/// Decoding of the lattice points of two segments with a trellis of eight states and four classes of
+/// columns with two tables each. Excludes the last groups, which are not decoded in runs.
 pub fn rans_decode_run(kernel_name: &str) -> Benchmark {
     let (kernel, symbols) = (kernel(kernel_name), symbols());
     let groups = symbols.as_chunks::<LANES>().0;
@@ -175,7 +176,9 @@ pub fn rans_decode_run(kernel_name: &str) -> Benchmark {
     let machine = StateMachine {
         generators: Trellis::new(3).expect("a trellis of eight states").generators(),
     };
-    let all = vec![frequencies(&symbols); 8];
+    let mut frequent = symbols.clone();
+    frequent.push(ESCAPE);
+    let all = vec![SlotTable::aliased(frequencies(&frequent)); 8];
     let mut states = [0u32; LANES];
     let coded: Vec<TableSymbol> = groups
         .iter()
@@ -190,17 +193,21 @@ pub fn rans_decode_run(kernel_name: &str) -> Benchmark {
             })
         })
         .collect();
-    let tables = EncodeTables::new(&all);
+    let tables = EncodeTables::of_slots(&all);
     let stream = encoded(&tables, kernel, |encoder| encoder.put_groups(LANES, &coded));
     let tables = DecodeTables::new(&all);
-    let starts: [_; 4] = array::from_fn(|class| [DecodeTables::base(2 * class); LANES]);
-    let mut out = vec![[0; LANES]; groups.len()];
+    let firsts: [_; 4] = array::from_fn(|class| [2 * class as u8; LANES]);
+    let lane_tables = LaneTables::new(&tables, &firsts);
+    let mut outs = [(); 2].map(|()| vec![[0; LANES]; groups.len()]);
     let mut decode = move || {
-        let mut decoder = RansDecoder::new(black_box(&stream), kernel).expect("a valid stream");
-        let run = GroupRun { machine, starts: &starts, classes: &classes };
-        decoder.decode_run(&tables, &run, &mut [0; LANES], black_box(&mut out))
+        let decoder = || RansDecoder::new(black_box(&stream)).expect("a valid stream");
+        let (mut decoders, mut states) = ([decoder(), decoder()], [[0; LANES]; 2]);
+        let run = GroupRun { machine, classes: &classes };
+        let ([first, second], [a, b], [x, y]) = (&mut decoders, &mut outs, &mut states);
+        let streams = [first.run(&lane_tables, x, a), second.run(&lane_tables, y, b)];
+        decode_runs(kernel, &tables, &run, black_box(streams))
     };
-    let items = decode() * LANES;
+    let items = 2 * decode() * LANES;
     Benchmark::new(items, move || {
         black_box(decode());
     })

@@ -121,7 +121,7 @@
 //!    `verify` use it through `read/decode_stream.rs`.
 //! 7. `codec/decoder.rs`: `Decoder::decode` selects the codec.
 //! 8. `codec/trellis/decoder.rs`: `TrellisDecoder::decode`, for each band of 32 rows.
-//! 9. `codec/entropy`: `RansDecoder::decode_run` decodes lattice points.
+//! 9. `codec/entropy`: `decode_runs` decodes lattice points.
 //! 10. `codec/trellis/reconstruction.rs`: `Reconstruction` inverts the transform (`codec/transform`),
 //!     adds the low-rank part and scales.
 //! 11. `dtype/number/mod.rs`: `from_f32` rounds to the dtype, into the caller's buffer.

@@ -81,6 +81,10 @@ impl Avx512 {
         // SAFETY: `self` is proof of these instructions.
         unsafe { compiled_for_avx512(work) }
     }
+
+    pub(crate) fn avx2(self) -> Avx2 {
+        self.0
+    }
 }
 
 impl Kernel {

@@ -204,8 +204,16 @@ impl FrameLayout {
         file[self.parameters.start + 6] >> 4
     }
 
-    /// Numbers of escaped integers and of outliers in the first chunk.
-    pub fn counts(&self, file: &[u8]) -> [usize; 2] {
-        [8, 12].map(|at| number(file, self.chunk.start + at, 4))
+    /// Numbers of escaped integers and of outliers in the first chunk, with elements of `width` bytes.
+    pub fn counts(&self, file: &[u8], width: usize) -> [usize; 2] {
+        let head = number(file, self.chunk.start + 8, 4);
+        let outliers = head % (1 << 31);
+        let mut at = self.chunk.start + 12 + (4 + width) * outliers;
+        let mut escapes = 0;
+        if head >> 31 == 1 {
+            escapes = number(file, at + 4, 4);
+            at += 4 + number(file, at, 4);
+        }
+        [escapes + number(file, at, 4), outliers]
     }
 }

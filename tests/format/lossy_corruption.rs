@@ -56,7 +56,8 @@ fn samples_exercise_the_parts_in_their_names() {
         let reader = Reader::new(&file).unwrap();
         let coding = reader.tensor(&sample.name).unwrap().coding().unwrap().expect("lossy");
         let layout = FrameLayout::of(&file);
-        let ([escapes, outliers], bypass) = (layout.counts(&file), layout.bypass(&file));
+        let [escapes, outliers] = layout.counts(&file, sample.dtype.bits() as usize / 8);
+        let bypass = layout.bypass(&file);
         let holds = match sample.name.as_str() {
             "classes" => coding.classes > 1,
             "hadamard" => coding.transform == BlockTransform::hadamard(64, false),

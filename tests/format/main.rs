@@ -10,3 +10,4 @@ mod golden;
 mod lossy_corruption;
 mod spec;
 mod spec_lossy;
+mod spec_segments;

@@ -75,13 +75,14 @@ struct CodingProperties {
 impl CodingProperties {
     fn read(file: &[u8], name: &str) -> Self {
         let reader = Reader::new(file).unwrap();
-        let coding = reader.tensors().next().unwrap().unwrap().coding().unwrap().expect(name);
-        let chunk = first_chunk(file).start;
+        let tensor = reader.tensors().next().unwrap().unwrap();
+        let width = tensor.dtype().bits() as usize / 8;
+        let [escapes, outliers] = FrameLayout::of(file).counts(file, width);
         CodingProperties {
-            coding,
+            coding: tensor.coding().unwrap().expect(name),
             bypass: file[parameters(file).start + 6] >> 4,
-            escapes: number(file, chunk, 4),
-            outliers: number(file, chunk + 4, 4),
+            escapes,
+            outliers,
         }
     }
 }
@@ -114,6 +115,8 @@ fn cases(dtype: Dtype) -> Vec<Case> {
         ("column scales, mixed", three_bits().coordinates(hadamard).max_rank(8), 130, 70, |t| {
             t.coding.column_scales && t.coding.rank > 0 && is_hadamard(&t.coding)
         }),
+        // The first chunk, of 2^17 elements, has two segments.
+        ("segments", plain(identity), 70, 2048, |t| t.coding.transform == BlockTransform::IDENTITY),
         ("effort 1", plain(identity).effort(1), 70, 90, |t| t.coding.states == 1),
         ("effort 2", plain(hadamard).effort(2), 70, 90, |t| t.coding.states == 4),
         ("effort 5", plain(identity).effort(5), 70, 90, |t| t.coding.states == 8),
@@ -227,13 +230,13 @@ fn hex(digits: &str) -> Vec<u8> {
 }
 
 /// The worked example of the specification, and its decoded bytes.
-fn worked_example() -> (ObjectFile, Vec<u8>) {
-    let chunk = "0100000001000000 0300 050000000000807f
-        02205300801bd40300000100000001000000010000000100000001000000010000000100
+pub(crate) fn worked_example() -> (ObjectFile, Vec<u8>) {
+    let chunk = "01000000 050000000000807f 01000000 0300
+        00a05200f416d00300000100000001000000010000000100000001000000010000000100
         000001000000010000000100000001000000010000000100000001000000010000000100
         000001000000010000000100000001000000010000000100000001000000010000000100
         0000010000000100000001000000010000000100
-        97b0";
+        be1e";
     let object = ObjectFile {
         kinds: [1, Dtype::F32.id(), 2, 2],
         shape: [2, 6],
@@ -323,9 +326,9 @@ fn agrees_on_the_rules() {
     let outliers = |positions: &'static [u8]| {
         move |object: &mut ObjectFile| {
             let chunk = &mut object.chunks[0];
-            chunk[4] = positions.len() as u8;
+            chunk[0] = positions.len() as u8;
             let all = positions.iter().flat_map(|at| [*at, 0, 0, 0, 1, 2, 3, 4]);
-            chunk.splice(10..18, all);
+            chunk.splice(4..12, all);
         }
     };
     check("no outlier", true, &outliers(&[]));
@@ -336,24 +339,24 @@ fn agrees_on_the_rules() {
     check("an outlier twice", false, &outliers(&[3, 3]));
 
     check("an extra escape", false, &|object| {
-        object.chunks[0][0] = 2;
-        object.chunks[0].splice(10..10, [0, 0]);
+        object.chunks[0][12] = 2;
+        object.chunks[0].splice(18..18, [0, 0]);
     });
     check("an escape without its integer", false, &|object| {
-        object.chunks[0][0] = 0;
-        object.chunks[0].drain(8..10);
+        object.chunks[0][12] = 0;
+        object.chunks[0].drain(16..18);
     });
     check("the largest point", true, &|object| {
-        object.chunks[0].splice(8..10, 16_383i16.to_le_bytes());
+        object.chunks[0].splice(16..18, 16_383i16.to_le_bytes());
     });
     check("a point too large", false, &|object| {
-        object.chunks[0].splice(8..10, 16_384i16.to_le_bytes());
+        object.chunks[0].splice(16..18, 16_384i16.to_le_bytes());
     });
     check("the smallest point", true, &|object| {
-        object.chunks[0].splice(8..10, (-16_383i16).to_le_bytes());
+        object.chunks[0].splice(16..18, (-16_383i16).to_le_bytes());
     });
     check("a point too small", false, &|object| {
-        object.chunks[0].splice(8..10, (-16_384i16).to_le_bytes());
+        object.chunks[0].splice(16..18, (-16_384i16).to_le_bytes());
     });
     for length in 0..example.chunks[0].len() {
         check("a truncated chunk", false, &|object| object.chunks[0].truncate(length));
@@ -390,7 +393,7 @@ fn agrees_on_the_footer() {
 
 /// Fixes all checksums of a file; the decoded CRC is computed by the reference decoder. Then both
 /// must accept the file, or both must reject it for more than a checksum.
-fn assert_agreed(damaged: &mut [u8], what: &str) -> bool {
+pub(crate) fn assert_agreed(damaged: &mut [u8], what: &str) -> bool {
     let all = checksums(damaged);
     fix_checksums(damaged, &all);
     let decoded = decode_first(damaged);

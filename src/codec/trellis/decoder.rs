@@ -3,22 +3,22 @@
 //! A chunk holds whole rows, 32 of which are decoded side by side, one in each lane, tile by tile:
 //! O(columns · block) for a basis, O(columns · log block) for Hadamard matrices, for each row.
 
-use super::classes::COLUMN_CLASSES;
+use super::chunk::{Segment, TrellisChunk};
 use super::parameters::Parameters;
-use super::reconstruction::{Reconstruction, RowSideInfo, TableLayout, TileBuffers};
+use super::reconstruction::{Reconstruction, RowSideInfo, TableLayout, TileBuffers, TilePoints};
 use super::row_table::RowTable;
 use super::scales::SCALE_ONE;
 use crate::arch::Kernel;
 use crate::codec::Coding;
-use crate::codec::entropy::rans::{self, DecodeTables, GroupRun, LANES, StateMachine};
-use crate::codec::entropy::{Alphabet, BitReader, Coset, ESCAPE};
+use crate::codec::entropy::rans::{
+    self, DecodeTables, GroupRun, LANES, LaneTables, RunStream, StateMachine,
+};
+use crate::codec::entropy::{Alphabet, Coset};
 use crate::codec::transform::{BAND, LowRank, StoredBasis, Transform};
 use crate::dtype::{Dtype, number};
 use crate::error::{Error, Result};
 use crate::limits::Limits;
 use std::ops::Range;
-use zerocopy::FromBytes;
-use zerocopy::little_endian::{I16, U32};
 
 const _: () = assert!(BAND == LANES);
 
@@ -80,16 +80,22 @@ impl TrellisDecoder {
         let size = self.element_bytes();
         let part = skip / size..(skip + out.len()) / size;
         let chunk = self.open(coded, length / size)?;
-        let outliers = chunk.outliers;
-        self.decode_rows(chunk, length / size, &part, |start, values| {
-            // A row may lie partly outside.
-            let (from, to) = (start.max(part.start), (start + values.len()).min(part.end));
-            if from < to {
-                let bytes = &mut out[(from - part.start) * size..(to - part.start) * size];
-                number::from_f32(self.kernel, self.dtype, &values[from - start..to - start], bytes);
-            }
+        // A row may lie partly outside.
+        let within =
+            |start: usize, length: usize| (start.max(part.start), (start + length).min(part.end));
+        let columns = self.reconstruction.parameters.columns;
+        self.decode_rows(chunk.segments, &part, |band, buffers, tile, start| {
+            self.reconstruct(band, buffers, tile, |lane, values| {
+                let start = start + lane * columns;
+                let (from, to) = within(start, values.len());
+                if from < to {
+                    let bytes = &mut out[(from - part.start) * size..(to - part.start) * size];
+                    let values = &values[from - start..to - start];
+                    number::from_f32(self.kernel, self.dtype, values, bytes);
+                }
+            });
         })?;
-        for (position, value) in self.outliers(outliers) {
+        for (position, value) in chunk.outliers.iter() {
             if part.contains(&position) {
                 out[(position - part.start) * size..][..size].copy_from_slice(value);
             }
@@ -100,12 +106,14 @@ impl TrellisDecoder {
     /// Decodes a chunk to `f32`, without rounding to the tensor's dtype.
     pub(crate) fn decode_f32(&self, coded: &[u8], out: &mut [f32]) -> Result<()> {
         let chunk = self.open(coded, out.len())?;
-        let outliers = chunk.outliers;
-        self.decode_rows(chunk, out.len(), &(0..out.len()), |start, values| {
-            out[start..start + values.len()].copy_from_slice(values);
+        let columns = self.reconstruction.parameters.columns;
+        self.decode_rows(chunk.segments, &(0..out.len()), |band, buffers, tile, start| {
+            self.reconstruct(band, buffers, tile, |lane, values| {
+                out[start + lane * columns..][..values.len()].copy_from_slice(values);
+            });
         })?;
         let mut single = Vec::new();
-        for (position, value) in self.outliers(outliers) {
+        for (position, value) in chunk.outliers.iter() {
             number::to_f32(self.dtype, value, &mut single);
             out[position] = single[0];
         }
@@ -133,29 +141,8 @@ impl TrellisDecoder {
         if !elements.is_multiple_of(columns) {
             return Err(Error::corrupt("trellis chunk: does not hold whole rows"));
         }
-        let short = || Error::corrupt("trellis chunk: too short");
-        let (head, rest) = <[U32; 2]>::ref_from_prefix(coded).map_err(|_| short())?;
-        let [escapes, outliers] = head.map(|count| count.get() as usize);
-        let (escapes, rest) =
-            <[I16]>::ref_from_prefix_with_elems(rest, escapes).map_err(|_| short())?;
-        let length = outliers.checked_mul(size_of::<u32>() + self.element_bytes());
-        let (outliers, rest) =
-            length.and_then(|length| rest.split_at_checked(length)).ok_or_else(short)?;
-        let mut after = None;
-        for (position, _) in self.outliers(outliers) {
-            if position >= elements || after.is_some_and(|after| position <= after) {
-                return Err(Error::corrupt(
-                    "trellis chunk: outlier positions are not ascending or out of range",
-                ));
-            }
-            after = Some(position);
-        }
-        let bits = (elements / columns) as u64 * self.bypass_bits() as u64;
-        let bytes = usize::try_from(bits.div_ceil(8)).map_err(|_| short())?;
-        let (bypass, stream) = rest.split_at_checked(bytes).ok_or_else(short)?;
-        let (bypass, stream) =
-            (BitReader::new(bypass), rans::RansDecoder::new(stream, self.kernel)?);
-        Ok(TrellisChunk { escapes, outliers, bypass, stream })
+        let size = [elements / columns, columns];
+        TrellisChunk::open(coded, size, self.element_bytes(), self.bypass_bits())
     }
 
     /// Bypass bits of one row.
@@ -166,60 +153,87 @@ impl TrellisDecoder {
         parameters.columns * parameters.bypass as usize + coefficients as usize
     }
 
-    /// Positions in the chunk and bytes of the outliers, which are stored unchanged.
-    fn outliers<'a>(&self, bytes: &'a [u8]) -> impl Iterator<Item = (usize, &'a [u8])> {
-        bytes.chunks_exact(size_of::<u32>() + self.element_bytes()).map(|outlier| {
-            let (position, value) = outlier.split_at(size_of::<u32>());
-            (u32::from_le_bytes(position.try_into().unwrap_or_default()) as usize, value)
-        })
-    }
-
-    /// Decodes up to 32 rows at a time, tile by tile. `sink` receives pieces of the rows that overlap
-    /// `part`, with the positions of their first weights.
+    /// Decodes up to 32 rows of each segment at a time, tile by tile. `sink` receives the points of bands
+    /// that overlap `part` in a tile, and the position of the weight of lane 0 in its first column.
     fn decode_rows(
         &self,
-        mut chunk: TrellisChunk<'_>,
-        elements: usize,
+        segments: Vec<Segment<'_>>,
         part: &Range<usize>,
-        mut sink: impl FnMut(usize, &[f32]),
+        mut sink: impl FnMut(&mut Band<'_, '_>, &mut TileBuffers, &Range<usize>, usize),
     ) -> Result<()> {
         let columns = self.reconstruction.parameters.columns;
-        let widest = self.reconstruction.tiles().iter().map(Range::len).max();
-        let mut buffers = TileBuffers::new(widest.unwrap_or(0));
-        // Words of the stream belong to all lanes, so bands are decoded from the first one on.
-        let end = part.end.next_multiple_of(BAND * columns).min(elements);
-        for start in (0..end).step_by(BAND * columns) {
-            let lanes = ((elements - start) / columns).min(BAND);
-            let wanted = part.start.saturating_sub(start) / columns
-                ..(part.end - start).div_ceil(columns).min(lanes);
-            let info = self.read_side_info(&mut chunk, lanes)?;
-            let classes = &self.reconstruction.parameters.classes;
-            let starts = classes.of_profiles(&info.classes, |profile| {
-                DecodeTables::base(TableLayout::weight(profile, 0))
-            });
-            let mut states = [0; BAND];
-            for tile in self.reconstruction.tiles() {
-                self.read_points(&mut chunk, &info, &starts, tile, &mut states, &mut buffers)?;
-                if wanted.is_empty() {
-                    continue;
+        let widest = self.reconstruction.tiles().iter().map(Range::len).max().unwrap_or(0);
+        let wanted = part.start / columns..part.end.div_ceil(columns);
+        let mut segments: Vec<_> = segments
+            .into_iter()
+            .map(|segment| {
+                // Words of a stream belong to all lanes, so bands are decoded from the first one on.
+                let is_wanted = wanted.start < segment.rows.end && !part.is_empty();
+                let end = if is_wanted { wanted.end.min(segment.rows.end) } else { 0 };
+                let bands = end.saturating_sub(segment.rows.start).div_ceil(BAND);
+                (segment, bands, TilePoints::new(if bands > 0 { widest } else { 0 }))
+            })
+            .collect();
+        let bands = segments.iter().map(|&(_, bands, _)| bands).max().unwrap_or(0);
+        let mut buffers = TileBuffers::new(widest);
+        for number in 0..bands {
+            let mut bands = Vec::with_capacity(2);
+            for (segment, count, points) in &mut segments {
+                if number < *count {
+                    bands.push(self.read_band(segment, number, &wanted, points)?);
                 }
-                self.reconstruction.reconstruct(
-                    self.kernel,
-                    &info,
-                    tile,
-                    &wanted,
-                    &mut buffers,
-                    |lane, values| {
-                        sink(start + lane * columns + tile.start, values);
-                    },
-                );
+            }
+            for tile in self.reconstruction.tiles() {
+                self.read_points(&mut bands, tile)?;
+                for band in bands.iter_mut().filter(|band| !band.wanted.is_empty()) {
+                    let start = band.first_row * columns + tile.start;
+                    sink(band, &mut buffers, tile, start);
+                }
             }
         }
-        if end == elements { chunk.finish() } else { Ok(()) }
+        for (segment, bands, _) in segments {
+            if bands == segment.rows.len().div_ceil(BAND) {
+                segment.finish()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn reconstruct(
+        &self,
+        band: &mut Band<'_, '_>,
+        buffers: &mut TileBuffers,
+        tile: &Range<usize>,
+        sink: impl FnMut(usize, &[f32]),
+    ) {
+        let Band { info, wanted, points, .. } = band;
+        let part = [tile, &*wanted];
+        self.reconstruction.reconstruct(self.kernel, info, part, points, buffers, sink);
+    }
+
+    /// Reads what precedes the points of band `number` of a segment.
+    fn read_band<'b, 'a>(
+        &self,
+        segment: &'b mut Segment<'a>,
+        number: usize,
+        wanted: &Range<usize>,
+        points: &'b mut TilePoints,
+    ) -> Result<Band<'b, 'a>> {
+        let first_row = segment.rows.start + number * BAND;
+        let lanes = (segment.rows.end - first_row).min(BAND);
+        let wanted =
+            wanted.start.saturating_sub(first_row)..wanted.end.saturating_sub(first_row).min(lanes);
+        let info = self.read_side_info(segment, lanes)?;
+        let classes = &self.reconstruction.parameters.classes;
+        let firsts =
+            classes.of_profiles(&info.classes, |profile| TableLayout::weight(profile, 0) as u8);
+        let firsts = &firsts[..self.reconstruction.column_class_count];
+        let tables = LaneTables::new(&self.tables, firsts);
+        Ok(Band { segment, first_row, wanted, info, tables, states: [0; BAND], points })
     }
 
     /// Reads the side information of `lanes` rows, which precedes their points.
-    fn read_side_info(&self, chunk: &mut TrellisChunk<'_>, lanes: usize) -> Result<RowSideInfo> {
+    fn read_side_info(&self, chunk: &mut Segment<'_>, lanes: usize) -> Result<RowSideInfo> {
         let (parameters, layout) =
             (&self.reconstruction.parameters, self.reconstruction.table_layout());
         let mut row_byte = |table: Option<&RowTable>, number, absent| match table {
@@ -254,112 +268,99 @@ impl TrellisDecoder {
     }
 
     /// Decodes the points of a tile along the trellis path of each row.
-    fn read_points(
-        &self,
-        chunk: &mut TrellisChunk<'_>,
-        info: &RowSideInfo,
-        starts: &Starts,
-        tile: &Range<usize>,
-        states: &mut [u8; BAND],
-        buffers: &mut TileBuffers,
-    ) -> Result<()> {
-        let trellis = self.reconstruction.parameters.trellis;
-        let points = &mut buffers.points[..tile.len()];
-        buffers.largest = self.reconstruction.reach();
+    fn read_points(&self, bands: &mut [Band<'_, '_>], tile: &Range<usize>) -> Result<()> {
+        let bypass = self.reconstruction.parameters.bypass;
+        let are_full = bands.iter().all(|band| band.info.lanes == BAND);
+        if !are_full && bands.len() > 1 {
+            return bands.chunks_mut(1).try_for_each(|band| self.read_points(band, tile));
+        }
         let classes = &self.reconstruction.column_classes()[tile.clone()];
-        let machine = StateMachine { generators: trellis.generators() };
+        for band in &mut *bands {
+            band.points.largest = self.reconstruction.reach();
+        }
         let mut at = 0;
-        while at < points.len() {
+        while at < classes.len() {
             // The usual case: full lanes and no bypass bits.
-            if info.lanes == BAND && self.reconstruction.parameters.bypass == 0 {
-                let run = GroupRun { machine, starts, classes: &classes[at..] };
-                let points = &mut points[at..];
-                let done = chunk.stream.decode_run(&self.tables, &run, states, points);
-                if trellis.is_scalar() {
-                    points[..done].iter_mut().flatten().for_each(|point| *point >>= 1);
-                }
-                at += done;
+            if are_full && bypass == 0 {
+                at += self.read_run(bands, &classes[at..], at);
             }
-            if let Some(points) = points.get_mut(at) {
-                let starts = &starts[usize::from(classes[at])];
-                self.read_column(chunk, info.lanes, starts, states, points)?;
-                let largest = points.iter().map(|point| point.unsigned_abs()).max();
-                buffers.largest = buffers.largest.max(largest.unwrap_or(0).into());
+            if let Some(&class) = classes.get(at) {
+                for band in &mut *bands {
+                    self.read_column(band, class, at)?;
+                }
                 at += 1;
             }
         }
         Ok(())
     }
 
+    /// Decodes columns of the points of a tile from column `at` on. Stops where a column has an escape.
+    /// Returns the number of columns.
+    fn read_run(&self, bands: &mut [Band<'_, '_>], classes: &[u8], at: usize) -> usize {
+        let trellis = self.reconstruction.parameters.trellis;
+        let run = GroupRun { machine: StateMachine { generators: trellis.generators() }, classes };
+        let done = match bands {
+            [band] => {
+                rans::decode_runs(self.kernel, &self.tables, &run, [band.run(at, classes.len())])
+            }
+            [a, b] => {
+                let streams = [a.run(at, classes.len()), b.run(at, classes.len())];
+                rans::decode_runs(self.kernel, &self.tables, &run, streams)
+            }
+            _ => 0,
+        };
+        if trellis.is_scalar() {
+            for band in bands {
+                let points = band.points.columns[at..][..done].iter_mut().flatten();
+                points.for_each(|point| *point >>= 1);
+            }
+        }
+        done
+    }
+
     /// Decodes the points of a column that may have escapes or bypass bits.
-    fn read_column(
-        &self,
-        chunk: &mut TrellisChunk<'_>,
-        lanes: usize,
-        starts: &[u32; BAND],
-        states: &mut [u8; BAND],
-        points: &mut [i16; BAND],
-    ) -> Result<()> {
+    fn read_column(&self, band: &mut Band<'_, '_>, class: u8, at: usize) -> Result<()> {
         let (trellis, alphabets) =
             (self.reconstruction.parameters.trellis, self.reconstruction.alphabets());
-        let bases = std::array::from_fn(|lane| {
-            starts[lane] + DecodeTables::base(1) * u32::from(states[lane] & 1)
-        });
+        let (lanes, states) = (band.info.lanes, &mut band.states);
+        let bases = band.tables.of_group(class, states);
         let mut symbols = [0; BAND];
-        chunk.stream.decode_group(&self.tables, &bases, &mut symbols[..lanes])?;
+        band.segment.stream.decode_group(&self.tables, &bases, &mut symbols[..lanes])?;
         // The transform also runs on lanes without a row; their points must be in range.
+        let points = &mut band.points.columns[at];
         *points = [0; BAND];
         for lane in 0..lanes {
             let state = u32::from(states[lane]);
-            let k = chunk.integer(alphabets[(state & 1) as usize], symbols[lane])?;
+            let k = band.segment.integer(alphabets[(state & 1) as usize], symbols[lane])?;
             let point = i16::try_from(trellis.point(state, k)).ok();
             let valid = point.filter(|&point| point >= -MAX_POINT);
             points[lane] = valid
                 .ok_or_else(|| Error::corrupt("trellis chunk: a lattice point is out of range"))?;
             states[lane] = trellis.next(state, k) as u8;
         }
+        let largest = points.iter().map(|point| point.unsigned_abs()).max();
+        band.points.largest = band.points.largest.max(largest.unwrap_or(0).into());
         Ok(())
     }
 }
 
-/// By class of column and lane: the start of the table of the lattice's even half, which the table
-/// of the odd half follows.
-type Starts = [[u32; BAND]; COLUMN_CLASSES];
-
-/// The parts of a chunk that are not yet decoded.
-struct TrellisChunk<'a> {
-    escapes: &'a [I16],
-    outliers: &'a [u8],
-    bypass: BitReader<'a>,
-    stream: rans::RansDecoder<'a>,
+/// Up to 32 rows of a segment that are decoded side by side.
+struct Band<'b, 'a> {
+    segment: &'b mut Segment<'a>,
+    /// The first row of the band in its chunk, and the lanes whose rows are reconstructed.
+    first_row: usize,
+    wanted: Range<usize>,
+    info: RowSideInfo,
+    tables: LaneTables,
+    /// The state of the trellis in each lane.
+    states: [u8; BAND],
+    points: &'b mut TilePoints,
 }
 
-impl TrellisChunk<'_> {
-    /// The integer of a symbol and its bypass bits.
-    #[inline]
-    fn integer(&mut self, alphabet: Alphabet, symbol: u8) -> Result<i32> {
-        let high = if symbol == ESCAPE {
-            let Some((value, rest)) = self.escapes.split_first() else {
-                return Err(Error::corrupt("trellis chunk: an escape has no integer"));
-            };
-            self.escapes = rest;
-            i32::from(value.get()) << alphabet.bypass
-        } else {
-            alphabet.integer(symbol)
-        };
-        match alphabet.bypass {
-            0 => Ok(high),
-            bits => Ok(high | self.bypass.take(bits)? as i32),
-        }
-    }
-
-    fn finish(self) -> Result<()> {
-        if !self.escapes.is_empty() {
-            return Err(Error::corrupt("trellis chunk: more escaped integers than escapes"));
-        }
-        if !self.bypass.finish()?.is_empty() {
-            return Err(Error::corrupt("trellis chunk: trailing bypass bits"));
-        }
-        self.stream.finish()
+impl<'a> Band<'_, 'a> {
+    /// The stream, with the points of `length` columns of the tile from column `at` on.
+    fn run(&mut self, at: usize, length: usize) -> RunStream<'_, 'a> {
+        let out = &mut self.points.columns[at..][..length];
+        self.segment.stream.run(&self.tables, &mut self.states, out)
     }
 }

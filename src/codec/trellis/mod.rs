@@ -11,6 +11,7 @@
 //! tensor), then `decoder.rs` (a chunk's entropy decoding) and `reconstruction.rs` (from lattice
 //! points to weights). `encode` holds what only an encoder needs.
 
+mod chunk;
 mod classes;
 mod decoder;
 #[cfg(feature = "encode")]
@@ -30,7 +31,7 @@ pub(crate) use writer_notes::WriterNotes;
 pub(crate) use encode::{
     Candidate, Effort, FIRST_RANK, InputMoment, Inputs, LearnedTransform, MAX_COLUMNS, ROW_GROUP,
     Rate, RateStatistics, Rows, Scaling, Sensitivity, TransformChoice, TransformSearch,
-    TrellisEncoder, candidate_transforms,
+    TrellisEncoder, candidate_transforms, overhead_bytes,
 };
 #[cfg(feature = "encode")]
 pub use encode::{QuantizationScales, ScaleRuns};

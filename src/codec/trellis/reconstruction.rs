@@ -4,7 +4,7 @@
 use super::parameters::{LowRankPart, Parameters};
 use super::scales::scale;
 use crate::arch::Kernel;
-use crate::codec::entropy::rans::DecodeTables;
+use crate::codec::entropy::rans::{DecodeTables, SlotTable};
 use crate::codec::entropy::{Alphabet, Coset, Frequencies, MagnitudeDistribution};
 use crate::codec::quantizer::Trellis;
 use crate::codec::transform::{BAND, Integers, transpose_i16, transpose_i32};
@@ -17,6 +17,8 @@ pub(super) struct Reconstruction {
     units: Vec<f32>,
     part_units: Vec<f32>,
     column_classes: Vec<u8>,
+    /// One more than the largest class of a column.
+    pub(super) column_class_count: usize,
     tiles: Vec<Range<usize>>,
 }
 
@@ -30,12 +32,23 @@ pub(super) struct RowSideInfo {
     pub(super) coefficients: Vec<[i16; BAND]>,
 }
 
-/// Buffers for the integers of up to 32 rows in one tile, large enough for the widest tile.
-pub(super) struct TileBuffers {
+/// The lattice points of up to 32 rows in one tile, in a buffer for the widest tile.
+pub(super) struct TilePoints {
     /// An upper bound on the magnitude of all points.
     pub(super) largest: u32,
     /// By column and lane.
-    pub(super) points: Vec<[i16; BAND]>,
+    pub(super) columns: Vec<[i16; BAND]>,
+}
+
+impl TilePoints {
+    pub(super) fn new(columns: usize) -> Self {
+        Self { largest: 0, columns: vec![[0; BAND]; columns] }
+    }
+}
+
+/// Buffers for the integers and values of up to 32 rows in one tile, large enough for the widest tile.
+pub(super) struct TileBuffers {
+    /// By column and lane.
     wide: Vec<[i32; BAND]>,
     /// Row by row.
     short_rows: Vec<i16>,
@@ -47,8 +60,6 @@ pub(super) struct TileBuffers {
 impl TileBuffers {
     pub(super) fn new(columns: usize) -> Self {
         Self {
-            largest: 0,
-            points: vec![[0; BAND]; columns],
             wide: vec![[0; BAND]; columns],
             short_rows: vec![0; BAND * columns],
             rows: vec![0; BAND * columns],
@@ -106,9 +117,12 @@ impl Reconstruction {
             }
         }
         let classes = &parameters.classes;
-        let column_classes = (0..parameters.columns).map(|c| classes.of_column(c)).collect();
+        let column_classes: Vec<u8> =
+            (0..parameters.columns).map(|c| classes.of_column(c)).collect();
+        let column_class_count =
+            column_classes.iter().max().map_or(0, |&most| usize::from(most) + 1);
         let tiles = parameters.transform.as_orthogonal().tiles();
-        Self { parameters, units, part_units, column_classes, tiles }
+        Self { parameters, units, part_units, column_classes, column_class_count, tiles }
     }
 
     /// The alphabets of lattice points in the two halves of the lattice.
@@ -120,21 +134,23 @@ impl Reconstruction {
         TableLayout { profiles: self.parameters.profiles.len() }
     }
 
-    /// All frequency tables, in the order of [`TableLayout`].
-    pub(super) fn frequencies(&self) -> Vec<Frequencies> {
+    /// All tables, in the order of [`TableLayout`]. Those of points use the alias method.
+    pub(super) fn slot_tables(&self) -> Vec<SlotTable> {
         let parameters = &self.parameters;
         let halves = |profile| [0, 1].map(|half| self.table(profile, half));
-        let mut all: Vec<_> = (0..parameters.profiles.len()).flat_map(halves).collect();
+        let points = (0..parameters.profiles.len()).flat_map(halves);
+        let points: Vec<_> = points.map(SlotTable::aliased).collect();
         // A row byte that is not coded has an unused table as a placeholder.
         let classes = parameters.classes.rows.as_ref();
-        for table in [classes, parameters.row_scales.as_ref()] {
+        let row_bytes = [classes, parameters.row_scales.as_ref()].map(|table| {
             let coded = table.and_then(|table| table.frequencies().cloned());
-            all.push(coded.unwrap_or_else(|| all[0].clone()));
-        }
-        for (bypass, profile) in self.coefficients() {
-            all.push(profile.frequencies(Alphabet { coset: Coset::Whole, bypass: *bypass }));
-        }
-        all
+            coded.map_or_else(|| points[0].clone(), SlotTable::contiguous)
+        });
+        let coefficients = self.coefficients().iter().map(|(bypass, profile)| {
+            let alphabet = Alphabet { coset: Coset::Whole, bypass: *bypass };
+            SlotTable::contiguous(profile.frequencies(alphabet))
+        });
+        points.iter().cloned().chain(row_bytes).chain(coefficients).collect()
     }
 
     fn table(&self, profile: usize, half: u32) -> Frequencies {
@@ -142,7 +158,7 @@ impl Reconstruction {
     }
 
     pub(super) fn decode_tables(&self) -> DecodeTables {
-        DecodeTables::new(&self.frequencies())
+        DecodeTables::new(&self.slot_tables())
     }
 
     pub(super) fn low_rank(&self) -> Option<&LowRankPart> {
@@ -177,8 +193,7 @@ impl Reconstruction {
         &self.tiles
     }
 
-    /// Weights of the rows in `lanes` in a tile, from the points in `buffers`; `sink` receives the
-    /// lane and its values.
+    /// Weights of the rows in `lanes` in a tile; `sink` receives the lane and its values.
     ///
     /// All operations are on integers except the last ones: a multiplication for each term, an
     /// addition, and a multiplication by the row's scale, in `f32`, each rounded to nearest. The
@@ -187,14 +202,15 @@ impl Reconstruction {
         &self,
         kernel: Kernel,
         info: &RowSideInfo,
-        tile: &Range<usize>,
-        lanes: &Range<usize>,
+        [tile, lanes]: [&Range<usize>; 2],
+        points: &mut TilePoints,
         buffers: &mut TileBuffers,
         mut sink: impl FnMut(usize, &[f32]),
     ) {
         let width = tile.len();
-        let TileBuffers { largest, points, wide, short_rows, rows, part_rows, values } = buffers;
-        let (points, wide) = (&mut points[..width], &mut wide[..width]);
+        let TileBuffers { wide, short_rows, rows, part_rows, values } = buffers;
+        let TilePoints { largest, columns } = points;
+        let (points, wide) = (&mut columns[..width], &mut wide[..width]);
         let transform = self.parameters.transform.as_orthogonal();
         let short = match transform.inverse(kernel, tile.clone(), lanes, *largest, points, wide) {
             Integers::I16(columns) => {

@@ -2,6 +2,7 @@
 
 use super::relative_plan::{Features, RelativePlan};
 use super::tensor_plan::{Learned, TensorPlan};
+use crate::codec::trellis;
 use crate::encode::calibration::LossUnit;
 use crate::encode::source::TensorSource;
 use crate::encode::{chunk_size, repeated_rows, sample, statistics};
@@ -50,16 +51,14 @@ pub(super) struct LossWeight {
     pub(super) unit: LossUnit,
 }
 
-/// Bytes of an encoded lossy chunk without information: two counts, and three of the four bytes of
-/// each of 32 states. The logarithm of a state is uniform in 16 to 32 bits, of which the first 16 carry
-/// nothing.
-const STREAM_BYTES: u64 = 2 * 4 + 32 * 3;
-
 /// Bits of a lossy tensor besides the streams of its chunks and its parameters, of which `frame`
 /// bytes do not depend on chunks.
 pub(super) fn overhead_bits(source: &TensorSource<'_>, frame: u64) -> f64 {
-    let chunks = source.elements().div_ceil(chunk_size::expected(source));
-    (frame + chunks * (CHUNK_OVERHEAD + STREAM_BYTES)) as f64 * 8.0
+    let elements = chunk_size::expected(source).min(source.elements());
+    let chunks = source.elements().div_ceil(elements.max(1));
+    let columns = source.matrix().map_or(1, |matrix| matrix.columns.max(1));
+    let of_chunk = trellis::overhead_bytes(elements as usize / columns, columns) as u64;
+    (frame + chunks * (CHUNK_OVERHEAD + of_chunk)) as f64 * 8.0
 }
 
 /// The estimated bytes of a tensor or an attachment with a lossless codec, of which `frame` do not

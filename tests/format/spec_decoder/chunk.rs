@@ -33,6 +33,11 @@ pub struct Streams<'a> {
     pub low_bits: Bits<'a>,
 }
 
+/// The number of rows in the first of two segments.
+pub fn first_segment_rows(rows: usize) -> usize {
+    32 * rows.div_ceil(32).div_ceil(2)
+}
+
 impl Params {
     /// Decodes the coded bytes of a chunk to its `len` decoded bytes.
     pub fn decode(&self, dtype: u8, coded: &[u8], len: usize) -> Res<Vec<u8>> {
@@ -41,23 +46,42 @@ impl Params {
         ensure(elements.is_multiple_of(self.columns), "a chunk does not consist of whole rows")?;
         let rows = elements / self.columns;
         let mut input = Cursor { bytes: coded, at: 0 };
-        let (escapes, outliers) = (input.u32()?, input.u32()?);
+        let head = input.u32()?;
+        let outliers = input.part((head % (1 << 31)).into(), 4 + width as u64)?;
+        let mut decoded = Vec::new();
+        let mut segments = Vec::new();
+        let mut rest = rows;
+        if head >> 31 == 1 {
+            ensure(rows > 32, "two segments of one band")?;
+            let length = input.u32()?;
+            segments.push((input.part(length.into(), 1)?, first_segment_rows(rows)));
+            rest -= first_segment_rows(rows);
+        }
+        segments.push((Cursor { bytes: input.rest(), at: 0 }, rest));
+        for (segment, rows) in segments {
+            for row in self.read_segment(segment, rows)? {
+                decoded.extend(self.reconstruct_row(&row, dtype)?);
+            }
+        }
+        put_outliers(outliers, width, &mut decoded)?;
+        Ok(decoded)
+    }
+
+    /// Reads a segment of `rows` rows.
+    fn read_segment(&self, mut input: Cursor, rows: usize) -> Res<Vec<Row>> {
+        let escapes = input.u32()?;
         let escaped = input.part(escapes.into(), 2)?;
-        let outliers = input.part(outliers.into(), 4 + width as u64)?;
         let low_bits = input.part((rows as u64 * self.low_bits_per_row()).div_ceil(8), 1)?;
         let rans = Rans::new(input.rest())?;
         let mut streams = Streams { rans, escaped, low_bits: Bits::new(low_bits) };
-        let mut decoded = Vec::new();
+        let mut all = Vec::new();
         for first in (0..rows).step_by(32) {
-            for row in self.read_band(&mut streams, (rows - first).min(32))? {
-                decoded.extend(self.reconstruct_row(&row, dtype)?);
-            }
+            all.extend(self.read_band(&mut streams, (rows - first).min(32))?);
         }
         streams.escaped.finish("the escaped integers")?;
         streams.low_bits.end()?.finish("the low bits")?;
         streams.rans.end()?;
-        put_outliers(outliers, width, &mut decoded)?;
-        Ok(decoded)
+        Ok(all)
     }
 
     /// *β*: the number of low bits of one row.

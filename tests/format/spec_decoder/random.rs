@@ -2,8 +2,8 @@
 //! crate does not produce.
 
 use super::bits::Bits;
-use super::chunk::Streams;
-use super::rans::Rans;
+use super::chunk::{Streams, first_segment_rows};
+use super::rans::{Decoded, Rans};
 use super::trellis::Params;
 use super::{Cursor, Res, dtype_bits};
 
@@ -270,7 +270,29 @@ pub fn random_chunk(
     random: &mut RandomSource,
 ) -> Res<Vec<u8>> {
     let params = Params::read(params, dtype)?;
-    let elements = rows * params.columns;
+    let width = dtype_bits(dtype)? as usize / 8;
+    let mut outliers = Vec::new();
+    for position in 0..(rows * params.columns) as u32 {
+        if random.one_in(40) {
+            outliers.extend(position.to_le_bytes());
+            outliers.extend(random.bytes(width));
+        }
+    }
+    let has_two = rows > 32 && random.one_in(2);
+    let head = (outliers.len() / (4 + width)) as u32 | u32::from(has_two) << 31;
+    let mut chunk = [&head.to_le_bytes(), &outliers[..]].concat();
+    let mut first = 0;
+    if has_two {
+        first = first_segment_rows(rows);
+        let segment = random_segment(&params, first, random)?;
+        chunk.extend((segment.len() as u32).to_le_bytes());
+        chunk.extend(segment);
+    }
+    chunk.extend(random_segment(&params, rows - first, random)?);
+    Ok(chunk)
+}
+
+fn random_segment(params: &Params, rows: usize, random: &mut RandomSource) -> Res<Vec<u8>> {
     let symbols = rows * (params.columns + 130);
     let mut noise = random.bytes(128 + 4 * symbols);
     noise[..128].chunks_mut(4).for_each(|state| state[2] |= 1);
@@ -292,30 +314,21 @@ pub fn random_chunk(
         params.read_band(&mut streams, (rows - first).min(32))?;
     }
     let used = streams.escaped.at;
-    let width = dtype_bits(dtype)? as usize / 8;
-    let mut outliers = Vec::new();
-    for position in 0..elements as u32 {
-        if random.one_in(40) {
-            outliers.extend(position.to_le_bytes());
-            outliers.extend(random.bytes(width));
-        }
-    }
-    let counts = [used / 2, outliers.len() / (4 + width)].map(|n| (n as u32).to_le_bytes());
     let stream = encode(&streams.rans.decoded);
-    Ok([counts.as_flattened(), &escaped[..used], &outliers, &low_bits, &stream].concat())
+    Ok([&(used as u32 / 2).to_le_bytes(), &escaped[..used], &low_bits, &stream].concat())
 }
 
-/// The encoder of section 8. `symbols` contains the lane, *f* and *c* of each symbol.
-fn encode(symbols: &[(usize, u32, u32)]) -> Vec<u8> {
+/// The encoder of section 8.
+fn encode(symbols: &[Decoded]) -> Vec<u8> {
     let mut states = [65536u32; 32];
     let mut words = Vec::new();
-    for (lane, f, c) in symbols.iter().rev() {
+    for Decoded { lane, frequency: f, first, order } in symbols.iter().rev() {
         let x = &mut states[*lane];
         if *x >> 20 >= *f {
             words.push(*x as u16);
             *x >>= 16;
         }
-        *x = *x / f * 4096 + *x % f + c;
+        *x = *x / f * 4096 + order[(first + *x % f) as usize];
     }
     let states = states.iter().flat_map(|x| x.to_le_bytes());
     states.chain(words.iter().rev().flat_map(|word| word.to_le_bytes())).collect()

@@ -2,25 +2,70 @@
 
 use super::bits::Bits;
 use super::{Cursor, Res, ensure, to_size};
+use std::rc::Rc;
 
 /// A frequency table.
+#[derive(Clone)]
 pub struct Table {
-    /// *f* and *c* of section 8.
+    /// *f* of section 8.
     pub frequency: [u32; 256],
-    cumulative: [u32; 256],
-    /// The value of each of the 4096 slots.
-    values: Vec<u8>,
+    /// The value of each of the 4096 slots, and its rank among those of the value.
+    slots: Vec<(u8, u32)>,
+    /// The slots in the order of values and ranks.
+    order: Rc<[u32]>,
+}
+
+/// A decoded symbol, as the encoder of section 8 needs it: the slots of the symbol are in `order` from
+/// index `first` on.
+pub struct Decoded {
+    pub lane: usize,
+    pub frequency: u32,
+    pub first: u32,
+    pub order: Rc<[u32]>,
 }
 
 impl Table {
     pub fn new(frequency: [u32; 256]) -> Res<Self> {
-        let mut table = Table { frequency, cumulative: [0; 256], values: Vec::new() };
+        let mut slots = Vec::new();
         for value in 0..=255 {
-            table.cumulative[usize::from(value)] = table.values.len() as u32;
-            table.values.extend((0..frequency[usize::from(value)]).map(|_| value));
+            slots.extend((0..frequency[usize::from(value)]).map(|rank| (value, rank)));
         }
-        ensure(table.values.len() == 4096, "the frequencies do not sum to 4096")?;
-        Ok(table)
+        ensure(slots.len() == 4096, "the frequencies do not sum to 4096")?;
+        Ok(Table { frequency, slots, order: (0..4096).collect() })
+    }
+
+    /// The same table by the alias method, if it has at most 64 values.
+    pub fn aliased(self) -> Self {
+        let occurring = (0..=255).filter(|value| self.frequency[usize::from(*value)] > 0);
+        let values: Vec<u8> = occurring.collect();
+        if values.len() > 64 {
+            return self;
+        }
+        let mut left = vec![0; 64];
+        for (bucket, value) in values.iter().enumerate() {
+            left[bucket] = self.frequency[usize::from(*value)];
+        }
+        let (mut own, mut other) = (vec![64; 64], vec![0; 64]);
+        while left.iter().any(|slots| *slots != 64) {
+            let (least, most) = (*left.iter().min().unwrap(), *left.iter().max().unwrap());
+            let i = left.iter().position(|slots| *slots == least).unwrap();
+            let j = left.iter().position(|slots| *slots == most).unwrap();
+            (own[i], other[i]) = (least, j);
+            (left[i], left[j]) = (64, most - (64 - least));
+        }
+        let mut slots = vec![(0, 0); 4096];
+        for (number, value) in values.iter().enumerate() {
+            let in_own = (0..own[number]).map(|slot| 64 * number + slot as usize);
+            let in_others = (0..64)
+                .filter(|bucket| other[*bucket] == number)
+                .flat_map(|bucket| (own[bucket]..64).map(move |slot| 64 * bucket + slot as usize));
+            for (rank, slot) in in_own.chain(in_others).enumerate() {
+                slots[slot] = (*value, rank as u32);
+            }
+        }
+        let mut order: Vec<u32> = (0..4096).collect();
+        order.sort_by_key(|slot| slots[*slot as usize]);
+        Table { slots, order: order.into(), ..self }
     }
 
     /// Steps 1 and 2 of a frequency table in 7.2.
@@ -45,8 +90,8 @@ impl Table {
 pub struct Rans<'a> {
     states: [u32; 32],
     words: Cursor<'a>,
-    /// Lane, *f* and *c* of every decoded symbol.
-    pub decoded: Vec<(usize, u32, u32)>,
+    /// Every decoded symbol.
+    pub decoded: Vec<Decoded>,
 }
 
 impl<'a> Rans<'a> {
@@ -63,16 +108,17 @@ impl<'a> Rans<'a> {
     /// The next symbol of a lane. No operation overflows: *f* < 4096 and *x* div 4096 < 2^20.
     pub fn symbol(&mut self, lane: usize, table: &Table) -> Res<u8> {
         let x = &mut self.states[lane];
-        let slot = *x % 4096;
-        let symbol = *table.values.get(slot as usize).ok_or("no such slot")?;
-        let s = usize::from(symbol);
-        let (f, c) = (table.frequency[s], table.cumulative[s]);
-        self.decoded.push((lane, f, c));
-        *x = f * (*x / 4096) + slot - c;
+        let slot = (*x % 4096) as usize;
+        let (value, rank) = *table.slots.get(slot).ok_or("no such slot")?;
+        let frequency = table.frequency[usize::from(value)];
+        let first = table.frequency[..usize::from(value)].iter().sum();
+        let order = Rc::clone(&table.order);
+        self.decoded.push(Decoded { lane, frequency, first, order });
+        *x = frequency * (*x / 4096) + rank;
         if *x < 65536 {
             *x = *x * 65536 + u32::from(self.words.u16()?);
         }
-        Ok(symbol)
+        Ok(value)
     }
 
     pub fn end(self) -> Res<()> {

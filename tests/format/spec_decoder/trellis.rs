@@ -19,7 +19,7 @@ pub struct Params {
     pub row_classes: RowTable,
     /// The number of the profile of each class sum.
     pub profile_of: [usize; 31],
-    /// For each profile, the tables of even-numbered and odd-numbered states.
+    /// For each profile, the tables of even-numbered and odd-numbered states, by the alias method.
     pub tables: Vec<[Table; 2]>,
 }
 
@@ -87,7 +87,7 @@ impl Params {
             let profile = Profile::read(&mut bits)?;
             let halves = if log_states == 0 { [Set::Whole; 2] } else { [Set::Even, Set::Odd] };
             let [even, odd] = halves.map(|set| profile.table(set, bypass));
-            tables.push([even?, odd?]);
+            tables.push([even?.aliased(), odd?.aliased()]);
         }
         bits.end()?.finish("the codec parameters")?;
         #[rustfmt::skip]

@@ -3,9 +3,8 @@
 
 use super::scalar::has_words;
 use super::stream::Stream;
-use super::{GroupRun, LANES, PRECISION, PairedBytes, PairedParts, PairedWords};
+use super::{LANES, PRECISION, PairedBytes, PairedParts, PairedWords};
 use crate::arch::Avx2;
-use crate::codec::entropy::{CENTRE, ESCAPE};
 use std::arch::x86_64::*;
 use zerocopy::little_endian::U16;
 
@@ -73,20 +72,6 @@ pub(super) fn decode_pairs<const S: usize, const N: usize, const LOW_BITS: usize
 ) -> usize {
     // SAFETY: the token is proof of AVX2 and POPCNT.
     unsafe { windows_of_pairs::<S, N, LOW_BITS>(streams, table, pairs, out) }
-}
-
-/// Decodes as [`decode_run`](super::state_machine::decode_run) does.
-pub(super) fn decode_run(
-    _: Avx2,
-    states: &mut [u32; LANES],
-    words: &[U16],
-    tables: &[u32],
-    run: &GroupRun<'_>,
-    trellis_states: &mut [u8; LANES],
-    out: &mut [[i16; LANES]],
-) -> (usize, usize) {
-    // SAFETY: the token is proof of AVX2 and POPCNT.
-    unsafe { run_of_groups(states, words, tables, run, trellis_states, out) }
 }
 
 /// Decodes at most `count` groups as [`decode_windows`](super::scalar::decode_windows) does and passes
@@ -290,74 +275,10 @@ pub(super) fn join<const ROTATED: bool>(
     }
 }
 
-#[target_feature(enable = "avx2,popcnt")]
-fn run_of_groups(
-    states: &mut [u32; LANES],
-    words: &[U16],
-    tables: &[u32],
-    run: &GroupRun<'_>,
-    trellis_states: &mut [u8; LANES],
-    out: &mut [[i16; LANES]],
-) -> (usize, usize) {
-    let last = run.starts.iter().flatten().max().map_or(0, |&start| start as usize);
-    assert!(last + (2 << PRECISION) <= tables.len(), "every start has two tables");
-    // SAFETY: an index is the sum of a start, 0 or 2^12, and a slot below 2^12. It is in bounds by
-    // the assertion.
-    let entry = |index: u32| unsafe { *tables.get_unchecked(index as usize) };
-    let [by_state, by_symbol] =
-        run.machine.generators.map(|generators| _mm256_set1_epi8(generators as i8));
-    let one = _mm256_set1_epi8(1);
-    let mut vectors = load(states);
-    // SAFETY: a vector is read from 32 bytes, at any alignment.
-    let mut machine = unsafe { _mm256_loadu_si256(trellis_states.as_ptr().cast()) };
-    let (mut done, mut used) = (0, 0);
-    for (&class, out) in run.classes.iter().zip(out) {
-        if !has_words(&[words], [used]) {
-            break;
-        }
-        let starts = load(&run.starts[usize::from(class)]);
-        let bits = _mm256_and_si256(machine, one);
-        let tables = widen(bits).map(|bits| _mm256_slli_epi32::<{ PRECISION as i32 }>(bits));
-        let mut entries = vectors;
-        for ((x, start), table) in entries.iter_mut().zip(starts).zip(tables) {
-            let slot = _mm256_and_si256(*x, _mm256_set1_epi32((1 << PRECISION) - 1));
-            *x = look_up(_mm256_add_epi32(_mm256_add_epi32(start, table), slot), entry);
-        }
-        let symbols = narrow(entries);
-        let escapes = _mm256_cmpeq_epi8(symbols, _mm256_set1_epi8(ESCAPE as i8));
-        if _mm256_movemask_epi8(escapes) != 0 {
-            break;
-        }
-        // SAFETY: 32 words are left.
-        used = unsafe { advance(&mut vectors, entries, words, used) };
-        put_points(symbols, bits, out);
-        // There is no shift of bytes: clear the lowest bit and shift words.
-        let shifted = _mm256_srli_epi16::<1>(_mm256_andnot_si256(one, machine));
-        let flips_by_state = _mm256_and_si256(_mm256_cmpeq_epi8(bits, one), by_state);
-        let odd = _mm256_cmpeq_epi8(_mm256_and_si256(symbols, one), one);
-        let flips = _mm256_xor_si256(flips_by_state, _mm256_and_si256(odd, by_symbol));
-        machine = _mm256_xor_si256(shifted, flips);
-        done += 1;
-    }
-    store(vectors, states);
-    // SAFETY: a vector is written over 32 bytes, at any alignment.
-    unsafe { _mm256_storeu_si256(trellis_states.as_mut_ptr().cast(), machine) };
-    (done, used)
-}
-
-/// The bytes of 32 lanes, extended to 32 bits.
-#[inline]
-#[target_feature(enable = "avx2,popcnt")]
-fn widen(bytes: __m256i) -> [__m256i; 4] {
-    let (low, high) = (_mm256_castsi256_si128(bytes), _mm256_extracti128_si256::<1>(bytes));
-    [low, _mm_srli_si128::<8>(low), high, _mm_srli_si128::<8>(high)]
-        .map(|bytes| _mm256_cvtepu8_epi32(bytes))
-}
-
 /// The lowest byte of each lane: the symbols of table entries.
 #[inline]
 #[target_feature(enable = "avx2,popcnt")]
-fn narrow(entries: [__m256i; 4]) -> __m256i {
+pub(super) fn narrow(entries: [__m256i; 4]) -> __m256i {
     let symbols = entries.map(|entries| _mm256_and_si256(entries, _mm256_set1_epi32(0xff)));
     // Packing works within 128-bit halves; the permutation restores the order of lanes.
     let low = _mm256_packus_epi32(symbols[0], symbols[1]);
@@ -365,25 +286,6 @@ fn narrow(entries: [__m256i; 4]) -> __m256i {
     let packed = _mm256_packus_epi16(low, high);
     let order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
     _mm256_permutevar8x32_epi32(packed, order)
-}
-
-/// Writes `2 (symbol − 128) + bit` of each lane.
-#[inline]
-#[target_feature(enable = "avx2,popcnt")]
-fn put_points(symbols: __m256i, bits: __m256i, out: &mut [i16; LANES]) {
-    // 2 · symbol + 1 · bit of interleaved bytes.
-    let weights = _mm256_set1_epi16(0x0102);
-    let centre = _mm256_set1_epi16(2 * CENTRE as i16);
-    let low = _mm256_maddubs_epi16(_mm256_unpacklo_epi8(symbols, bits), weights);
-    let high = _mm256_maddubs_epi16(_mm256_unpackhi_epi8(symbols, bits), weights);
-    // Unpacking works within 128-bit halves.
-    let first = _mm256_permute2x128_si256::<0x20>(low, high);
-    let second = _mm256_permute2x128_si256::<0x31>(low, high);
-    for (points, out) in [first, second].into_iter().zip(out.as_chunks_mut::<16>().0) {
-        let points = _mm256_sub_epi16(points, centre);
-        // SAFETY: a vector is written over sixteen integers, at any alignment.
-        unsafe { _mm256_storeu_si256(out.as_mut_ptr().cast(), points) }
-    }
 }
 
 #[inline]
@@ -422,7 +324,7 @@ pub(super) fn look_up(indices: __m256i, entry: impl Fn(u32) -> u32) -> __m256i {
 /// At least 32 words must be left.
 #[inline]
 #[target_feature(enable = "avx2,popcnt")]
-unsafe fn advance(
+pub(super) unsafe fn advance(
     states: &mut [__m256i; 4],
     entries: [__m256i; 4],
     words: &[U16],

@@ -8,9 +8,8 @@
 use super::avx2::{join, join_pairs, shifted_base};
 use super::scalar::has_words;
 use super::stream::Stream;
-use super::{GroupRun, LANES, PRECISION, PairedBytes, PairedWords, STATE_MIN};
+use super::{LANES, PRECISION, PairedBytes, PairedWords, STATE_MIN};
 use crate::arch::Avx512;
-use crate::codec::entropy::{CENTRE, ESCAPE};
 use std::arch::x86_64::*;
 use zerocopy::little_endian::U16;
 
@@ -55,20 +54,6 @@ pub(super) fn decode_pairs<const S: usize, const N: usize, const LOW_BITS: usize
 ) -> usize {
     // SAFETY: the token is proof of these instructions.
     unsafe { windows_of_pairs::<S, N, LOW_BITS>(streams, table, pairs, out) }
-}
-
-/// Decodes as [`decode_run`](super::state_machine::decode_run) does.
-pub(super) fn decode_run(
-    _: Avx512,
-    states: &mut [u32; LANES],
-    words: &[U16],
-    tables: &[u32],
-    run: &GroupRun<'_>,
-    trellis_states: &mut [u8; LANES],
-    out: &mut [[i16; LANES]],
-) -> (usize, usize) {
-    // SAFETY: the token is proof of these instructions.
-    unsafe { run_of_groups(states, words, tables, run, trellis_states, out) }
 }
 
 /// Decodes at most `count` groups as [`decode_windows`](super::scalar::decode_windows) does and passes
@@ -162,82 +147,6 @@ fn windows_of_pairs<const S: usize, const N: usize, const LOW_BITS: usize>(
     windows(streams, table, count, |number, symbols| {
         join_pairs::<N, LOW_BITS>(&parts, number, symbols, base, &mut out[number]);
     })
-}
-
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,popcnt")]
-fn run_of_groups(
-    states: &mut [u32; LANES],
-    words: &[U16],
-    tables: &[u32],
-    run: &GroupRun<'_>,
-    trellis_states: &mut [u8; LANES],
-    out: &mut [[i16; LANES]],
-) -> (usize, usize) {
-    let last = run.starts.iter().flatten().max().map_or(0, |&start| start as usize);
-    assert!(last + (2 << PRECISION) <= tables.len(), "every start has two tables");
-    let one = _mm256_set1_epi32(1);
-    let slots = _mm256_set1_epi32((1 << PRECISION) - 1);
-    let second = _mm256_set1_epi32(1 << PRECISION);
-    let [by_state, by_symbol] =
-        run.machine.generators.map(|it| _mm256_set1_epi32(i32::from(it) << PRECISION));
-    let mut vectors = load(states);
-    let mut machines = load(&trellis_states.map(|state| u32::from(state) << PRECISION));
-    let (mut done, mut used) = (0, 0);
-    for (&class, out) in run.classes.iter().zip(out) {
-        if !has_words(&[words], [used]) {
-            break;
-        }
-        let starts = load(&run.starts[usize::from(class)]);
-        let (mut entries, mut bits) = (vectors, machines);
-        for ((x, start), bits) in entries.iter_mut().zip(starts).zip(&mut bits) {
-            // The lowest bit of the state is the offset of its table.
-            *bits = _mm256_and_si256(*bits, second);
-            let first = _mm256_add_epi32(start, _mm256_and_si256(*x, slots));
-            // SAFETY: an index is the sum of a start, 0 or 2^12, and a slot below 2^12. It is in
-            // bounds by the assertion.
-            *x = unsafe { look_up(_mm256_add_epi32(first, *bits), tables) };
-        }
-        // Twice the symbol plus the bit: below 2 for an escape.
-        let points = narrow_points(entries, bits);
-        if _mm512_cmplt_epu16_mask(points, _mm512_set1_epi16(2 * i16::from(ESCAPE) + 2)) != 0 {
-            break;
-        }
-        // SAFETY: 32 words are left.
-        used = unsafe { advance(&mut vectors, entries, words, used) };
-        let points = _mm512_sub_epi16(points, _mm512_set1_epi16(2 * CENTRE as i16));
-        // SAFETY: a vector is written over 32 integers of two bytes, at any alignment.
-        unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), points) };
-        for ((machine, bits), entries) in machines.iter_mut().zip(bits).zip(entries) {
-            // All ones where the bit is set; for the state, in the bits that count.
-            let zero = _mm256_setzero_si256();
-            let by_bit = _mm256_and_si256(_mm256_sub_epi32(zero, bits), by_state);
-            let odd = _mm256_sub_epi32(zero, _mm256_and_si256(entries, one));
-            let flips = _mm256_xor_si256(by_bit, _mm256_and_si256(odd, by_symbol));
-            *machine = _mm256_xor_si256(_mm256_srli_epi32::<1>(*machine), flips);
-        }
-        done += 1;
-    }
-    store(vectors, states);
-    let mut wide = [0; LANES];
-    store(machines, &mut wide);
-    *trellis_states = wide.map(|state| (state >> PRECISION) as u8);
-    (done, used)
-}
-
-/// Twice the symbol of each table entry plus the bit of its lane.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,popcnt")]
-fn narrow_points(entries: [__m256i; 4], bits: [__m256i; 4]) -> __m512i {
-    let mut points = [_mm_setzero_si128(); 4];
-    for ((points, entries), bits) in points.iter_mut().zip(entries).zip(bits) {
-        let doubled = _mm256_slli_epi32::<1>(entries);
-        let doubled = _mm256_and_si256(doubled, _mm256_set1_epi32(0x1fe));
-        let bit = _mm256_srli_epi32::<{ PRECISION as i32 }>(bits);
-        *points = _mm256_cvtepi32_epi16(_mm256_or_si256(doubled, bit));
-    }
-    let [a, b, c, d] = points;
-    let (low, high) = (_mm256_set_m128i(b, a), _mm256_set_m128i(d, c));
-    _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high)
 }
 
 #[inline]

@@ -9,6 +9,7 @@
 //! The portable code in `scalar` and `state_machine` defines the results. The other modules are
 //! kernels for single instruction sets; see [`crate::arch`].
 
+mod alias_table;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -21,19 +22,22 @@ mod encode;
 mod neon;
 mod scalar;
 mod sequence;
+mod slots;
 mod state_machine;
 mod stream;
 
 use crate::codec::entropy::low_bits;
 
-pub(crate) use decode_tables::{DecodeTable, DecodeTables};
+pub(crate) use decode_tables::{DecodeTable, DecodeTables, LaneTables};
 pub(crate) use decoder::RansDecoder;
 #[cfg(feature = "encode")]
 pub(crate) use encode::{
     BLOCK, EncodeTables, RansEncoder, SequenceEncoder, StreamCount, TableSymbol, put_sequence,
 };
 pub(crate) use sequence::SequenceDecoder;
-pub(crate) use state_machine::{GroupRun, StateMachine};
+#[cfg(feature = "encode")]
+pub(crate) use slots::SlotTable;
+pub(crate) use state_machine::{GroupRun, RunStream, StateMachine, decode_runs};
 
 /// Words of two or four bytes whose highest bytes are coded in pairs. They are rotated right by one bit.
 ///

@@ -19,6 +19,12 @@ use sequences::sequence_of;
 
 type Reference = AnsCoder<u16, u32, Vec<u16>>;
 
+/// Decoding tables with contiguous slots.
+fn contiguous(frequencies: &[Frequencies]) -> DecodeTables {
+    let tables: Vec<_> = frequencies.iter().cloned().map(SlotTable::contiguous).collect();
+    DecodeTables::new(&tables)
+}
+
 fn frequencies_of(symbols: &[u8]) -> Option<Frequencies> {
     let mut histogram = Histogram::default();
     histogram.count(symbols);
@@ -54,7 +60,7 @@ fn encoded(frequencies: &Frequencies, symbols: &[u8]) -> Vec<u8> {
 /// that the results are equal.
 fn decoded(frequencies: &Frequencies, stream: &[u8], count: usize) -> Result<Vec<u8>> {
     let table = DecodeTable::new(frequencies);
-    let tables = DecodeTables::new([frequencies; 3]);
+    let tables = contiguous(&[frequencies; 3].map(Frequencies::clone));
     let bases = std::array::from_fn(|lane| DecodeTables::base(lane % 3));
     let coded = sequence_of(stream);
     let mut all = Vec::new();
@@ -73,7 +79,7 @@ fn decoded(frequencies: &Frequencies, stream: &[u8], count: usize) -> Result<Vec
         }
         let mut symbols = vec![0x55; count];
         let decode = || -> Result<Vec<u8>> {
-            let mut decoder = RansDecoder::new(stream, kernel)?;
+            let mut decoder = RansDecoder::new(stream)?;
             let mut groups = symbols.chunks_mut(LANES);
             groups.try_for_each(|group| decoder.decode_group(&tables, &bases, group))?;
             decoder.finish()?;
@@ -186,24 +192,30 @@ proptest! {
         let many: Vec<u8> = (1..=255).collect();
         let escape = [&b"\0"[..], &b"abracadabra".repeat(99)].concat();
         let tables = [&many, &escape, &b"ab".to_vec()].map(|of| frequencies_of(of).unwrap());
-        let tables = DecodeTables::new(&tables);
-        let start = |lane: usize| DecodeTables::base(lane % 2);
-        let starts = [[start(0); LANES], std::array::from_fn(start)];
+        let few = [&b"\0"[..], &(70..130).collect::<Vec<u8>>().repeat(20)].concat();
+        let aliased = [&few, &few[..99], &few[..500]];
+        let aliased = aliased.map(|of| SlotTable::aliased(frequencies_of(of).unwrap()));
+        let firsts = [[0; LANES], std::array::from_fn(|lane| lane as u8 % 2)];
         let classes = [0, 1, 1, 0, 1].repeat(12);
-        let run = GroupRun { machine: StateMachine { generators }, starts: &starts, classes: &classes };
-        let decoded = |kernel| {
-            let mut decoder = RansDecoder::new(&stream, kernel).unwrap();
-            let (mut trellis_states, mut points) = (first, vec![[0; LANES]; classes.len()]);
-            let done = decoder.decode_run(&tables, &run, &mut trellis_states, &mut points);
-            // The following symbols depend on the states of the coder.
-            let mut next = [0; 4 * LANES];
-            let mut groups = next.chunks_mut(LANES);
-            let all = groups.try_for_each(|next| decoder.decode_group(&tables, &starts[0], next));
-            (done, trellis_states, points, next, all.is_ok())
-        };
-        let mut all = Kernel::all().into_iter().map(decoded);
-        let portable = all.next();
-        prop_assert!(all.all(|other| Some(&other) == portable.as_ref()));
+        let run = GroupRun { machine: StateMachine { generators }, classes: &classes };
+        for tables in [contiguous(&tables), DecodeTables::new(&aliased)] {
+            let lane_tables = LaneTables::new(&tables, &firsts);
+            let decoded = |kernel| {
+                let mut decoder = RansDecoder::new(&stream).unwrap();
+                let (mut trellis_states, mut points) = (first, vec![[0; LANES]; classes.len()]);
+                let stream = decoder.run(&lane_tables, &mut trellis_states, &mut points);
+                let done = decode_runs(kernel, &tables, &run, [stream]);
+                // The following symbols depend on the states of the coder.
+                let mut next = [0; 4 * LANES];
+                let bases = lane_tables.of_group(0, &[0; LANES]);
+                let mut groups = next.chunks_mut(LANES);
+                let all = groups.try_for_each(|next| decoder.decode_group(&tables, &bases, next));
+                (done, trellis_states, points, next, all.is_ok())
+            };
+            let mut all = Kernel::all().into_iter().map(decoded);
+            let portable = all.next();
+            prop_assert!(all.all(|other| Some(&other) == portable.as_ref()));
+        }
     }
 }
 
@@ -225,7 +237,7 @@ fn lanes_with_different_tables_round_trip() {
     let all: Vec<Frequencies> =
         [&b"abracadabra"[..], &skewed, b"ab"].map(|of| frequencies_of(of).unwrap()).into();
     let encode_tables = EncodeTables::new(&all);
-    let decode_tables = DecodeTables::new(&all);
+    let decode_tables = contiguous(&all);
     let of = |table: usize, i: usize| match table {
         0 => b"abracadabra"[i % 11],
         1 => skewed[i * 7 % skewed.len()],
@@ -253,7 +265,7 @@ fn lanes_with_different_tables_round_trip() {
     let stream = encoded(Kernel::Scalar);
     for kernel in Kernel::all() {
         assert_eq!(encoded(kernel), stream);
-        let mut decoder = RansDecoder::new(&stream, kernel).unwrap();
+        let mut decoder = RansDecoder::new(&stream).unwrap();
         for group in &groups {
             let table = |lane: usize| group.get(lane).map_or(0, |coded| coded.0);
             let bases = std::array::from_fn(|lane| DecodeTables::base(table(lane)));

@@ -5,7 +5,7 @@ use super::row_classifier::RowClassifier;
 use super::scaling::Scales;
 use super::search_input::{MAX_COORDINATE, search_columns};
 use super::sensitivity::Sensitivity;
-use super::symbols::ChunkSymbols;
+use super::symbols::SegmentSymbols;
 use super::table_training::costs;
 use crate::arch::Kernel;
 use crate::codec::encode::{EncodedChunk, Scratch};
@@ -16,6 +16,7 @@ use crate::codec::quantizer::{
 };
 use crate::codec::squared_error::SquaredError;
 use crate::codec::transform::{BAND, ForwardTransform, LowRankProjector, Transform};
+use crate::codec::trellis::chunk::{TWO_SEGMENTS, first_segment_rows};
 use crate::codec::trellis::classes::COLUMN_CLASSES;
 use crate::codec::trellis::decoder::TrellisDecoder;
 use crate::codec::trellis::reconstruction::Reconstruction;
@@ -69,7 +70,7 @@ impl TrellisEncoder {
     ) -> Result<Self> {
         let parameters = reconstruction.parameters.to_bytes();
         let (tables, costs) = (
-            EncodeTables::new(&reconstruction.frequencies()),
+            EncodeTables::of_slots(&reconstruction.slot_tables()),
             costs(reconstruction, settings.lambda),
         );
         // The encoder uses the parameters as a decoder with the usual limits reads them.
@@ -188,30 +189,34 @@ impl TrellisEncoder {
         }
     }
 
-    /// Searches the lattice points of all rows; returns their symbols. Adds weights to `outliers`
-    /// that the feedback of errors made too large for the lattice.
+    /// Searches the lattice points of all rows; returns the symbols of each segment. Adds weights to
+    /// `outliers` that the feedback of errors made too large for the lattice.
     fn symbols(
         &self,
         rows: &mut [f32],
         scales: &[u8],
         outliers: &mut Vec<usize>,
-    ) -> Result<ChunkSymbols> {
+    ) -> Result<Vec<SegmentSymbols>> {
         let columns = self.reconstruction().parameters.columns;
-        let mut symbols = ChunkSymbols::new(rows.len() + rows.len() / columns * 4);
+        let count = rows.len() / columns;
+        let sizes = segment_sizes(count, columns);
+        let capacities = sizes.iter().map(|rows| rows * (columns + 4));
+        let mut symbols: Vec<_> = capacities.map(SegmentSymbols::new).collect();
+        let of_band = |band: usize| usize::from(band * BAND >= sizes[0]);
         let bands = rows.chunks_mut(BAND * columns).zip(scales.chunks(BAND));
         let bands = bands.map(|(rows, scales)| self.band(rows, scales));
         if let Some(feedback) = &self.settings.feedback {
             let bands: Vec<Band<'_>> = bands.collect();
             let points = self.points_with_feedback(feedback, &bands, outliers);
-            for (band, points) in bands.iter().zip(&points) {
-                self.put_band(band, points, &mut symbols)?;
+            for (number, (band, points)) in bands.iter().zip(&points).enumerate() {
+                self.put_band(band, points, &mut symbols[of_band(number)])?;
             }
         } else {
             let trellis = self.reconstruction().parameters.trellis;
             let mut search = ViterbiSearch::new(trellis, self.kernel);
-            for band in bands {
+            for (number, band) in bands.enumerate() {
                 let points = self.points(&band, &mut search);
-                self.put_band(&band, &points, &mut symbols)?;
+                self.put_band(&band, &points, &mut symbols[of_band(number)])?;
             }
         }
         Ok(symbols)
@@ -235,7 +240,7 @@ impl TrellisEncoder {
         &self,
         band: &Band<'_>,
         points: &[[i16; BAND]],
-        symbols: &mut ChunkSymbols,
+        symbols: &mut SegmentSymbols,
     ) -> Result<()> {
         let reconstruction = self.reconstruction();
         let (parameters, layout) = (&reconstruction.parameters, reconstruction.table_layout());
@@ -346,31 +351,60 @@ impl TrellisEncoder {
         found
     }
 
-    /// The bytes of a chunk: counts, escapes, outliers, bypass bits, stream.
+    /// The bytes of a chunk: outliers, then the segments.
     fn assemble(
         &self,
-        symbols: &ChunkSymbols,
+        symbols: &[SegmentSymbols],
         outliers: &[usize],
         chunk: &[u8],
         scratch: &mut Scratch,
     ) -> Result<Vec<u8>> {
         let count = |n: usize| {
-            u32::try_from(n)
-                .map_err(|_| Error::invalid("trellis codec: a chunk exceeds 2^32 elements"))
+            let count = u32::try_from(n).ok().filter(|count| count & TWO_SEGMENTS == 0);
+            count.ok_or_else(|| Error::invalid("trellis codec: a chunk exceeds 2^31 elements"))
         };
         let mut out = scratch.take_out();
-        out.extend(count(symbols.escapes.len())?.to_le_bytes());
-        out.extend(count(outliers.len())?.to_le_bytes());
-        out.extend(symbols.escapes.iter().flat_map(|escape| escape.to_le_bytes()));
+        let has_two = if symbols.len() > 1 { TWO_SEGMENTS } else { 0 };
+        out.extend((count(outliers.len())? | has_two).to_le_bytes());
         let size = self.dtype.bits() as usize / 8;
         for &position in outliers {
             out.extend(count(position)?.to_le_bytes());
             out.extend_from_slice(&chunk[position * size..][..size]);
         }
-        out.extend(symbols.bypass.clone().finish());
-        symbols.write_stream(&self.tables, self.kernel, &mut scratch.words, &mut out)?;
+        for (number, segment) in symbols.iter().enumerate() {
+            let is_last = number + 1 == symbols.len();
+            let start = out.len();
+            if !is_last {
+                out.extend([0; size_of::<u32>()]);
+            }
+            segment.write(&self.tables, self.kernel, &mut scratch.words, &mut out)?;
+            if !is_last {
+                let (length, coded) = out[start..].split_at_mut(size_of::<u32>());
+                length.copy_from_slice(&count(coded.len())?.to_le_bytes());
+            }
+        }
         Ok(out)
     }
+}
+
+/// Elements of a chunk from which on it has two segments; a segment takes about 100 bytes.
+const MIN_ELEMENTS_OF_TWO: usize = 1 << 17;
+
+/// The number of rows of each segment of a chunk.
+fn segment_sizes(rows: usize, columns: usize) -> Vec<usize> {
+    if rows <= BAND || rows * columns < MIN_ELEMENTS_OF_TWO {
+        return vec![rows];
+    }
+    let first = first_segment_rows(rows);
+    vec![first, rows - first]
+}
+
+/// Bytes of a chunk that carry no information on its weights: the numbers of outliers and escapes, the
+/// length of the first of two segments, and three of the four bytes of each of 32 states. The logarithm
+/// of a state is uniform in 16 to 32 bits, of which the first 16 carry nothing.
+pub(crate) fn overhead_bytes(rows: usize, columns: usize) -> usize {
+    let segments = segment_sizes(rows, columns).len();
+    segments * (2 * size_of::<u32>() + 3 * BAND)
 }
 
 /// Copies the points of 16 rows into a band.

@@ -37,7 +37,7 @@ mod transform_search;
 
 pub(crate) use candidate::{Candidate, Rate};
 pub(crate) use effort::Effort;
-pub(crate) use encoder::TrellisEncoder;
+pub(crate) use encoder::{TrellisEncoder, overhead_bytes};
 pub(crate) use learned_transform::LearnedTransform;
 pub use quantization_scales::{QuantizationScales, ScaleRuns};
 pub(crate) use rate_statistics::RateStatistics;

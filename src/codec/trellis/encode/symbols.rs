@@ -1,4 +1,4 @@
-//! The symbols of a chunk, its escapes and its bypass bits.
+//! The symbols of a segment, its escapes and its bypass bits.
 
 use crate::arch::Kernel;
 use crate::codec::entropy::rans::{self, EncodeTables, TableSymbol};
@@ -9,16 +9,16 @@ use crate::codec::trellis::row_table::RowTable;
 use crate::error::{Error, Result};
 use zerocopy::little_endian::U16;
 
-/// The symbols, escapes and bypass bits of a chunk, in the order of decoding.
-pub(super) struct ChunkSymbols {
-    pub(super) escapes: Vec<i16>,
-    pub(super) bypass: BitWriter,
+/// The symbols, escapes and bypass bits of a segment, in the order of decoding.
+pub(super) struct SegmentSymbols {
+    escapes: Vec<i16>,
+    bypass: BitWriter,
     groups: Vec<TableSymbol>,
     /// For each band of up to 32 rows: the end of its groups, and its number of rows.
     bands: Vec<(usize, usize)>,
 }
 
-impl ChunkSymbols {
+impl SegmentSymbols {
     /// No symbols; reserves memory for `capacity` of them.
     pub(super) fn new(capacity: usize) -> Self {
         Self {
@@ -107,14 +107,21 @@ impl ChunkSymbols {
         self.bands.push((self.groups.len(), lanes));
     }
 
-    /// Appends the rANS stream of all symbols to `out`.
-    pub(super) fn write_stream(
+    /// Appends the bytes of the segment to `out`: the number of escapes, escapes, bypass bits, and the
+    /// rANS stream of all symbols.
+    pub(super) fn write(
         &self,
         tables: &EncodeTables,
         kernel: Kernel,
         buffer: &mut Vec<U16>,
         out: &mut Vec<u8>,
     ) -> Result<()> {
+        let escapes = u32::try_from(self.escapes.len());
+        let escapes =
+            escapes.map_err(|_| Error::invalid("trellis codec: a chunk exceeds 2^32 elements"))?;
+        out.extend(escapes.to_le_bytes());
+        out.extend(self.escapes.iter().flat_map(|escape| escape.to_le_bytes()));
+        out.extend(self.bypass.clone().finish());
         let mut encoder = rans::RansEncoder::new(tables, self.groups.len(), kernel, buffer);
         for (number, &(end, lanes)) in self.bands.iter().enumerate().rev() {
             let start = if number == 0 { 0 } else { self.bands[number - 1].0 };

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::stream::{BLOCK, Stream};
+use super::tables::SymbolTables;
 use crate::arch::Avx2;
 use crate::codec::entropy::rans::avx2::{WIDTH, load, store};
 use crate::codec::entropy::rans::{LANES, PRECISION};
@@ -30,24 +31,23 @@ const fn compacted() -> [[u8; 16]; 256] {
 }
 
 /// Encodes blocks of two groups, which alternate between one or two streams, the last block first, until
-/// one has a symbol of frequency 0. Returns how many are left. `entry` returns the value of an
-/// [`EncodeEntry`](super::tables::EncodeEntry). Every stream must have room for eight words more than
-/// symbols.
-pub(super) fn encode<const N: usize, T: Copy>(
+/// one has a symbol of frequency 0. Returns how many are left. Every stream must have room for eight
+/// words more than symbols.
+pub(super) fn encode<const N: usize, T: SymbolTables>(
     _: Avx2,
     streams: &mut [Stream<'_>; N],
-    blocks: &[[T; BLOCK]],
-    entry: impl Fn(T) -> u64,
+    blocks: &[[T::Symbol; BLOCK]],
+    tables: T,
 ) -> usize {
     // SAFETY: the token is proof of AVX2 and POPCNT.
-    unsafe { push_blocks(streams, blocks, entry) }
+    unsafe { push_blocks(streams, blocks, tables) }
 }
 
 #[target_feature(enable = "avx2,popcnt")]
-fn push_blocks<const N: usize, T: Copy>(
+fn push_blocks<const N: usize, T: SymbolTables>(
     streams: &mut [Stream<'_>; N],
-    blocks: &[[T; BLOCK]],
-    entry: impl Fn(T) -> u64,
+    blocks: &[[T::Symbol; BLOCK]],
+    tables: T,
 ) -> usize {
     let mut vectors = [[_mm256_setzero_si256(); 4]; N];
     let mut cursors = [0; N];
@@ -58,15 +58,25 @@ fn push_blocks<const N: usize, T: Copy>(
     while let Some(block) = blocks[..left].last() {
         let before = (vectors, cursors);
         let mut rarest = _mm256_set1_epi32(i32::MAX);
-        let groups: &[[T; LANES]] = block.as_chunks().0;
+        let groups: &[[T::Symbol; LANES]] = block.as_chunks().0;
         for number in [1, 0] {
             let i = number % N;
             let group = groups[number].as_chunks::<WIDTH>().0;
             for (x, symbols) in vectors[i].iter_mut().zip(group).rev() {
                 // The order that the shuffles below separate into low and high halves.
                 let [a, b, e, f, c, d, g, h] = *symbols;
-                let low = vector_of(entry(a), entry(b), entry(c), entry(d));
-                let high = vector_of(entry(e), entry(f), entry(g), entry(h));
+                let low = vector_of(
+                    tables.entry(a).0,
+                    tables.entry(b).0,
+                    tables.entry(c).0,
+                    tables.entry(d).0,
+                );
+                let high = vector_of(
+                    tables.entry(e).0,
+                    tables.entry(f).0,
+                    tables.entry(g).0,
+                    tables.entry(h).0,
+                );
                 let reciprocals =
                     _mm256_castps_si256(_mm256_shuffle_ps::<0b10_00_10_00>(low, high));
                 let rest = _mm256_castps_si256(_mm256_shuffle_ps::<0b11_01_11_01>(low, high));
@@ -74,6 +84,16 @@ fn push_blocks<const N: usize, T: Copy>(
                 rarest = _mm256_min_epi32(rarest, frequencies);
                 let (next, emitted, count) = push(*x, reciprocals, frequencies, rest);
                 *x = next;
+                if T::HAS_SLOTS {
+                    let mut states = [0u32; WIDTH];
+                    // SAFETY: a vector is written over eight integers, at any alignment.
+                    unsafe { _mm256_storeu_si256(states.as_mut_ptr().cast(), *x) };
+                    for (state, symbol) in states.iter_mut().zip(symbols) {
+                        *state = tables.place(*symbol, *state);
+                    }
+                    // SAFETY: a vector is read from eight integers, at any alignment.
+                    *x = unsafe { _mm256_loadu_si256(states.as_ptr().cast()) };
+                }
                 let Some(out) = streams[i].words[..cursors[i]].last_chunk_mut::<WIDTH>() else {
                     unreachable!("there is room for eight words more than symbols")
                 };

@@ -2,7 +2,7 @@
 //! kernels.
 
 use super::stream::{BLOCK, Stream};
-use super::tables::{EncodeEntry, EncodeTables};
+use super::tables::{EncodeTables, OneTable, SymbolTables};
 #[cfg(target_arch = "x86_64")]
 use super::{avx2, avx512};
 use crate::arch::Kernel;
@@ -20,10 +20,9 @@ pub(super) fn put_symbols<const N: usize>(
     symbols: &[u8],
 ) -> usize {
     let Some(first) = tables.entries.first_chunk::<256>() else { return symbols.len() };
-    // No check of bounds.
-    let entry = |symbol: u8| first[usize::from(symbol)];
+    let table = OneTable(first);
     let (blocks, rest) = symbols.as_chunks::<BLOCK>();
-    if !put_block(streams, rest, entry) {
+    if !put_block(streams, rest, table) {
         return symbols.len();
     }
     BLOCK
@@ -33,44 +32,38 @@ pub(super) fn put_symbols<const N: usize>(
                 streams.iter().for_each(|stream| stream.check_room(BLOCK / N * blocks.len()));
                 avx512::encode(token, streams, blocks, &tables.entry_bytes)
             }
-            _ => put_blocks(kernel, streams, blocks, entry),
+            _ => put_blocks(kernel, streams, blocks, table),
         }
 }
 
 /// Encodes blocks, the last one first, until one has a symbol of frequency 0. Returns how many are left.
-pub(super) fn put_blocks<const N: usize, T: Copy>(
+pub(super) fn put_blocks<const N: usize, T: SymbolTables>(
     kernel: Kernel,
     streams: &mut [Stream<'_>; N],
-    blocks: &[[T; BLOCK]],
-    entry: impl Fn(T) -> EncodeEntry + Copy,
+    blocks: &[[T::Symbol; BLOCK]],
+    tables: T,
 ) -> usize {
     streams.iter().for_each(|stream| stream.check_room(BLOCK / N * blocks.len()));
     match kernel.avx2() {
         #[cfg(target_arch = "x86_64")]
-        Some(token) => avx2::encode(
-            token,
-            streams,
-            blocks,
-            #[inline(always)]
-            |symbol| entry(symbol).0,
-        ),
+        Some(token) => avx2::encode(token, streams, blocks, tables),
         None => {
-            let known = blocks.iter().rev().take_while(|block| put_block(streams, *block, entry));
+            let known = blocks.iter().rev().take_while(|block| put_block(streams, *block, tables));
             blocks.len() - known.count()
         }
     }
 }
 
 /// Encodes at most one block, unless it has a symbol of frequency 0. Returns whether it did.
-pub(super) fn put_block<const N: usize, T: Copy>(
+pub(super) fn put_block<const N: usize, T: SymbolTables>(
     streams: &mut [Stream<'_>; N],
-    block: &[T],
-    entry: impl Fn(T) -> EncodeEntry + Copy,
+    block: &[T::Symbol],
+    tables: T,
 ) -> bool {
-    let is_known = block.iter().all(|&symbol| entry(symbol).frequency() > 0);
+    let is_known = block.iter().all(|&symbol| tables.entry(symbol).frequency() > 0);
     if is_known {
         for (number, group) in block.chunks(LANES).enumerate().rev() {
-            streams[number % N].put_group(group, entry);
+            streams[number % N].put_group(group, tables);
         }
     }
     is_known

@@ -2,22 +2,11 @@
 
 use super::blocks::{put_block, put_blocks, put_symbols};
 use super::stream::{BLOCK, Stream};
-use super::tables::EncodeTables;
+use super::tables::{EncodeTables, ManyTables, SymbolTables, TableSymbol};
 use crate::arch::Kernel;
 use crate::codec::entropy::rans::LANES;
 use crate::error::{Error, Result};
 use zerocopy::little_endian::U16;
-
-/// A symbol and the number of its table, packed as the index of an encoding table entry.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct TableSymbol(u16);
-
-impl TableSymbol {
-    #[inline]
-    pub(crate) fn new(table: u8, symbol: u8) -> Self {
-        Self(u16::from(table) << 8 | u16::from(symbol))
-    }
-}
 
 /// An encoder of one stream. O(1) for each symbol.
 pub(crate) struct RansEncoder<'t> {
@@ -47,14 +36,25 @@ impl<'t> RansEncoder<'t> {
 
     /// Encodes groups of `lanes` symbols, at most 32: one for each of the first lanes.
     pub(crate) fn put_groups(&mut self, lanes: usize, coded: &[TableSymbol]) {
-        let entries = &self.tables.entries;
-        let entry = |TableSymbol(index)| entries[usize::from(index)];
+        let is_known = match self.tables.slots.is_empty() {
+            true => self.put_all(ManyTables::<false>(self.tables), lanes, coded),
+            false => self.put_all(ManyTables::<true>(self.tables), lanes, coded),
+        };
+        self.missing |= !is_known;
+    }
+
+    /// Returns whether all symbols have a frequency.
+    fn put_all(
+        &mut self,
+        tables: impl SymbolTables<Symbol = TableSymbol>,
+        lanes: usize,
+        coded: &[TableSymbol],
+    ) -> bool {
         let blocks = if lanes == LANES { coded.as_chunks::<BLOCK>().0 } else { &[] };
         let rest = &coded[blocks.as_flattened().len()..];
         let mut groups = rest.chunks(lanes).rev();
-        let is_known = groups.all(|group| put_block(&mut self.stream, group, entry))
-            && put_blocks(self.kernel, &mut self.stream, blocks, entry) == 0;
-        self.missing |= !is_known;
+        groups.all(|group| put_block(&mut self.stream, group, tables))
+            && put_blocks(self.kernel, &mut self.stream, blocks, tables) == 0
     }
 
     /// Appends the stream: states, then words.

@@ -10,7 +10,7 @@ mod sequence;
 mod stream;
 mod tables;
 
-pub(crate) use encoder::{RansEncoder, TableSymbol};
+pub(crate) use encoder::RansEncoder;
 pub(crate) use sequence::{SequenceEncoder, StreamCount, put_sequence};
 pub(crate) use stream::BLOCK;
-pub(crate) use tables::EncodeTables;
+pub(crate) use tables::{EncodeTables, TableSymbol};

@@ -1,6 +1,6 @@
 //! The states and words of a stream that is being encoded.
 
-use super::tables::EncodeEntry;
+use super::tables::{EncodeEntry, SymbolTables};
 use crate::codec::entropy::rans::{LANES, PRECISION, STATE_MIN};
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::U16;
@@ -41,9 +41,12 @@ impl<'w> Stream<'w> {
     }
 
     /// Encodes one symbol in each of the first lanes, the last one first.
-    pub(super) fn put_group<T: Copy>(&mut self, group: &[T], entry: impl Fn(T) -> EncodeEntry) {
+    pub(super) fn put_group<T: SymbolTables>(&mut self, group: &[T::Symbol], tables: T) {
         for (&symbol, state) in group.iter().zip(&mut self.states).rev() {
-            push(state, entry(symbol), self.words, &mut self.cursor);
+            push(state, tables.entry(symbol), self.words, &mut self.cursor);
+            if T::HAS_SLOTS {
+                *state = tables.place(symbol, *state);
+            }
         }
     }
 

@@ -1,6 +1,8 @@
 //! Encoding tables: one entry for each byte value.
 
 use crate::codec::entropy::Frequencies;
+use crate::codec::entropy::rans::alias_table::SlotRun;
+use crate::codec::entropy::rans::{PRECISION, SlotTable};
 
 /// The parameters of encoding one symbol, packed in 64 bits: bits 0 to 31 hold the reciprocal of its
 /// frequency, the next 12 bits the frequency (0 when the symbol cannot be coded), the next 12 the
@@ -56,9 +58,22 @@ fn reciprocal(frequency: u32) -> (u32, u32, u64) {
     }
 }
 
+/// A symbol and the number of its table, packed as the index of an encoding table entry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TableSymbol(u16);
+
+impl TableSymbol {
+    #[inline]
+    pub(crate) fn new(table: u8, symbol: u8) -> Self {
+        Self(u16::from(table) << 8 | u16::from(symbol))
+    }
+}
+
 /// The entries of all byte values for each table, concatenated.
 pub(crate) struct EncodeTables {
     pub(super) entries: Vec<EncodeEntry>,
+    /// For each table: its slots, those of smaller symbols first. Empty if all are contiguous.
+    pub(super) slots: Vec<u16>,
     #[cfg(target_arch = "x86_64")]
     pub(super) entry_bytes: Box<EntryBytes>,
 }
@@ -69,6 +84,7 @@ pub(crate) struct EncodeTables {
 pub(super) struct EntryBytes(pub(super) [[u8; 256]; size_of::<EncodeEntry>()]);
 
 impl EncodeTables {
+    /// Tables whose slots are contiguous.
     pub(crate) fn new<'f>(frequencies: impl IntoIterator<Item = &'f Frequencies>) -> Self {
         let entries = frequencies.into_iter().flat_map(|frequencies| {
             let mut cumulative = 0;
@@ -83,7 +99,77 @@ impl EncodeTables {
             #[cfg(target_arch = "x86_64")]
             entry_bytes: Box::new(EntryBytes::of(&entries)),
             entries,
+            slots: Vec::new(),
         }
+    }
+
+    /// Tables with any arrangement of slots.
+    pub(crate) fn of_slots(tables: &[SlotTable]) -> Self {
+        let mut slots = vec![0; tables.len() << PRECISION];
+        for (table, slots) in tables.iter().zip(slots.chunks_mut(1 << PRECISION)) {
+            let mut cumulative = 0;
+            let firsts = table.frequencies().get().map(|frequency| {
+                cumulative += usize::from(frequency);
+                cumulative - usize::from(frequency)
+            });
+            let mut next = 0..;
+            for SlotRun { symbol, rank, length } in table.runs() {
+                let first = firsts[usize::from(symbol)] + usize::from(rank);
+                let run = &mut slots[first..first + usize::from(length)];
+                run.iter_mut().zip(&mut next).for_each(|(out, slot)| *out = slot);
+            }
+        }
+        Self { slots, ..Self::new(tables.iter().map(SlotTable::frequencies)) }
+    }
+}
+
+/// What the symbols of a stream select.
+pub(super) trait SymbolTables: Copy {
+    type Symbol: Copy;
+    /// Whether the slots of a symbol may be anywhere in its table.
+    const HAS_SLOTS: bool;
+
+    fn entry(self, symbol: Self::Symbol) -> EncodeEntry;
+
+    /// Replaces the slot in a state, which is the symbol's first slot plus a rank, if slots are contiguous,
+    /// by the slot of this rank.
+    fn place(self, _: Self::Symbol, state: u32) -> u32 {
+        state
+    }
+}
+
+/// The entries of a table whose slots are contiguous.
+#[derive(Clone, Copy)]
+pub(super) struct OneTable<'t>(pub(super) &'t [EncodeEntry; 256]);
+
+impl SymbolTables for OneTable<'_> {
+    type Symbol = u8;
+    const HAS_SLOTS: bool = false;
+
+    #[inline(always)]
+    fn entry(self, symbol: u8) -> EncodeEntry {
+        self.0[usize::from(symbol)]
+    }
+}
+
+/// Tables that each symbol selects.
+#[derive(Clone, Copy)]
+pub(super) struct ManyTables<'t, const HAS_SLOTS: bool>(pub(super) &'t EncodeTables);
+
+impl<const HAS_SLOTS: bool> SymbolTables for ManyTables<'_, HAS_SLOTS> {
+    type Symbol = TableSymbol;
+    const HAS_SLOTS: bool = HAS_SLOTS;
+
+    #[inline(always)]
+    fn entry(self, TableSymbol(index): TableSymbol) -> EncodeEntry {
+        self.0.entries[usize::from(index)]
+    }
+
+    #[inline(always)]
+    fn place(self, TableSymbol(index): TableSymbol, state: u32) -> u32 {
+        let (quotient, slot) = (state >> PRECISION, state as usize % (1 << PRECISION));
+        let table = usize::from(index) >> 8 << PRECISION;
+        quotient << PRECISION | u32::from(self.0.slots[table | slot])
     }
 }
 
@@ -103,7 +189,6 @@ impl EntryBytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::entropy::rans::PRECISION;
 
     /// Quotients change at multiples of the frequency only.
     #[test]

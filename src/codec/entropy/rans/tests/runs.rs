@@ -3,7 +3,7 @@
 use super::sweeps::{moved, offsets};
 use super::*;
 use crate::codec::entropy::ESCAPE;
-use crate::codec::entropy::rans::{GroupRun, LANES, StateMachine, TableSymbol};
+use crate::codec::entropy::rans::{GroupRun, LANES, LaneTables, StateMachine, TableSymbol};
 
 /// A value that no point has: points have nine bits.
 const UNTOUCHED: i16 = 0x5555;
@@ -11,7 +11,7 @@ const UNTOUCHED: i16 = 0x5555;
 /// Groups of symbols, and the tables and state machine that code them.
 #[derive(Clone, Debug)]
 struct Message {
-    tables: Vec<Frequencies>,
+    tables: Vec<SlotTable>,
     machine: StateMachine,
     /// By class and lane: the number of the first of two tables.
     firsts: Vec<[u8; LANES]>,
@@ -53,7 +53,7 @@ impl Message {
             trellis_states.push(states);
             points.push(of_group);
         }
-        let tables = EncodeTables::new(&self.tables);
+        let tables = EncodeTables::of_slots(&self.tables);
         let stream_from = |first: usize, kernel| {
             let mut buffer = Vec::new();
             let mut encoder = RansEncoder::new(&tables, coded.len(), kernel, &mut buffer);
@@ -76,46 +76,83 @@ impl Message {
         }
     }
 
-    /// Decodes in runs, and each group that ends a run separately, with input and output at the given
-    /// offsets in memory.
-    fn check(&self, expected: &Expected, kernel: Kernel, (read, write): (usize, usize)) {
-        let tables = DecodeTables::new(&self.tables);
-        let base = |table: u8| DecodeTables::base(table.into());
-        let starts: Vec<_> = self.firsts.iter().map(|firsts| firsts.map(base)).collect();
-        let stream = moved(read, 0xaa, &expected.stream);
-        let classes = moved(read, 0xaa, &self.classes);
-        let mut out = vec![UNTOUCHED; write + self.groups.len() * LANES];
-        let out = out[write..].as_chunks_mut::<LANES>().0;
-        let mut decoder = RansDecoder::new(&stream[read..], kernel).unwrap();
-        let mut trellis_states = self.start;
-        let mut at = 0;
-        while at < self.groups.len() {
-            let classes = &classes[read..][at..];
-            let run = GroupRun { machine: self.machine, starts: &starts, classes };
-            let done = decoder.decode_run(&tables, &run, &mut trellis_states, &mut out[at..]);
-            let ends =
-                |&group: &usize| self.groups[group].contains(&ESCAPE) || expected.words[group] < 32;
-            let end = (at..self.groups.len()).find(ends).unwrap_or(self.groups.len());
-            assert_eq!(at + done, end, "{kernel:?} stops at another group");
+    /// A message of the same length and tables with other symbols and states.
+    fn reversed(&self) -> Self {
+        let mut other = self.clone();
+        other.groups.reverse();
+        other.groups.iter_mut().for_each(|group| group.reverse());
+        other.firsts.reverse();
+        other.start.iter_mut().for_each(|state| *state ^= 0x5b);
+        other
+    }
+}
+
+/// Decodes messages of the same length side by side in runs, and each group that ends a run separately,
+/// with input and output at the given offsets in memory.
+fn check<const N: usize>(
+    messages: [(&Message, &Expected); N],
+    kernel: Kernel,
+    (read, write): (usize, usize),
+) {
+    let (message, _) = messages[0];
+    let tables = DecodeTables::new(&message.tables);
+    let lane_tables = messages.map(|(message, _)| LaneTables::new(&tables, &message.firsts));
+    let streams = messages.map(|(_, expected)| moved(read, 0xaa, &expected.stream));
+    let classes = moved(read, 0xaa, &message.classes);
+    let length = message.groups.len();
+    let mut outs = messages.map(|_| vec![UNTOUCHED; write + length * LANES]);
+    let mut decoders: [_; N] =
+        std::array::from_fn(|i| RansDecoder::new(&streams[i][read..]).unwrap());
+    let mut states = messages.map(|(message, _)| message.start);
+    let mut at = 0;
+    while at < length {
+        let run = GroupRun { machine: message.machine, classes: &classes[read..][at..] };
+        let mut parts = decoders.iter_mut().zip(&mut states).zip(&mut outs).zip(&lane_tables).map(
+            |(((decoder, trellis_states), out), tables)| {
+                decoder.run(tables, trellis_states, &mut out[write..].as_chunks_mut().0[at..])
+            },
+        );
+        let done =
+            decode_runs::<N>(kernel, &tables, &run, std::array::from_fn(|_| parts.next().unwrap()));
+        let ends = |&group: &usize| {
+            messages.iter().any(|(message, expected)| {
+                message.groups[group].contains(&ESCAPE) || expected.words[group] < 32
+            })
+        };
+        let end = (at..length).find(ends).unwrap_or(length);
+        assert_eq!(at + done, end, "{kernel:?} stops at another group");
+        for (i, (message, expected)) in messages.into_iter().enumerate() {
+            let out = outs[i][write..].as_chunks::<LANES>().0;
             assert_eq!(out[at..end], expected.points[at..end], "{kernel:?}");
             assert!(out[end..].iter().flatten().all(|&point| point == UNTOUCHED));
-            assert_eq!(trellis_states, expected.trellis_states[end], "{kernel:?}");
-            if let Some(group) = self.groups.get(end) {
-                let bases =
-                    std::array::from_fn(|lane| base(self.table(end, lane, trellis_states[lane])));
+            assert_eq!(states[i], expected.trellis_states[end], "{kernel:?}");
+            if let Some(group) = message.groups.get(end) {
+                let bases = lane_tables[i].of_group(message.classes[end], &states[i]);
                 let mut symbols = [0x55; LANES];
-                decoder.decode_group(&tables, &bases, &mut symbols).unwrap();
+                decoders[i].decode_group(&tables, &bases, &mut symbols).unwrap();
                 assert_eq!(symbols, *group, "{kernel:?} has different states");
-                trellis_states = expected.trellis_states[end + 1];
+                states[i] = expected.trellis_states[end + 1];
             }
-            at = end + 1;
         }
-        decoder.finish().unwrap();
+        at = end + 1;
+    }
+    decoders.into_iter().for_each(|decoder| decoder.finish().unwrap());
+}
+
+/// Decodes the message alone, and beside another one.
+fn check_all(message: &Message, offsets: impl IntoIterator<Item = (usize, usize)>) {
+    let other = message.reversed();
+    let (expected, beside) = (message.expected(), other.expected());
+    for offsets in offsets {
+        for kernel in Kernel::all() {
+            check([(message, &expected)], kernel, offsets);
+            check([(message, &expected), (&other, &beside)], kernel, offsets);
+        }
     }
 }
 
 /// Tables of the escape and `count` more symbols with the given weights, cyclically.
-fn tables(number: usize, first: u8, count: u8, weights: &[u32]) -> Vec<Frequencies> {
+fn tables(number: usize, first: u8, count: u8, weights: &[u32]) -> Vec<SlotTable> {
     let of = |table: usize| {
         let mut of_symbols = [None; 256];
         of_symbols[usize::from(ESCAPE)] = Some(1);
@@ -123,7 +160,7 @@ fn tables(number: usize, first: u8, count: u8, weights: &[u32]) -> Vec<Frequenci
             let weight = weights[(table * 31 + usize::from(i)) % weights.len()];
             of_symbols[usize::from(symbol(first, i))] = Some(weight);
         }
-        Frequencies::from_weights(&of_symbols)
+        SlotTable::aliased(Frequencies::from_weights(&of_symbols))
     };
     (0..number).map(of).collect()
 }
@@ -134,7 +171,9 @@ fn symbol(first: u8, i: u8) -> u8 {
 }
 
 fn messages() -> impl Strategy<Value = Message> {
-    let alphabet = (2usize..9, any::<u8>(), 1u8..=255, prop::collection::vec(1u32..1000, 1..40));
+    // Up to 63 symbols and the escape have an alias table.
+    let count = prop_oneof![1u8..=63, 64u8..=255];
+    let alphabet = (2usize..9, any::<u8>(), count, prop::collection::vec(1u32..1000, 1..40));
     (alphabet, 1usize..5, 0usize..70).prop_flat_map(|(alphabet, class_count, length)| {
         let (number, first, count, weights) = alphabet;
         let tables = tables(number, first, count, &weights);
@@ -166,19 +205,16 @@ proptest! {
 
     #[test]
     fn runs_agree_with_the_model(message in messages()) {
-        let expected = message.expected();
-        for kernel in Kernel::all() {
-            message.check(&expected, kernel, (0, 0));
-        }
+        check_all(&message, [(0, 0)]);
     }
 }
 
 #[test]
 fn runs_of_every_length_at_every_alignment_agree_with_the_model() {
-    for length in 0..=2 * LANES + 1 {
-        let lane = |group: usize, lane: usize| symbol(40, ((group * 37 + lane * 11) % 170) as u8);
+    for (length, count) in (0..=2 * LANES + 1).flat_map(|length| [(length, 60), (length, 170)]) {
+        let lane = |group: usize, lane: usize| symbol(40, ((group * 37 + lane * 11) % count) as u8);
         let mut message = Message {
-            tables: tables(5, 40, 170, &[1, 50, 3, 900, 20]),
+            tables: tables(5, 40, count as u8, &[1, 50, 3, 900, 20]),
             machine: StateMachine { generators: [0x6a, 0x81] },
             firsts: vec![std::array::from_fn(|lane| lane as u8 % 4), [3; LANES]],
             classes: (0..length).map(|group| group as u8 / 3 % 2).collect(),
@@ -188,11 +224,6 @@ fn runs_of_every_length_at_every_alignment_agree_with_the_model() {
         if let Some(group) = message.groups.get_mut(length / 3) {
             group[length % LANES] = ESCAPE;
         }
-        let expected = message.expected();
-        for offsets in offsets(length) {
-            for kernel in Kernel::all() {
-                message.check(&expected, kernel, offsets);
-            }
-        }
+        check_all(&message, offsets(length));
     }
 }
