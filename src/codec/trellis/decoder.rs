@@ -85,15 +85,26 @@ impl TrellisDecoder {
             |start: usize, length: usize| (start.max(part.start), (start + length).min(part.end));
         let columns = self.reconstruction.parameters.columns;
         self.decode_rows(chunk.segments, &part, |band, buffers, tile, start| {
-            self.reconstruct(band, buffers, tile, |lane, values| {
-                let start = start + lane * columns;
-                let (from, to) = within(start, values.len());
-                if from < to {
-                    let bytes = &mut out[(from - part.start) * size..(to - part.start) * size];
-                    let values = &values[from - start..to - start];
-                    number::from_f32(self.kernel, self.dtype, values, bytes);
-                }
-            });
+            if self.rounds_columns(band) {
+                self.reconstruct_16(band, buffers, tile, |lane, row| {
+                    let start = start + lane * columns;
+                    let (from, to) = within(start, row.len() / size);
+                    if from < to {
+                        out[(from - part.start) * size..(to - part.start) * size]
+                            .copy_from_slice(&row[(from - start) * size..(to - start) * size]);
+                    }
+                });
+            } else {
+                self.reconstruct(band, buffers, tile, |lane, values| {
+                    let start = start + lane * columns;
+                    let (from, to) = within(start, values.len());
+                    if from < to {
+                        let bytes = &mut out[(from - part.start) * size..(to - part.start) * size];
+                        let values = &values[from - start..to - start];
+                        number::from_f32(self.kernel, self.dtype, values, bytes);
+                    }
+                });
+            }
         })?;
         for (position, value) in chunk.outliers.iter() {
             if part.contains(&position) {
@@ -209,6 +220,25 @@ impl TrellisDecoder {
         let Band { info, wanted, points, .. } = band;
         let part = [tile, &*wanted];
         self.reconstruction.reconstruct(self.kernel, info, part, points, buffers, sink);
+    }
+
+    fn reconstruct_16(
+        &self,
+        band: &mut Band<'_, '_>,
+        buffers: &mut TileBuffers,
+        tile: &Range<usize>,
+        sink: impl FnMut(usize, &[u8]),
+    ) {
+        let (Band { info, wanted, points, .. }, how) = (band, (self.kernel, self.dtype));
+        let part = [tile, &*wanted];
+        self.reconstruction.reconstruct_16(how, info, part, points, buffers, sink);
+    }
+
+    /// Whether columns are rounded before they become rows. Of few rows that takes longer.
+    fn rounds_columns(&self, band: &Band<'_, '_>) -> bool {
+        self.element_bytes() == 2
+            && self.reconstruction.low_rank().is_none()
+            && band.wanted.len() > BAND / 2
     }
 
     /// Reads what precedes the points of band `number` of a segment.

@@ -8,7 +8,9 @@ use crate::codec::entropy::rans::{DecodeTables, SlotTable};
 use crate::codec::entropy::{Alphabet, Coset, Frequencies, MagnitudeDistribution};
 use crate::codec::quantizer::Trellis;
 use crate::codec::transform::{BAND, Integers, transpose_i16, transpose_i32};
+use crate::dtype::{Dtype, number};
 use std::ops::Range;
+use zerocopy::IntoBytes;
 
 /// Codec parameters with the factors, classes and tiles that follow from them.
 pub(super) struct Reconstruction {
@@ -50,6 +52,8 @@ impl TilePoints {
 pub(super) struct TileBuffers {
     /// By column and lane.
     wide: Vec<[i32; BAND]>,
+    /// Elements of 16 bits, by column and lane.
+    rounded: Vec<[i16; BAND]>,
     /// Row by row.
     short_rows: Vec<i16>,
     rows: Vec<i32>,
@@ -61,6 +65,7 @@ impl TileBuffers {
     pub(super) fn new(columns: usize) -> Self {
         Self {
             wide: vec![[0; BAND]; columns],
+            rounded: vec![[0; BAND]; columns],
             short_rows: vec![0; BAND * columns],
             rows: vec![0; BAND * columns],
             part_rows: vec![0; BAND * columns],
@@ -208,7 +213,7 @@ impl Reconstruction {
         mut sink: impl FnMut(usize, &[f32]),
     ) {
         let width = tile.len();
-        let TileBuffers { wide, short_rows, rows, part_rows, values } = buffers;
+        let TileBuffers { wide, short_rows, rows, part_rows, values, .. } = buffers;
         let TilePoints { largest, columns } = points;
         let (points, wide) = (&mut columns[..width], &mut wide[..width]);
         let transform = self.parameters.transform.as_orthogonal();
@@ -249,6 +254,71 @@ impl Reconstruction {
             );
             sink(lane, values);
         }
+    }
+
+    /// Computes what [`reconstruct`](Self::reconstruct) does, rounded to a dtype of 16 bits, for a tensor
+    /// without a low-rank part. `sink` receives the lane and its elements.
+    ///
+    /// Rounds columns before they become rows: half of the bytes are transposed.
+    pub(super) fn reconstruct_16(
+        &self,
+        (kernel, dtype): (Kernel, Dtype),
+        info: &RowSideInfo,
+        [tile, lanes]: [&Range<usize>; 2],
+        points: &mut TilePoints,
+        buffers: &mut TileBuffers,
+        mut sink: impl FnMut(usize, &[u8]),
+    ) {
+        let width = tile.len();
+        let TileBuffers { wide, short_rows, rounded, .. } = buffers;
+        let TilePoints { largest, columns } = points;
+        let (points, wide) = (&mut columns[..width], &mut wide[..width]);
+        let rounded = &mut rounded[..width];
+        let transform = self.parameters.transform.as_orthogonal();
+        let units = &self.units[tile.clone()];
+        let scales = self.parameters.row_scales.as_ref().map(|_| info.scales.map(scale));
+        let round = |values: &[f32], out: &mut [u8]| number::from_f32(kernel, dtype, values, out);
+        match transform.inverse(kernel, tile.clone(), lanes, *largest, points, wide) {
+            Integers::I16(columns) => round_columns(kernel, columns, units, scales, round, rounded),
+            Integers::I32(columns) => round_columns(kernel, columns, units, scales, round, rounded),
+        }
+        let rows = &mut short_rows[..BAND * width];
+        transpose_i16(kernel, rounded, rows);
+        for lane in lanes.clone() {
+            sink(lane, rows[lane * width..][..width].as_bytes());
+        }
+    }
+}
+
+/// Columns that are rounded together.
+const ROUNDED: usize = 8;
+
+/// Multiplies columns of integers by their units and lanes by their scales, and rounds the products.
+#[inline(always)]
+fn round_columns<N: Copy + Real>(
+    kernel: Kernel,
+    columns: &[[N; BAND]],
+    units: &[f32],
+    scales: Option<[f32; BAND]>,
+    round: impl Fn(&[f32], &mut [u8]),
+    out: &mut [[i16; BAND]],
+) {
+    let blocks = columns.chunks(ROUNDED).zip(units.chunks(ROUNDED)).zip(out.chunks_mut(ROUNDED));
+    for ((columns, units), out) in blocks {
+        let mut values = [[0.0; BAND]; ROUNDED];
+        kernel.run(
+            #[inline(always)]
+            || {
+                for ((values, integers), unit) in values.iter_mut().zip(columns).zip(units) {
+                    // As one value: the compiler cannot know that slices in a closure do not overlap.
+                    *values = integers.map(|integer| integer.real() * unit);
+                    if let Some(scales) = &scales {
+                        *values = std::array::from_fn(|lane| values[lane] * scales[lane]);
+                    }
+                }
+            },
+        );
+        round(values[..out.len()].as_flattened(), out.as_mut_bytes());
     }
 }
 
