@@ -2,7 +2,7 @@
 
 use super::uniform_levels::{UniformLevels, nearest_level};
 use crate::arch::Kernel;
-use crate::codec::entropy::rans::{EncodeTables, RansEncoder};
+use crate::codec::entropy::rans::{EncodeTables, StreamCount, put_sequence};
 use crate::codec::entropy::{BitWriter, Frequencies, Histogram};
 
 /// A symmetric uniform quantiser with 2^bits − 1 levels −m … m, m = 2^(bits − 1) − 1. The outermost
@@ -78,12 +78,12 @@ impl Uniform {
         let Some(frequencies) = Frequencies::from_histogram(&histogram) else { return 0 };
         let mut table = BitWriter::default();
         frequencies.write(&mut table);
-        let (tables, mut buffer, mut stream) =
-            (EncodeTables::new([&frequencies]), Vec::new(), Vec::new());
-        let mut encoder = RansEncoder::new(&tables, symbols.len(), Kernel::best(), &mut buffer);
-        encoder.put(&symbols);
-        encoder.finish(&mut stream).unwrap_or_else(|_| unreachable!("every level was counted"));
-        table.finish().len() + stream.len()
+        let (tables, kernel) = (EncodeTables::new([&frequencies]), Kernel::best());
+        let (one, buffer, mut coded) = (StreamCount::One, &mut Vec::new(), Vec::new());
+        put_sequence(&tables, &symbols, one, kernel, buffer, &mut coded)
+            .unwrap_or_else(|_| unreachable!("every level was counted"));
+        // A stream follows its length.
+        table.finish().len() + coded.len() - size_of::<u32>()
     }
 }
 

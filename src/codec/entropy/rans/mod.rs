@@ -35,7 +35,6 @@ pub(crate) use encode::{
     BLOCK, EncodeTables, RansEncoder, SequenceEncoder, StreamCount, TableSymbol, put_sequence,
 };
 pub(crate) use sequence::SequenceDecoder;
-#[cfg(feature = "encode")]
 pub(crate) use slots::SlotTable;
 pub(crate) use state_machine::{GroupRun, RunStream, StateMachine, decode_runs};
 

@@ -35,20 +35,19 @@ fn frequencies_of(symbols: &[u8]) -> Option<Frequencies> {
 fn encoded(frequencies: &Frequencies, symbols: &[u8]) -> Vec<u8> {
     let tables = EncodeTables::new([frequencies]);
     let by = |kernel| {
-        let mut stream = Vec::new();
-        let mut buffer = Vec::new();
-        let mut encoder = RansEncoder::new(&tables, symbols.len(), kernel, &mut buffer);
+        let (mut coded, mut buffer) = (Vec::new(), Vec::new());
+        let one = StreamCount::One;
+        let mut encoder = SequenceEncoder::new(&tables, symbols.len(), one, kernel, &mut buffer);
         // In two calls, the rear part first, and in one call.
-        let (front, rear) = symbols.split_at(symbols.len() / 2 / LANES * LANES);
-        encoder.put(rear);
-        encoder.put(front);
-        encoder.finish(&mut stream).unwrap();
-        let mut at_once = RansEncoder::new(&tables, symbols.len(), kernel, &mut buffer);
-        at_once.put(symbols);
+        let (front, rear) = symbols.split_at(symbols.len() / 2 / BLOCK * BLOCK);
+        assert_eq!([rear, front].map(|part| encoder.put(part)), [0, 0]);
+        encoder.finish(&mut coded).unwrap();
         let mut other = Vec::new();
-        at_once.finish(&mut other).unwrap();
-        assert_eq!(stream, other);
-        stream
+        put_sequence(&tables, symbols, one, kernel, &mut buffer, &mut other).unwrap();
+        assert_eq!(coded, other);
+        let (length, stream) = coded.split_first_chunk().unwrap();
+        assert_eq!(u32::from_le_bytes(*length) as usize, stream.len());
+        stream.to_vec()
     };
     let mut all = Kernel::all().into_iter().map(by);
     let stream = all.next().unwrap();
@@ -286,10 +285,16 @@ fn a_symbol_with_frequency_zero_is_rejected() {
             for at in [0, length - 1] {
                 let mut symbols = vec![b'a'; length];
                 symbols[at] = b'c';
-                let mut buffer = Vec::new();
+                let (mut buffer, mut out) = (Vec::new(), Vec::new());
+                for streams in [StreamCount::One, StreamCount::Two] {
+                    let put =
+                        put_sequence(&tables, &symbols, streams, kernel, &mut buffer, &mut out);
+                    assert!(put.is_err());
+                }
+                let coded: Vec<_> = symbols.iter().map(|&s| TableSymbol::new(0, s)).collect();
                 let mut encoder = RansEncoder::new(&tables, length, kernel, &mut buffer);
-                encoder.put(&symbols);
-                assert!(encoder.finish(&mut Vec::new()).is_err());
+                encoder.put_groups(LANES, &coded);
+                assert!(encoder.finish(&mut out).is_err());
             }
         }
     }

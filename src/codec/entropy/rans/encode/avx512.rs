@@ -186,7 +186,7 @@ fn push(x: __m512i, reciprocals: __m512i, rest: __m512i) -> (__m512i, __mmask16)
 
 #[cfg(test)]
 mod tests {
-    use super::super::{EncodeTables, RansEncoder};
+    use super::super::{EncodeTables, StreamCount, put_sequence};
     use super::*;
     use crate::arch::Kernel;
     use crate::codec::entropy::{Frequencies, Histogram};
@@ -213,11 +213,10 @@ mod tests {
     }
 
     fn encoded_portably(tables: &EncodeTables, symbols: &[u8]) -> Vec<u8> {
-        let (mut buffer, mut out) = (Vec::new(), Vec::new());
-        let mut encoder = RansEncoder::new(tables, symbols.len(), Kernel::Scalar, &mut buffer);
-        encoder.put(symbols);
-        encoder.finish(&mut out).unwrap();
-        out
+        let (kernel, mut buffer, mut coded) = (Kernel::Scalar, Vec::new(), Vec::new());
+        put_sequence(tables, symbols, StreamCount::One, kernel, &mut buffer, &mut coded).unwrap();
+        // Without its length.
+        coded.split_off(size_of::<u32>())
     }
 
     fn avx512() -> Option<Avx512> {

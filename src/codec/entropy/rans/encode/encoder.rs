@@ -1,6 +1,6 @@
 //! Encoding of one stream whose symbols may have different tables.
 
-use super::blocks::{put_block, put_blocks, put_symbols};
+use super::blocks::{put_block, put_blocks};
 use super::stream::{BLOCK, Stream};
 use super::tables::{EncodeTables, ManyTables, SymbolTables, TableSymbol};
 use crate::arch::Kernel;
@@ -28,13 +28,8 @@ impl<'t> RansEncoder<'t> {
         Self { tables, kernel, stream: Stream::new(symbols, buffer), missing: false }
     }
 
-    /// Encodes symbols of the first table. They precede all symbols of earlier calls. Their number
-    /// must be a multiple of 64, except in the first call.
-    pub(crate) fn put(&mut self, symbols: &[u8]) {
-        self.missing |= put_symbols(self.tables, self.kernel, &mut self.stream, symbols) > 0;
-    }
-
-    /// Encodes groups of `lanes` symbols, at most 32: one for each of the first lanes.
+    /// Encodes groups of `lanes` symbols, at most 32: one for each of the first lanes. They precede all
+    /// groups of earlier calls.
     pub(crate) fn put_groups(&mut self, lanes: usize, coded: &[TableSymbol]) {
         let is_known = match self.tables.slots.is_empty() {
             true => self.put_all(ManyTables::<false>(self.tables), lanes, coded),

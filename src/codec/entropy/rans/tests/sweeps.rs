@@ -1,6 +1,6 @@
 //! Every length up to two groups and one symbol, at every alignment of input and output.
 
-use super::sequences::{decoder, sequence_of};
+use super::sequences::decoder;
 use super::*;
 use crate::codec::entropy::rans::{LANES, TableSymbol};
 
@@ -40,12 +40,10 @@ fn symbols_round_trip_at_every_alignment() {
     let (frequencies, symbols) = (mostly_zeros(), rare_symbols(LONGEST + 4 * LANES));
     let (encode, decode) = (EncodeTables::new([&frequencies]), DecodeTable::new(&frequencies));
     let by = |kernel, symbols: &[u8], start: usize| {
-        let mut buffer = Vec::new();
-        let mut encoder = RansEncoder::new(&encode, symbols.len(), kernel, &mut buffer);
-        encoder.put(symbols);
-        let mut stream = Vec::new();
-        encoder.finish(&mut stream).unwrap();
-        moved(start, 0xaa, &sequence_of(&stream))
+        let mut coded = vec![0xaa; start];
+        let buffer = &mut Vec::new();
+        put_sequence(&encode, symbols, StreamCount::One, kernel, buffer, &mut coded).unwrap();
+        coded
     };
     for length in 0..=LONGEST {
         for beyond in [0, 4 * LANES] {
