@@ -11,6 +11,8 @@
 
 mod alias_table;
 #[cfg(target_arch = "x86_64")]
+mod alias_vectors;
+#[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;

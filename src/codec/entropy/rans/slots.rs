@@ -25,6 +25,7 @@ impl SlotTable {
         &self.frequencies
     }
 
+    #[cfg(target_arch = "x86_64")]
     pub(super) fn alias_table(&self) -> Option<&AliasTable> {
         self.alias_table.as_ref()
     }

@@ -6,7 +6,8 @@ use super::{GroupRun, RunStream, avx2};
 use crate::arch::Avx512;
 use crate::codec::entropy::CENTRE;
 use crate::codec::entropy::rans::alias_table::BUCKETS;
-use crate::codec::entropy::rans::decode_tables::{AliasVectors, DecodeTables};
+use crate::codec::entropy::rans::alias_vectors::AliasVectors;
+use crate::codec::entropy::rans::decode_tables::DecodeTables;
 use crate::codec::entropy::rans::{LANES, PRECISION};
 use std::arch::x86_64::*;
 use zerocopy::little_endian::U16;
@@ -23,7 +24,7 @@ pub(super) fn decode_runs<const N: usize>(
 ) -> usize {
     let aliased = streams.iter().all(|stream| !stream.tables.sets.is_empty());
     let sets = streams.iter().flat_map(|stream| &stream.tables.sets);
-    match sets.map(Vec::len).max() {
+    match sets.map(|sets| sets.0.len()).max() {
         // SAFETY: the token is proof of these instructions.
         Some(1) if aliased => unsafe { run_by_aliases::<N, true>(&tables.aliases, run, streams) },
         // SAFETY: the token is proof of these instructions.
@@ -222,7 +223,9 @@ fn run_by_aliases<const N: usize, const UNIFORM: bool>(
         // First all look-ups, then all updates: a group with an escape changes nothing. Neither loops over
         // the streams nor larger functions, which would not be inlined: vectors stay in registers.
         let class = usize::from(class);
-        let Some(((table, _), others)) = streams[0].tables.sets[class].split_first() else { break };
+        let Some(((table, _), others)) = streams[0].tables.sets[class].0.split_first() else {
+            break;
+        };
         let mut found = Found::new(tables, *table, lanes[0]);
         if !UNIFORM {
             for &(table, set) in others {
@@ -232,7 +235,8 @@ fn run_by_aliases<const N: usize, const UNIFORM: bool>(
         let (first, is_first_decoded) = slots(found, lanes[0].low);
         let (mut last, mut is_last_decoded) = (first, true);
         if N == 2 {
-            let Some(((table, _), others)) = streams[N - 1].tables.sets[class].split_first() else {
+            let Some(((table, _), others)) = streams[N - 1].tables.sets[class].0.split_first()
+            else {
                 break;
             };
             let mut found = Found::new(tables, *table, lanes[N - 1]);
