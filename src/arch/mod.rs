@@ -82,6 +82,8 @@ impl Avx512 {
         unsafe { compiled_for_avx512(work) }
     }
 
+    /// The instructions include those of AVX2.
+    #[inline(always)]
     pub(crate) fn avx2(self) -> Avx2 {
         self.0
     }
@@ -107,7 +109,9 @@ impl Kernel {
     pub(crate) fn avx2(self) -> Option<Avx2> {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2(proof) | Self::Avx512(Avx512(proof)) => Some(proof),
+            Self::Avx2(token) => Some(token),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(token) => Some(token.avx2()),
             _ => None,
         }
     }

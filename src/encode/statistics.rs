@@ -57,7 +57,9 @@ where
     S: ReadAt + ?Sized,
 {
     let mut bytes = Vec::new();
-    let mut crc =
-        |number| Ok(crc32fast::hash(source.read_at(geometry.chunk_range(number), &mut bytes)?));
-    (0..geometry.chunk_count()).map(&mut crc).collect()
+    (0..geometry.chunk_count())
+        .map(|number| {
+            Ok(crc32fast::hash(source.read_at(geometry.chunk_range(number), &mut bytes)?))
+        })
+        .collect()
 }

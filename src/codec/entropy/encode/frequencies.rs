@@ -39,19 +39,20 @@ impl Frequencies {
     ///
     /// Every counted symbol must have a nonzero frequency.
     pub(crate) fn cost_bits(&self, histogram: &Histogram) -> u64 {
-        let logarithms = log2s_q16(&self.0.map(u64::from));
-        let costs = histogram.counts().iter().zip(logarithms);
-        let cost: u128 = costs
-            .map(|(&count, log2)| u128::from(count) * u128::from((PRECISION << 16) - log2))
-            .sum();
-        cost.div_ceil(1 << 16) as u64
+        self.cost_q16(histogram.counts()).div_ceil(1 << 16) as u64
     }
 
-    /// Code length of symbols that occur as often as the frequencies say, in bits.
-    pub(crate) fn expected_bits(&self, symbols: u64) -> u64 {
-        let present = self.0.iter().map(|&frequency| u64::from(frequency)).filter(|&it| it > 0);
-        let bits = present.map(|it| it * u64::from((PRECISION << 16) - log2_q16(it))).sum::<u64>();
-        ((u128::from(symbols) * u128::from(bits)) >> (PRECISION + 16)) as u64
+    /// The fewest symbols, as frequent as the table says, whose code takes at least so many bits.
+    pub(crate) fn symbols_of_bits(&self, bits: u64) -> u64 {
+        // Of as many symbols as the frequencies sum to.
+        let cost = self.cost_q16(&self.0.map(u64::from));
+        (u128::from(bits) << (16 + PRECISION)).div_ceil(cost) as u64
+    }
+
+    /// Code length of counted symbols in units of 2^-16 bits.
+    fn cost_q16(&self, counts: &[u64; 256]) -> u128 {
+        let costs = counts.iter().zip(log2s_q16(&self.0.map(u64::from)));
+        costs.map(|(&count, log2)| u128::from(count) * u128::from((PRECISION << 16) - log2)).sum()
     }
 
     /// Appends the table in the format that [`read`](Self::read) describes.
@@ -129,6 +130,16 @@ mod tests {
             histogram.count(&vec![symbol; count]);
         }
         histogram
+    }
+
+    #[test]
+    fn code_lengths_of_symbols_as_frequent_as_the_table_says() {
+        // One bit a symbol, and 0.8113 bits.
+        for (counts, symbols) in [([9, 9], 1000), ([9, 3], 1233)] {
+            let counts = [(3, counts[0]), (7, counts[1])];
+            let frequencies = Frequencies::from_histogram(&histogram(&counts)).unwrap();
+            assert_eq!(frequencies.symbols_of_bits(1000), symbols);
+        }
     }
 
     #[test]

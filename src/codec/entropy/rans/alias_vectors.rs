@@ -14,8 +14,8 @@ pub(super) struct AliasVectors {
     pub(super) bounds: [u16; BUCKETS],
     pub(super) own_frequencies: [u16; BUCKETS],
     pub(super) other_frequencies: [u16; BUCKETS],
-    /// By bucket: the bias of a slot of the other symbol minus the number of the slot in the bucket.
-    pub(super) biases: [u16; BUCKETS],
+    /// By bucket: the rank of a slot of the other symbol minus the number of the slot in the bucket.
+    pub(super) rank_offsets: [u16; BUCKETS],
     /// The symbol of bucket 1.
     pub(super) first: u8,
 }
@@ -37,7 +37,8 @@ impl AliasVectors {
                 .map(|b| u16::from(table.own[at(b)]) << 8 | u16::from(table.other[at(b)])),
             own_frequencies: by_bucket.map(frequency),
             other_frequencies: table.other.map(frequency),
-            biases: by_bucket.map(|b| table.before[at(b)].wrapping_sub(table.own[at(b)].into())),
+            rank_offsets: by_bucket
+                .map(|b| table.before[at(b)].wrapping_sub(table.own[at(b)].into())),
             first: symbols[1],
         })
     }

@@ -1,7 +1,6 @@
 //! Decoding with AVX2: eight lanes in a vector, four vectors in a group.
 #![allow(unsafe_code)]
 
-use super::scalar::has_words;
 use super::stream::Stream;
 use super::{LANES, PRECISION, PairedBytes, PairedParts, PairedWords};
 use crate::arch::Avx2;
@@ -72,6 +71,12 @@ pub(super) fn decode_pairs<const S: usize, const N: usize, const LOW_BITS: usize
 ) -> usize {
     // SAFETY: the token is proof of AVX2 and POPCNT.
     unsafe { windows_of_pairs::<S, N, LOW_BITS>(streams, table, pairs, out) }
+}
+
+/// Whether every stream has 32 words besides the used ones.
+#[inline(always)]
+pub(super) fn has_words<const S: usize>(words: &[&[U16]; S], used: [usize; S]) -> bool {
+    words.iter().zip(used).all(|(words, used)| words.len() - used >= LANES)
 }
 
 /// Decodes at most `count` groups as [`decode_windows`](super::scalar::decode_windows) does and passes
@@ -332,9 +337,9 @@ pub(super) unsafe fn advance(
 ) -> usize {
     for (x, entries) in states.iter_mut().zip(entries) {
         let frequency = _mm256_srli_epi32::<20>(entries);
-        let bias = _mm256_and_si256(_mm256_srli_epi32::<8>(entries), _mm256_set1_epi32(0xfff));
+        let rank = _mm256_and_si256(_mm256_srli_epi32::<8>(entries), _mm256_set1_epi32(0xfff));
         let quotient = _mm256_srli_epi32::<{ PRECISION as i32 }>(*x);
-        let next = _mm256_add_epi32(_mm256_mullo_epi32(frequency, quotient), bias);
+        let next = _mm256_add_epi32(_mm256_mullo_epi32(frequency, quotient), rank);
         let takes = _mm256_cmpeq_epi32(_mm256_srli_epi32::<16>(next), _mm256_setzero_si256());
         let takers = _mm256_movemask_ps(_mm256_castsi256_ps(takes)) as usize & 0xff;
         // SAFETY: eight words are read, of which at least as many are left, because each of the vectors

@@ -5,8 +5,7 @@
 //! of the decoding speed.
 #![allow(unsafe_code)]
 
-use super::avx2::{join, join_pairs, shifted_base};
-use super::scalar::has_words;
+use super::avx2::{has_words, join, join_pairs, shifted_base};
 use super::stream::Stream;
 use super::{LANES, PRECISION, PairedBytes, PairedWords, STATE_MIN};
 use crate::arch::Avx512;
@@ -206,9 +205,9 @@ unsafe fn advance(
 ) -> usize {
     for (x, entries) in states.iter_mut().zip(entries) {
         let frequency = _mm256_srli_epi32::<20>(entries);
-        let bias = _mm256_and_si256(_mm256_srli_epi32::<8>(entries), _mm256_set1_epi32(0xfff));
+        let rank = _mm256_and_si256(_mm256_srli_epi32::<8>(entries), _mm256_set1_epi32(0xfff));
         let quotient = _mm256_srli_epi32::<{ PRECISION as i32 }>(*x);
-        let next = _mm256_add_epi32(_mm256_mullo_epi32(frequency, quotient), bias);
+        let next = _mm256_add_epi32(_mm256_mullo_epi32(frequency, quotient), rank);
         let takers = _mm256_cmplt_epu32_mask(next, _mm256_set1_epi32(STATE_MIN as i32));
         // SAFETY: at least eight words are left, because each of the vectors before used at most eight.
         let words = unsafe { _mm_loadu_si128(words.as_ptr().add(used).cast()) };

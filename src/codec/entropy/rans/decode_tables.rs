@@ -7,8 +7,8 @@ use super::slots::SlotTable;
 use super::{LANES, PRECISION};
 use crate::codec::entropy::Frequencies;
 
-/// For each slot `frequency << 20 | bias << 8 | symbol`, where `bias` is the number of slots of the
-/// symbol before this one.
+/// For each slot `frequency << 20 | rank << 8 | symbol`, where `rank` is the number of slots of the
+/// symbol that precede it.
 pub(crate) struct DecodeTable(pub(super) Box<[u32; 1 << PRECISION]>);
 
 impl DecodeTable {

@@ -140,8 +140,8 @@ pub(super) fn advance(
     let mut used = 0;
     for (x, entries) in states.iter_mut().zip(entries) {
         let frequency = vshrq_n_u32::<20>(entries);
-        let bias = vandq_u32(vshrq_n_u32::<8>(entries), vdupq_n_u32(0xfff));
-        let next = vmlaq_u32(bias, frequency, vshrq_n_u32::<{ PRECISION as i32 }>(*x));
+        let rank = vandq_u32(vshrq_n_u32::<8>(entries), vdupq_n_u32(0xfff));
+        let next = vmlaq_u32(rank, frequency, vshrq_n_u32::<{ PRECISION as i32 }>(*x));
         let takes = vcltq_u32(next, vdupq_n_u32(STATE_MIN));
         let takers = vaddvq_u32(vandq_u32(takes, counted)) as usize;
         // The window has four more words: each of the vectors before consumed at most four.

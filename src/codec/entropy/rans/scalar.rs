@@ -58,13 +58,6 @@ pub(super) fn decode_pairs<const S: usize, const N: usize, const LOW_BITS: usize
     })
 }
 
-/// Whether every stream has 32 words besides the used ones.
-#[cfg(target_arch = "x86_64")]
-#[inline(always)]
-pub(super) fn has_words<const S: usize>(words: &[&[U16]; S], used: [usize; S]) -> bool {
-    words.iter().zip(used).all(|(words, used)| words.len() - used >= LANES)
-}
-
 /// Decodes at most `count` groups as [`decode_windows`] does and passes the number of each and its
 /// symbols to `put`.
 #[inline(always)]

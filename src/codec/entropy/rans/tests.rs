@@ -76,16 +76,16 @@ fn decoded(frequencies: &Frequencies, stream: &[u8], count: usize) -> Result<Vec
             };
             all.push(decode());
         }
-        let mut symbols = vec![0x55; count];
-        let decode = || -> Result<Vec<u8>> {
-            let mut decoder = RansDecoder::new(stream)?;
-            let mut groups = symbols.chunks_mut(LANES);
-            groups.try_for_each(|group| decoder.decode_group(&tables, &bases, group))?;
-            decoder.finish()?;
-            Ok(symbols)
-        };
-        all.push(decode());
     }
+    let mut symbols = vec![0x55; count];
+    let decode = || -> Result<Vec<u8>> {
+        let mut decoder = RansDecoder::new(stream)?;
+        let mut groups = symbols.chunks_mut(LANES);
+        groups.try_for_each(|group| decoder.decode_group(&tables, &bases, group))?;
+        decoder.finish()?;
+        Ok(symbols)
+    };
+    all.push(decode());
     let comparable = |result: &Result<Vec<u8>>| match result {
         Ok(symbols) => Ok(symbols.clone()),
         Err(error) => Err(error.to_string()),

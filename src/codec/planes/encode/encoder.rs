@@ -1,7 +1,7 @@
 //! Encoding chunks of byte planes.
 
 use super::pairs::pair_up;
-use super::plane_choice::{FrequencyTable, paired_bytes, stored, stream_count};
+use super::plane_choice::{FrequencyTable, paired_bytes, stored};
 use super::statistics::PlaneStatistics;
 use crate::arch::Kernel;
 use crate::codec::encode::Scratch;
@@ -37,8 +37,8 @@ impl PlaneEncoder {
         let planes = self.planes.iter().enumerate();
         let planes = planes.map(|(number, plane)| match (plane, statistics.pairs(number)) {
             (Plane::Constant(_), _) => 0,
-            (Plane::Coded((frequencies, _)), _) => {
-                frequencies.cost_bits(&statistics.plane(number)).div_ceil(8)
+            (Plane::Coded(table), _) => {
+                table.frequencies.cost_bits(&statistics.plane(number)).div_ceil(8)
             }
             (Plane::Paired(_, table), Some(pairs)) => {
                 statistics.scaled(number, paired_bytes(table, pairs)) + chunks * OUTLIERS_HEAD_BYTES
@@ -67,8 +67,8 @@ impl PlaneEncoder {
         let longest = 2 * statistics.words() / chunks.max(1);
         self.planes.iter().filter_map(move |plane| match plane {
             Plane::Raw | Plane::Constant(_) => None,
-            Plane::Coded((frequencies, _)) => Some(stream_count(frequencies, longest)),
-            Plane::Paired(_, (frequencies, _)) => Some(stream_count(frequencies, longest / 2)),
+            Plane::Coded(table) => Some(table.streams(longest)),
+            Plane::Paired(_, table) => Some(table.streams(longest / 2)),
         })
     }
 
@@ -86,13 +86,13 @@ impl PlaneEncoder {
                     out.extend([MODE_CONSTANT, *value]);
                     continue;
                 }
-                Plane::Coded((frequencies, _)) => {
+                Plane::Coded(table) => {
                     out.push(MODE_CODED);
-                    frequencies
+                    &table.frequencies
                 }
-                Plane::Paired(Pairing { base, low_bits }, (frequencies, _)) => {
+                Plane::Paired(Pairing { base, low_bits }, table) => {
                     out.extend([MODE_PAIRED, *base, *low_bits as u8]);
-                    frequencies
+                    &table.frequencies
                 }
             };
             out.extend(stored(frequencies));
@@ -128,10 +128,10 @@ impl PlaneEncoder {
                         return Err(Error::invalid("byte plane: a value is not in the statistics"));
                     }
                 }
-                Plane::Coded((frequencies, tables)) => {
+                Plane::Coded(table) => {
                     extract(symbols);
-                    let streams = stream_count(frequencies, symbols.len() as u64);
-                    put_sequence(tables, symbols, streams, kernel, coder, &mut out)?;
+                    let streams = table.streams(symbols.len() as u64);
+                    put_sequence(&table.tables, symbols, streams, kernel, coder, &mut out)?;
                 }
                 Plane::Paired(pairing, table) => {
                     extract(symbols);
@@ -147,7 +147,7 @@ impl PlaneEncoder {
 /// block, then the outliers' positions and their bytes.
 fn put_pairs(
     pairing: Pairing,
-    (frequencies, tables): &FrequencyTable,
+    table: &FrequencyTable,
     bytes: &[u8],
     kernel: Kernel,
     (pairs, coder): (&mut Vec<u8>, &mut Vec<U16>),
@@ -168,8 +168,8 @@ fn put_pairs(
     let head = out.len();
     out.extend([0; size_of::<u32>()]);
     let symbols = pairs.as_flattened().len();
-    let streams = stream_count(frequencies, symbols as u64);
-    let mut encoder = SequenceEncoder::new(tables, symbols, streams, kernel, coder);
+    let streams = table.streams(symbols as u64);
+    let mut encoder = SequenceEncoder::new(&table.tables, symbols, streams, kernel, coder);
     let mut left = pairs;
     loop {
         let groups = encoder.put(left.as_flattened()) / LANES;
@@ -178,7 +178,7 @@ fn put_pairs(
         }
         left = &mut left[..groups];
         // The sample does not have all pairs.
-        replace_unknown(frequencies, blocks, left, &mut outliers);
+        replace_unknown(&table.frequencies, blocks, left, &mut outliers);
     }
     encoder.finish(out)?;
     // Those of unknown pairs follow the others, and some are both.

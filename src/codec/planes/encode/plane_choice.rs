@@ -16,8 +16,31 @@ const MIN_BYTES_OF_TWO: u64 = 1 << 15;
 /// Bytes of an outlier: its position and its value.
 const OUTLIER_BYTES: u64 = (size_of::<u32>() + 1) as u64;
 
-/// Frequencies, and the encoder's tables made from them.
-pub(super) type FrequencyTable = (Frequencies, EncodeTables);
+/// Frequencies, and what an encoder derives from them.
+pub(super) struct FrequencyTable {
+    pub(super) frequencies: Frequencies,
+    pub(super) tables: EncodeTables,
+    /// The fewest symbols in two streams.
+    two_streams_from: u64,
+}
+
+impl FrequencyTable {
+    /// `None` when fewer than two values occur.
+    fn new(histogram: &Histogram) -> Option<Self> {
+        let frequencies = Frequencies::from_histogram(histogram)?;
+        let tables = EncodeTables::new([&frequencies]);
+        let two_streams_from = frequencies.symbols_of_bits(8 * MIN_BYTES_OF_TWO);
+        Some(Self { frequencies, tables, two_streams_from })
+    }
+
+    /// The streams of so many symbols.
+    pub(super) fn streams(&self, symbols: u64) -> StreamCount {
+        match symbols < self.two_streams_from {
+            true => StreamCount::One,
+            false => StreamCount::Two,
+        }
+    }
+}
 
 impl Plane<FrequencyTable> {
     /// The cheapest mode of a plane; of modes of nearly equal cost, the fastest to decode. Of a sampled
@@ -40,12 +63,13 @@ impl Plane<FrequencyTable> {
             return Self::Raw;
         }
         let table = match is_sampled {
-            true => frequency_table(&histogram.with_all()),
-            false => frequency_table(histogram),
+            true => FrequencyTable::new(&histogram.with_all()),
+            false => FrequencyTable::new(histogram),
         };
         match table {
-            Some(coded) if worthwhile(coded.0.cost_bits(histogram)) => {
-                let bytes = coded.0.cost_bits(histogram) / 8 + stored(&coded.0).len() as u64;
+            Some(coded) if worthwhile(coded.frequencies.cost_bits(histogram)) => {
+                let frequencies = &coded.frequencies;
+                let bytes = frequencies.cost_bits(histogram) / 8 + stored(frequencies).len() as u64;
                 let paired = Self::paired(statistics, number, bytes + total / MIN_SAVING);
                 paired.unwrap_or(Self::Coded(coded))
             }
@@ -56,25 +80,11 @@ impl Plane<FrequencyTable> {
     /// The plane in pairs, if that and its table take at most `limit` bytes.
     fn paired(statistics: &PlaneStatistics, number: usize, limit: u64) -> Option<Self> {
         let pairs = statistics.pairs(number)?;
-        let table = frequency_table(&pairs.histogram)?;
+        let table = FrequencyTable::new(&pairs.histogram)?;
         let bytes = statistics.scaled(number, paired_bytes(&table, pairs));
-        let bytes = bytes + stored(&table.0).len() as u64;
+        let bytes = bytes + stored(&table.frequencies).len() as u64;
         (bytes <= limit).then_some(Self::Paired(pairs.pairing, table))
     }
-}
-
-/// The streams of `symbols` symbols with these frequencies.
-pub(super) fn stream_count(frequencies: &Frequencies, symbols: u64) -> StreamCount {
-    match frequencies.expected_bits(symbols) < 8 * MIN_BYTES_OF_TWO {
-        true => StreamCount::One,
-        false => StreamCount::Two,
-    }
-}
-
-fn frequency_table(histogram: &Histogram) -> Option<FrequencyTable> {
-    let frequencies = Frequencies::from_histogram(histogram)?;
-    let tables = EncodeTables::new([&frequencies]);
-    Some((frequencies, tables))
 }
 
 /// Frequencies as the format stores them.
@@ -85,8 +95,8 @@ pub(super) fn stored(frequencies: &Frequencies) -> Vec<u8> {
 }
 
 /// Bytes of a plane in pairs without the constant bytes of each chunk.
-pub(super) fn paired_bytes((frequencies, _): &FrequencyTable, pairs: &PairStatistics) -> u64 {
+pub(super) fn paired_bytes(table: &FrequencyTable, pairs: &PairStatistics) -> u64 {
     let low_bits = 2 * pairs.histogram.total() * u64::from(pairs.pairing.low_bits);
-    let bits = frequencies.cost_bits(&pairs.histogram) + low_bits;
+    let bits = table.frequencies.cost_bits(&pairs.histogram) + low_bits;
     bits.div_ceil(8) + pairs.rest + pairs.outliers * OUTLIER_BYTES
 }

@@ -75,7 +75,7 @@ struct Found {
     bounds: __m512i,
     own_frequencies: __m512i,
     other_frequencies: __m512i,
-    biases: __m512i,
+    rank_offsets: __m512i,
     /// The point of the symbol of bucket 0.
     origin: __m512i,
 }
@@ -105,7 +105,7 @@ impl Found {
             bounds: look_up(&table.bounds),
             own_frequencies: look_up(&table.own_frequencies),
             other_frequencies: look_up(&table.other_frequencies),
-            biases: look_up(&table.biases),
+            rank_offsets: look_up(&table.rank_offsets),
             origin: _mm512_set1_epi16(2 * (i16::from(table.first) - 1 - CENTRE as i16) + odd),
         }
     }
@@ -119,16 +119,16 @@ impl Found {
             _mm512_mask_mov_epi16(self.own_frequencies, lanes, by.own_frequencies);
         self.other_frequencies =
             _mm512_mask_mov_epi16(self.other_frequencies, lanes, by.other_frequencies);
-        self.biases = _mm512_mask_mov_epi16(self.biases, lanes, by.biases);
+        self.rank_offsets = _mm512_mask_mov_epi16(self.rank_offsets, lanes, by.rank_offsets);
         self.origin = _mm512_mask_mov_epi16(self.origin, lanes, by.origin);
     }
 }
 
-/// The slots of 32 lanes: frequencies of their symbols times 16, biases, and points.
+/// The slots of 32 lanes: frequencies of their symbols times 16, ranks, and points.
 #[derive(Clone, Copy)]
 struct Slots {
     frequency: __m512i,
-    bias: __m512i,
+    rank: __m512i,
     point: __m512i,
 }
 
@@ -142,13 +142,13 @@ fn slots(found: Found, low: __m512i) -> (Slots, bool) {
     let of_other = _mm512_cmpge_epu16_mask(key, found.bounds);
     let frequency = found.own_frequencies;
     let frequency = _mm512_mask_mov_epi16(frequency, of_other, found.other_frequencies);
-    let bias = _mm512_mask_add_epi16(slots, of_other, slots, found.biases);
+    let rank = _mm512_mask_add_epi16(slots, of_other, slots, found.rank_offsets);
     let number = _mm512_mask_mov_epi16(buckets(low), of_other, found.bounds);
     let number = _mm512_and_si512(number, _mm512_set1_epi16(63));
     let point = _mm512_add_epi16(_mm512_add_epi16(number, number), found.origin);
     // Symbol number 0 is the escape.
     let escapes = _mm512_testn_epi16_mask(number, number);
-    (Slots { frequency, bias, point }, escapes == 0)
+    (Slots { frequency, rank, point }, escapes == 0)
 }
 
 /// The buckets of slots, in the lowest six bits, which permutations use: 64 buckets of 64 slots.
@@ -167,12 +167,12 @@ fn update(
     lanes: &mut Lanes,
     words: &mut &[U16],
 ) {
-    let Slots { frequency, bias, point } = slots;
+    let Slots { frequency, rank, point } = slots;
     let Lanes { high, low, machine } = *lanes;
-    // frequency · (state >> 12) + bias in halves: the frequency has a factor of 16.
+    // frequency · (state >> 12) + rank in halves: the frequency has a factor of 16.
     let upper_bits = _mm512_srli_epi16::<{ PRECISION }>(low);
     let rest = _mm512_mullo_epi16(_mm512_srli_epi16::<4>(frequency), upper_bits);
-    let rest = _mm512_add_epi16(rest, bias);
+    let rest = _mm512_add_epi16(rest, rank);
     let sum = _mm512_add_epi16(_mm512_mullo_epi16(frequency, high), rest);
     let product = _mm512_mulhi_epu16(frequency, high);
     let carry = _mm512_cmplt_epu16_mask(sum, rest);
