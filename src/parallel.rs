@@ -6,7 +6,7 @@
 #![cfg_attr(not(feature = "encode"), allow(dead_code))]
 
 use crate::error::Result;
-use rayon::{Scope, Yield};
+use rayon::{ScopeFifo, Yield};
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
@@ -35,7 +35,7 @@ where
         return sink(map(first?)?);
     }
     let limit = tasks_in_flight() - 1;
-    rayon::in_place_scope(|scope| {
+    rayon::in_place_scope_fifo(|scope| {
         let mut queue = OrderedQueue::new(scope, &map);
         for input in std::iter::once(first).chain(inputs) {
             match input {
@@ -64,7 +64,7 @@ pub(crate) fn tasks_in_flight() -> u64 {
 /// An input of weight 0 gets no task: it is mapped by the consuming thread when its turn comes,
 /// which is faster for small inputs.
 pub(crate) struct OrderedQueue<'q, 'scope, T, U, F> {
-    scope: &'q Scope<'scope>,
+    scope: &'q ScopeFifo<'scope>,
     map: &'scope F,
     jobs: VecDeque<Job<T, U>>,
     window: Window,
@@ -85,7 +85,7 @@ where
     U: Send + 'scope,
     F: Fn(T) -> Result<U> + Sync,
 {
-    pub(crate) fn new(scope: &'q Scope<'scope>, map: &'scope F) -> Self {
+    pub(crate) fn new(scope: &'q ScopeFifo<'scope>, map: &'scope F) -> Self {
         Self { scope, map, jobs: VecDeque::new(), window: Window::default() }
     }
 
@@ -98,7 +98,7 @@ where
         }
         let (sender, receiver) = sync_channel(1);
         let map = self.map;
-        self.scope.spawn(move |_| {
+        self.scope.spawn_fifo(move |_| {
             // The receiver is gone when an earlier result was an error.
             let _ = sender.send(map(input));
         });
@@ -285,7 +285,7 @@ mod tests {
     ) -> (Vec<i64>, bool) {
         let map = |x: i64| if x == fail_at { Err(Error::corrupt("x")) } else { Ok(x) };
         let mut seen = Vec::new();
-        let result = rayon::in_place_scope(|scope| {
+        let result = rayon::in_place_scope_fifo(|scope| {
             let mut queue = OrderedQueue::new(scope, &map);
             for x in 1..=count {
                 seen.push(x);

@@ -79,10 +79,10 @@ impl<'w> FrameWriter<'w> {
         self.file.begin(header).map_err(|error| error.in_file(&self.path))
     }
 
-    /// Writes the next chunk of the frame.
-    pub(super) fn chunk(&mut self, encoded: &EncodedChunk) -> Result<()> {
+    /// Writes the next chunk of the frame. `crc` is the CRC-32 of the encoded chunk if it is known.
+    pub(super) fn chunk(&mut self, encoded: &EncodedChunk, crc: Option<u32>) -> Result<()> {
         self.crcs.push(encoded.decoded_crc);
-        self.file.chunk(&encoded.bytes).map_err(|error| error.in_file(&self.path))
+        self.file.chunk(&encoded.bytes, crc).map_err(|error| error.in_file(&self.path))
     }
 
     /// Ends the frame.
@@ -96,7 +96,7 @@ impl<'w> FrameWriter<'w> {
     /// Writes the next chunk of the frame, which was encoded before.
     #[cfg(feature = "convert")]
     pub(super) fn copy_chunk(&mut self, coded: &[u8]) -> Result<()> {
-        self.file.chunk(coded).map_err(|error| error.in_file(&self.path))
+        self.file.chunk(coded, None).map_err(|error| error.in_file(&self.path))
     }
 
     /// Ends a frame of such chunks.

@@ -231,7 +231,7 @@ mod tests {
             padded += usize::from(padding > 0);
             writer.begin(header).unwrap();
             for number in 0..job.geometry().chunk_count() {
-                writer.chunk(&job.encode(number, &buffers).unwrap()).unwrap();
+                writer.chunk(&job.encode(number, &buffers).unwrap(), None).unwrap();
             }
             writer.end(SquaredError::default()).unwrap();
             assert_eq!(writer.finished_length() - before, overhead + measured, "{name}");

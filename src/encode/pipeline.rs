@@ -20,6 +20,7 @@ use super::tensor_stats::TensorStats;
 use super::written::{Observer, Written};
 use crate::codec::{Codec, EncodedChunk, SquaredError};
 use crate::error::{Error, Result};
+use crate::format::chunk_crc;
 use crate::parallel::{OrderedQueue, Window, tasks_in_flight};
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::RangeInclusive;
@@ -95,11 +96,13 @@ pub(super) fn write_sources<'s>(
         prepared.map(|prepared| (number, prepared)).map_err(|error| source.locate(error))
     };
     let encode = |ChunkTask { job, number }: ChunkTask<'s>| {
-        let encoded = job.encode(number, buffers);
-        encoded.map_err(|error| job.source().locate(error))
+        let encoded = job.encode(number, buffers).map_err(|error| job.source().locate(error))?;
+        // Here, because the bytes are in the cache and the tasks are parallel.
+        let crc = (job.codec() != Codec::Raw).then(|| chunk_crc(&encoded.bytes));
+        Ok((encoded, crc))
     };
     let mut frames = Frames::new(writer, observe, buffers);
-    rayon::in_place_scope(|scope| {
+    rayon::in_place_scope_fifo(|scope| {
         let mut preparing = OrderedQueue::new(scope, &prepare);
         let mut encoding = OrderedQueue::new(scope, &encode);
         let window = tasks_in_flight();
@@ -394,13 +397,13 @@ impl<'f, 'w, 's, 'o> Frames<'f, 'w, 's, 'o> {
         self.advance()
     }
 
-    /// Writes the next chunk of the oldest tensor.
-    fn write_chunk(&mut self, encoded: EncodedChunk) -> Result<()> {
+    /// Writes the next chunk of the oldest tensor, whose CRC-32 is known unless it is raw.
+    fn write_chunk(&mut self, (encoded, crc): (EncodedChunk, Option<u32>)) -> Result<()> {
         let Some(OpenFrame::Job(_, job)) = self.open.front() else { return Ok(()) };
         let job = Arc::clone(job);
         let number = self.chunks.unwrap_or(0);
         self.error.add(encoded.squared_error);
-        self.writer.chunk(&encoded).map_err(|error| job.source().locate(error))?;
+        self.writer.chunk(&encoded, crc).map_err(|error| job.source().locate(error))?;
         if job.is_referenced() {
             self.crcs.push(encoded.decoded_crc);
         }

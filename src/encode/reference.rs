@@ -78,7 +78,8 @@ impl WrittenTarget {
         for &decoded_crc in &self.crcs {
             let (bytes, nothing) = (Vec::new(), SquaredError::default());
             let (squared_error, output_error) = (nothing, nothing);
-            writer.chunk(&EncodedChunk { bytes, decoded_crc, squared_error, output_error })?;
+            let chunk = EncodedChunk { bytes, decoded_crc, squared_error, output_error };
+            writer.chunk(&chunk, None)?;
         }
         writer.end(self.error)
     }

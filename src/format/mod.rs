@@ -26,6 +26,6 @@ pub(crate) use object::{Object, ObjectKind, PayloadLayout, check_relative_path};
 pub(crate) use overhead::{
     CHUNK_OVERHEAD, MAX_DEFAULT_PADDING, OverheadCounter, contiguous_overhead,
 };
-pub(crate) use parser::{Chunk, Event, FrameOffsets, Parser, Progress, parse_chunk};
+pub(crate) use parser::{Chunk, Event, FrameOffsets, Parser, Progress, chunk_crc, parse_chunk};
 pub(crate) use trailer::Trailer;
 pub(crate) use writer::FileWriter;

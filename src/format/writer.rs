@@ -69,14 +69,16 @@ impl<W: Write> FileWriter<W> {
         Ok(())
     }
 
-    /// Writes the next encoded chunk of the frame.
-    pub(crate) fn chunk(&mut self, coded: &[u8]) -> Result<()> {
+    /// Writes the next encoded chunk of the frame. `crc` is its [`chunk_crc`] if it is known; the
+    /// contiguous layout needs none.
+    pub(crate) fn chunk(&mut self, coded: &[u8], crc: Option<u32>) -> Result<()> {
         let open = self.open.as_mut().ok_or_else(|| Error::invalid("chunk: no frame has begun"))?;
         open.written += 1;
         if !open.header.object.layout.is_contiguous() {
             let length = u32::try_from(coded.len())
                 .map_err(|_| Error::invalid("encoded chunk: exceeds 4 GiB"))?;
-            let head = ChunkHead { length: length.into(), crc: chunk_crc(coded).into() };
+            let crc = crc.unwrap_or_else(|| chunk_crc(coded));
+            let head = ChunkHead { length: length.into(), crc: crc.into() };
             let end = self.offset + (size_of::<ChunkHead>() + coded.len()) as u64;
             open.chunk_ends.push(end);
             self.write(head.as_bytes())?;

@@ -92,7 +92,7 @@ pub(super) fn decode_stream<R: Read>(
     let mut parts = Parts { stream, decoder, one_frame, work, sink, crcs, buffers };
     let limit = BYTES_PER_THREAD * rayon::current_num_threads() as u64;
     let run = Task::run;
-    rayon::in_place_scope(|scope| {
+    rayon::in_place_scope_fifo(|scope| {
         let mut queue = OrderedQueue::new(scope, &run);
         let mut end = Ok(());
         while let Some(task) = parts.next() {
