@@ -5,7 +5,7 @@
 //! of the decoding speed.
 #![allow(unsafe_code)]
 
-use super::avx2::{has_words, join, join_pairs, shifted_base};
+use super::avx2::{has_words, join, join_pairs, keep_in_registers, shifted_base};
 use super::stream::Stream;
 use super::{LANES, PRECISION, PairedBytes, PairedWords, STATE_MIN};
 use crate::arch::Avx512;
@@ -73,12 +73,14 @@ fn windows<const S: usize>(
     let (mut done, mut used, last) = (0, [0; S], S - 1);
     while done + S <= count && has_words(&words, used) {
         // Not a loop over the streams: their states stay in registers.
-        let entries = look_up_all(&vectors[0], table);
+        let mut entries = look_up_all(&vectors[0], table);
+        keep_in_registers(&mut entries);
         // SAFETY: every stream has 32 words left.
         used[0] = unsafe { advance(&mut vectors[0], entries, words[0], used[0]) };
         put(done, narrow(entries));
         if S == 2 {
-            let entries = look_up_all(&vectors[last], table);
+            let mut entries = look_up_all(&vectors[last], table);
+            keep_in_registers(&mut entries);
             // SAFETY: every stream has 32 words left.
             used[last] = unsafe { advance(&mut vectors[last], entries, words[last], used[last]) };
             put(done + 1, narrow(entries));

@@ -5,7 +5,7 @@
 
 use super::{GroupRun, RunStream};
 use crate::arch::Avx2;
-use crate::codec::entropy::rans::avx2::{WIDTH, advance, load, narrow, store};
+use crate::codec::entropy::rans::avx2::{WIDTH, advance, keep_in_registers, load, narrow, store};
 use crate::codec::entropy::rans::{LANES, PRECISION};
 use crate::codec::entropy::{CENTRE, ESCAPE};
 use std::arch::x86_64::*;
@@ -80,6 +80,7 @@ impl Lanes {
     ) {
         // SAFETY: the caller ensures that 32 words are left.
         let used = unsafe { advance(&mut self.states, entries, words, 0) };
+        keep_in_registers(&mut self.states);
         *words = &words[used..];
         let (bits, one) = (self.bits(), _mm256_set1_epi8(1));
         put_points(symbols, bits, out);
