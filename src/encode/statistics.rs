@@ -25,7 +25,7 @@ where
         let (mut statistics, mut crcs, mut bytes) = (new.clone(), Vec::new(), Vec::new());
         for number in range {
             let chunk = source.read_at(geometry.chunk_range(number), &mut bytes)?;
-            statistics.count(chunk);
+            statistics.count(number, chunk);
             if !statistics.is_partial() {
                 crcs.push(crc32fast::hash(chunk));
             }

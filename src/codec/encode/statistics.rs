@@ -46,7 +46,7 @@ impl Statistics {
         let planes = PlaneStatistics::of_sample(dtype, &sample.bytes, bytes);
         let limit = || {
             let mut planes = PlaneStatistics::of_all(dtype);
-            planes.count(&sample.bytes);
+            planes.count(0, &sample.bytes);
             planes.entropy_bytes()
         };
         let rows = Part { bytes: &sample.bytes, piece: sample.piece, row: sample.row };
@@ -62,21 +62,21 @@ impl Statistics {
         self.planes.is_partial() && self.dictionary.is_none() && self.repetition.is_none()
     }
 
-    /// Adds one chunk's statistics.
-    pub(crate) fn count(&mut self, chunk: &[u8]) {
+    /// Adds the statistics of chunk `number`.
+    pub(crate) fn count(&mut self, number: u64, chunk: &[u8]) {
         self.bytes += chunk.len() as u64;
         match self.repetition {
             Some(rows) => {
                 let Distinct { runs, rows } = repetition::distinct(rows, chunk);
                 self.runs += runs.len() as u64;
-                self.count_rows(&rows);
+                self.count_rows(number, &rows);
             }
-            None => self.count_rows(chunk),
+            None => self.count_rows(number, chunk),
         }
     }
 
-    fn count_rows(&mut self, rows: &[u8]) {
-        self.planes.count(rows);
+    fn count_rows(&mut self, number: u64, rows: &[u8]) {
+        self.planes.count(number, rows);
         if let Some(dictionary) = &mut self.dictionary {
             dictionary.count(rows);
         }

@@ -88,7 +88,7 @@ impl DictionaryStatistics {
             histogram.count(differences(&indexed.indices, *distance as usize, &mut buffer));
         }
         self.groups += indexed.groups.len() as u64;
-        self.escaped.count(&indexed.escaped);
+        self.escaped.count(0, &indexed.escaped);
     }
 
     pub(crate) fn merge(&mut self, other: &Self) {

@@ -16,7 +16,7 @@ const COUNTED_FOR_PAIRS: u64 = 1 << 18;
 const COUNTED_OF_NOISE: u64 = 1 << 16;
 
 /// At least one in so many words is counted, since tensors may differ from part to part.
-const MOST_FOR_PAIRS: u64 = 8;
+const MOST_FOR_PAIRS: u64 = 32;
 const MOST_OF_NOISE: u64 = 32;
 
 impl PlaneStatistics {
@@ -30,7 +30,7 @@ impl PlaneStatistics {
         if !split.rotate || sample.is_empty() {
             return plain;
         }
-        plain.count(sample);
+        plain.count(0, sample);
         let (last, all) = (split.width - 1, vec![1; split.width]);
         let low_bits = Split::bits_below_exponent(dtype);
         let pairing = pairs::pairing(&plain.plane(last), low_bits);
@@ -45,7 +45,7 @@ impl PlaneStatistics {
                     }
                     false => 1,
                 };
-                let one_in = (0..split.width).map(|plane| one_in(plane) as usize).collect();
+                let one_in = (0..split.width).map(one_in).collect();
                 return Self::new(split, pairing, one_in);
             }
         }

@@ -22,8 +22,9 @@ pub(crate) struct PlaneStatistics {
     pub(super) split: Split,
     planes: Vec<Histogram>,
     pairs: Option<PairStatistics>,
-    /// One in so many parts of a chunk is counted of each plane, the first part among them.
-    one_in: Vec<usize>,
+    /// One in so many parts of a chunk is counted of each plane: other ones in the next chunk, since rows
+    /// may differ with the same period as chunks.
+    one_in: Vec<u64>,
     /// The words of all chunks, and those of which each plane is counted.
     words: u64,
     counted: Vec<u64>,
@@ -43,7 +44,7 @@ pub(super) struct PairStatistics {
 impl PlaneStatistics {
     /// Counts all planes, of each one in so many parts of a chunk; the last plane in pairs if there is
     /// a pairing.
-    pub(super) fn new(split: Split, pairing: Option<Pairing>, one_in: Vec<usize>) -> Self {
+    pub(super) fn new(split: Split, pairing: Option<Pairing>, one_in: Vec<u64>) -> Self {
         let planes = vec![Histogram::default(); split.width];
         let pairs = pairing.map(PairStatistics::new);
         Self { split, planes, pairs, one_in, words: 0, counted: vec![0; split.width] }
@@ -55,11 +56,11 @@ impl PlaneStatistics {
         Self::new(split, None, vec![1; split.width])
     }
 
-    /// Adds a whole chunk; O(bytes).
-    pub(crate) fn count(&mut self, chunk: &[u8]) {
+    /// Adds the whole chunk `number`; O(bytes).
+    pub(crate) fn count(&mut self, number: u64, chunk: &[u8]) {
         self.words += (chunk.len() / self.split.width) as u64;
         let mut buffer = [0; PART];
-        for (number, part) in chunk.chunks(self.split.width * PART).enumerate() {
+        for (number, part) in (number..).zip(chunk.chunks(self.split.width * PART)) {
             for plane in 0..self.split.width {
                 if number.is_multiple_of(self.one_in[plane]) {
                     self.count_part(plane, part, &mut buffer);
