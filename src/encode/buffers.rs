@@ -4,30 +4,42 @@ use crate::codec::{EncodedChunk, Scratch};
 use std::sync::Mutex;
 
 /// Buffers that go from chunk to chunk: as many as there are chunks in flight.
-#[derive(Default)]
 pub(super) struct BufferPool {
-    /// For reading and encoding a chunk.
-    inputs: Mutex<Vec<(Vec<u8>, Scratch)>>,
+    /// For reading and encoding a chunk: of each thread of the pool, then of other threads. A buffer
+    /// that another thread has filled is in the cache of another core.
+    inputs: Vec<Mutex<Vec<(Vec<u8>, Scratch)>>>,
     /// For encoded chunks.
     outputs: Mutex<Vec<Vec<u8>>>,
+}
+
+impl Default for BufferPool {
+    fn default() -> Self {
+        let threads = rayon::current_num_threads() + 1;
+        Self { inputs: (0..threads).map(|_| Mutex::default()).collect(), outputs: Mutex::default() }
+    }
 }
 
 impl BufferPool {
     /// Buffers to read a chunk into and to encode it.
     pub(super) fn take(&self) -> (Vec<u8>, Scratch) {
-        let (bytes, mut scratch) = pop(&self.inputs).unwrap_or_default();
+        let (bytes, mut scratch) = pop(self.of_this_thread()).unwrap_or_default();
         scratch.out = pop(&self.outputs).unwrap_or_default();
         (bytes, scratch)
     }
 
     /// Returns what [`take`](Self::take) gave.
     pub(super) fn give_back(&self, buffers: (Vec<u8>, Scratch)) {
-        push(&self.inputs, buffers);
+        push(self.of_this_thread(), buffers);
     }
 
     /// Returns the buffer of an encoded chunk that has been written.
     pub(super) fn recycle(&self, chunk: EncodedChunk) {
         push(&self.outputs, chunk.bytes);
+    }
+
+    fn of_this_thread(&self) -> &Mutex<Vec<(Vec<u8>, Scratch)>> {
+        let last = self.inputs.len() - 1;
+        &self.inputs[rayon::current_thread_index().map_or(last, |thread| thread.min(last))]
     }
 }
 
