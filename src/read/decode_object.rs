@@ -10,23 +10,30 @@ use crate::format::Chunk;
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Decodes bytes of an object from `start` on into `out`. Reads only the chunks that overlap them. If
-/// these are all bytes, their checksum is compared.
+/// Decodes bytes of an object from `start` on into `out`. Reads only the chunks that overlap them, and
+/// compares their checksums. If these are all bytes, compares that of the decoded object instead.
 pub(super) fn decode_range(object: &StoredObject<'_>, start: u64, out: &mut [u8]) -> Result<()> {
     let geometry = &object.object().geometry;
-    let whole = out.len() as u64 == geometry.decoded_len();
+    if out.len() as u64 == geometry.decoded_len() {
+        return decode_whole(object, out);
+    }
     let mut pieces = pieces(geometry.chunk_bytes(), start, out);
     for_each_chunk(object, &mut pieces, |decoder, chunk, piece| {
-        if whole {
-            return piece.decode_whole(decoder, chunk);
-        }
         if piece.out.len() == decoder.chunk_length(chunk.number) {
             return decoder.decode_into(chunk, piece.out);
         }
         let file = object.container();
         file.with_buffer(|buffer| decoder.decode_part(chunk, piece.skip, piece.out, buffer))
+    })
+}
+
+/// Decodes a whole object into `out`.
+fn decode_whole(object: &StoredObject<'_>, out: &mut [u8]) -> Result<()> {
+    let mut pieces = pieces(object.object().geometry.chunk_bytes(), 0, out);
+    for_each_chunk(object, &mut pieces, |decoder, chunk, piece| {
+        piece.decode_whole(decoder, chunk)
     })?;
-    if whole { check_decoded(object, &pieces) } else { Ok(()) }
+    check_decoded(object, &mut pieces)
 }
 
 /// Decodes whole objects of one file, each into its own buffer, which has its length. In parallel.
@@ -49,10 +56,10 @@ pub(super) fn decode_all(objects: Vec<(&StoredObject<'_>, &mut [u8])>) -> Result
     decode_spans::for_each_chunk(decodings, |decoder, chunk, piece| {
         piece.decode_whole(decoder, chunk)
     })?;
-    let check = |(object, pieces): &(&StoredObject<'_>, Vec<Piece<'_>>)| {
+    let check = |(object, pieces): &mut (&StoredObject<'_>, Vec<Piece<'_>>)| {
         check_decoded(object, pieces).map_err(|error| object.locate(error))
     };
-    all.iter().try_for_each(check)
+    all.iter_mut().try_for_each(check)
 }
 
 /// Decodes elements of an object, of a float dtype, into `out` as elements of another one, from byte
@@ -112,12 +119,16 @@ fn for_each_chunk(
     failure.map_or(Ok(()), Err)
 }
 
-/// Compares the checksum of a whole decoded object with those of its chunks.
+/// Compares the checksum of a whole decoded object with those of its decoded chunks. The stored ones of
+/// its chunks were not compared, since to compute both takes an eighth of the time: now they tell which
+/// chunk is damaged.
 ///
 /// # Errors
-/// `ChecksumMismatch`.
-fn check_decoded(object: &StoredObject<'_>, pieces: &[Piece<'_>]) -> Result<()> {
+/// `ChecksumMismatch`; those of reading the chunks again.
+fn check_decoded(object: &StoredObject<'_>, pieces: &mut [Piece<'_>]) -> Result<()> {
     let (_, decoder) = object.resolved()?;
     let crcs = pieces.iter().map(|piece| piece.crc);
-    decoder.check_decoded_crc(object.payload().decoded_crc, crcs)
+    decoder.check_decoded_crc(object.payload().decoded_crc, crcs).or_else(|error| {
+        for_each_chunk(object, pieces, |decoder, chunk, _| decoder.check(chunk)).and(Err(error))
+    })
 }

@@ -123,6 +123,19 @@ impl FrameDecoder {
         })
     }
 
+    /// [`decode_with_crc`](Self::decode_with_crc), for a caller that compares the checksum of the decoded
+    /// object: that of the chunk is only compared if decoding fails.
+    pub(crate) fn decode_unchecked(
+        &self,
+        chunk: &Chunk<impl AsRef<[u8]>>,
+        out: &mut [u8],
+    ) -> Result<u32> {
+        let decoded = self.decoder()?.decode(chunk.bytes.as_ref(), out);
+        let decoded = decoded.or_else(|error| chunk.check().and(Err(error)));
+        decoded.map_err(|error| self.in_chunk(error, chunk))?;
+        Ok(crc32fast::hash(out))
+    }
+
     /// [`decode`](Self::decode) to F32, for a float dtype.
     pub(crate) fn decode_f32(&self, chunk: &Chunk<impl AsRef<[u8]>>) -> Result<Vec<f32>> {
         let decoder = self.decoder()?;

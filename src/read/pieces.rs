@@ -15,16 +15,16 @@ pub(super) struct Piece<'o> {
 }
 
 impl Piece<'_> {
-    /// Decodes a whole chunk, and notes the CRC of its decoded bytes.
+    /// Decodes a whole chunk, and notes the CRC of its decoded bytes, which the caller compares.
     ///
     /// # Errors
-    /// Those of [`FrameDecoder::decode_into`].
+    /// Those of [`FrameDecoder::decode_unchecked`].
     pub(super) fn decode_whole(
         &mut self,
         decoder: &FrameDecoder,
         chunk: &Chunk<&[u8]>,
     ) -> Result<()> {
-        self.crc = decoder.decode_with_crc(chunk, self.out)?;
+        self.crc = decoder.decode_unchecked(chunk, self.out)?;
         Ok(())
     }
 }

@@ -130,8 +130,9 @@ impl<'a> Tensor<'a> {
 
     /// Decodes the whole tensor: its elements in row-major order, little-endian.
     ///
-    /// Chunks are decoded in parallel on the current rayon pool. The checksums of the chunks and
-    /// of the decoded tensor are compared.
+    /// Chunks are decoded in parallel on the current rayon pool. The checksum of the decoded tensor is
+    /// compared; if it does not match, those of the chunks tell which one is damaged. Damage in the
+    /// checksum of a chunk alone does no harm, and only [`verify`](crate::verify) reports it.
     ///
     /// # Errors
     /// `ChecksumMismatch`, `Corrupt`, `Truncated`, `Unsupported`, `LimitExceeded`, `Io`.

@@ -5,7 +5,7 @@ use crate::common::{
     written, written_together,
 };
 use occ::convert::{self, Checkpoint, Target};
-use occ::{Dtype, Error, Limits, Reader, StreamReader, Writer};
+use occ::{Codec, Dtype, Error, Limits, Reader, StreamReader, Writer};
 
 /// Every tensor that still decodes equals the one that was written.
 fn assert_no_other_data(file: &[u8], samples: &[Sample], what: &str) {
@@ -104,6 +104,26 @@ fn every_corrupt_chunk_is_reported() {
     let reader = Reader::new(&file).unwrap();
     let error = reader.tensor("w").unwrap().decode().unwrap_err();
     assert_eq!(error.location(), Some(places[0]), "the first in order is reported");
+}
+
+/// The decoded bytes have a checksum, too.
+#[test]
+fn a_damaged_checksum_of_a_chunk_does_no_harm_to_a_whole_tensor() {
+    let bytes = bf16_weights(3, 10_000);
+    let sample = Sample::new("w", Dtype::Bf16, &[10_000], bytes.clone());
+    let mut file = written(&[sample], small_chunks(1000));
+    let header = Reader::new(&file).unwrap().tensor("w").unwrap().header_bytes();
+    // After the header of the file, that of the frame, and the length of the first chunk.
+    file[64 + header as usize + 4] ^= 1;
+    assert!(matches!(problems(&file, true)[..], [Error::ChecksumMismatch { .. }]));
+    let reader = Reader::new(&file).unwrap();
+    let tensor = reader.tensor("w").unwrap();
+    assert_eq!(tensor.decode().unwrap(), bytes);
+    assert_eq!(tensor.stored(), Some(Codec::Planes));
+    assert_eq!(tensor.decode_rows(1000..2000).unwrap(), bytes[2000..4000]);
+    for error in [tensor.decode_rows(0..1000).err(), tensor.decode_as(Dtype::F32).err()] {
+        assert!(matches!(error, Some(Error::ChecksumMismatch { .. })), "{error:?}");
+    }
 }
 
 #[test]
