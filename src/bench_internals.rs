@@ -235,7 +235,7 @@ fn inverse(
     columns: usize,
 ) -> Benchmark {
     let kernel = kernel(kernel_name);
-    let (mut points, mut wide) = (vec![[0; BAND]; columns], vec![[0; BAND]; columns]);
+    let (mut points, mut wide) = (vec![[0; BAND]; columns], Vec::new());
     Benchmark::new(columns * BAND, move || {
         let (points, wide) = (black_box(&mut points), black_box(&mut wide));
         black_box(transform.inverse(kernel, 0..columns, &(0..BAND), 100, points, wide));

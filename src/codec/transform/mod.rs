@@ -35,7 +35,7 @@ pub(crate) trait OrthogonalTransform: Send + Sync {
     fn tiles(&self) -> Vec<Range<usize>>;
 
     /// Maps the lattice points of a band in a tile, by column, to integers along the original
-    /// columns. The result is in `points` or in `wide`, which have the same length.
+    /// columns. The result is in `points` or at the start of `wide`, which is lengthened if it is needed.
     ///
     /// The result is unspecified in lanes outside of `lanes`.
     ///
@@ -48,12 +48,20 @@ pub(crate) trait OrthogonalTransform: Send + Sync {
         lanes: &Range<usize>,
         largest: u32,
         points: &'i mut [[i16; BAND]],
-        wide: &'i mut [[i32; BAND]],
+        wide: &'i mut Vec<[i32; BAND]>,
     ) -> Integers<'i>;
 
     /// The value of one unit of the integers that [`inverse`](Self::inverse) returns, by column, in
     /// lattice steps.
     fn units(&self) -> Vec<f32>;
+}
+
+/// The first elements of a buffer, which is lengthened if it has fewer.
+pub(crate) fn first_of<T: Clone + Default>(buffer: &mut Vec<T>, count: usize) -> &mut [T] {
+    if buffer.len() < count {
+        buffer.resize(count, T::default());
+    }
+    &mut buffer[..count]
 }
 
 /// The transform of a tensor's columns.
@@ -113,7 +121,7 @@ impl OrthogonalTransform for Identity {
         _: &Range<usize>,
         _: u32,
         points: &'i mut [[i16; BAND]],
-        _: &'i mut [[i32; BAND]],
+        _: &'i mut Vec<[i32; BAND]>,
     ) -> Integers<'i> {
         Integers::I16(points)
     }

@@ -2,7 +2,7 @@
 //! Loève, 1948).
 
 use super::integers::IntegerMatrix;
-use super::{BAND, Integers, OrthogonalTransform};
+use super::{BAND, Integers, OrthogonalTransform, first_of};
 use crate::arch::Kernel;
 use crate::error::Result;
 use std::ops::Range;
@@ -75,8 +75,9 @@ impl OrthogonalTransform for StoredBasis {
         lanes: &Range<usize>,
         _: u32,
         points: &'i mut [[i16; BAND]],
-        wide: &'i mut [[i32; BAND]],
+        wide: &'i mut Vec<[i32; BAND]>,
     ) -> Integers<'i> {
+        let wide = first_of(wide, points.len());
         self.blocks[tile.start / self.block].combine(kernel, points, lanes, 0, wide);
         Integers::I32(wide)
     }

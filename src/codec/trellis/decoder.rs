@@ -186,7 +186,7 @@ impl TrellisDecoder {
             })
             .collect();
         let bands = segments.iter().map(|&(_, bands, _)| bands).max().unwrap_or(0);
-        let mut buffers = TileBuffers::new(widest);
+        let mut buffers = TileBuffers::default();
         for number in 0..bands {
             let mut bands = Vec::with_capacity(2);
             for (segment, count, points) in &mut segments {

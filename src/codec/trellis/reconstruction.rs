@@ -7,7 +7,7 @@ use crate::arch::Kernel;
 use crate::codec::entropy::rans::{DecodeTables, SlotTable};
 use crate::codec::entropy::{Alphabet, Coset, Frequencies, MagnitudeDistribution};
 use crate::codec::quantizer::Trellis;
-use crate::codec::transform::{BAND, Integers, transpose_i16, transpose_i32};
+use crate::codec::transform::{BAND, Integers, first_of, transpose_i16, transpose_i32};
 use crate::dtype::{Dtype, number};
 use std::ops::Range;
 use zerocopy::IntoBytes;
@@ -48,7 +48,9 @@ impl TilePoints {
     }
 }
 
-/// Buffers for the integers and values of up to 32 rows in one tile, large enough for the widest tile.
+/// Buffers for the integers and values of up to 32 rows in one tile, as long as the widest tile so far that
+/// needed them.
+#[derive(Default)]
 pub(super) struct TileBuffers {
     /// By column and lane.
     wide: Vec<[i32; BAND]>,
@@ -59,19 +61,6 @@ pub(super) struct TileBuffers {
     rows: Vec<i32>,
     part_rows: Vec<i32>,
     values: Vec<f32>,
-}
-
-impl TileBuffers {
-    pub(super) fn new(columns: usize) -> Self {
-        Self {
-            wide: vec![[0; BAND]; columns],
-            rounded: vec![[0; BAND]; columns],
-            short_rows: vec![0; BAND * columns],
-            rows: vec![0; BAND * columns],
-            part_rows: vec![0; BAND * columns],
-            values: vec![0.0; columns],
-        }
-    }
 }
 
 /// The order of the frequency tables.
@@ -215,25 +204,26 @@ impl Reconstruction {
         let width = tile.len();
         let TileBuffers { wide, short_rows, rows, part_rows, values, .. } = buffers;
         let TilePoints { largest, columns } = points;
-        let (points, wide) = (&mut columns[..width], &mut wide[..width]);
+        let points = &mut columns[..width];
         let transform = self.parameters.transform.as_orthogonal();
         let short = match transform.inverse(kernel, tile.clone(), lanes, *largest, points, wide) {
             Integers::I16(columns) => {
-                transpose_i16(kernel, columns, &mut short_rows[..BAND * width]);
+                transpose_i16(kernel, columns, first_of(short_rows, BAND * width));
                 true
             }
             Integers::I32(columns) => {
-                transpose_i32(kernel, columns, &mut rows[..BAND * width]);
+                transpose_i32(kernel, columns, first_of(rows, BAND * width));
                 false
             }
         };
         let low_rank = self.low_rank();
         if let Some(LowRankPart { part, .. }) = low_rank {
+            let wide = first_of(wide, width);
             part.product(kernel, &info.coefficients, lanes, tile.start, wide);
-            transpose_i32(kernel, wide, &mut part_rows[..BAND * width]);
+            transpose_i32(kernel, wide, first_of(part_rows, BAND * width));
         }
         let (units, part_units) = (&self.units[tile.clone()], &self.part_units[tile.clone()]);
-        let values = &mut values[..width];
+        let values = first_of(values, width);
         for lane in lanes.clone() {
             let row = lane * width..(lane + 1) * width;
             kernel.run(
@@ -272,8 +262,7 @@ impl Reconstruction {
         let width = tile.len();
         let TileBuffers { wide, short_rows, rounded, .. } = buffers;
         let TilePoints { largest, columns } = points;
-        let (points, wide) = (&mut columns[..width], &mut wide[..width]);
-        let rounded = &mut rounded[..width];
+        let (points, rounded) = (&mut columns[..width], first_of(rounded, width));
         let transform = self.parameters.transform.as_orthogonal();
         let units = &self.units[tile.clone()];
         let scales = self.parameters.row_scales.as_ref().map(|_| info.scales.map(scale));
@@ -282,7 +271,7 @@ impl Reconstruction {
             Integers::I16(columns) => round_columns(kernel, columns, units, scales, round, rounded),
             Integers::I32(columns) => round_columns(kernel, columns, units, scales, round, rounded),
         }
-        let rows = &mut short_rows[..BAND * width];
+        let rows = first_of(short_rows, BAND * width);
         transpose_i16(kernel, rounded, rows);
         for lane in lanes.clone() {
             sink(lane, rows[lane * width..][..width].as_bytes());
@@ -304,17 +293,23 @@ fn round_columns<N: Copy + Real>(
     out: &mut [[i16; BAND]],
 ) {
     let blocks = columns.chunks(ROUNDED).zip(units.chunks(ROUNDED)).zip(out.chunks_mut(ROUNDED));
+    // Not in the loop: to fill them takes long.
+    let mut values = [[0.0; BAND]; ROUNDED];
     for ((columns, units), out) in blocks {
-        let mut values = [[0.0; BAND]; ROUNDED];
         kernel.run(
             #[inline(always)]
             || {
                 for ((values, integers), unit) in values.iter_mut().zip(columns).zip(units) {
-                    // As one value: the compiler cannot know that slices in a closure do not overlap.
-                    *values = integers.map(|integer| integer.real() * unit);
-                    if let Some(scales) = &scales {
-                        *values = std::array::from_fn(|lane| values[lane] * scales[lane]);
+                    // As one value: the compiler cannot know that slices in a closure do not overlap. Not
+                    // `integers.map`: it may be compiled as a call, and without the vectors of the kernel.
+                    let mut column = [0.0; BAND];
+                    for (value, integer) in column.iter_mut().zip(integers) {
+                        *value = integer.real() * unit;
                     }
+                    if let Some(scales) = &scales {
+                        column.iter_mut().zip(scales).for_each(|(value, scale)| *value *= scale);
+                    }
+                    *values = column;
                 }
             },
         );

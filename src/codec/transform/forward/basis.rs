@@ -237,8 +237,7 @@ mod tests {
                         value[lane] = (x * 1000.0).round() as i16;
                     }
                 }
-                let mut wide =
-                    points.iter().map(|values| values.map(i32::from)).collect::<Vec<_>>();
+                let mut wide = Vec::new();
                 let integers = transform.inverse(
                     Kernel::best(),
                     tile.clone(),

@@ -7,7 +7,7 @@ mod avx2;
 #[cfg(feature = "encode")]
 mod forward;
 
-use super::{BAND, Integers, OrthogonalTransform, merge_blocks};
+use super::{BAND, Integers, OrthogonalTransform, first_of, merge_blocks};
 use crate::arch::Kernel;
 use std::ops::{Add, Neg, Range, Sub};
 
@@ -100,7 +100,7 @@ impl OrthogonalTransform for Hadamard {
         _: &Range<usize>,
         largest: u32,
         points: &'i mut [[i16; BAND]],
-        wide: &'i mut [[i32; BAND]],
+        wide: &'i mut Vec<[i32; BAND]>,
     ) -> Integers<'i> {
         if largest << self.block_log2 <= i16::MAX as u32 {
             kernel.run(
@@ -109,6 +109,7 @@ impl OrthogonalTransform for Hadamard {
             );
             return Integers::I16(points);
         }
+        let wide = first_of(wide, points.len());
         for (wide, points) in wide.iter_mut().zip(points) {
             *wide = points.map(i32::from);
         }

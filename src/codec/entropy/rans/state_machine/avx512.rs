@@ -98,8 +98,10 @@ impl Found {
     #[target_feature(enable = "avx512f,avx512bw")]
     fn in_table(table: &AliasVectors, odd: i16, buckets: __m512i) -> Self {
         let look_up = |entries: &[u16; BUCKETS]| {
-            let [low, high] = [0, 1].map(|half| load_16(&entries.as_chunks().0[half]));
-            _mm512_permutex2var_epi16(low, buckets, high)
+            let [low, high] = entries.as_chunks().0 else {
+                unreachable!("64 buckets are two vectors")
+            };
+            _mm512_permutex2var_epi16(load_16(low), buckets, load_16(high))
         };
         Self {
             bounds: look_up(&table.bounds),
