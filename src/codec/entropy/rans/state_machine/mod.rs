@@ -79,25 +79,28 @@ fn portable<const N: usize>(
                 return done;
             }
             let starts = &stream.tables.starts[usize::from(class)];
-            *entries = std::array::from_fn(|lane| {
+            for (lane, entry) in entries.iter_mut().enumerate() {
                 let odd = u32::from(stream.trellis_states[lane] & 1);
                 let table = starts[lane] + (odd << PRECISION);
-                tables[table as usize + slot(stream.stream.states[lane])]
-            });
-            if entries.iter().any(|&entry| entry as u8 == ESCAPE) {
+                *entry = tables[table as usize + slot(stream.stream.states[lane])];
+            }
+            // Without a branch for each lane.
+            if entries.iter().fold(false, |any, &entry| any | (entry as u8 == ESCAPE)) {
                 return done;
             }
         }
         for (entries, stream) in all.into_iter().zip(&mut *streams) {
-            let states = stream.trellis_states.iter_mut();
-            for ((out, state), entry) in stream.out[done].iter_mut().zip(states).zip(entries) {
+            // As values: the compiler cannot know that slices do not overlap.
+            let (mut points, mut states) = ([0; LANES], *stream.trellis_states);
+            for ((point, state), entry) in points.iter_mut().zip(&mut states).zip(entries) {
                 let (symbol, bit) = (entry as u8, *state & 1);
-                *out = 2 * (i16::from(symbol) - CENTRE as i16) + i16::from(bit);
+                *point = 2 * (i16::from(symbol) - CENTRE as i16) + i16::from(bit);
                 let [by_state, by_symbol] = run.machine.generators;
                 *state = (*state >> 1)
                     ^ (by_state & bit.wrapping_neg())
                     ^ (by_symbol & (symbol & 1).wrapping_neg());
             }
+            (stream.out[done], *stream.trellis_states) = (points, states);
             let Stream { states, words } = &mut *stream.stream;
             if let Some(window) = words.first_chunk() {
                 *words = &words[advance(states, entries, window)..];
