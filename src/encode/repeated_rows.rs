@@ -43,36 +43,44 @@ pub(super) fn find(source: &TensorSource<'_>) -> Result<Option<u32>> {
     let rows = size / row;
     // A power of two: copies of blocks of rows often are such a distance apart.
     let step = (2 * rows).div_ceil(ROWS).next_power_of_two().max(2);
-    let (mut seen, mut buffer) = (HashSet::<Vec<u8>>::new(), Vec::new());
-    let (mut count, mut copies) = (0, 0);
     // Pairs of neighbours, since each row may be stored twice.
     let pairs = (0..rows).step_by(step as usize).flat_map(|row| [row, row + 1]);
-    for number in pairs.filter(|&number| number < rows) {
-        let start = number * row;
-        let prefix = source.data.read_at(start..start + PREFIX, &mut buffer)?;
-        copies += usize::from(!seen.insert(prefix.to_vec()));
-        count += 1;
-    }
+    let starts = pairs.filter(|&number| number < rows).map(|number| number * row);
+    let prefixes = prefixes(source, starts)?;
+    let count = prefixes.len() / PREFIX as usize;
+    let seen: HashSet<&[u8]> = prefixes.chunks(PREFIX as usize).collect();
+    let copies = count - seen.len();
     // Constant tensors need no copies.
     let found = copies > count / SHARE && !(seen.len() == 1 && seen.iter().all(is_constant));
     let part = repeated_part(source, row, rows)?;
     Ok(part.or(found.then_some(bytes)))
 }
 
+/// The first bytes of rows, or of parts, that start at these positions. All are read before they are
+/// compared: memory is then read at several of the positions at a time.
+fn prefixes(source: &TensorSource<'_>, starts: impl Iterator<Item = u64>) -> Result<Vec<u8>> {
+    let (mut prefixes, mut buffer) = (Vec::new(), Vec::new());
+    for start in starts {
+        let prefix = source.data.read_at(start..start + PREFIX, &mut buffer)?;
+        prefixes.extend_from_slice(prefix);
+    }
+    Ok(prefixes)
+}
+
 /// The bytes of a half or a quarter of a row, if such parts of rows seem to repeat.
 fn repeated_part(source: &TensorSource<'_>, row: u64, rows: u64) -> Result<Option<u32>> {
     let element = u64::from(source.dtype.bits().div_ceil(8));
-    let mut buffer = Vec::new();
     for parts in PARTS {
         if !row.is_multiple_of(parts * element) || row / parts < MIN_ROW {
             continue;
         }
         let (part, mut seen) = (row / parts, HashSet::new());
         let (mut count, mut copies) = (0, 0);
-        for number in (0..rows).step_by(rows.div_ceil(DIVIDED_ROWS) as usize) {
+        let numbers = (0..rows).step_by(rows.div_ceil(DIVIDED_ROWS) as usize);
+        let starts = numbers.flat_map(|number| (0..parts).map(move |i| number * row + i * part));
+        for parts in prefixes(source, starts)?.chunks((parts * PREFIX) as usize) {
             let mut repeats = false;
-            for start in (0..parts).map(|index| number * row + index * part) {
-                let prefix = source.data.read_at(start..start + PREFIX, &mut buffer)?;
+            for prefix in parts.chunks(PREFIX as usize) {
                 let few = has_few_words(prefix, element as usize);
                 repeats |= !few && !seen.insert(prefix.to_vec());
             }
