@@ -100,20 +100,17 @@ fn probes(
     let width = dtype.bits() as usize / 8;
     let pieces: Vec<&[u8]> = part.pieces().collect();
     let (row, groups) = (part.row / width, *groups);
-    let probes: Vec<Vec<u32>> = (0..PROBES)
-        .map(|number| {
-            let piece = pieces[number * pieces.len() / PROBES];
-            match groups.columns {
-                1 => {
-                    let column = |row: &[u8]| row[number * width % row.len()..][..width].to_vec();
-                    let rows = piece.chunks_exact(row * width).take(groups.rows);
-                    words_of(width, &rows.flat_map(column).collect::<Vec<_>>())
-                }
-                columns => words_of(width, &piece[..piece.len().min(columns * width)]),
+    (0..PROBES).map(move |number| {
+        let piece = pieces[number * pieces.len() / PROBES];
+        match groups.columns {
+            1 => {
+                let column = |row: &[u8]| row[number * width % row.len()..][..width].to_vec();
+                let rows = piece.chunks_exact(row * width).take(groups.rows);
+                words_of(width, &rows.flat_map(column).collect::<Vec<_>>())
             }
-        })
-        .collect();
-    probes.into_iter()
+            columns => words_of(width, &piece[..piece.len().min(columns * width)]),
+        }
+    })
 }
 
 /// The dtype of least precision that has all values of a part.

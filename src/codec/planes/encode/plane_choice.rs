@@ -57,10 +57,17 @@ impl Plane<FrequencyTable> {
         }
         let total = histogram.total();
         let head = StreamCount::One.head_bytes();
-        let worthwhile = |bits: u64| bits / 8 + head < total - total / MIN_SAVING;
+        let saving = total / MIN_SAVING;
+        let worthwhile = |bits: u64| bits / 8 + head < total - saving;
         // Tested first: for a small tensor, making a table takes longer than everything else.
-        if !worthwhile(entropy_bits(histogram)) {
+        let entropy = entropy_bits(histogram);
+        if !worthwhile(entropy) {
             return Self::Raw;
+        }
+        // The entropy is a lower bound: pairs that compare well with it need no other table.
+        let mut pairs = Self::paired(statistics, number);
+        if let Some((paired, _)) = pairs.take_if(|(_, cost)| *cost <= entropy / 8 + saving) {
+            return paired;
         }
         let table = match is_sampled {
             true => FrequencyTable::new(&histogram.with_all()),
@@ -70,20 +77,20 @@ impl Plane<FrequencyTable> {
             Some(coded) if worthwhile(coded.frequencies.cost_bits(histogram)) => {
                 let frequencies = &coded.frequencies;
                 let bytes = frequencies.cost_bits(histogram) / 8 + stored(frequencies).len() as u64;
-                let paired = Self::paired(statistics, number, bytes + total / MIN_SAVING);
-                paired.unwrap_or(Self::Coded(coded))
+                let pairs = pairs.filter(|(_, cost)| *cost <= bytes + saving);
+                pairs.map_or(Self::Coded(coded), |(paired, _)| paired)
             }
             _ => Self::Raw,
         }
     }
 
-    /// The plane in pairs, if that and its table take at most `limit` bytes.
-    fn paired(statistics: &PlaneStatistics, number: usize, limit: u64) -> Option<Self> {
+    /// The plane in pairs, if there is a pairing, and the bytes that it takes with its table.
+    fn paired(statistics: &PlaneStatistics, number: usize) -> Option<(Self, u64)> {
         let pairs = statistics.pairs(number)?;
         let table = FrequencyTable::new(&pairs.histogram)?;
         let bytes = statistics.scaled(number, paired_bytes(&table, pairs));
         let bytes = bytes + stored(&table.frequencies).len() as u64;
-        (bytes <= limit).then_some(Self::Paired(pairs.pairing, table))
+        Some((Self::Paired(pairs.pairing, table), bytes))
     }
 }
 
