@@ -91,7 +91,7 @@ fn has_few_levels(words: &[u32]) -> bool {
         words.chunk_by(|a, b| a == b).count() <= most
     };
     // Ordinary weights have too many different words in a part already.
-    has_few(&words[..words.len().min(2 * most)]) && has_few(words)
+    has_few(&words[..words.len().min(most + most / 4)]) && has_few(words)
 }
 
 impl Search {

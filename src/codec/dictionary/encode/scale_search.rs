@@ -22,6 +22,40 @@ pub(super) struct ScaleSearch {
     distinct: Vec<(u32, u16)>,
 }
 
+/// A word that is not zero, and the magnitudes between which numbers round to it.
+struct Interval {
+    value: f64,
+    from: f64,
+    to: f64,
+}
+
+impl Interval {
+    #[inline]
+    fn of(dtype: Dtype, word: u32) -> Self {
+        let (from, to) = magnitudes(dtype, word);
+        Self { value: value(dtype, word), from, to }
+    }
+
+    /// The level of the word at a scale, of which the inverse is given, and the scales of an interval
+    /// with which the level gives the word.
+    #[inline]
+    fn restrict(
+        &self,
+        levels: &Levels,
+        inverse: f64,
+        (low, high): (f64, f64),
+    ) -> (u16, (f64, f64)) {
+        let level = levels.nearest(self.value * inverse);
+        let inverse = levels.inverses[level];
+        (level as u16, (low.max(self.from * inverse), high.min(self.to * inverse)))
+    }
+}
+
+/// Whether an interval has numbers. Rounding of the inverses is left to the check, and so are signs.
+fn is_possible((low, high): (f64, f64)) -> bool {
+    low <= high * (1.0 + f64::EPSILON * 4.0)
+}
+
 impl ScaleSearch {
     pub(super) fn new(levels: &Levels) -> Self {
         let (known, distinct) = (KnownLevels::new(), Vec::new());
@@ -43,9 +77,15 @@ impl ScaleSearch {
             return Some(0.0);
         }
         let (low, high) = magnitudes(dtype, largest);
+        let nonzero = words.iter().copied().filter(|&word| magnitude(word) != 0);
+        let smallest = Interval::of(dtype, nonzero.min_by_key(|&word| magnitude(word))?);
         for number in 0..self.tried.len() {
             let level = f64::from(self.tried[number]);
             let between = (low / level, high / level);
+            // Few levels of the largest word have another one near the smallest word.
+            if !is_possible(smallest.restrict(levels, 2.0 / (between.0 + between.1), between).1) {
+                continue;
+            }
             if let Some(scale) = self.within(dtype, levels, words, between) {
                 self.tried[..=number].rotate_right(1);
                 return Some(scale);
@@ -71,16 +111,14 @@ impl ScaleSearch {
                 let level = match word & !sign(dtype) {
                     0 => levels.zero(word != 0),
                     _ => {
-                        let level = levels.nearest(value(dtype, word) * inverse) as u16;
-                        let inverse = levels.inverses[usize::from(level)];
-                        let (from, to) = magnitudes(dtype, word);
-                        (low, high) = (low.max(from * inverse), high.min(to * inverse));
+                        let (level, between) =
+                            Interval::of(dtype, word).restrict(levels, inverse, (low, high));
+                        (low, high) = between;
                         level
                     }
                 };
                 self.distinct.push((word, level));
-                // Rounding of the inverses is left to the check, and so are signs.
-                (low <= high * (1.0 + f64::EPSILON * 4.0)).then_some(level)
+                is_possible((low, high)).then_some(level)
             });
             self.levels.push(level?);
         }

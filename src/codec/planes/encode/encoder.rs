@@ -41,7 +41,9 @@ impl PlaneEncoder {
                 table.frequencies.cost_bits(&statistics.plane(number)).div_ceil(8)
             }
             (Plane::Paired(_, table), Some(pairs)) => {
-                statistics.scaled(number, paired_bytes(table, pairs)) + chunks * OUTLIERS_HEAD_BYTES
+                let symbol_bits = table.frequencies.cost_bits(&pairs.histogram);
+                let bytes = statistics.scaled(number, paired_bytes(symbol_bits, pairs));
+                bytes + chunks * OUTLIERS_HEAD_BYTES
             }
             (Plane::Raw | Plane::Paired(..), _) => statistics.words(),
         });

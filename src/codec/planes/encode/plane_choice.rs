@@ -84,11 +84,22 @@ impl Plane<FrequencyTable> {
         }
     }
 
+    /// Whether the plane of a large tensor is probably best in pairs, from a sample of it: an estimate
+    /// without tables, which take few bytes of the tensor but much time.
+    pub(super) fn seems_paired(sample: &PlaneStatistics, number: usize) -> bool {
+        let Some(pairs) = sample.pairs(number) else { return false };
+        let plane = sample.plane(number);
+        let (single, saving) = (entropy_bits(&plane) / 8, plane.total() / MIN_SAVING);
+        let paired = paired_bytes(entropy_bits(&pairs.histogram), pairs);
+        single < plane.total() - saving && paired <= single + saving
+    }
+
     /// The plane in pairs, if there is a pairing, and the bytes that it takes with its table.
     fn paired(statistics: &PlaneStatistics, number: usize) -> Option<(Self, u64)> {
         let pairs = statistics.pairs(number)?;
         let table = FrequencyTable::new(&pairs.histogram)?;
-        let bytes = statistics.scaled(number, paired_bytes(&table, pairs));
+        let symbol_bits = table.frequencies.cost_bits(&pairs.histogram);
+        let bytes = statistics.scaled(number, paired_bytes(symbol_bits, pairs));
         let bytes = bytes + stored(&table.frequencies).len() as u64;
         Some((Self::Paired(pairs.pairing, table), bytes))
     }
@@ -101,9 +112,9 @@ pub(super) fn stored(frequencies: &Frequencies) -> Vec<u8> {
     bits.finish()
 }
 
-/// Bytes of a plane in pairs without the constant bytes of each chunk.
-pub(super) fn paired_bytes(table: &FrequencyTable, pairs: &PairStatistics) -> u64 {
+/// Bytes of a plane in pairs without the constant bytes of each chunk, if the pairs take so many bits
+/// without their low bits.
+pub(super) fn paired_bytes(symbol_bits: u64, pairs: &PairStatistics) -> u64 {
     let low_bits = 2 * pairs.histogram.total() * u64::from(pairs.pairing.low_bits);
-    let bits = table.frequencies.cost_bits(&pairs.histogram) + low_bits;
-    bits.div_ceil(8) + pairs.rest + pairs.outliers * OUTLIER_BYTES
+    (symbol_bits + low_bits).div_ceil(8) + pairs.rest + pairs.outliers * OUTLIER_BYTES
 }

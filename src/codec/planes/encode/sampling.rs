@@ -37,7 +37,7 @@ impl PlaneStatistics {
         if words >= 2 * COUNTED_FOR_PAIRS && pairing.is_some() {
             let mut paired = Self::new(split, pairing, all.clone());
             paired.count_plane(last, sample);
-            if matches!(Plane::choose(&paired, last), Plane::Paired(..)) {
+            if Plane::seems_paired(&paired, last) {
                 let one_in = |plane: usize| match plane == last {
                     true => (words / COUNTED_FOR_PAIRS).min(MOST_FOR_PAIRS),
                     false if is_noise(&plain.plane(plane)) => {
