@@ -280,7 +280,7 @@ impl Reconstruction {
 }
 
 /// Columns that are rounded together.
-const ROUNDED: usize = 8;
+const ROUNDED: usize = 16;
 
 /// Multiplies columns of integers by their units and lanes by their scales, and rounds the products.
 #[inline(always)]
