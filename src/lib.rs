@@ -117,8 +117,8 @@
 //! 4. `read/decode_object.rs`: `for_each_chunk` reads and decodes chunks in parallel; those of a remote
 //!    file in spans (`decode_spans`).
 //! 5. `format`: `FrameHeader::parse` and `parse_chunk`.
-//! 6. `read/frame_decoder.rs`: `FrameDecoder` compares the checksum and decodes a chunk. Streams and
-//!    `verify` use it through `read/decode_stream.rs`.
+//! 6. `read/frame_decoder.rs`: `FrameDecoder` decodes a chunk, and compares its checksum unless that of
+//!    the whole tensor is compared. Streams and `verify` use it through `read/decode_stream.rs`.
 //! 7. `codec/decoder.rs`: `Decoder::decode` selects the codec.
 //! 8. `codec/trellis/decoder.rs`: `TrellisDecoder::decode`, for each band of 32 rows.
 //! 9. `codec/entropy`: `decode_runs` decodes lattice points.
