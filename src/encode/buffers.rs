@@ -3,11 +3,14 @@
 use crate::codec::{EncodedChunk, Scratch};
 use std::sync::Mutex;
 
+/// What a chunk is read into, and what its encoder needs.
+type Input = (Vec<u8>, Scratch);
+
 /// Buffers that go from chunk to chunk: as many as there are chunks in flight.
 pub(super) struct BufferPool {
-    /// For reading and encoding a chunk: of each thread of the pool, then of other threads. A buffer
-    /// that another thread has filled is in the cache of another core.
-    inputs: Vec<Mutex<Vec<(Vec<u8>, Scratch)>>>,
+    /// By thread of the pool; the last ones are those of other threads. A buffer that another thread has
+    /// filled is in the cache of another core.
+    inputs: Vec<Mutex<Vec<Input>>>,
     /// For encoded chunks.
     outputs: Mutex<Vec<Vec<u8>>>,
 }
@@ -21,14 +24,14 @@ impl Default for BufferPool {
 
 impl BufferPool {
     /// Buffers to read a chunk into and to encode it.
-    pub(super) fn take(&self) -> (Vec<u8>, Scratch) {
+    pub(super) fn take(&self) -> Input {
         let (bytes, mut scratch) = pop(self.of_this_thread()).unwrap_or_default();
         scratch.out = pop(&self.outputs).unwrap_or_default();
         (bytes, scratch)
     }
 
     /// Returns what [`take`](Self::take) gave.
-    pub(super) fn give_back(&self, buffers: (Vec<u8>, Scratch)) {
+    pub(super) fn give_back(&self, buffers: Input) {
         push(self.of_this_thread(), buffers);
     }
 
@@ -37,7 +40,7 @@ impl BufferPool {
         push(&self.outputs, chunk.bytes);
     }
 
-    fn of_this_thread(&self) -> &Mutex<Vec<(Vec<u8>, Scratch)>> {
+    fn of_this_thread(&self) -> &Mutex<Vec<Input>> {
         let last = self.inputs.len() - 1;
         &self.inputs[rayon::current_thread_index().map_or(last, |thread| thread.min(last))]
     }
