@@ -13,7 +13,7 @@ let [mut wte, mut wpe] = [[0; 4]; 2];
 // Reading. `open` reads the index; tensors are read when they are decoded.
 let file = occ::Reader::open("model.occ")?;
 let tensor = file.tensor("model.embed_tokens.weight")?; // dtype(), shape(), coded_bytes(), …
-let bytes = tensor.decode()?; // in parallel, all checksums compared; or decode_into(&mut buffer)
+let bytes = tensor.decode()?; // in parallel, checked by its checksum; or decode_into(&mut buffer)
 let weights = tensor.decode_vec::<f32>()?; // typed, for a tensor of dtype F32
 let rows = tensor.decode_rows(100..164)?; // reads only the chunks that contain these rows
 let f32s = tensor.decode_as(occ::Dtype::F32)?; // bytes of another float type

@@ -2,7 +2,7 @@
 
 use super::encoder::Encoder;
 use crate::codec::dictionary::{DictionaryStatistics, Part};
-use crate::codec::planes::{PlaneEncoder, PlaneStatistics};
+use crate::codec::planes::{MIN_SAVING, PlaneEncoder, PlaneStatistics};
 use crate::codec::repetition::{self, Distinct, Rows};
 use crate::dtype::Dtype;
 
@@ -112,10 +112,11 @@ impl Statistics {
         let parameters = encoder.parameters().len() as u64;
         let bytes = encoder.cost_bytes(&self.planes, chunks) + parameters;
         let dictionary = self.dictionary.as_ref().and_then(|dictionary| dictionary.encoder(chunks));
-        // Second streams make planes faster, and are no reason for a dictionary.
+        // Second streams make planes faster, and are no reason for a dictionary. It decodes half as fast as
+        // planes, and has to save as much of them as coding has to save of a raw plane.
         let most = bytes - encoder.second_streams_bytes(&self.planes, chunks);
         let (encoder, bytes) = match dictionary {
-            Some((dictionary, fewer)) if fewer < most => {
+            Some((dictionary, fewer)) if fewer < most - most / MIN_SAVING => {
                 (Encoder::Dictionary(Box::new(dictionary)), fewer)
             }
             _ => (Encoder::Planes(Box::new(encoder)), bytes),

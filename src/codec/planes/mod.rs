@@ -19,7 +19,7 @@ pub(crate) mod split;
 
 pub(crate) use decoder::PlaneDecoder;
 #[cfg(feature = "encode")]
-pub(crate) use encode::{PlaneEncoder, PlaneStatistics};
+pub(crate) use encode::{MIN_SAVING, PlaneEncoder, PlaneStatistics};
 
 use crate::codec::entropy::rans::LANES;
 

@@ -11,6 +11,7 @@ mod sampling;
 mod statistics;
 
 pub(crate) use encoder::PlaneEncoder;
+pub(crate) use plane_choice::MIN_SAVING;
 pub(crate) use statistics::PlaneStatistics;
 
 #[cfg(test)]

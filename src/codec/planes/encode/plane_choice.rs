@@ -8,7 +8,7 @@ use crate::codec::planes::Plane;
 /// A plane is entropy-coded when that saves at least 1/64 of it: smaller savings are typical of
 /// mantissa bits, and raw planes decode much faster. For the same reason pairs may take 1/64 more
 /// than single bytes.
-pub(super) const MIN_SAVING: u64 = 64;
+pub(crate) const MIN_SAVING: u64 = 64;
 
 /// Bytes from which on a plane's symbols have two streams: the second one takes less than 0.4 % more.
 const MIN_BYTES_OF_TWO: u64 = 1 << 15;
