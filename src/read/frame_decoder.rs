@@ -130,9 +130,14 @@ impl FrameDecoder {
         chunk: &Chunk<impl AsRef<[u8]>>,
         out: &mut [u8],
     ) -> Result<u32> {
-        let decoded = self.decoder()?.decode(chunk.bytes.as_ref(), out);
-        let decoded = decoded.or_else(|error| chunk.check().and(Err(error)));
-        decoded.map_err(|error| self.in_chunk(error, chunk))?;
+        let decoder = self.decoder()?;
+        let mut decode = || {
+            if !decoder.is_lossless() {
+                chunk.check()?;
+            }
+            decoder.decode(chunk.bytes.as_ref(), out).or_else(|error| chunk.check().and(Err(error)))
+        };
+        decode().map_err(|error| self.in_chunk(error, chunk))?;
         Ok(crc32fast::hash(out))
     }
 
