@@ -120,8 +120,8 @@ fn for_each_chunk(
 }
 
 /// Compares the checksum of a whole decoded object with those of its decoded chunks. The stored ones of
-/// its chunks were not compared, since to compute both takes an eighth of the time: now they tell which
-/// chunk is damaged.
+/// lossless chunks were not compared, since to compute both takes an eighth of the time: now they tell
+/// which chunk is damaged.
 ///
 /// # Errors
 /// `ChecksumMismatch`; those of reading the chunks again.

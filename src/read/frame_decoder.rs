@@ -124,7 +124,8 @@ impl FrameDecoder {
     }
 
     /// [`decode_with_crc`](Self::decode_with_crc), for a caller that compares the checksum of the decoded
-    /// object: that of the chunk is only compared if decoding fails.
+    /// object: that of a lossless chunk is only compared if decoding fails. A lossy one is small, and is
+    /// in the cache once it is compared.
     pub(crate) fn decode_unchecked(
         &self,
         chunk: &Chunk<impl AsRef<[u8]>>,

@@ -132,7 +132,7 @@ impl<'a> Tensor<'a> {
     ///
     /// Chunks are decoded in parallel on the current rayon pool. The checksum of the decoded tensor is
     /// compared; if it does not match, those of the chunks tell which one is damaged. Damage in the
-    /// checksum of a chunk alone does no harm, and only [`verify`](crate::verify) reports it.
+    /// checksum of a lossless chunk alone does no harm, and only [`verify`](crate::verify) reports it.
     ///
     /// # Errors
     /// `ChecksumMismatch`, `Corrupt`, `Truncated`, `Unsupported`, `LimitExceeded`, `Io`.
