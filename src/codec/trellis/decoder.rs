@@ -19,6 +19,7 @@ use crate::dtype::{Dtype, number};
 use crate::error::{Error, Result};
 use crate::limits::Limits;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 const _: () = assert!(BAND == LANES);
 
@@ -30,7 +31,8 @@ pub(super) const MAX_POINT: i16 = i16::MAX;
 pub(crate) struct TrellisDecoder {
     dtype: Dtype,
     pub(super) reconstruction: Reconstruction,
-    tables: DecodeTables,
+    /// Made when the first chunk is decoded.
+    tables: OnceLock<DecodeTables>,
     kernel: Kernel,
 }
 
@@ -44,8 +46,11 @@ impl TrellisDecoder {
             return Err(Error::corrupt("trellis codec: the dtype is not a float"));
         }
         let reconstruction = Reconstruction::new(Parameters::read(parameters, limits)?);
-        let tables = reconstruction.decode_tables();
-        Ok(Self { dtype, reconstruction, tables, kernel: Kernel::best() })
+        Ok(Self { dtype, reconstruction, tables: OnceLock::new(), kernel: Kernel::best() })
+    }
+
+    fn tables(&self) -> &DecodeTables {
+        self.tables.get_or_init(|| self.reconstruction.decode_tables())
     }
 
     /// Bytes of the tables and stored matrices in memory, approximately.
@@ -59,7 +64,7 @@ impl TrellisDecoder {
             let part = &low_rank.part;
             LowRank::bytes(part.rank() + usize::from(part.has_mean()), parameters.columns)
         });
-        self.tables.bytes() + basis + low_rank
+        self.reconstruction.decode_table_bytes() + basis + low_rank
     }
 
     /// Decodes a chunk to the tensor's dtype.
@@ -258,7 +263,7 @@ impl TrellisDecoder {
         let firsts =
             classes.of_profiles(&info.classes, |profile| TableLayout::weight(profile, 0) as u8);
         let firsts = &firsts[..self.reconstruction.column_class_count];
-        let tables = LaneTables::new(&self.tables, firsts);
+        let tables = LaneTables::new(self.tables(), firsts);
         Ok(Band { segment, first_row, wanted, info, tables, states: [0; BAND], points })
     }
 
@@ -272,7 +277,7 @@ impl TrellisDecoder {
             Some(RowTable::Coded(_)) => {
                 let mut bytes = [absent; BAND];
                 let bases = [DecodeTables::base(number); BAND];
-                chunk.stream.decode_group(&self.tables, &bases, &mut bytes[..lanes])?;
+                chunk.stream.decode_group(self.tables(), &bases, &mut bytes[..lanes])?;
                 Ok::<_, Error>(bytes)
             }
         };
@@ -283,7 +288,7 @@ impl TrellisDecoder {
             let alphabet = Alphabet { coset: Coset::Whole, bypass: *bypass };
             let bases = [DecodeTables::base(layout.coefficient(vector)); BAND];
             let mut symbols = [0; BAND];
-            chunk.stream.decode_group(&self.tables, &bases, &mut symbols[..lanes])?;
+            chunk.stream.decode_group(self.tables(), &bases, &mut symbols[..lanes])?;
             let mut of_vector = [0; BAND];
             for (out, &symbol) in of_vector[..lanes].iter_mut().zip(&symbols) {
                 let integer = i16::try_from(chunk.integer(alphabet, symbol)?);
@@ -331,11 +336,11 @@ impl TrellisDecoder {
         let run = GroupRun { machine: StateMachine { generators: trellis.generators() }, classes };
         let done = match bands {
             [band] => {
-                rans::decode_runs(self.kernel, &self.tables, &run, [band.run(at, classes.len())])
+                rans::decode_runs(self.kernel, self.tables(), &run, [band.run(at, classes.len())])
             }
             [a, b] => {
                 let streams = [a.run(at, classes.len()), b.run(at, classes.len())];
-                rans::decode_runs(self.kernel, &self.tables, &run, streams)
+                rans::decode_runs(self.kernel, self.tables(), &run, streams)
             }
             _ => 0,
         };
@@ -355,7 +360,7 @@ impl TrellisDecoder {
         let (lanes, states) = (band.info.lanes, &mut band.states);
         let bases = band.tables.of_group(class, states);
         let mut symbols = [0; BAND];
-        band.segment.stream.decode_group(&self.tables, &bases, &mut symbols[..lanes])?;
+        band.segment.stream.decode_group(self.tables(), &bases, &mut symbols[..lanes])?;
         // The transform also runs on lanes without a row; their points must be in range.
         let points = &mut band.points.columns[at];
         *points = [0; BAND];

@@ -155,6 +155,12 @@ impl Reconstruction {
         DecodeTables::new(&self.slot_tables())
     }
 
+    /// Bytes of the decoding tables in memory, at most.
+    pub(super) fn decode_table_bytes(&self) -> u64 {
+        let tables = self.table_layout().coefficient(self.coefficients().len());
+        tables as u64 * DecodeTables::BYTES_PER_TABLE
+    }
+
     pub(super) fn low_rank(&self) -> Option<&LowRankPart> {
         self.parameters.low_rank.as_deref()
     }

@@ -47,13 +47,13 @@ impl DecodeTables {
         }
     }
 
-    /// Bytes in memory.
-    pub(crate) fn bytes(&self) -> u64 {
-        let bytes = size_of_val(&self.entries[..]);
+    /// Bytes of a table in memory, at most.
+    pub(crate) const BYTES_PER_TABLE: u64 = {
+        let bytes = size_of::<[u32; 1 << PRECISION]>();
         #[cfg(target_arch = "x86_64")]
-        let bytes = bytes + size_of_val(&self.aliases[..]);
+        let bytes = bytes + size_of::<AliasVectors>();
         bytes as u64
-    }
+    };
 
     /// The index of the first entry of table `number`.
     pub(crate) const fn base(number: usize) -> u32 {
