@@ -59,7 +59,8 @@ pub(crate) fn tasks_in_flight() -> u64 {
 }
 
 /// A queue of inputs that are mapped by tasks in a rayon scope; results are taken in the order of
-/// the inputs.
+/// the inputs. Tasks start in this order, too: otherwise the newest would run before those whose
+/// results are waited for.
 ///
 /// An input of weight 0 gets no task: it is mapped by the consuming thread when its turn comes,
 /// which is faster for small inputs.

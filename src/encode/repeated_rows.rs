@@ -74,15 +74,16 @@ fn repeated_part(source: &TensorSource<'_>, row: u64, rows: u64) -> Result<Optio
         if !row.is_multiple_of(parts * element) || row / parts < MIN_ROW {
             continue;
         }
-        let (part, mut seen) = (row / parts, HashSet::new());
-        let (mut count, mut copies) = (0, 0);
+        let part = row / parts;
         let numbers = (0..rows).step_by(rows.div_ceil(DIVIDED_ROWS) as usize);
         let starts = numbers.flat_map(|number| (0..parts).map(move |i| number * row + i * part));
-        for parts in prefixes(source, starts)?.chunks((parts * PREFIX) as usize) {
+        let prefixes = prefixes(source, starts)?;
+        let (mut seen, mut count, mut copies) = (HashSet::new(), 0, 0);
+        for of_row in prefixes.chunks((parts * PREFIX) as usize) {
             let mut repeats = false;
-            for prefix in parts.chunks(PREFIX as usize) {
+            for prefix in of_row.chunks(PREFIX as usize) {
                 let few = has_few_words(prefix, element as usize);
-                repeats |= !few && !seen.insert(prefix.to_vec());
+                repeats |= !few && !seen.insert(prefix);
             }
             count += 1;
             copies += usize::from(repeats);

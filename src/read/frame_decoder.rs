@@ -124,21 +124,20 @@ impl FrameDecoder {
     }
 
     /// [`decode_with_crc`](Self::decode_with_crc), for a caller that compares the checksum of the decoded
-    /// object: that of a lossless chunk is only compared if decoding fails. A lossy one is small, and is
-    /// in the cache once it is compared.
-    pub(crate) fn decode_unchecked(
+    /// object afterwards: that of a lossless chunk is only compared if decoding fails. A lossy chunk is
+    /// small, and in the cache once its checksum is computed.
+    pub(crate) fn decode_deferring_check(
         &self,
         chunk: &Chunk<impl AsRef<[u8]>>,
         out: &mut [u8],
     ) -> Result<u32> {
         let decoder = self.decoder()?;
-        let mut decode = || {
-            if !decoder.is_lossless() {
-                chunk.check()?;
-            }
-            decoder.decode(chunk.bytes.as_ref(), out).or_else(|error| chunk.check().and(Err(error)))
-        };
-        decode().map_err(|error| self.in_chunk(error, chunk))?;
+        if !decoder.is_lossless() {
+            return self.decode_with_crc(chunk, out);
+        }
+        let decoded = decoder.decode(chunk.bytes.as_ref(), out);
+        let decoded = decoded.or_else(|error| chunk.check().and(Err(error)));
+        decoded.map_err(|error| self.in_chunk(error, chunk))?;
         Ok(crc32fast::hash(out))
     }
 

@@ -18,13 +18,13 @@ impl Piece<'_> {
     /// Decodes a whole chunk, and notes the CRC of its decoded bytes, which the caller compares.
     ///
     /// # Errors
-    /// Those of [`FrameDecoder::decode_unchecked`].
+    /// Those of [`FrameDecoder::decode_deferring_check`].
     pub(super) fn decode_whole(
         &mut self,
         decoder: &FrameDecoder,
         chunk: &Chunk<&[u8]>,
     ) -> Result<()> {
-        self.crc = decoder.decode_unchecked(chunk, self.out)?;
+        self.crc = decoder.decode_deferring_check(chunk, self.out)?;
         Ok(())
     }
 }

@@ -132,7 +132,8 @@ impl<'a> Tensor<'a> {
     ///
     /// Chunks are decoded in parallel on the current rayon pool. The checksum of the decoded tensor is
     /// compared; if it does not match, those of the chunks tell which one is damaged. Damage in the
-    /// checksum of a lossless chunk alone does no harm, and only [`verify`](crate::verify) reports it.
+    /// checksum of a lossless chunk alone does no harm and is not noticed; [`verify`](crate::verify)
+    /// reports it.
     ///
     /// # Errors
     /// `ChecksumMismatch`, `Corrupt`, `Truncated`, `Unsupported`, `LimitExceeded`, `Io`.
@@ -260,7 +261,7 @@ impl<'a> Tensor<'a> {
 
     /// Decodes rows of the outermost dimension. Reads only the chunks that contain them, and decodes no
     /// more of these than the rows need: their checksums are compared, but what follows the rows in a
-    /// chunk may not be checked.
+    /// chunk may not be checked. All rows together are checked as by [`decode`](Self::decode).
     ///
     /// One row of a vocabulary takes about as long as decoding 32 rows, if the handle is kept.
     ///

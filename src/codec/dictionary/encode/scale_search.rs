@@ -22,40 +22,6 @@ pub(super) struct ScaleSearch {
     distinct: Vec<(u32, u16)>,
 }
 
-/// A word that is not zero, and the magnitudes between which numbers round to it.
-struct Interval {
-    value: f64,
-    from: f64,
-    to: f64,
-}
-
-impl Interval {
-    #[inline]
-    fn of(dtype: Dtype, word: u32) -> Self {
-        let (from, to) = magnitudes(dtype, word);
-        Self { value: value(dtype, word), from, to }
-    }
-
-    /// The level of the word at a scale, of which the inverse is given, and the scales of an interval
-    /// with which the level gives the word.
-    #[inline]
-    fn restrict(
-        &self,
-        levels: &Levels,
-        inverse: f64,
-        (low, high): (f64, f64),
-    ) -> (u16, (f64, f64)) {
-        let level = levels.nearest(self.value * inverse);
-        let inverse = levels.inverses[level];
-        (level as u16, (low.max(self.from * inverse), high.min(self.to * inverse)))
-    }
-}
-
-/// Whether an interval has numbers. Rounding of the inverses is left to the check, and so are signs.
-fn is_possible((low, high): (f64, f64)) -> bool {
-    low <= high * (1.0 + f64::EPSILON * 4.0)
-}
-
 impl ScaleSearch {
     pub(super) fn new(levels: &Levels) -> Self {
         let (known, distinct) = (KnownLevels::new(), Vec::new());
@@ -82,7 +48,7 @@ impl ScaleSearch {
         for number in 0..self.tried.len() {
             let level = f64::from(self.tried[number]);
             let between = (low / level, high / level);
-            // Few levels of the largest word have another one near the smallest word.
+            // With most levels of the largest word, none is near the smallest one.
             if !is_possible(smallest.restrict(levels, 2.0 / (between.0 + between.1), between).1) {
                 continue;
             }
@@ -137,4 +103,38 @@ impl ScaleSearch {
         }
         None
     }
+}
+
+/// A word that is not zero, and the magnitudes between which numbers round to it.
+struct Interval {
+    value: f64,
+    from: f64,
+    to: f64,
+}
+
+impl Interval {
+    #[inline]
+    fn of(dtype: Dtype, word: u32) -> Self {
+        let (from, to) = magnitudes(dtype, word);
+        Self { value: value(dtype, word), from, to }
+    }
+
+    /// The level of the word at a scale, of which the inverse is given, and the scales of an interval
+    /// with which the level gives the word.
+    #[inline]
+    fn restrict(
+        &self,
+        levels: &Levels,
+        inverse: f64,
+        (low, high): (f64, f64),
+    ) -> (u16, (f64, f64)) {
+        let level = levels.nearest(self.value * inverse);
+        let inverse = levels.inverses[level];
+        (level as u16, (low.max(self.from * inverse), high.min(self.to * inverse)))
+    }
+}
+
+/// Whether an interval has numbers. Rounding of the inverses is left to the check, and so are signs.
+fn is_possible((low, high): (f64, f64)) -> bool {
+    low <= high * (1.0 + f64::EPSILON * 4.0)
 }

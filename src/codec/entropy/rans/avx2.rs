@@ -122,8 +122,8 @@ fn windows<const S: usize>(
 }
 
 /// An optimisation barrier: the vectors are computed before it, in registers, and used after it. Without it
-/// the compiler moves parts of one stream behind those of the other, or does not: the speed of the same
-/// source varied by 20 % from build to build.
+/// the compiler moves parts of one stream behind those of the other in some builds: the speed of the same
+/// source varied by 20 %.
 #[inline]
 #[target_feature(enable = "avx2")]
 pub(super) fn keep_in_registers([a, b, c, d]: &mut [__m256i; 4]) {
